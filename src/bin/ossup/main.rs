@@ -1,0 +1,2 @@
+//! The `ossup` command.
+fn main() {}

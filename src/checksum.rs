@@ -1,0 +1,99 @@
+//! CRC-64/XZ, which OSS calls `crc64ecma`: update while bytes pass, and combine what was computed apart.
+//!
+//! The check value of `123456789` is 11051210869376104954 ("Data verification" page).
+
+use crate::model::Crc64;
+
+/// A CRC-64 under way.
+#[derive(Clone)]
+pub struct Hasher(crc_fast::Digest);
+
+impl Hasher {
+    /// Starts with no bytes seen.
+    pub fn new() -> Self {
+        Self(crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Xz))
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns the CRC of all bytes so far.
+    pub fn value(&self) -> Crc64 {
+        Crc64(self.0.finalize())
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hasher({})", self.value())
+    }
+}
+
+/// Returns the CRC-64 of `bytes`.
+pub fn of(bytes: &[u8]) -> Crc64 {
+    Crc64(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Xz, bytes))
+}
+
+/// Returns the CRC of `A` followed by `B`, from the CRC of each and the length of `B` in bytes.
+pub fn combine(a: Crc64, b: Crc64, len_b: u64) -> Crc64 {
+    if len_b == 0 {
+        return a;
+    }
+    Crc64(crc_fast::checksum_combine(crc_fast::CrcAlgorithm::Crc64Xz, a.0, b.0, len_b))
+}
+
+/// Returns the CRC of `len` zero bytes, without reading any: in O(log n).
+pub fn of_zeros(len: u64) -> Crc64 {
+    let (mut sum, mut unit, mut unit_len, mut left) = (Crc64(0), of(&[0]), 1u64, len);
+    while left > 0 {
+        if left & 1 == 1 {
+            sum = combine(sum, unit, unit_len);
+        }
+        left >>= 1;
+        if left > 0 {
+            unit = combine(unit, unit, unit_len);
+            unit_len *= 2;
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_check_value_is_that_of_the_documentation() {
+        assert_eq!(of(b"123456789"), Crc64(11_051_210_869_376_104_954));
+        assert_eq!(of(b""), Crc64(0));
+        assert_eq!(Hasher::new().value(), Crc64(0));
+    }
+
+    #[test]
+    fn zeros_need_no_reading() {
+        for len in [0, 1, 2, 3, 255, 256, 1000, 65_537] {
+            assert_eq!(of_zeros(len), of(&vec![0; len as usize]), "{len}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_combine_to_the_whole(bytes: Vec<u8>, cut: prop::sample::Index) {
+            let (a, b) = bytes.split_at(cut.index(bytes.len() + 1));
+            prop_assert_eq!(combine(of(a), of(b), b.len() as u64), of(&bytes));
+            let mut hasher = Hasher::new();
+            hasher.update(a);
+            hasher.update(b);
+            prop_assert_eq!(hasher.value(), of(&bytes));
+        }
+    }
+}

@@ -1,0 +1,260 @@
+use std::error::Error as _;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, RwLock};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::{Body, Transport, TransportError, TransportErrorKind};
+use crate::credentials::BoxFuture;
+
+/// How long a connection may take to be made, the TLS handshake included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long sent bytes may stay unacknowledged by the peer before the connection counts as dead.
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an idle connection is kept. The service closes them after about a minute.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// When TCP starts probing a silent connection.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// How the network is reached.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct HttpOptions {
+    /// The proxy for all hosts, such as `http://proxy:3128`; none by default. Loopback addresses and the ECS
+    /// metadata service are never proxied.
+    pub proxy: Option<String>,
+    /// Hosts that are not proxied, as in `NO_PROXY`.
+    pub no_proxy: Option<String>,
+    /// Certificates in PEM form that are trusted beside those of the system.
+    pub ca_certificates: Option<Vec<u8>>,
+}
+
+impl HttpOptions {
+    /// Sends requests through a proxy.
+    #[must_use]
+    pub fn with_proxy(mut self, url: impl Into<String>, no_proxy: Option<String>) -> Self {
+        self.proxy = Some(url.into());
+        self.no_proxy = no_proxy;
+        self
+    }
+
+    /// Trusts more certificates, in PEM form.
+    #[must_use]
+    pub fn with_ca_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.ca_certificates = Some(pem.into());
+        self
+    }
+}
+
+/// HTTP/1.1 over TCP and TLS.
+pub struct HttpTransport {
+    options: HttpOptions,
+    proxy: Option<reqwest::Proxy>,
+    authorities: Vec<CertificateDer<'static>>,
+    /// Replaced as a whole by [`Transport::reset`]; clones in use keep theirs.
+    clients: RwLock<Arc<Clients>>,
+}
+
+/// Loading the system's certificates takes long enough to be noticed, so clear text goes without.
+#[derive(Default)]
+struct Clients {
+    clear: OnceLock<reqwest::Client>,
+    tls: OnceLock<reqwest::Client>,
+}
+
+impl HttpTransport {
+    /// Prepares a transport; nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// When the proxy's URL or the certificates cannot be read.
+    pub fn new(options: HttpOptions) -> Result<Self, TransportError> {
+        let proxy =
+            options.proxy.as_deref().map(|url| proxy(url, options.no_proxy.as_deref())).transpose()?;
+        let authorities = match &options.ca_certificates {
+            None => Vec::new(),
+            Some(pem) => CertificateDer::pem_slice_iter(pem)
+                .collect::<Result<Vec<_>, _>>()
+                .ok()
+                .filter(|certificates| !certificates.is_empty())
+                .ok_or_else(|| {
+                    TransportError::new(
+                        TransportErrorKind::Tls,
+                        "the CA file holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)",
+                    )
+                })?,
+        };
+        Ok(Self { options, proxy, authorities, clients: RwLock::default() })
+    }
+
+    fn client(&self, tls: bool) -> Result<reqwest::Client, TransportError> {
+        let clients = Arc::clone(&self.clients.read().expect("no panic while the lock is held"));
+        let cell = if tls { &clients.tls } else { &clients.clear };
+        if let Some(client) = cell.get() {
+            return Ok(client.clone());
+        }
+        let client = self.build(tls)?;
+        Ok(cell.get_or_init(|| client).clone())
+    }
+
+    fn build(&self, tls: bool) -> Result<reqwest::Client, TransportError> {
+        let mut builder = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .user_agent(concat!("ossup/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(usize::MAX)
+            .tcp_nodelay(true)
+            .tcp_keepalive(KEEPALIVE)
+            .dns_resolver(Arc::new(Spreading::default()))
+            .tls_backend_preconfigured(self.tls_config(tls)?);
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        {
+            builder = builder.tcp_user_timeout(UNACKNOWLEDGED_TIMEOUT);
+        }
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
+        }
+        builder.build().map_err(|error| {
+            TransportError::new(TransportErrorKind::Connect, "the HTTP client cannot start")
+                .with_source(error)
+        })
+    }
+
+    fn tls_config(&self, used: bool) -> Result<rustls::ClientConfig, TransportError> {
+        let failed = |error: rustls::Error| {
+            TransportError::new(TransportErrorKind::Tls, "TLS cannot be set up").with_source(error)
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?;
+        if !used {
+            return Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth());
+        }
+        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(
+            self.authorities.iter().cloned(),
+            provider,
+        )
+        .map_err(failed)?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    }
+}
+
+impl std::fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpTransport")
+            .field("proxied", &self.options.proxy.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(
+        &self,
+        request: http::Request<Body>,
+    ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>> {
+        Box::pin(async move {
+            let client = self.client(request.uri().scheme() == Some(&http::uri::Scheme::HTTPS))?;
+            let (head, body) = request.into_parts();
+            let url = head.uri.to_string();
+            let response = client
+                .request(head.method, url)
+                .headers(head.headers)
+                .body(reqwest::Body::wrap(body))
+                .send()
+                .await
+                .map_err(classify)?;
+            Ok(http::Response::from(response).map(|body| body.map_err(io::Error::other).boxed()))
+        })
+    }
+
+    fn reset(&self) {
+        *self.clients.write().expect("no panic while the lock is held") = Arc::default();
+    }
+}
+
+fn proxy(url: &str, no_proxy: Option<&str>) -> Result<reqwest::Proxy, TransportError> {
+    let bypass = format!("localhost,127.0.0.0/8,::1,100.100.100.200,{}", no_proxy.unwrap_or_default());
+    let proxy = reqwest::Proxy::all(url).map_err(|_| {
+        // The URL may hold a password, so it is not repeated.
+        TransportError::new(
+            TransportErrorKind::Connect,
+            "the proxy's URL is malformed: write http://HOST:PORT or socks5://HOST:PORT",
+        )
+    })?;
+    Ok(proxy.no_proxy(reqwest::NoProxy::from_string(&bypass)))
+}
+
+/// Says what kind of failure an error of the HTTP library is. URLs are dropped: they may be presigned.
+fn classify(error: reqwest::Error) -> TransportError {
+    let error = error.without_url();
+    let below = |test: &dyn Fn(&(dyn std::error::Error + 'static)) -> bool| {
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if test(error) {
+                return true;
+            }
+            // An I/O error hides what it wraps from `source`.
+            if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+                && test(inner)
+            {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    };
+    let (kind, message) = if below(&|cause| cause.is::<SourceFailed>()) {
+        (TransportErrorKind::Source, "the source could not be read")
+    } else if below(&|cause| cause.is::<rustls::Error>()) {
+        (TransportErrorKind::Tls, "the TLS connection failed")
+    } else if error.is_dns() {
+        (TransportErrorKind::Resolve, "the host name could not be resolved")
+    } else if error.is_connect() {
+        (TransportErrorKind::Connect, "no connection could be made")
+    } else if error.is_timeout() {
+        (TransportErrorKind::Timeout, "the connection made no progress")
+    } else if below(&|cause| cause.to_string().contains("invalid HTTP version")) {
+        (TransportErrorKind::NotHttp, "the server does not speak HTTP here")
+    } else {
+        (TransportErrorKind::Broken, "the connection broke")
+    };
+    TransportError::new(kind, message).with_source(error)
+}
+
+/// Marks an error of a request body as the source's own, so that it is not taken for the network's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceFailed(pub String);
+
+/// Resolves names by the system and starts each answer at another address, so that connections spread over
+/// all addresses of a service.
+#[derive(Default)]
+struct Spreading {
+    turn: Arc<AtomicUsize>,
+}
+
+impl Resolve for Spreading {
+    fn resolve(&self, name: Name) -> Resolving {
+        let turn = Arc::clone(&self.turn);
+        Box::pin(async move {
+            let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if !addresses.is_empty() {
+                let start = turn.fetch_add(1, Ordering::Relaxed) % addresses.len();
+                addresses.rotate_left(start);
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! Uploads big machine images to Alibaba Cloud OSS and imports them into ECS.
+
+pub mod checksum;
+pub mod clock;
+pub mod credentials;
+pub mod http;
+pub mod model;
+pub mod protocol;

@@ -1,0 +1,30 @@
+//! The field's words as types. Nothing here does I/O or knows a protocol.
+
+mod endpoint;
+pub mod limits;
+mod object;
+mod part;
+mod region;
+mod secret;
+
+pub use endpoint::{AddressingStyle, Endpoint, EndpointKind, Scheme};
+pub use object::{BucketName, ObjectKey, ObjectRef};
+pub use part::{ByteRange, Crc64, ETag, PartNumber, UploadId};
+pub use region::Region;
+pub use secret::Secret;
+
+/// A word that does not follow the service's rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {reason}")]
+pub struct InvalidValue {
+    /// What was given, with its kind: "bucket name `Ab`".
+    pub what: String,
+    /// The rule that it breaks, as the end of a sentence: "must be …".
+    pub reason: String,
+}
+
+impl InvalidValue {
+    pub(crate) fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { what: what.into(), reason: reason.into() }
+    }
+}

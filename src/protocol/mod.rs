@@ -1,0 +1,167 @@
+//! The wire as pure functions: no socket, no clock, no randomness.
+//!
+//! An [`Operation`] builds a [`Request`] and reads an [`Answer`]; [`sign`] turns a request, credentials and a
+//! time into headers or a URL. The client joins the two with a transport and the retry loop.
+
+pub mod ecs;
+mod error;
+pub mod oss;
+pub mod ram;
+pub mod sign;
+pub mod sts;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+
+pub use error::{Action, DecodeError, ServiceError};
+
+use crate::model::{BucketName, ObjectKey, Region};
+
+/// One operation of a service: what to send, how, and what the answer means.
+pub trait Operation: Send + Sync {
+    /// What a good answer holds.
+    type Output: Send;
+
+    /// Returns the operation's name in the vendor's documentation: `UploadPart`.
+    fn name(&self) -> &'static str;
+
+    /// Builds the request, unsigned. It is asked anew for every attempt and gives the same each time.
+    fn request(&self) -> Request;
+
+    /// Whether an attempt whose answer was lost may simply be sent again.
+    fn idempotence(&self) -> Idempotence {
+        Idempotence::Idempotent
+    }
+
+    /// How long an answer may take.
+    fn timeout(&self) -> TimeoutClass {
+        TimeoutClass::Short
+    }
+
+    /// Reads a good answer (status 2xx).
+    ///
+    /// # Errors
+    ///
+    /// When the answer is not what the operation promises: the other side may be no OSS, or the answer was cut.
+    fn decode(&self, answer: &Answer) -> Result<Self::Output, DecodeError>;
+}
+
+/// Whether repeating a request can change more than the first attempt did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idempotence {
+    /// Repeating is harmless.
+    Idempotent,
+    /// A repetition may answer differently though the first attempt took effect (Complete: `NoSuchUpload`).
+    /// The client repeats it and tells the caller that it did, and the caller settles what happened.
+    Settled,
+    /// Never repeated once it may have reached the service.
+    Once,
+}
+
+/// How long an attempt may take. The durations are the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeoutClass {
+    /// A small request with a quick answer.
+    Short,
+    /// A body of any size: limits count time without progress.
+    Upload,
+    /// The service may work for minutes before it answers: Complete, UploadPartCopy.
+    Long,
+}
+
+/// A request before it is signed.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// To OSS.
+    Oss(OssRequest),
+    /// To an RPC-style service: ECS, RAM, STS.
+    Rpc(RpcRequest),
+}
+
+/// A request to OSS: which resource, and what goes with it. All text is decoded.
+#[derive(Debug, Clone)]
+pub struct OssRequest {
+    /// HTTP method.
+    pub method: Method,
+    /// The bucket; without one the request is to the service.
+    pub bucket: Option<BucketName>,
+    /// The key; without one the request is to the bucket.
+    pub key: Option<ObjectKey>,
+    /// Query parameters; `None` is a parameter without value.
+    pub query: Vec<(String, Option<String>)>,
+    /// Headers, names in lower case, without those of signing and without Content-Length.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub content: Content,
+}
+
+/// What follows the headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// No body: `Content-Length: 0`.
+    Empty,
+    /// These bytes.
+    Bytes(Bytes),
+    /// So many bytes that the caller streams.
+    Stream(u64),
+}
+
+/// The services that are called in RPC style.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RpcService {
+    /// ECS, version 2014-05-26.
+    Ecs,
+    /// RAM, version 2015-05-01.
+    Ram,
+    /// STS, version 2015-04-01.
+    Sts,
+}
+
+impl RpcService {
+    /// Returns the API's version, as the `Version` parameter and the `x-acs-version` header carry it.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Ecs => "2014-05-26",
+            Self::Ram => "2015-05-01",
+            Self::Sts => "2015-04-01",
+        }
+    }
+}
+
+/// A call of an RPC-style service. All parameters travel in the query of a POST with an empty body.
+#[derive(Debug, Clone)]
+pub struct RpcRequest {
+    /// Which service.
+    pub service: RpcService,
+    /// `Action`, such as `ImportImage`.
+    pub action: &'static str,
+    /// The region whose endpoint is called; RAM has none.
+    pub region: Option<Region>,
+    /// Business parameters, flattened (`DiskDeviceMapping.1.OSSBucket`) and decoded; `RegionId` among them.
+    pub params: Vec<(String, String)>,
+    /// Whether the call is signed; AssumeRoleWithOIDC is not.
+    pub signed: bool,
+}
+
+/// An answer with its whole body, which is bounded.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// Returns a header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns the service's id of the request, to be quoted to its support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.header("x-oss-request-id").or_else(|| self.header("x-acs-request-id"))
+    }
+}
