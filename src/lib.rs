@@ -5,4 +5,6 @@ pub mod clock;
 pub mod credentials;
 pub mod http;
 pub mod model;
+pub mod plan;
 pub mod protocol;
+pub mod retry;

@@ -1,0 +1,7 @@
+//! When to send again and how long to wait first. Pure: time and dice are arguments.
+
+mod backoff;
+mod policy;
+
+pub use backoff::{Backoff, Dice, random_dice};
+pub use policy::{Decision, RetryState};

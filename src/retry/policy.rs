@@ -1,0 +1,131 @@
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use crate::protocol::Action;
+
+/// "Few" in the service's error tables: so many attempts in all.
+const FEW_ATTEMPTS: u32 = 3;
+
+/// What happens after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Wait and send again.
+    Again(Duration),
+    /// Correct the clock, then send again at once.
+    FixClock,
+    /// Ask for other credentials, then send again at once.
+    Refresh,
+    /// Stop.
+    GiveUp,
+}
+
+/// The failed attempts of one request so far.
+///
+/// Counts limit only what the service's tables limit; everything else is limited by the time without progress.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RetryState {
+    retries: u32,
+    few: u32,
+    reread: bool,
+    clock_fixed: bool,
+    refreshed: bool,
+}
+
+impl RetryState {
+    /// Decides what follows an attempt that failed with `action`.
+    ///
+    /// `budget_left` is the rest of the time without progress that is allowed; `throw` is between 0 and 1;
+    /// `asked` is what the service asked to wait.
+    pub fn after(
+        &mut self,
+        action: Action,
+        budget_left: Duration,
+        throw: f64,
+        asked: Option<Duration>,
+    ) -> Decision {
+        let backoff = match action {
+            Action::Retry => Backoff::NORMAL,
+            Action::Throttled => Backoff::THROTTLED,
+            Action::RetryFew => {
+                self.few += 1;
+                if self.few >= FEW_ATTEMPTS {
+                    return Decision::GiveUp;
+                }
+                Backoff::NORMAL
+            }
+            Action::RetryOnce => {
+                if std::mem::replace(&mut self.reread, true) {
+                    return Decision::GiveUp;
+                }
+                Backoff::NORMAL
+            }
+            Action::FixClock if !self.clock_fixed => {
+                self.clock_fixed = true;
+                return Decision::FixClock;
+            }
+            Action::RefreshCredentials if !self.refreshed => {
+                self.refreshed = true;
+                return Decision::Refresh;
+            }
+            Action::FixClock
+            | Action::RefreshCredentials
+            | Action::OtherEndpoint
+            | Action::Settle
+            | Action::Never => return Decision::GiveUp,
+        };
+        if budget_left.is_zero() {
+            return Decision::GiveUp;
+        }
+        self.retries += 1;
+        // The last wait ends with the budget, so that the budget's last moment is still tried.
+        let delay = backoff.delay(self.retries, throw).max(asked.unwrap_or_default());
+        Decision::Again(delay.min(budget_left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(1800);
+
+    #[test]
+    fn time_limits_plain_retries_and_nothing_else() {
+        let mut state = RetryState::default();
+        for _ in 0..500 {
+            assert!(matches!(state.after(Action::Retry, LONG, 0.5, None), Decision::Again(_)));
+        }
+        let rest = Duration::from_millis(3);
+        assert_eq!(state.after(Action::Retry, rest, 0.9, None), Decision::Again(rest));
+        assert_eq!(state.after(Action::Retry, Duration::ZERO, 0.9, None), Decision::GiveUp);
+    }
+
+    #[test]
+    fn counted_actions_stop_at_their_count() {
+        for (action, again) in [
+            (Action::RetryFew, 2),
+            (Action::RetryOnce, 1),
+            (Action::FixClock, 1),
+            (Action::RefreshCredentials, 1),
+            (Action::Never, 0),
+            (Action::OtherEndpoint, 0),
+            (Action::Settle, 0),
+        ] {
+            let mut state = RetryState::default();
+            let mut count = 0;
+            while state.after(action, LONG, 0.5, None) != Decision::GiveUp {
+                count += 1;
+            }
+            assert_eq!(count, again, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_service_asks_to_wait_is_waited() {
+        let asked = Some(Duration::from_secs(7));
+        assert_eq!(
+            RetryState::default().after(Action::Throttled, LONG, 0.1, asked),
+            Decision::Again(Duration::from_secs(7))
+        );
+    }
+}
