@@ -1,5 +1,6 @@
 //! The field's words as types. Nothing here does I/O or knows a protocol.
 
+mod custom_image;
 mod endpoint;
 pub mod limits;
 mod object;
@@ -7,6 +8,10 @@ mod part;
 mod region;
 mod secret;
 
+pub use custom_image::{
+    AccountId, Architecture, BootMode, ClientToken, DiskFormat, ImageId, ImageStatus, LicenseType, OsType,
+    SnapshotId, SnapshotStatus, TaskId, TaskStatus,
+};
 pub use endpoint::{AddressingStyle, Endpoint, EndpointKind, Scheme};
 pub use object::{BucketName, ObjectKey, ObjectRef};
 pub use part::{ByteRange, Crc64, ETag, PartNumber, UploadId};
