@@ -8,3 +8,5 @@ pub mod model;
 pub mod plan;
 pub mod protocol;
 pub mod retry;
+pub mod source;
+pub mod state;

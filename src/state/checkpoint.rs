@@ -1,0 +1,34 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ObjectRef, Region, UploadId};
+use crate::plan::CutRule;
+use crate::source::SourceIdentity;
+
+/// Version of the checkpoint's and the journal's format. A reader refuses every other one: a newer `ossup`
+/// wrote it, and finishing the upload with half of its facts could lose parts.
+pub const CHECKPOINT_VERSION: u32 = 1;
+
+/// Which upload a state folder belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// [`CHECKPOINT_VERSION`].
+    pub version: u32,
+    /// The bucket's region.
+    pub region: Region,
+    /// The endpoint that was used, for information; another one of the region serves as well.
+    pub endpoint: String,
+    /// The object that the upload makes.
+    #[serde(flatten)]
+    pub object: ObjectRef,
+    /// The open upload.
+    pub upload_id: UploadId,
+    /// The file that is uploaded.
+    pub source: SourceIdentity,
+    /// How it is cut into parts.
+    pub cut: CutRule,
+    /// Whether an existing object may be replaced.
+    pub overwrite: bool,
+    /// When the upload was begun.
+    pub created: Timestamp,
+}

@@ -1,0 +1,312 @@
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, StateError};
+use crate::model::{ObjectRef, Region};
+
+/// Longest checkpoint that is read: keys and paths are at most some KiB.
+const MAX_CHECKPOINT: u64 = 64 << 10;
+
+/// The directory that holds the state of all uploads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+/// An upload that a state directory knows.
+#[derive(Debug, Clone)]
+pub struct StoredUpload {
+    /// Which upload.
+    pub checkpoint: Checkpoint,
+    /// Which parts are in.
+    pub journal: JournalContents,
+}
+
+impl StateDir {
+    /// Names the directory; it is made when it is first needed.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Returns its path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes and locks the folder of one upload.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made or written, or another process has it.
+    pub fn lock(&self, region: &Region, object: &ObjectRef, now: Timestamp) -> Result<UploadDir, StateError> {
+        let path = self.folder(region, object);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(StateError::io("create", &path))?;
+        let lock = Lock::acquire(&path.join("lock"), &Holder::this_process(now))?;
+        Ok(UploadDir { path, _lock: lock })
+    }
+
+    /// Lists all uploads with a readable checkpoint, without locking them.
+    ///
+    /// # Errors
+    ///
+    /// When the directory or a checkpoint cannot be read. A missing directory is an empty one.
+    pub fn uploads(&self) -> Result<Vec<StoredUpload>, StateError> {
+        let folder = self.root.join("uploads");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StateError::io("read", &folder)(error)),
+        };
+        let mut uploads = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(StateError::io("read", &folder))?.path();
+            if let Some(checkpoint) = read_checkpoint(&path)? {
+                let journal = read_journal(&path)?;
+                uploads.push(StoredUpload { checkpoint, journal });
+            }
+        }
+        uploads.sort_by(|a, b| a.checkpoint.object.cmp(&b.checkpoint.object));
+        Ok(uploads)
+    }
+
+    fn folder(&self, region: &Region, object: &ObjectRef) -> PathBuf {
+        let mut hash = Sha256::new();
+        // None of the three can hold a line end but the key, which comes last.
+        hash.update(format!("{region}\n{}\n{}", object.bucket, object.key));
+        let digest = hash.finalize();
+        let name: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        self.root.join("uploads").join(name)
+    }
+}
+
+/// The locked folder of one upload.
+#[derive(Debug)]
+pub struct UploadDir {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl UploadDir {
+    /// Reads the checkpoint, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, is damaged, or is of another version.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {
+        read_checkpoint(&self.path)
+    }
+
+    /// Begins an upload: writes its checkpoint and an empty journal.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be written.
+    pub fn begin(&self, checkpoint: &Checkpoint) -> Result<Journal, StateError> {
+        // The old journal goes first: a new checkpoint must never stand beside it.
+        self.remove("journal")?;
+        let path = self.path.join("checkpoint.json");
+        let text = serde_json::to_vec_pretty(checkpoint).expect("a checkpoint is plain data");
+        write_atomically(&path, &text).map_err(StateError::io("write", &path))?;
+        Ok(self.journal()?.0)
+    }
+
+    /// Opens the journal and reads it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened or read.
+    pub fn journal(&self) -> Result<(Journal, JournalContents), StateError> {
+        Journal::open(&self.path.join("journal"))
+    }
+
+    /// Checks that the folder can be written, before anything is asked of the service.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot.
+    pub fn check_writable(&self) -> Result<(), StateError> {
+        let path = self.path.join("probe");
+        write_atomically(&path, b"probe").map_err(StateError::io("write", &path))?;
+        self.remove("probe")
+    }
+
+    /// Forgets the upload: it is completed or aborted.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be removed.
+    pub fn forget(self) -> Result<(), StateError> {
+        // The checkpoint goes first: without it, the folder means nothing.
+        self.remove("checkpoint.json")?;
+        self.remove("journal")?;
+        self.remove("lock")?;
+        match std::fs::remove_dir(&self.path) {
+            // Another process may have made its own lock by now.
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+                Err(StateError::io("remove", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StateError> {
+        let path = self.path.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StateError::io("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a file so that after a crash either the old or the new content is there, whole.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, StateError> {
+    let path = folder.join("checkpoint.json");
+    let damaged = |reason: String| StateError::Damaged { path: path.clone(), reason };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(StateError::io("read", &path)(error)),
+    };
+    let mut text = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, MAX_CHECKPOINT), &mut text)
+        .map_err(StateError::io("read", &path))?;
+    parse_checkpoint(&text).map(Some).map_err(damaged)
+}
+
+/// Reads a checkpoint's text; the error is the end of a sentence about the file.
+pub(crate) fn parse_checkpoint(text: &[u8]) -> Result<Checkpoint, String> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let unreadable = |_| "is damaged; `--restart` begins the upload anew".to_owned();
+    let Version { version } = serde_json::from_slice(text).map_err(unreadable)?;
+    if version != CHECKPOINT_VERSION {
+        return Err(format!(
+            "was written by another version of ossup (format {version}); use that one, or `--restart`"
+        ));
+    }
+    serde_json::from_slice(text).map_err(unreadable)
+}
+
+fn read_journal(folder: &Path) -> Result<JournalContents, StateError> {
+    let path = folder.join("journal");
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(super::journal::read(&bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(JournalContents::default()),
+        Err(error) => Err(StateError::io("read", &path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::model::UploadId;
+    use crate::plan::CutRule;
+    use crate::source::SourceIdentity;
+
+    fn checkpoint() -> Checkpoint {
+        Checkpoint {
+            version: CHECKPOINT_VERSION,
+            region: "cn-hangzhou".parse().unwrap(),
+            endpoint: "https://oss-cn-hangzhou.aliyuncs.com".to_owned(),
+            object: "oss://images/disk.raw".parse().unwrap(),
+            upload_id: UploadId::new("0004B9894A22E5B1888A1E29F8236E2D"),
+            source: SourceIdentity {
+                name: "disk.raw".to_owned(),
+                length: 10 << 20,
+                modified_ns: 1_700_000_000_123_456_789,
+                changed_ns: 1_700_000_000_123_456_789,
+                device: 1,
+                inode: 2,
+            },
+            cut: CutRule { unit: 1 << 20, part_size: None },
+            overwrite: false,
+            created: "2026-01-01T00:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn lock(dir: &StateDir) -> Result<UploadDir, StateError> {
+        let checkpoint = checkpoint();
+        dir.lock(&checkpoint.region, &checkpoint.object, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn an_upload_is_found_again_and_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(root.path().join("deep/state"));
+        assert!(dir.uploads().unwrap().is_empty());
+        let upload = lock(&dir).unwrap();
+        assert_eq!(upload.checkpoint().unwrap(), None);
+        upload.check_writable().unwrap();
+        upload.begin(&checkpoint()).unwrap();
+        assert!(matches!(lock(&dir), Err(StateError::Locked { .. })));
+        drop(upload);
+        let upload = lock(&dir).unwrap();
+        assert_eq!(upload.checkpoint().unwrap(), Some(checkpoint()));
+        assert_eq!(dir.uploads().unwrap()[0].checkpoint, checkpoint());
+        upload.forget().unwrap();
+        assert_eq!(std::fs::read_dir(dir.root().join("uploads")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_new_upload_does_not_inherit_the_old_journal() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(root.path());
+        let upload = lock(&dir).unwrap();
+        upload.begin(&checkpoint()).unwrap().append_completing().unwrap();
+        upload.begin(&checkpoint()).unwrap();
+        assert!(!upload.journal().unwrap().1.completing);
+    }
+
+    #[test]
+    fn everything_is_private() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(root.path().join("state"));
+        let upload = lock(&dir).unwrap();
+        upload.begin(&checkpoint()).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&upload.path), 0o700);
+        for file in ["checkpoint.json", "journal", "lock"] {
+            assert_eq!(mode(&upload.path.join(file)), 0o600, "{file}");
+        }
+    }
+
+    #[test]
+    fn damaged_and_foreign_checkpoints_are_clear_errors() {
+        let text = serde_json::to_string(&checkpoint()).unwrap();
+        assert_eq!(parse_checkpoint(text.as_bytes()), Ok(checkpoint()));
+        for cut in 0..text.len() {
+            assert!(parse_checkpoint(&text.as_bytes()[..cut]).is_err(), "cut at {cut}");
+        }
+        let foreign = text.replace("\"version\":1", "\"version\":2");
+        assert!(parse_checkpoint(foreign.as_bytes()).unwrap_err().contains("format 2"));
+    }
+}

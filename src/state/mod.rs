@@ -1,0 +1,63 @@
+//! What survives a run: which uploads are open, and which of their parts are in.
+//!
+//! One folder per upload under the state directory:
+//!
+//! - `checkpoint.json` says which upload it is. It is written as a whole (temporary file, sync, rename)
+//!   before the first part, and never changed.
+//! - `journal` holds one record of fixed size for each acknowledged part, appended by the one process that
+//!   holds the lock. A torn or damaged record is as if it were not there: the part is then found through
+//!   ListParts and verified by checksum.
+//! - `lock` is locked for as long as a process drives the upload.
+//!
+//! The folder's name follows from region, bucket and key, so that any spelling of the file's path and any kind
+//! of endpoint finds it again. No credentials are kept. Folders are 0700, files 0600.
+
+mod checkpoint;
+mod dir;
+mod journal;
+mod lock;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
+pub use dir::{StateDir, StoredUpload, UploadDir};
+pub use journal::{Journal, JournalContents, PartRecord};
+pub use lock::{Holder, Lock};
+
+/// What went wrong with the state directory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The system refused an operation.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried: "write".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process drives this upload.
+    #[error("another process drives this upload: {holder}")]
+    Locked {
+        /// Who holds the lock.
+        holder: Holder,
+    },
+    /// A file is not what it should be.
+    #[error("`{}` {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, as the end of a sentence.
+        reason: String,
+    },
+}
+
+impl StateError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
