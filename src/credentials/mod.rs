@@ -1,5 +1,18 @@
 //! Access keys: what they are and how one asks for them. Nothing here reads a file, the environment or a socket.
 
+pub mod aliyun;
+pub mod env;
+mod ini;
+pub mod ossutil;
+mod profile;
+#[cfg(test)]
+mod robustness;
+
+pub use profile::{
+    AssumedRole, BucketEndpoint, DEFAULT_PROCESS_TIMEOUT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_NAME,
+    MAX_CONFIG_BYTES, Method, Profile, ProfileError,
+};
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
