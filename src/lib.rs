@@ -3,6 +3,8 @@
 pub mod checksum;
 pub mod clock;
 pub mod credentials;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 pub mod http;
 pub mod model;
 pub mod plan;

@@ -1,0 +1,107 @@
+//! An embedded emulator of OSS and of the parts of ECS, RAM and STS that an import needs.
+//!
+//! It verifies signatures, writes its own XML and JSON, keeps its data on disk through restarts and kills,
+//! and refuses what it does not know with `NotImplemented`. It shares with the client the words of
+//! [`model`](crate::model), checksums and the signature schemes, whose vectors come from the vendor's own
+//! code; never how requests are built or answers are read.
+//! [`Server`] offers it over TCP.
+
+#![expect(dead_code, reason = "the operations that use the store follow")]
+
+mod api;
+mod keys;
+mod options;
+#[cfg_attr(not(test), expect(unused_imports, reason = "the operations that use the store follow"))]
+mod store;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::credentials::Credentials;
+use crate::model::{BucketName, Region};
+
+pub use options::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, EmulatorOptions};
+pub use store::{BucketRecord, Encryption, StoreError, Versioning};
+
+use keys::Keys;
+use store::Store;
+
+/// The emulator. Clones are handles of the same one; its data directory is freed with the last of them.
+#[derive(Debug, Clone)]
+pub struct Emulator(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: EmulatorOptions,
+    store: Store,
+    keys: Keys,
+}
+
+impl Emulator {
+    /// Opens the data directory, or makes it. Nothing runs until requests arrive.
+    ///
+    /// # Errors
+    ///
+    /// When another emulator has the directory, another version made it, or the disk refuses.
+    pub fn open(options: EmulatorOptions) -> Result<Self, StoreError> {
+        let store = Store::open(&options.data, options.discard)?;
+        let keys = Keys::new(&options.credentials);
+        Ok(Self(Arc::new(Inner { options, store, keys })))
+    }
+
+    /// Returns the data directory.
+    pub fn data(&self) -> &Path {
+        &self.0.options.data
+    }
+
+    /// Returns a bucket's settings, if there is such a bucket.
+    pub fn bucket(&self, name: &BucketName) -> Option<BucketRecord> {
+        self.0.store.bucket(name)
+    }
+
+    /// Makes a bucket in `region`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BucketExists`], or that the disk refuses.
+    pub fn create_bucket(&self, name: BucketName, region: Region) -> Result<(), StoreError> {
+        self.0.store.create_bucket(BucketRecord::new(name, region, self.now()))
+    }
+
+    /// Changes a bucket's settings: default encryption, storage class, versioning, owner.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], or that the disk refuses.
+    pub fn update_bucket(
+        &self,
+        name: &BucketName,
+        change: impl FnOnce(&mut BucketRecord),
+    ) -> Result<(), StoreError> {
+        self.0.store.update_bucket(name, change)
+    }
+
+    /// Accepts one more key pair; one with a token is valid with that token, until it expires.
+    pub fn add_credentials(&self, credentials: Credentials) {
+        self.0.keys.add(credentials);
+    }
+
+    /// Returns the time that signatures are checked against.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.options.clock.now()
+    }
+
+    pub(crate) fn options(&self) -> &EmulatorOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+}

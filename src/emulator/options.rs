@@ -1,0 +1,103 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock};
+use crate::credentials::Credentials;
+use crate::model::{BucketName, Region};
+
+/// The access key id that an emulator accepts unless told otherwise. It opens nothing but emulators.
+pub const DEFAULT_ACCESS_KEY_ID: &str = "LTAIossupEmulator";
+/// The secret of [`DEFAULT_ACCESS_KEY_ID`].
+pub const DEFAULT_ACCESS_KEY_SECRET: &str = "ossup-emulator-secret";
+/// The region of requests whose host names none.
+pub const DEFAULT_REGION: &str = "cn-hangzhou";
+
+/// How an [`Emulator`](super::Emulator) behaves.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EmulatorOptions {
+    /// The directory that holds buckets, objects, open uploads and images; made if missing.
+    pub data: PathBuf,
+    /// The region of requests whose host names none, and of buckets made by them.
+    pub region: Region,
+    /// Key pairs that sign valid requests; a pair with a token is valid with exactly that token.
+    pub credentials: Vec<Credentials>,
+    /// Whether signatures are verified. Without it no request needs credentials.
+    pub verify: bool,
+    /// Whether a bucket that a first write names is made.
+    pub auto_create_buckets: bool,
+    /// Whether bytes are thrown away: sizes and CRCs are kept, ETags are made from the CRC, and reading an
+    /// object back is refused.
+    pub discard: bool,
+    /// Custom domains and the bucket that each is bound to.
+    pub cnames: BTreeMap<String, BucketName>,
+    /// The clock that signatures are checked against.
+    pub clock: Arc<dyn Clock>,
+    /// How many seconds pass on the clock of imports and copies for each real one.
+    pub speed: f64,
+}
+
+impl EmulatorOptions {
+    /// Returns the options of an emulator that verifies signatures of the documented key pair.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            region: DEFAULT_REGION.parse().expect("the default region is valid"),
+            credentials: vec![Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET)],
+            verify: true,
+            auto_create_buckets: false,
+            discard: false,
+            cnames: BTreeMap::new(),
+            clock: Arc::new(SystemClock),
+            speed: 1.0,
+        }
+    }
+
+    /// Returns the options of the embedded store: no credentials, and buckets are made as they are named.
+    pub fn local(data: impl Into<PathBuf>) -> Self {
+        Self { verify: false, auto_create_buckets: true, ..Self::new(data) }
+    }
+
+    /// Sets the region of requests whose host names none.
+    #[must_use]
+    pub fn with_region(mut self, region: Region) -> Self {
+        self.region = region;
+        self
+    }
+
+    /// Replaces the accepted key pairs.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Vec<Credentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Throws bytes away, see [`EmulatorOptions::discard`].
+    #[must_use]
+    pub fn with_discard(mut self, discard: bool) -> Self {
+        self.discard = discard;
+        self
+    }
+
+    /// Binds a custom domain to a bucket.
+    #[must_use]
+    pub fn with_cname(mut self, domain: impl Into<String>, bucket: BucketName) -> Self {
+        self.cnames.insert(domain.into().to_ascii_lowercase(), bucket);
+        self
+    }
+
+    /// Replaces the clock that signatures are checked against.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Speeds up imports and copies, see [`EmulatorOptions::speed`].
+    #[must_use]
+    pub fn with_speed(mut self, speed: f64) -> Self {
+        self.speed = speed;
+        self
+    }
+}

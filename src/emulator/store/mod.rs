@@ -1,0 +1,516 @@
+//! What outlives the process: buckets, objects, open uploads and records of other services, on disk.
+//!
+//! All records are in memory too, read once at start; a change is written to disk first (whole, by rename)
+//! and seen in memory afterwards, so a killed process has lost nothing that was acknowledged. An object is a
+//! list of segments of blob files; Complete and copies make new lists and move no bytes. Blob files go with
+//! the last record or reader that holds them, and a crash's leavings when the store is next opened.
+
+mod blob;
+mod layout;
+mod reader;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::{BucketName, ObjectKey, PartNumber, UploadId};
+use blob::{Blob, Blobs};
+use layout::Layout;
+
+pub(crate) use blob::{BlobWriter, Written};
+pub(crate) use reader::{ObjectReader, slice};
+pub use records::{BucketRecord, Encryption, Versioning};
+pub(crate) use records::{
+    ObjectHeaders, ObjectKind, ObjectRecord, PartRecord, Segment, SegmentSource, Sums, UploadRecord,
+};
+
+/// The account that owns everything unless told otherwise.
+pub(crate) const DEFAULT_OWNER: &str = "1234567890123456";
+
+/// Why the store could not do as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk refused.
+    #[error("cannot use `{}` of the emulator's data", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another emulator has the directory.
+    #[error("another emulator uses `{}`", dir.display())]
+    Locked {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// Another version made the directory.
+    #[error("`{}` holds data of format `{}`, which this version cannot read", dir.display(), found.escape_debug())]
+    Format {
+        /// The data directory.
+        dir: PathBuf,
+        /// The version that was found.
+        found: String,
+    },
+    /// The bucket is not there.
+    #[error("there is no such bucket")]
+    NoSuchBucket,
+    /// The bucket is there already.
+    #[error("the bucket exists")]
+    BucketExists,
+    /// The bucket still has objects or open uploads.
+    #[error("the bucket is not empty")]
+    BucketNotEmpty,
+    /// The upload is over, or never was.
+    #[error("there is no such upload")]
+    NoSuchUpload,
+    /// The object is there, and was not to be overwritten.
+    #[error("the object exists")]
+    ObjectExists,
+    /// The bytes were thrown away as they came.
+    #[error("the object's bytes were discarded")]
+    Discarded,
+}
+
+impl StoreError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// An object and the hold on its bytes.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) record: ObjectRecord,
+    _holds: Vec<Arc<Blob>>,
+}
+
+/// A part of an open upload and the hold on its bytes.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) record: PartRecord,
+    _holds: Vec<Arc<Blob>>,
+}
+
+/// An open upload as it was when asked for. Its parts' bytes stay while it lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Upload {
+    pub(crate) record: Arc<UploadRecord>,
+    pub(crate) parts: BTreeMap<PartNumber, Arc<Part>>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    record: BucketRecord,
+    objects: BTreeMap<ObjectKey, Arc<Object>>,
+    uploads: BTreeMap<(ObjectKey, UploadId), Upload>,
+}
+
+/// All that the emulator keeps.
+#[derive(Debug)]
+pub(crate) struct Store {
+    layout: Layout,
+    blobs: Blobs,
+    discard: bool,
+    buckets: Mutex<BTreeMap<BucketName, Bucket>>,
+    /// Locked while the store is open.
+    _lock: File,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.blobs.close();
+    }
+}
+
+impl Store {
+    /// Opens the data directory, or makes it.
+    ///
+    /// # Errors
+    ///
+    /// When another emulator has it, another version made it, or the disk refuses.
+    pub(crate) fn open(dir: &Path, discard: bool) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).map_err(|error| StoreError::io(dir, error))?;
+        let path = dir.join("lock");
+        let lock = File::create(&path).map_err(|error| StoreError::io(&path, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { dir: dir.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io(&path, error)),
+        }
+        let layout = Layout::open(dir)?;
+        let blobs = Blobs::new(layout.blobs());
+        let mut buckets = BTreeMap::new();
+        for path in layout::entries(&layout.buckets())? {
+            let record = path.join("bucket.json");
+            if record.exists() {
+                let bucket = load_bucket(&layout, &blobs, layout::load(&record)?)?;
+                buckets.insert(bucket.record.name.clone(), bucket);
+            } else {
+                // Killed while the bucket was made or deleted.
+                layout::remove_dir(&path)?;
+            }
+        }
+        blobs.sweep().map_err(|error| StoreError::io(&layout.blobs(), error))?;
+        Ok(Self { layout, blobs, discard, buckets: Mutex::new(buckets), _lock: lock })
+    }
+
+    fn buckets_now(&self) -> MutexGuard<'_, BTreeMap<BucketName, Bucket>> {
+        self.buckets.lock().expect("no panic while the lock is held")
+    }
+
+    /// Whether bytes are thrown away.
+    pub(crate) fn discards(&self) -> bool {
+        self.discard
+    }
+
+    // Buckets
+
+    /// Returns all buckets by name.
+    pub(crate) fn buckets(&self) -> Vec<BucketRecord> {
+        self.buckets_now().values().map(|bucket| bucket.record.clone()).collect()
+    }
+
+    /// Returns a bucket's settings.
+    pub(crate) fn bucket(&self, name: &BucketName) -> Option<BucketRecord> {
+        self.buckets_now().get(name).map(|bucket| bucket.record.clone())
+    }
+
+    /// Makes a bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BucketExists`], or the disk's.
+    pub(crate) fn create_bucket(&self, record: BucketRecord) -> Result<(), StoreError> {
+        let mut buckets = self.buckets_now();
+        if buckets.contains_key(&record.name) {
+            return Err(StoreError::BucketExists);
+        }
+        layout::save(&self.layout.bucket_record(&record.name), &record)?;
+        let name = record.name.clone();
+        buckets.insert(name, Bucket { record, objects: BTreeMap::new(), uploads: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// Changes a bucket's settings; its name must stay.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], or the disk's.
+    pub(crate) fn update_bucket(
+        &self,
+        name: &BucketName,
+        change: impl FnOnce(&mut BucketRecord),
+    ) -> Result<(), StoreError> {
+        let mut buckets = self.buckets_now();
+        let bucket = buckets.get_mut(name).ok_or(StoreError::NoSuchBucket)?;
+        let mut record = bucket.record.clone();
+        change(&mut record);
+        record.name = name.clone();
+        layout::save(&self.layout.bucket_record(name), &record)?;
+        bucket.record = record;
+        Ok(())
+    }
+
+    /// Deletes an empty bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], [`StoreError::BucketNotEmpty`], or the disk's.
+    pub(crate) fn delete_bucket(&self, name: &BucketName) -> Result<(), StoreError> {
+        let mut buckets = self.buckets_now();
+        let bucket = buckets.get(name).ok_or(StoreError::NoSuchBucket)?;
+        if !bucket.objects.is_empty() || !bucket.uploads.is_empty() {
+            return Err(StoreError::BucketNotEmpty);
+        }
+        // The record first: a directory without it is no bucket.
+        layout::remove(&self.layout.bucket_record(name))?;
+        buckets.remove(name);
+        layout::remove_dir(&self.layout.bucket(name))
+    }
+
+    // Objects
+
+    /// Begins to take in bytes. `md5` asks for their MD5 even if bytes are discarded.
+    pub(crate) fn writer(&self, md5: bool) -> BlobWriter {
+        self.blobs.writer(!self.discard, md5 || !self.discard)
+    }
+
+    /// Returns an object.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`].
+    pub(crate) fn object(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<Option<Arc<Object>>, StoreError> {
+        let buckets = self.buckets_now();
+        let bucket = buckets.get(bucket).ok_or(StoreError::NoSuchBucket)?;
+        Ok(bucket.objects.get(key).cloned())
+    }
+
+    /// Returns the objects of a bucket by key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`].
+    pub(crate) fn objects(&self, bucket: &BucketName) -> Result<Vec<Arc<Object>>, StoreError> {
+        let buckets = self.buckets_now();
+        let bucket = buckets.get(bucket).ok_or(StoreError::NoSuchBucket)?;
+        Ok(bucket.objects.values().cloned().collect())
+    }
+
+    /// Returns a reader of an object's bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Discarded`].
+    pub(crate) fn reader(&self, object: &Arc<Object>) -> Result<ObjectReader, StoreError> {
+        ObjectReader::new(Arc::clone(object), self.blobs.clone())
+    }
+
+    /// Makes an object, or replaces it unless `forbid_overwrite`.
+    ///
+    /// The blobs of its segments must be held: by a [`Written`], an [`Upload`] or an [`Object`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], [`StoreError::ObjectExists`], or the disk's.
+    pub(crate) fn put_object(
+        &self,
+        bucket: &BucketName,
+        record: ObjectRecord,
+        forbid_overwrite: bool,
+    ) -> Result<Arc<Object>, StoreError> {
+        let mut buckets = self.buckets_now();
+        let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
+        if forbid_overwrite && entry.objects.contains_key(&record.key) {
+            return Err(StoreError::ObjectExists);
+        }
+        layout::save(&self.layout.object(bucket, &record.key), &record)?;
+        let object = Arc::new(Object { _holds: self.blobs.hold_all(&record.segments), record });
+        entry.objects.insert(object.record.key.clone(), Arc::clone(&object));
+        Ok(object)
+    }
+
+    /// Deletes an object and returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], or the disk's.
+    pub(crate) fn delete_object(&self, bucket: &BucketName, key: &ObjectKey) -> Result<bool, StoreError> {
+        let mut buckets = self.buckets_now();
+        let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
+        if !entry.objects.contains_key(key) {
+            return Ok(false);
+        }
+        layout::remove(&self.layout.object(bucket, key))?;
+        Ok(entry.objects.remove(key).is_some())
+    }
+
+    // Uploads
+
+    /// Opens an upload. Its id must be of ASCII letters and digits.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], [`StoreError::ObjectExists`] if `forbid_overwrite`, or the disk's.
+    pub(crate) fn create_upload(
+        &self,
+        bucket: &BucketName,
+        record: UploadRecord,
+        forbid_overwrite: bool,
+    ) -> Result<(), StoreError> {
+        let mut buckets = self.buckets_now();
+        let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
+        if forbid_overwrite && entry.objects.contains_key(&record.key) {
+            return Err(StoreError::ObjectExists);
+        }
+        layout::save(&self.layout.upload(bucket, &record.id).join("upload.json"), &record)?;
+        let id = (record.key.clone(), record.id.clone());
+        entry.uploads.insert(id, Upload { record: Arc::new(record), parts: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// Returns an open upload with its parts.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchUpload`].
+    pub(crate) fn upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        id: &UploadId,
+    ) -> Result<Upload, StoreError> {
+        let buckets = self.buckets_now();
+        let bucket = buckets.get(bucket).ok_or(StoreError::NoSuchBucket)?;
+        bucket.uploads.get(&(key.clone(), id.clone())).cloned().ok_or(StoreError::NoSuchUpload)
+    }
+
+    /// Returns the open uploads of a bucket by key, then id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`].
+    pub(crate) fn uploads(&self, bucket: &BucketName) -> Result<Vec<Arc<UploadRecord>>, StoreError> {
+        let buckets = self.buckets_now();
+        let bucket = buckets.get(bucket).ok_or(StoreError::NoSuchBucket)?;
+        Ok(bucket.uploads.values().map(|upload| Arc::clone(&upload.record)).collect())
+    }
+
+    /// Adds a part to an upload, or replaces the part of that number. Its blobs must be held.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchUpload`], or the disk's.
+    pub(crate) fn put_part(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        id: &UploadId,
+        record: PartRecord,
+    ) -> Result<(), StoreError> {
+        let mut buckets = self.buckets_now();
+        let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
+        let upload = entry.uploads.get_mut(&(key.clone(), id.clone())).ok_or(StoreError::NoSuchUpload)?;
+        layout::save(&self.layout.part(bucket, id, record.number), &record)?;
+        let part = Part { _holds: self.blobs.hold_all(&record.segments), record };
+        upload.parts.insert(part.record.number, Arc::new(part));
+        Ok(())
+    }
+
+    /// Makes an object of an upload, which is over then. `record` names the upload.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchUpload`], [`StoreError::ObjectExists`] if
+    /// `forbid_overwrite`, or the disk's. The upload stays open then.
+    pub(crate) fn complete_upload(
+        &self,
+        bucket: &BucketName,
+        upload: &Upload,
+        record: ObjectRecord,
+        forbid_overwrite: bool,
+    ) -> Result<Arc<Object>, StoreError> {
+        let mut buckets = self.buckets_now();
+        let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
+        let id = (upload.record.key.clone(), upload.record.id.clone());
+        if !entry.uploads.contains_key(&id) {
+            return Err(StoreError::NoSuchUpload);
+        }
+        if forbid_overwrite && entry.objects.contains_key(&record.key) {
+            return Err(StoreError::ObjectExists);
+        }
+        // The commit. Killed right behind it, the object's upload id tells that the upload is over.
+        layout::save(&self.layout.object(bucket, &record.key), &record)?;
+        let object = Arc::new(Object { _holds: self.blobs.hold_all(&record.segments), record });
+        entry.objects.insert(object.record.key.clone(), Arc::clone(&object));
+        entry.uploads.remove(&id);
+        layout::remove_dir(&self.layout.upload(bucket, &id.1))?;
+        Ok(object)
+    }
+
+    /// Deletes an upload and its parts.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], [`StoreError::NoSuchUpload`], or the disk's.
+    pub(crate) fn abort_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        id: &UploadId,
+    ) -> Result<(), StoreError> {
+        let mut buckets = self.buckets_now();
+        let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
+        let upload = (key.clone(), id.clone());
+        if !entry.uploads.contains_key(&upload) {
+            return Err(StoreError::NoSuchUpload);
+        }
+        // The record first: parts without it are no upload.
+        layout::remove(&self.layout.upload(bucket, id).join("upload.json"))?;
+        entry.uploads.remove(&upload);
+        layout::remove_dir(&self.layout.upload(bucket, id))
+    }
+
+    // Records of other services
+
+    /// Saves a record of `kind`, a name of ASCII letters, under any id.
+    ///
+    /// # Errors
+    ///
+    /// The disk's.
+    pub(crate) fn save_record<T: Serialize>(
+        &self,
+        kind: &'static str,
+        id: &str,
+        record: &T,
+    ) -> Result<(), StoreError> {
+        layout::save(&self.layout.record(kind, id), record)
+    }
+
+    /// Removes a record; that there is none is fine.
+    ///
+    /// # Errors
+    ///
+    /// The disk's.
+    pub(crate) fn remove_record(&self, kind: &'static str, id: &str) -> Result<(), StoreError> {
+        layout::remove(&self.layout.record(kind, id))
+    }
+
+    /// Reads all records of a kind, in no order. A record holds its own id.
+    ///
+    /// # Errors
+    ///
+    /// The disk's, or that a record cannot be read.
+    pub(crate) fn load_records<T: DeserializeOwned>(&self, kind: &'static str) -> Result<Vec<T>, StoreError> {
+        let paths = layout::entries(&self.layout.records(kind))?;
+        paths.iter().map(|path| layout::load(path)).collect()
+    }
+}
+
+fn load_bucket(layout: &Layout, blobs: &Blobs, record: BucketRecord) -> Result<Bucket, StoreError> {
+    let mut objects = BTreeMap::new();
+    for path in layout::entries(&layout.objects(&record.name))? {
+        let record: ObjectRecord = layout::load(&path)?;
+        let object = Object { _holds: blobs.hold_all(&record.segments), record };
+        objects.insert(object.record.key.clone(), Arc::new(object));
+    }
+    let mut uploads = BTreeMap::new();
+    for path in layout::entries(&layout.uploads(&record.name))? {
+        let header = path.join("upload.json");
+        let Some(upload) = header.exists().then(|| layout::load::<UploadRecord>(&header)).transpose()? else {
+            // Killed while the upload was opened or aborted.
+            layout::remove_dir(&path)?;
+            continue;
+        };
+        let completed = objects
+            .get(&upload.key)
+            .is_some_and(|object| object.record.upload_id.as_ref() == Some(&upload.id));
+        if completed {
+            layout::remove_dir(&path)?;
+            continue;
+        }
+        let mut parts = BTreeMap::new();
+        for path in layout::entries(&path)?.into_iter().filter(|path| *path != header) {
+            let record: PartRecord = layout::load(&path)?;
+            let part = Part { _holds: blobs.hold_all(&record.segments), record };
+            parts.insert(part.record.number, Arc::new(part));
+        }
+        let id = (upload.key.clone(), upload.id.clone());
+        uploads.insert(id, Upload { record: Arc::new(upload), parts });
+    }
+    Ok(Bucket { record, objects, uploads })
+}
