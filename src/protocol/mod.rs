@@ -7,8 +7,11 @@ pub mod ecs;
 mod error;
 pub mod oss;
 pub mod ram;
+pub mod rpc;
 pub mod sign;
 pub mod sts;
+
+use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -129,7 +132,7 @@ impl RpcService {
 }
 
 /// A call of an RPC-style service. All parameters travel in the query of a POST with an empty body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RpcRequest {
     /// Which service.
     pub service: RpcService,
@@ -141,6 +144,21 @@ pub struct RpcRequest {
     pub params: Vec<(String, String)>,
     /// Whether the call is signed; AssumeRoleWithOIDC is not.
     pub signed: bool,
+}
+
+impl fmt::Debug for RpcRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(name, value): &(String, String)| match name.as_str() {
+            "OIDCToken" => (name.clone(), "[redacted]".to_owned()),
+            _ => (name.clone(), value.clone()),
+        };
+        f.debug_struct("RpcRequest")
+            .field("service", &self.service)
+            .field("action", &self.action)
+            .field("region", &self.region)
+            .field("params", &self.params.iter().map(shown).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 /// An answer with its whole body, which is bounded.

@@ -1,1 +1,34 @@
 //! ECS OpenAPI 2014-05-26: the actions that make, follow, copy, share and delete custom images.
+
+mod cancel_copy_image;
+mod cancel_task;
+mod copy_image;
+mod delete_image;
+mod delete_snapshot;
+mod describe_image_share_permission;
+mod describe_images;
+mod describe_regions;
+mod describe_snapshots;
+mod describe_task_attribute;
+mod describe_tasks;
+mod import_image;
+mod modify_image_attribute;
+mod modify_image_share_permission;
+
+pub use cancel_copy_image::CancelCopyImage;
+pub use cancel_task::CancelTask;
+pub use copy_image::{CopyImage, CopyImageAnswer};
+pub use delete_image::DeleteImage;
+pub use delete_snapshot::DeleteSnapshot;
+pub use describe_image_share_permission::{DescribeImageSharePermission, ImageShares};
+pub use describe_images::{CustomImage, DescribeImages, Detection, DiskOfImage, ImagePage, Risk};
+pub use describe_regions::{DescribeRegions, RegionInfo};
+pub use describe_snapshots::{DescribeSnapshots, SnapshotInfo, SnapshotPage};
+pub use describe_task_attribute::{DescribeTaskAttribute, OperationProgress, TaskDetail};
+pub use describe_tasks::{DescribeTasks, TaskInfo, TaskPage};
+pub use import_image::{ImdsSupport, ImportDisk, ImportImage, ImportImageAnswer, Tag};
+pub use modify_image_attribute::{ImageAvailability, ModifyImageAttribute};
+pub use modify_image_share_permission::ModifyImageSharePermission;
+
+#[cfg(test)]
+mod tests;

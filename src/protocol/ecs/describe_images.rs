@@ -1,0 +1,303 @@
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::import_image::Tag;
+use crate::model::{ImageId, ImageStatus, Region, SnapshotId};
+use crate::protocol::rpc::{self, Params, json};
+use crate::protocol::{Answer, DecodeError, Operation, Request, TimeoutClass};
+
+const NAME: &str = "DescribeImages";
+/// All states: by default only Available images are listed, and an import would be invisible.
+const ALL_STATES: &str = "Creating,Waiting,Available,UnAvailable,CreateFailed,Deprecated";
+/// Largest page.
+const PAGE_SIZE: u32 = 100;
+
+/// Lists the account's own images in a region, in any state ("DescribeImages" page).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DescribeImages {
+    /// The region.
+    pub region: Region,
+    /// Only this image.
+    pub image_id: Option<ImageId>,
+    /// Only images whose names contain this text; the service's comparison is fuzzy.
+    pub name: Option<String>,
+    /// The page, from 1.
+    pub page: u32,
+}
+
+impl DescribeImages {
+    /// Returns a request for all own images.
+    pub fn new(region: Region) -> Self {
+        Self { region, image_id: None, name: None, page: 1 }
+    }
+
+    /// Asks for one image.
+    #[must_use]
+    pub fn with_image_id(mut self, id: ImageId) -> Self {
+        self.image_id = Some(id);
+        self
+    }
+
+    /// Asks for images of a similar name. Names must be compared again: "substring" is not promised either.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Asks for another page.
+    #[must_use]
+    pub fn with_page(mut self, page: u32) -> Self {
+        self.page = page;
+        self
+    }
+}
+
+/// A page of images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImagePage {
+    /// The images of this page.
+    pub images: Vec<CustomImage>,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// Whether further pages may hold more.
+    pub has_more: bool,
+}
+
+/// A custom image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CustomImage {
+    /// Its id.
+    pub image_id: ImageId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its description.
+    pub description: Option<String>,
+    /// Its family.
+    pub family: Option<String>,
+    /// Its state.
+    pub status: ImageStatus,
+    /// How much of it is made, in percent.
+    pub progress: Option<u8>,
+    /// Whether instances can be made from it already; it may follow the state `Available` by a while.
+    pub usable: Option<bool>,
+    /// The system disk's size in GiB.
+    pub size_gib: Option<u64>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// The operating system's family.
+    pub os_type: Option<String>,
+    /// The distribution.
+    pub platform: Option<String>,
+    /// The architecture.
+    pub architecture: Option<String>,
+    /// The boot mode.
+    pub boot_mode: Option<String>,
+    /// Whether it is a copy of another image.
+    pub is_copied: bool,
+    /// Its disks.
+    pub disks: Vec<DiskOfImage>,
+    /// Its tags; the service adds some of its own.
+    pub tags: Vec<Tag>,
+    /// The result of the image check, if one was asked for.
+    pub detection: Option<Detection>,
+}
+
+/// A disk of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DiskOfImage {
+    /// `/dev/xvda` and so on.
+    pub device: Option<String>,
+    /// Its size in GiB.
+    pub size_gib: Option<u64>,
+    /// The snapshot that holds its content; absent early in an import.
+    pub snapshot_id: Option<SnapshotId>,
+    /// Its format.
+    pub format: Option<String>,
+    /// The bucket that it was imported from.
+    pub import_bucket: Option<String>,
+    /// The key that it was imported from.
+    pub import_object: Option<String>,
+    /// How much of it is made, in percent.
+    pub progress: Option<u8>,
+    /// Seconds that a copy still takes.
+    pub remain_seconds: Option<u64>,
+}
+
+/// What the image check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Detection {
+    /// Whether the check has ended.
+    pub finished: bool,
+    /// The findings of high and medium risk.
+    pub risks: Vec<Risk>,
+}
+
+/// A finding of the image check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Risk {
+    /// What was checked, such as `GUESTOS.CloudInit`.
+    pub name: String,
+    /// What was found.
+    pub value: Option<String>,
+    /// `High` or `Medium`.
+    pub level: String,
+    /// The finding's code.
+    pub code: Option<String>,
+}
+
+impl Operation for DescribeImages {
+    type Output = ImagePage;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn request(&self) -> Request {
+        let params = Params::in_region(&self.region)
+            .with_some("ImageId", self.image_id.as_ref())
+            .with_some("ImageName", self.name.as_deref())
+            .with("Status", ALL_STATES)
+            .with("ImageOwnerAlias", "self")
+            .with("PageNumber", self.page)
+            .with("PageSize", PAGE_SIZE);
+        rpc::ecs(NAME, &self.region, params)
+    }
+
+    fn timeout(&self) -> TimeoutClass {
+        TimeoutClass::Long
+    }
+
+    fn decode(&self, answer: &Answer) -> Result<ImagePage, DecodeError> {
+        let value = json::read(NAME, answer)?;
+        let images: Vec<CustomImage> =
+            json::list(&value, "Images", "Image").into_iter().map(image).collect::<Result<_, _>>()?;
+        let total = json::number(&value, "TotalCount").unwrap_or(images.len() as u64);
+        let has_more = !images.is_empty() && u64::from(self.page) * u64::from(PAGE_SIZE) < total;
+        Ok(ImagePage { images, total, has_more })
+    }
+}
+
+fn image(value: &Value) -> Result<CustomImage, DecodeError> {
+    let tags = json::list(value, "Tags", "Tag").into_iter().filter_map(|tag| {
+        let value = json::text(tag, "TagValue").unwrap_or_default();
+        Some(Tag { key: json::text(tag, "TagKey")?, value })
+    });
+    Ok(CustomImage {
+        image_id: json::required(NAME, value, "ImageId")?,
+        name: json::text(value, "ImageName"),
+        description: json::text(value, "Description"),
+        family: json::text(value, "ImageFamily"),
+        status: json::required::<String>(NAME, value, "Status")?.as_str().into(),
+        progress: json::percent(value, "Progress"),
+        usable: json::flag(value, "Usable"),
+        size_gib: json::number(value, "Size"),
+        created: json::time(value, "CreationTime"),
+        os_type: json::text(value, "OSType"),
+        platform: json::text(value, "Platform"),
+        architecture: json::text(value, "Architecture"),
+        boot_mode: json::text(value, "BootMode"),
+        is_copied: json::flag(value, "IsCopied").unwrap_or(false),
+        disks: json::list(value, "DiskDeviceMappings", "DiskDeviceMapping").into_iter().map(disk).collect(),
+        tags: tags.collect(),
+        detection: value.get("DetectionOptions").and_then(detection),
+    })
+}
+
+fn disk(value: &Value) -> DiskOfImage {
+    DiskOfImage {
+        device: json::text(value, "Device"),
+        size_gib: json::number(value, "Size"),
+        snapshot_id: json::text(value, "SnapshotId").and_then(|id| id.parse().ok()),
+        format: json::text(value, "Format"),
+        import_bucket: json::text(value, "ImportOSSBucket"),
+        import_object: json::text(value, "ImportOSSObject"),
+        progress: json::percent(value, "Progress"),
+        remain_seconds: json::number(value, "RemainTime"),
+    }
+}
+
+fn detection(value: &Value) -> Option<Detection> {
+    let status = json::text(value, "Status")?;
+    let risks = json::list(value, "Items", "Item").into_iter().filter_map(|item| {
+        Some(Risk {
+            name: json::text(item, "Name")?,
+            value: json::text(item, "Value"),
+            level: json::text(item, "RiskLevel")?,
+            code: json::text(item, "RiskCode"),
+        })
+    });
+    Some(Detection { finished: status.eq_ignore_ascii_case("Finished"), risks: risks.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::ecs::tests::{answer, params};
+
+    fn describe() -> DescribeImages {
+        DescribeImages::new("eu-central-1".parse().unwrap())
+    }
+
+    #[test]
+    fn images_that_are_being_imported_are_asked_for() {
+        let sent = params(&describe().with_name("rocky9").with_page(2));
+        assert_eq!(sent[1], "ImageName=rocky9");
+        assert_eq!(sent[2], "Status=Creating,Waiting,Available,UnAvailable,CreateFailed,Deprecated");
+        assert_eq!(sent[3..], ["ImageOwnerAlias=self", "PageNumber=2", "PageSize=100"]);
+    }
+
+    #[test]
+    fn an_import_in_progress_is_read() {
+        let body = r#"{"PageNumber":1,"PageSize":10,"TotalCount":"1","RegionId":"eu-central-1","Images":{"Image":[
+            {"ImageId":"m-gw8abcdefghij0123456","ImageName":"rocky9","Status":"Creating","Progress":"32%","Size":"40",
+             "CreationTime":"2025-03-04T05:06:10Z","IsCopied":"False","Usable":"False","Surprise":{"a":[1]},
+             "Tags":{"Tag":[{"TagKey":"acs:ecs:image:osVersion","TagValue":"9"}]},
+             "DetectionOptions":{"Status":"Processing","Items":{"Item":[
+                {"Name":"GUESTOS.Nvme","Value":"no","RiskLevel":"High","RiskCode":"NVMe.NotInstallded"}]}},
+             "DiskDeviceMappings":{"DiskDeviceMapping":[{"Device":"/dev/xvda","Type":"system","Size":"40",
+                "SnapshotId":"","Format":"QCOW2","ImportOSSBucket":"images","ImportOSSObject":"rocky9.qcow2",
+                "Progress":"","RemainTime":0}]}}]}}"#;
+        let page = describe().decode(&answer(body)).unwrap();
+        assert_eq!((page.total, page.has_more), (1, false));
+        let image = &page.images[0];
+        assert_eq!(image.status, ImageStatus::Creating);
+        assert_eq!((image.progress, image.size_gib, image.usable), (Some(32), Some(40), Some(false)));
+        assert!(!image.is_copied && image.created.is_some());
+        assert_eq!(image.tags[0].value, "9");
+        let disk = &image.disks[0];
+        assert_eq!(disk.snapshot_id, None);
+        assert_eq!(disk.import_object.as_deref(), Some("rocky9.qcow2"));
+        assert_eq!((disk.progress, disk.remain_seconds), (None, Some(0)));
+        let detection = image.detection.as_ref().unwrap();
+        assert!(!detection.finished);
+        assert_eq!(detection.risks[0].code.as_deref(), Some("NVMe.NotInstallded"));
+    }
+
+    #[test]
+    fn an_unknown_image_is_an_empty_list() {
+        for body in [r#"{"TotalCount":0,"Images":{"Image":[]}}"#, r#"{"Images":{}}"#, "{}"] {
+            let page = describe().decode(&answer(body)).unwrap();
+            assert!(page.images.is_empty() && !page.has_more, "{body}");
+        }
+    }
+
+    #[test]
+    fn further_pages_end_with_the_total() {
+        let body = r#"{"TotalCount":150,"Images":{"Image":[{"ImageId":"m-1","Status":"Available"}]}}"#;
+        assert!(describe().decode(&answer(body)).unwrap().has_more);
+        assert!(!describe().with_page(2).decode(&answer(body)).unwrap().has_more);
+    }
+
+    #[test]
+    fn an_image_without_a_state_is_refused() {
+        let body = r#"{"Images":{"Image":[{"ImageId":"m-1"}]}}"#;
+        assert_eq!(describe().decode(&answer(body)).unwrap_err().reason, "lacks `Status`");
+    }
+}
