@@ -10,6 +10,7 @@ pub mod ram;
 pub mod rpc;
 pub mod sign;
 pub mod sts;
+pub mod uri;
 
 use std::fmt;
 
