@@ -6,6 +6,7 @@ pub mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod http;
+pub mod image;
 pub mod model;
 pub mod plan;
 pub mod protocol;

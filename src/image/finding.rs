@@ -1,0 +1,179 @@
+use std::fmt;
+
+use super::rule::Rule;
+
+/// How much a finding matters. Later ones are worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// A parameter of the request follows from it.
+    Set,
+    /// Worth knowing; never fails an inspection.
+    Info,
+    /// The import may go wrong; fails an inspection that is strict.
+    Warn,
+    /// The service refuses the image or it would not boot; the finding's fix repairs it.
+    Fix,
+    /// The service refuses the image or it would not boot.
+    Refuse,
+}
+
+impl Severity {
+    /// Returns the word for people and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Fix => "fix",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Which check.
+    pub rule: Rule,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What is so, in one sentence without a final period.
+    pub message: String,
+    /// What to run or to add to the command line, if something helps.
+    pub fix: Option<String>,
+    /// Where the rule comes from: a page of the vendor or a specification.
+    pub source: &'static str,
+}
+
+impl Finding {
+    pub(super) fn new(rule: Rule, severity: Severity, message: impl Into<String>) -> Self {
+        Self { rule, severity, message: message.into(), fix: None, source: rule.source() }
+    }
+
+    pub(super) fn fixed_by(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// Whether the image is not to be uploaded unless the user forces it.
+    pub fn refuses(&self) -> bool {
+        self.severity >= Severity::Fix
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.severity, self.rule, self.message)?;
+        match &self.fix {
+            Some(fix) => write!(f, "; {fix}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What all findings together mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing speaks against the import.
+    Good,
+    /// Something may go wrong.
+    Warned,
+    /// It would be refused or would not boot.
+    Refused,
+}
+
+impl Verdict {
+    /// Returns the verdict over `findings`.
+    pub fn of<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
+        match findings.into_iter().map(|finding| finding.severity).max() {
+            Some(Severity::Refuse | Severity::Fix) => Self::Refused,
+            Some(Severity::Warn) => Self::Warned,
+            Some(Severity::Info | Severity::Set) | None => Self::Good,
+        }
+    }
+
+    /// Whether the image should not be uploaded.
+    pub fn is_refused(self) -> bool {
+        self == Self::Refused
+    }
+
+    /// Whether to stop: at refusals unless `force`, at warnings if `strict`.
+    pub fn stops(self, strict: bool, force: bool) -> bool {
+        match self {
+            Self::Good => false,
+            Self::Warned => strict,
+            Self::Refused => !force,
+        }
+    }
+}
+
+/// The findings so far, with one method per severity.
+#[derive(Debug, Default)]
+pub(super) struct Findings(pub(super) Vec<Finding>);
+
+impl Findings {
+    pub(super) fn push(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    pub(super) fn refuse(&mut self, rule: Rule, message: impl Into<String>) {
+        self.push(Finding::new(rule, Severity::Refuse, message));
+    }
+
+    pub(super) fn fix(&mut self, rule: Rule, message: impl Into<String>, fix: impl Into<String>) {
+        self.push(Finding::new(rule, Severity::Fix, message).fixed_by(fix));
+    }
+
+    pub(super) fn warn(&mut self, rule: Rule, message: impl Into<String>) {
+        self.push(Finding::new(rule, Severity::Warn, message));
+    }
+
+    pub(super) fn info(&mut self, rule: Rule, message: impl Into<String>) {
+        self.push(Finding::new(rule, Severity::Info, message));
+    }
+
+    pub(super) fn set(&mut self, rule: Rule, message: impl Into<String>) {
+        self.push(Finding::new(rule, Severity::Set, message));
+    }
+
+    pub(super) fn has(&self, rule: Rule) -> bool {
+        self.0.iter().any(|finding| finding.rule == rule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_finding_decides() {
+        let mut findings = Findings::default();
+        assert_eq!(Verdict::of(&findings.0), Verdict::Good);
+        findings.set(Rule::FSize, "size");
+        findings.info(Rule::S64Bit, "64bit");
+        assert_eq!(Verdict::of(&findings.0), Verdict::Good);
+        findings.warn(Rule::VCopy, "copy");
+        assert_eq!(Verdict::of(&findings.0), Verdict::Warned);
+        findings.fix(Rule::VMte, "odd size", "convert it");
+        assert!(Verdict::of(&findings.0).is_refused());
+        assert_eq!(findings.0[3].to_string(), "fix V-MTE: odd size; convert it");
+    }
+
+    #[test]
+    fn strict_stops_at_warnings_and_force_goes_on() {
+        assert!(!Verdict::Warned.stops(false, false));
+        assert!(Verdict::Warned.stops(true, true));
+        assert!(Verdict::Refused.stops(false, false));
+        assert!(!Verdict::Refused.stops(false, true));
+        assert!(!Verdict::Good.stops(true, false));
+    }
+}

@@ -1,0 +1,45 @@
+//! What a disk image is, and whether ECS can import it, told from a few MiB of it.
+//!
+//! [`inspect`] recognises the format by the contents, looks through the tables of QCOW2 and VHD at the disk inside,
+//! reads its partition table, file systems and boot evidence, and gives a [`Report`]: what the disk is, one
+//! [`Finding`] for each thing that matters, and the [`Settings`] for the import request that follow.
+//!
+//! Everything is pure code over [`ReadAt`]. A local file is a [`DiskFile`]; an object is read through [`Windows`],
+//! which says what to fetch. No input is trusted: every table, chain and length is bounded, at most
+//! [`READ_BUDGET`] bytes are read, and what lies beyond is reported as not checked.
+//!
+//! [`request`] holds the checks of an import request that need no image.
+
+mod boot;
+mod disk;
+mod fat;
+mod filesystem;
+mod finding;
+mod format;
+mod inspect;
+mod qcow2;
+mod read;
+mod report;
+pub mod request;
+mod rule;
+mod size;
+mod table;
+mod vhd;
+mod windows;
+
+pub use boot::{BootEvidence, BootsWith};
+pub use filesystem::FileSystem;
+pub use finding::{Finding, Severity, Verdict};
+pub use format::{Archive, Compression, Format, Inner, detect};
+pub use inspect::inspect;
+#[cfg(unix)]
+pub use read::DiskFile;
+pub use read::{ReadAt, ReadError};
+pub use report::{Report, Role, Settings, Wishes};
+pub use rule::Rule;
+pub use size::{SIZE_PROFILES, SMALLEST_DISK_SIZE, SizeProfile, disk_size_for, needed_gib};
+pub use table::{Partition, PartitionKind, TableKind};
+pub use windows::Windows;
+
+/// Most bytes that an inspection reads, and that [`Windows`] holds (16 MiB).
+pub const READ_BUDGET: u64 = 16 << 20;

@@ -1,0 +1,259 @@
+use std::fmt;
+
+use super::Role;
+
+const IMPORT_IMAGE: &str = "ImportImage page of the ECS API reference";
+const INSTRUCTIONS: &str = "\"Instructions for importing images\" page of ECS";
+const CONVERT: &str = "\"Convert image file format\" page of ECS";
+const CUSTOMIZE: &str = "\"Customize Linux images\" page of ECS";
+const COPY_IMAGE: &str = "CopyImage page of the ECS API reference";
+const OSS_LIMITS: &str = "\"Limits\" page of OSS";
+const QCOW2: &str = "QCOW2 specification (QEMU, docs/interop/qcow2)";
+const VHD: &str = "Virtual Hard Disk Image Format Specification 1.0";
+const UEFI: &str = "UEFI specification, chapter 5 (GUID partition table)";
+const MBR: &str = "layout of the master boot record";
+const BOOT: &str = "what BIOS and UEFI firmware start";
+const EXT4: &str = "ext4 on-disk format (Linux kernel documentation)";
+const SENSE: &str = "common sense";
+
+/// Makes the enum of checks with each one's id and source.
+macro_rules! rules {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $source:expr;)+) => {
+        /// A check, named by its id.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Rule {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Rule {
+            /// Every check.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Returns the id: `V-MTE`.
+            pub fn id(self) -> &'static str {
+                match self { $(Self::$name => $id,)+ }
+            }
+
+            /// Returns where the rule comes from.
+            pub fn source(self) -> &'static str {
+                match self { $(Self::$name => $source,)+ }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The file has no bytes.
+    FEmpty = "F-EMPTY", IMPORT_IMAGE;
+    /// The file is too small to be a disk.
+    FSmall = "F-SMALL", SENSE;
+    /// Nothing but zeros where a boot sector should be.
+    FZero = "F-ZERO", SENSE;
+    /// The object key's suffix and the contents.
+    FSuffix = "F-SUFFIX", IMPORT_IMAGE;
+    /// A RAW file that is mostly holes.
+    FSparse = "F-SPARSE", SENSE;
+    /// The virtual size and DiskImageSize.
+    FSize = "F-SIZE", IMPORT_IMAGE;
+    /// A virtual size of 0.
+    FZeroVirt = "F-ZEROVIRT", IMPORT_IMAGE;
+    /// Larger than an object can be.
+    FObject = "F-OBJ48T", OSS_LIMITS;
+    /// The format itself.
+    FFormat = "F-FORMAT", INSTRUCTIONS;
+    /// A compressed file.
+    FCompressed = "F-COMPRESSED", INSTRUCTIONS;
+    /// An archive.
+    FArchive = "F-ARCHIVE", INSTRUCTIONS;
+    /// Text where a disk should be.
+    FText = "F-TEXT", SENSE;
+    /// An installer ISO.
+    FIso = "F-ISO", INSTRUCTIONS;
+    /// The whole disk is encrypted.
+    FLuks = "F-LUKS", INSTRUCTIONS;
+    /// The checks ended early.
+    FBudget = "F-BUDGET", SENSE;
+
+    /// QCOW2 version.
+    QVer = "Q-VER", QCOW2;
+    /// QCOW2 backing file.
+    QBack = "Q-BACK", QCOW2;
+    /// QCOW2 cluster size.
+    QClb = "Q-CLB", QCOW2;
+    /// QCOW2 virtual size.
+    QSize = "Q-SIZE", QCOW2;
+    /// QCOW2 encryption.
+    QCrypt = "Q-CRYPT", QCOW2;
+    /// QCOW2 L1 table.
+    QL1 = "Q-L1", QCOW2;
+    /// QCOW2 refcount table.
+    QRt = "Q-RT", QCOW2;
+    /// QCOW2 internal snapshots.
+    QSnap = "Q-SNAP", QCOW2;
+    /// QCOW2 incompatible features.
+    QInc = "Q-INC", QCOW2;
+    /// QCOW2 autoclear features.
+    QAuto = "Q-AUTO", QCOW2;
+    /// QCOW2 refcount width.
+    QRord = "Q-RORD", QCOW2;
+    /// QCOW2 header length.
+    QHlen = "Q-HLEN", QCOW2;
+    /// QCOW2 compression type.
+    QCtype = "Q-CTYPE", QCOW2;
+    /// QCOW2 header extensions.
+    QExt = "Q-EXT", QCOW2;
+    /// QCOW2 tables that point behind the end of the file.
+    QTrunc = "Q-TRUNC", QCOW2;
+    /// The disk inside a QCOW2 file.
+    QInner = "Q-INNER", QCOW2;
+
+    /// VHD footer at the end.
+    VTail = "V-TAIL", VHD;
+    /// VHD checksums.
+    VCrc = "V-CRC", VHD;
+    /// VHD disk type.
+    VType = "V-TYPE", VHD;
+    /// Length of a fixed VHD.
+    VFixLen = "V-FIXLEN", VHD;
+    /// VHD dynamic header and block table.
+    VHdr = "V-HDR", VHD;
+    /// VHD block size.
+    VBlk = "V-BLK", IMPORT_IMAGE;
+    /// VHD size against MaxTableEntries × BlockSize.
+    VMte = "V-MTE", IMPORT_IMAGE;
+    /// VHD size in whole MiB.
+    VSize = "V-SIZE", CONVERT;
+    /// VHD geometry.
+    VChs = "V-CHS", VHD;
+    /// VHD by qemu-img without force_size.
+    VQemu = "V-QEMU", INSTRUCTIONS;
+    /// VHD with a saved state.
+    VSaved = "V-SAVED", VHD;
+    /// VHD-based images and CopyImage.
+    VCopy = "V-COPY", COPY_IMAGE;
+    /// The disk inside a VHD file.
+    VInner = "V-INNER", VHD;
+
+    /// Whole sectors.
+    R512 = "R-512", SENSE;
+    /// Whole MiB.
+    RMib = "R-MIB", CONVERT;
+    /// Boot signature.
+    RSig = "R-SIG", MBR;
+    /// A file system without partition table.
+    RBare = "R-BARE", INSTRUCTIONS;
+    /// Bounds of MBR partitions.
+    RMbrB = "R-MBRB", MBR;
+    /// Overlapping partitions.
+    ROver = "R-OVER", MBR;
+    /// Chain of logical partitions.
+    RExt = "R-EXT", MBR;
+    /// GPT header.
+    RGpt = "R-GPT", UEFI;
+    /// GPT for sectors of 4096 bytes.
+    R4K = "R-4K", UEFI;
+    /// Backup GPT.
+    RGptB = "R-GPTB", UEFI;
+    /// Bounds of GPT partitions.
+    RGptP = "R-GPTP", UEFI;
+    /// What starts the system.
+    RBoot = "R-BOOT", BOOT;
+    /// The processor that the loaders are for.
+    RArch = "R-ARCH", BOOT;
+    /// Linux partitions.
+    RRoots = "R-ROOTS", INSTRUCTIONS;
+    /// LVM.
+    RLvm = "R-LVM", INSTRUCTIONS;
+    /// Encrypted partitions.
+    RLuks = "R-LUKS", INSTRUCTIONS;
+    /// An ISO with a partition table.
+    RHybrid = "R-HYBRID", INSTRUCTIONS;
+
+    /// Root file system.
+    SFs = "S-FS", INSTRUCTIONS;
+    /// ext4 with 64-bit block numbers.
+    S64Bit = "S-64BIT", INSTRUCTIONS;
+    /// ext4 with both project and quota.
+    SPq = "S-PQ", EXT4;
+    /// Contents against OSType.
+    SWin = "S-WIN", IMPORT_IMAGE;
+    /// What Customized Linux asks of the disk.
+    SCustom = "S-CUSTOM", CUSTOMIZE;
+
+    /// Image name.
+    PName = "P-NAME", IMPORT_IMAGE;
+    /// Image description.
+    PDescription = "P-DESC", IMPORT_IMAGE;
+    /// Tags.
+    PTag = "P-TAG", IMPORT_IMAGE;
+    /// Platform.
+    PPlatform = "P-PLATFORM", IMPORT_IMAGE;
+    /// OSType against platform.
+    POsType = "P-OSTYPE", IMPORT_IMAGE;
+    /// Boot mode against architecture.
+    PBootMode = "P-BOOT", IMPORT_IMAGE;
+    /// Licence.
+    PLicense = "P-LICENSE", IMPORT_IMAGE;
+    /// Object key as ImportImage takes it.
+    PKey = "P-KEY", IMPORT_IMAGE;
+    /// Number and sizes of disks.
+    PDisks = "P-DISKS", IMPORT_IMAGE;
+}
+
+impl Rule {
+    /// Returns the code and HTTP status with which ImportImage refuses what breaks this rule, where its page
+    /// lists one. The others show up when the import task fails, or when the instance does not boot.
+    pub fn service_code(self, role: Role) -> Option<(&'static str, u16)> {
+        Some(match self {
+            Self::FEmpty => ("InvalidOSSObject.Size", 400),
+            Self::FSize if role == Role::Data => ("InvalidDataDiskSize", 400),
+            Self::FSize => ("InvalidImageSize", 400),
+            Self::FFormat | Self::FCompressed | Self::FArchive | Self::FText | Self::FIso | Self::QVer => {
+                ("InvalidImageFormat.Malformed", 403)
+            }
+            Self::FSuffix => ("UnsupportedSuffix.OSSObject", 400),
+            Self::VMte => ("InvalidVHDImage.IncorrectSize", 403),
+            Self::VBlk => ("InvalidBlockSize.NotSupport", 403),
+            Self::VCopy => ("InvalidOperation.VhdImageUnsupported", 403),
+            Self::PName => ("InvalidImageName.Malformed", 400),
+            Self::PDescription => ("InvalidDescription.Malformed", 400),
+            Self::PPlatform | Self::POsType => ("InvalidPlatform.Malformed", 400),
+            Self::PBootMode => ("InvalidBootMode.NotSupport", 400),
+            Self::PLicense => ("InvalidLicenseType.NotSupported", 400),
+            Self::PKey => ("InvalidOSSObject.Malformed", 400),
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.id())
+    }
+}
+
+impl serde::Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_distinct_and_of_one_form() {
+        let ids: HashSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+        assert_eq!(ids.len(), Rule::ALL.len());
+        for id in ids {
+            let (family, name) = id.split_once('-').unwrap();
+            assert!("FQVRSP".contains(family) && family.len() == 1, "{id}");
+            assert!(name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()), "{id}");
+        }
+        assert_eq!(serde_json::to_string(&Rule::VMte).unwrap(), r#""V-MTE""#);
+    }
+}
