@@ -85,6 +85,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_known_answers_come_out() {
+        use base64::Engine as _;
+        let vectors = include_str!("../tests/data/oss-signature-vectors.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        let crc = |value: &serde_json::Value| value.as_str().unwrap().parse::<Crc64>().unwrap();
+        let (mut sums, mut combined) = (0, 0);
+        for vector in vectors["crc64"].as_array().unwrap() {
+            let bytes = match vector["data_base64"].as_str() {
+                Some(text) => base64::prelude::BASE64_STANDARD.decode(text).unwrap(),
+                None => {
+                    assert_eq!(vector["data_is"], "1024 zero bytes");
+                    vec![0; 1024]
+                }
+            };
+            assert_eq!(bytes.len() as u64, vector["length"].as_u64().unwrap());
+            assert_eq!(of(&bytes), crc(&vector["crc64_decimal"]), "{vector}");
+            sums += 1;
+        }
+        for vector in vectors["crc64_combine"].as_array().unwrap() {
+            let whole = combine(crc(&vector["crc1"]), crc(&vector["crc2"]), vector["len2"].as_u64().unwrap());
+            assert_eq!(whole, crc(&vector["combined"]), "{vector}");
+            combined += 1;
+        }
+        assert_eq!((sums, combined), (7, 4));
+    }
+
     proptest! {
         #[test]
         fn pieces_combine_to_the_whole(bytes: Vec<u8>, cut: prop::sample::Index) {
