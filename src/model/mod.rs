@@ -7,6 +7,7 @@ mod object;
 mod part;
 mod region;
 mod secret;
+mod storage_class;
 
 pub use custom_image::{
     AccountId, Architecture, BootMode, ClientToken, DiskFormat, ImageId, ImageStatus, LicenseType, OsType,
@@ -17,6 +18,7 @@ pub use object::{BucketName, ObjectKey, ObjectRef};
 pub use part::{ByteRange, Crc64, ETag, PartNumber, UploadId};
 pub use region::Region;
 pub use secret::Secret;
+pub use storage_class::StorageClass;
 
 /// A word that does not follow the service's rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
