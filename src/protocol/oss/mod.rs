@@ -1,1 +1,119 @@
 //! OSS: one file per operation, each named after its page in the API reference.
+//!
+//! An operation is a struct of its inputs. It asks for keys in answers percent-encoded (`encoding-type=url`),
+//! since XML cannot carry all characters that keys can hold.
+
+mod abort;
+mod complete;
+mod delete_object;
+mod error;
+mod etag;
+mod get_bucket_info;
+mod get_bucket_location;
+mod get_object;
+mod head_object;
+mod initiate;
+mod list_objects;
+mod list_parts;
+mod list_uploads;
+mod put_bucket;
+mod put_object;
+#[cfg(test)]
+mod robustness;
+#[cfg(test)]
+mod testing;
+mod upload_part;
+mod upload_part_copy;
+mod xml;
+
+pub use abort::Abort;
+pub use complete::{Complete, CompletePart, Completed};
+pub use delete_object::DeleteObject;
+pub use error::{action, parse_error};
+pub use etag::multipart_etag;
+pub use get_bucket_info::{BucketInfo, DefaultEncryption, GetBucketInfo};
+pub use get_bucket_location::GetBucketLocation;
+pub use get_object::{GetObject, GetObjectHead};
+pub use head_object::{HeadObject, ObjectHead};
+pub use initiate::Initiate;
+pub use list_objects::{ListObjects, ListedObject, ObjectsPage};
+pub use list_parts::{ListParts, ListedPart, PartsPage};
+pub use list_uploads::{ListUploads, ListedUpload, UploadsMarker, UploadsPage};
+pub use put_bucket::PutBucket;
+pub use put_object::PutObject;
+pub use upload_part::{UploadPart, UploadedPart};
+pub use upload_part_copy::UploadPartCopy;
+
+use http::Method;
+
+use super::{Answer, Content, DecodeError, OssRequest};
+use crate::model::{BucketName, Crc64, ETag, ObjectRef};
+
+impl OssRequest {
+    fn object(method: Method, object: &ObjectRef) -> Self {
+        Self { key: Some(object.key.clone()), ..Self::bucket(method, &object.bucket) }
+    }
+
+    fn bucket(method: Method, bucket: &BucketName) -> Self {
+        Self {
+            method,
+            bucket: Some(bucket.clone()),
+            key: None,
+            query: Vec::new(),
+            headers: Vec::new(),
+            content: Content::Empty,
+        }
+    }
+
+    fn flag(mut self, name: &str) -> Self {
+        self.query.push((name.to_owned(), None));
+        self
+    }
+
+    fn param(mut self, name: &str, value: impl ToString) -> Self {
+        self.query.push((name.to_owned(), Some(value.to_string())));
+        self
+    }
+
+    fn param_if(self, name: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.param(name, value),
+            None => self,
+        }
+    }
+
+    fn header(mut self, name: &str, value: impl ToString) -> Self {
+        self.headers.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    fn header_if(self, name: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.header(name, value),
+            None => self,
+        }
+    }
+
+    fn forbid_overwrite(self, overwrite: bool) -> Self {
+        self.header_if("x-oss-forbid-overwrite", (!overwrite).then_some("true"))
+    }
+}
+
+/// Reads the header's CRC-64 of what was stored; none if it is absent.
+fn crc64_header(operation: &'static str, answer: &Answer) -> Result<Option<Crc64>, DecodeError> {
+    let text = answer.header("x-oss-hash-crc64ecma");
+    let parsed = text.map(str::parse).transpose();
+    parsed.map_err(|_| DecodeError::new(operation, "has an `x-oss-hash-crc64ecma` that is no number"))
+}
+
+fn etag_header(operation: &'static str, answer: &Answer) -> Result<ETag, DecodeError> {
+    let tag = answer.header("etag").filter(|tag| !tag.trim_matches('"').is_empty());
+    tag.map(ETag::new).ok_or_else(|| DecodeError::new(operation, "lacks the `ETag` header"))
+}
+
+/// The `Content-Range` of an answer: first byte, last byte, length of the whole object.
+fn content_range(answer: &Answer) -> Option<(u64, u64, u64)> {
+    let (range, total) = answer.header("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    Some((first.trim().parse().ok()?, last.trim().parse().ok()?, total.trim().parse().ok()?))
+}

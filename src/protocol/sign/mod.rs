@@ -183,7 +183,27 @@ pub fn http_date(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
+/// Reads an HTTP date; nothing if it is none.
+pub fn parse_http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()
+}
+
 /// Returns `at` as the RPC services write it, to the second: `2025-03-04T05:06:07Z`.
 pub fn iso_date(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates_go_both_ways() {
+        let at: Timestamp = "2025-01-01T00:04:05Z".parse().unwrap();
+        assert_eq!(http_date(at), "Wed, 01 Jan 2025 00:04:05 GMT");
+        assert_eq!(parse_http_date("Wed, 01 Jan 2025 00:04:05 GMT"), Some(at));
+        for bad in ["", "20250101T000405Z", "Wed, 99 Jan 2025 00:04:05 GMT"] {
+            assert_eq!(parse_http_date(bad), None, "{bad}");
+        }
+    }
 }
