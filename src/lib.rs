@@ -13,3 +13,4 @@ pub mod protocol;
 pub mod retry;
 pub mod source;
 pub mod state;
+pub mod url;
