@@ -1,15 +1,12 @@
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::printable;
 use super::xml::{self, Element};
 use crate::protocol::{Action, Answer, ServiceError};
 
 /// Error documents are about 1 KB; a policy denial with its diagnosis has about 4 KB.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
-/// How much of a text from the other side is kept, in characters.
-const MAX_TEXT: usize = 1000;
 /// How much of an answer that is no error document is kept, in characters.
 const MAX_FOREIGN: usize = 200;
 
@@ -54,24 +51,6 @@ fn from_document(document: &Element) -> ServiceError {
         denied_action: detail.and_then(|detail| detail.text("AuthAction")).map(printable),
         ..ServiceError::default()
     }
-}
-
-/// The beginning of a text on one line, with control characters escaped: it may be shown on a terminal.
-fn printable(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.trim().chars().take(MAX_TEXT) {
-        match c {
-            '\n' | '\r' | '\t' => out.push(' '),
-            // Bidirectional overrides and their kin can make a line read as another one.
-            c if c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
-            {
-                write!(out, "{}", c.escape_unicode()).expect("writing to a String never fails");
-            }
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 fn foreign(body: &[u8]) -> String {

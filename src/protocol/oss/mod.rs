@@ -44,6 +44,8 @@ pub use put_object::PutObject;
 pub use upload_part::{UploadPart, UploadedPart};
 pub use upload_part_copy::UploadPartCopy;
 
+use std::fmt::Write as _;
+
 use http::Method;
 
 use super::{Answer, Content, DecodeError, OssRequest};
@@ -116,4 +118,25 @@ fn content_range(answer: &Answer) -> Option<(u64, u64, u64)> {
     let (range, total) = answer.header("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     Some((first.trim().parse().ok()?, last.trim().parse().ok()?, total.trim().parse().ok()?))
+}
+
+/// How much of a text from the other side is kept for people, in characters.
+const MAX_TEXT: usize = 1000;
+
+/// The beginning of a text on one line, with control characters escaped: it may be shown on a terminal.
+fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.trim().chars().take(MAX_TEXT) {
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            // Bidirectional overrides and their kin can make a line read as another one.
+            c if c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
+            {
+                write!(out, "{}", c.escape_unicode()).expect("writing to a String never fails");
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use super::printable;
 use crate::protocol::sign::encode;
 use crate::protocol::{Answer, DecodeError};
 
@@ -28,7 +29,7 @@ impl Element {
         let element = parse(&answer.body).map_err(|reason| DecodeError::new(operation, reason))?;
         if element.name != root {
             let found: String = element.name.chars().take(40).collect();
-            let reason = format!("holds `{}` instead of `{root}`", found.escape_debug());
+            let reason = format!("holds `{}` instead of `{root}`", printable(&found));
             return Err(DecodeError::new(operation, reason));
         }
         Ok(element)
@@ -141,7 +142,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Element, String> {
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let (mut open, mut root, mut elements) = (Vec::<Element>::new(), None, 0);
     loop {
-        let event = reader.read_event().map_err(|error| format!("is not well-formed XML: {error}"))?;
+        let event =
+            reader.read_event().map_err(|error| printable(&format!("is not well-formed XML: {error}")))?;
         match event {
             Event::Start(ref start) | Event::Empty(ref start) => {
                 elements += 1;

@@ -479,3 +479,15 @@ fn malformed_authorizations_are_not_read() {
         assert_eq!(acs3::Authorization::parse(bad), None, "{bad}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn reading_what_arrives_never_panics(text: String, tail in "[ =,;/a-zA-Z0-9]{0,60}") {
+        for scheme in ["", oss_v4::ALGORITHM, acs3::ALGORITHM, "OSS"] {
+            let value = format!("{scheme} {tail}{text}");
+            let _ = (oss_v4::Authorization::parse(&value), acs3::Authorization::parse(&value));
+            let _ = (oss_v1::parse_authorization(&value).is_some(), parse_http_date(&value));
+        }
+        let _ = oss_v4::Scope::parse(&text);
+    }
+}
