@@ -1,16 +1,72 @@
 //! Uploads big machine images to Alibaba Cloud OSS and imports them into ECS.
+//!
+//! The flow is the map of the crate; each arrow is a type:
+//!
+//! ```text
+//! file ─source→ Source ─plan→ Plan ─session→ Session ─transfer→ PartList ─complete→ StoredObject
+//!                                      StoredObject ─url→ ObjectUrl,  StoredObject ─import→ ImportTask
+//! ```
+//!
+//! [`upload::Upload`] runs the stages of the upload in order. What stands beside the flow:
+//!
+//! - [`model`] has the field's words as types, [`event`] what the pipeline tells while it works;
+//! - [`checksum`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
+//! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets;
+//! - [`client`] joins protocol, transport and retries: the only retry loop, for every service.
+//!
+//! The library prints nothing, reads no environment variable and no home directory. It works on any tokio
+//! runtime. Dropping a future cancels it: no task outlives it but the read of one block from the disk, and
+//! what the journal says stays true.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use ossup::client::{Client, ClientOptions};
+//! use ossup::credentials::{Credentials, StaticCredentials};
+//! use ossup::http::{HttpOptions, HttpTransport};
+//! use ossup::model::{Endpoint, EndpointKind, Region};
+//! use ossup::source::FileSource;
+//! use ossup::upload::Upload;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let region: Region = "cn-hangzhou".parse()?;
+//! let client = Client::new(ClientOptions::new(
+//!     Endpoint::for_region(&region, EndpointKind::Public),
+//!     region,
+//!     Arc::new(StaticCredentials::new(Credentials::new("ID", "SECRET"))),
+//!     Arc::new(HttpTransport::new(HttpOptions::default())?),
+//! ));
+//! let source = Arc::new(FileSource::open("disk.qcow2")?);
+//! let report = Upload::new(client, source, "oss://images/disk.qcow2".parse()?)
+//!     .state_dir("/var/lib/builder/ossup")
+//!     .run()
+//!     .await?;
+//! assert!(report.stored.crc64.is_some());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod checksum;
+pub mod client;
 pub mod clock;
+pub mod complete;
 pub mod credentials;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+mod error;
+pub mod event;
 pub mod http;
 pub mod image;
 pub mod model;
 pub mod plan;
 pub mod protocol;
 pub mod retry;
+pub mod session;
 pub mod source;
 pub mod state;
-pub mod url;
+pub mod transfer;
+pub mod upload;
+
+pub use error::ErrorKind;

@@ -1,0 +1,199 @@
+use std::sync::Arc;
+
+use http::Method;
+use http_body_util::{BodyExt, Limited};
+use tokio::time::Instant;
+
+use super::meter::{Meter, Metered};
+use super::{Call, CallCause, Client, Failure, broken, malformed, skew};
+use crate::credentials::Credentials;
+use crate::http::{Body, TransportError, TransportErrorKind, empty, full};
+use crate::model::Scheme;
+use crate::protocol::{
+    Action, Answer, Content, Operation, Request, ServiceError, TimeoutClass, oss, rpc, sign, uri,
+};
+
+/// The largest answer that is read: a page of 1,000 parts or images stays far below.
+const MAX_ANSWER: usize = 8 << 20;
+
+impl Client {
+    /// Makes one attempt and says what its failure means.
+    pub(super) async fn attempt<O: Operation>(
+        &self,
+        operation: &O,
+        call: &Call<'_>,
+        attempt: u32,
+        rejected: Option<Credentials>,
+    ) -> Result<O::Output, Box<Failure>> {
+        let began = Instant::now();
+        let options = &self.shared.options;
+        let credentials =
+            options.credentials.credentials(rejected.as_ref()).await.map_err(|error| Failure {
+                action: if error.transient { Action::Retry } else { Action::Never },
+                cause: CallCause::Credentials(error),
+                maybe_done: false,
+                server_time: None,
+                credentials: None,
+            })?;
+        let request = operation.request();
+        let meter = Meter::new();
+        let signed = self.sign(&request, credentials.as_ref(), call, &meter)?;
+        let sent = self.send(signed, &meter, operation.timeout(), call).await;
+        call.progress.sent(meter.handed());
+        let outcome = match sent {
+            // Before a connection stands nothing can have been carried out.
+            Err(error) => {
+                let early = matches!(
+                    error.kind,
+                    TransportErrorKind::Resolve | TransportErrorKind::Connect | TransportErrorKind::Tls
+                );
+                Err(broken(error, !early))
+            }
+            Ok(answer) => self.read(operation, &request, &answer, credentials),
+        };
+        self.trace(operation.name(), call, attempt, began, &outcome);
+        outcome
+    }
+
+    fn sign(
+        &self,
+        request: &Request,
+        credentials: Option<&Credentials>,
+        call: &Call<'_>,
+        meter: &Arc<Meter>,
+    ) -> Result<http::Request<Body>, Box<Failure>> {
+        let options = &self.shared.options;
+        let now = self.now();
+        let (method, uri, headers, content) = match request {
+            Request::Oss(request) => {
+                let mut headers = request.headers.clone();
+                if let Some(credentials) = credentials {
+                    let version = options.sign_version;
+                    headers.extend(sign::sign_oss(version, request, credentials, &options.region, now));
+                }
+                let uri = uri::oss(&options.endpoint, request, &[]);
+                (request.method.clone(), uri, headers, request.content.clone())
+            }
+            Request::Rpc(request) => {
+                let nonce = uuid::Uuid::new_v4().to_string();
+                let (scheme, host) = match &options.rpc_endpoint {
+                    Some(endpoint) => (endpoint.scheme(), endpoint.authority(None)),
+                    None => (Scheme::Https, rpc::host(request.service, request.region.as_ref())),
+                };
+                let version = options.rpc_sign_version;
+                let signed = sign::sign_rpc(version, request, &host, credentials, now, &nonce);
+                (Method::POST, uri::rpc(scheme, &host, &signed.query), signed.headers, Content::Empty)
+            }
+        };
+        let body = match (content, call.body) {
+            (Content::Empty, _) => empty(),
+            (Content::Bytes(bytes), _) => full(bytes),
+            (Content::Stream(_), Some(body)) => body.make(),
+            (Content::Stream(_), None) => return Err(malformed("its body is missing")),
+        };
+        // The services refuse a body of unknown length, and a POST or PUT that says nothing of it.
+        let length = http_body::Body::size_hint(&body).exact().unwrap_or_default();
+        let mut builder = http::Request::builder().method(method).uri(uri);
+        for (name, value) in &headers {
+            builder = builder.header(name, value.as_bytes());
+        }
+        if length == 0 {
+            builder = builder.header(http::header::CONTENT_LENGTH, 0);
+        }
+        builder.body(Metered::body(body, meter)).map_err(malformed)
+    }
+
+    /// Sends a request and reads the whole answer, under the limits of its class.
+    async fn send(
+        &self,
+        request: http::Request<Body>,
+        meter: &Meter,
+        class: TimeoutClass,
+        call: &Call<'_>,
+    ) -> Result<Answer, TransportError> {
+        let exchange = async {
+            let (head, body) = self.shared.options.transport.send(request).await?.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
+                TransportError::new(TransportErrorKind::Broken, "the answer was cut or too long")
+                    .with_source(error)
+            })?;
+            Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+        };
+        tokio::pin!(exchange);
+        let mut resets = self.shared.resets.subscribe();
+        loop {
+            let left = meter.time_left(class, call.progress.rate(), Instant::now())?;
+            tokio::select! {
+                answer = &mut exchange => return answer,
+                _ = resets.changed() => {
+                    return Err(TransportError::new(TransportErrorKind::Broken, "the connection was dropped to start over"));
+                }
+                () = tokio::time::sleep(left) => {}
+            }
+        }
+    }
+
+    fn read<O: Operation>(
+        &self,
+        operation: &O,
+        request: &Request,
+        answer: &Answer,
+        credentials: Option<Credentials>,
+    ) -> Result<O::Output, Box<Failure>> {
+        if answer.status.is_success() {
+            return operation.decode(answer).map_err(|error| {
+                Box::new(Failure {
+                    cause: CallCause::Decode(error),
+                    action: Action::RetryFew,
+                    maybe_done: true,
+                    server_time: None,
+                    credentials: None,
+                })
+            });
+        }
+        let error = parse_error(request, answer);
+        let temporary = credentials.as_ref().is_some_and(Credentials::is_temporary);
+        let action = Self::action_for(request, &error, temporary);
+        let server_time = error.server_time.or_else(|| skew::http_date(answer.header("date")?));
+        // Beyond 5xx the service has looked at the request and turned it down.
+        let maybe_done = answer.status.is_server_error();
+        Err(Box::new(Failure {
+            cause: CallCause::Service(Box::new(error)),
+            action,
+            maybe_done,
+            server_time,
+            credentials,
+        }))
+    }
+
+    fn trace<T>(
+        &self,
+        operation: &'static str,
+        call: &Call<'_>,
+        attempt: u32,
+        began: Instant,
+        outcome: &Result<T, Box<Failure>>,
+    ) {
+        let ms = began.elapsed().as_millis() as u64;
+        let part = call.part.map(u16::from);
+        match outcome {
+            Ok(_) => tracing::info!(target: "ossup::request", operation, part, attempt, ms, "ok"),
+            Err(failure) => match &failure.cause {
+                CallCause::Service(error) => tracing::info!(
+                    target: "ossup::request", operation, part, attempt, ms, status = error.status,
+                    code = error.code.as_deref(), request_id = error.request_id.as_deref(), "refused"
+                ),
+                cause => tracing::info!(
+                    target: "ossup::request", operation, part, attempt, ms, reason = super::reason(cause), "failed"
+                ),
+            },
+        }
+    }
+}
+
+fn parse_error(request: &Request, answer: &Answer) -> ServiceError {
+    match request {
+        Request::Oss(_) => oss::parse_error(answer),
+        Request::Rpc(_) => rpc::error::parse(answer),
+    }
+}

@@ -1,0 +1,272 @@
+//! Where protocol, transport and retries meet: the only retry loop, for every service.
+//!
+//! For each attempt the client asks the provider for credentials, signs anew by the corrected clock, makes the
+//! body anew, sends under limits of time without progress, and classifies what came back. A failure is
+//! repeated for as long as the budget of time without progress lasts ([`ClientOptions::retry_timeout`]), unless
+//! the service's tables say that repeating cannot help.
+
+mod attempt;
+mod error;
+mod meter;
+mod options;
+mod progress;
+mod skew;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub use error::{CallCause, CallError};
+pub use options::{ClientOptions, DEFAULT_RETRY_TIMEOUT};
+pub(crate) use progress::Progress;
+
+use crate::credentials::Credentials;
+use crate::event::{Event, EventSink};
+use crate::http::{Body, TransportError, TransportErrorKind};
+use crate::model::{Endpoint, PartNumber, Region};
+use crate::protocol::{Action, Idempotence, Operation, Request, ServiceError, oss, rpc};
+use crate::retry::{Decision, RetryState};
+use skew::Skew;
+
+/// How long a service that never answered is tried before the first call to it gives up: a mistyped host
+/// should not cost the whole retry budget.
+const FIRST_CONTACT: Duration = Duration::from_secs(60);
+
+/// Makes a body, anew for every attempt.
+pub(crate) trait MakeBody: Send + Sync {
+    /// Returns the body from its beginning.
+    fn make(&self) -> Body;
+}
+
+/// Speaks to OSS, ECS, RAM and STS. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: ClientOptions,
+    skew: Skew,
+    /// Whether any service has ever answered.
+    answered: AtomicBool,
+    /// Counts resets; an attempt that began before one is dropped.
+    resets: watch::Sender<u64>,
+}
+
+/// What goes with one call beside the operation.
+pub(crate) struct Call<'a> {
+    pub(crate) body: Option<&'a dyn MakeBody>,
+    pub(crate) part: Option<PartNumber>,
+    pub(crate) progress: &'a Progress,
+    pub(crate) events: &'a EventSink,
+    /// After so many broken or silent connections the caller wants the failure, to send less at a time.
+    pub(crate) max_cuts: Option<u32>,
+}
+
+/// A failed attempt.
+struct Failure {
+    cause: CallCause,
+    action: Action,
+    /// Whether the service may have carried the request out.
+    maybe_done: bool,
+    /// The server's time, to correct the clock by.
+    server_time: Option<Timestamp>,
+    credentials: Option<Credentials>,
+}
+
+impl Client {
+    /// Makes a client; nothing is connected yet.
+    pub fn new(options: ClientOptions) -> Self {
+        let shared = Shared {
+            options,
+            skew: Skew::default(),
+            answered: AtomicBool::new(false),
+            resets: watch::Sender::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Returns the OSS endpoint.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.shared.options.endpoint
+    }
+
+    /// Returns the region of the bucket and of the images.
+    pub fn region(&self) -> &Region {
+        &self.shared.options.region
+    }
+
+    /// Returns the options.
+    pub fn options(&self) -> &ClientOptions {
+        &self.shared.options
+    }
+
+    /// Returns the server's time as far as it is known: the local time with the correction that was learnt.
+    pub fn now(&self) -> Timestamp {
+        self.shared.skew.corrected(self.shared.options.clock.now())
+    }
+
+    /// Returns by how many seconds the local clock had to be corrected.
+    pub fn clock_correction(&self) -> i64 {
+        self.shared.skew.seconds()
+    }
+
+    /// Drops all connections and fails the attempts under way, so that they are made anew: after a sleep of
+    /// the machine or a change of its network, connections look alive that are not.
+    pub fn reset(&self) {
+        self.shared.options.transport.reset();
+        self.shared.resets.send_modify(|count| *count += 1);
+    }
+
+    /// Carries out an operation that has no streamed body.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it cannot succeed, or has not for as long as it may.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future drops the request; the service may have carried it out.
+    pub async fn call<O: Operation>(&self, operation: &O) -> Result<O::Output, CallError> {
+        let progress = Progress::new();
+        let events = EventSink::none();
+        let call = Call { body: None, part: None, progress: &progress, events: &events, max_cuts: None };
+        self.call_with(operation, call).await
+    }
+
+    /// Carries out an operation; [`Client::call`] with all that can go with it.
+    pub(crate) async fn call_with<O: Operation>(
+        &self,
+        operation: &O,
+        call: Call<'_>,
+    ) -> Result<O::Output, CallError> {
+        let options = &self.shared.options;
+        let began = Instant::now();
+        let mut state = RetryState::default();
+        let (mut attempts, mut cuts, mut ambiguous) = (0u32, 0u32, false);
+        let mut rejected = None;
+        loop {
+            attempts += 1;
+            let failure = match self.attempt(operation, &call, attempts, rejected.take()).await {
+                Ok(output) => {
+                    self.shared.answered.store(true, Ordering::Relaxed);
+                    return Ok(output);
+                }
+                Err(failure) => failure,
+            };
+            if matches!(failure.cause, CallCause::Service(_)) {
+                self.shared.answered.store(true, Ordering::Relaxed);
+            }
+            ambiguous |= failure.maybe_done;
+            let silent = call.progress.silent().min(began.elapsed());
+            let budget_left = self.budget().saturating_sub(silent);
+            let asked = match &failure.cause {
+                CallCause::Service(error) => error.retry_after.map(Duration::from_secs),
+                _ => None,
+            };
+            let mut decision = state.after(failure.action, budget_left, (options.dice)(), asked);
+            if failure.maybe_done && operation.idempotence() == Idempotence::Once {
+                decision = Decision::GiveUp;
+            }
+            if let CallCause::Transport(error) = &failure.cause {
+                cuts +=
+                    u32::from(matches!(error.kind, TransportErrorKind::Broken | TransportErrorKind::Timeout));
+                if call.max_cuts.is_some_and(|max| cuts >= max) {
+                    decision = Decision::GiveUp;
+                }
+            }
+            let give_up = |failure: Box<Failure>| CallError {
+                operation: operation.name(),
+                part: call.part,
+                attempts,
+                ambiguous,
+                cause: failure.cause,
+                action: failure.action,
+            };
+            if failure.action == Action::Throttled {
+                call.progress.throttle();
+            }
+            let reason = reason(&failure.cause);
+            call.progress.failed(reason.clone());
+            let delay = match decision {
+                Decision::GiveUp => return Err(give_up(failure)),
+                Decision::FixClock => {
+                    let local = options.clock.now();
+                    if !self.shared.skew.learn(failure.server_time, local) {
+                        return Err(give_up(failure));
+                    }
+                    Duration::ZERO
+                }
+                Decision::Refresh => {
+                    rejected = failure.credentials;
+                    Duration::ZERO
+                }
+                Decision::Again(delay) => delay,
+            };
+            call.progress.retried();
+            call.events.emit(Event::Retrying {
+                operation: operation.name(),
+                part: call.part,
+                attempts,
+                reason,
+                delay,
+            });
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+        }
+    }
+
+    fn budget(&self) -> Duration {
+        let budget = self.shared.options.retry_timeout;
+        if self.shared.answered.load(Ordering::Relaxed) { budget } else { budget.min(FIRST_CONTACT) }
+    }
+
+    fn action_for(request: &Request, error: &ServiceError, temporary: bool) -> Action {
+        match request {
+            Request::Oss(_) => oss::action(error, temporary),
+            Request::Rpc(_) => rpc::error::action(error),
+        }
+    }
+}
+
+/// Describes a failure in one line: the innermost causes say most.
+fn reason(cause: &CallCause) -> String {
+    let mut text = cause.to_string();
+    let mut below = std::error::Error::source(cause);
+    while let Some(error) = below {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        below = error.source();
+    }
+    text
+}
+
+/// What failed before a request could be written.
+fn malformed(reason: impl ToString) -> Box<Failure> {
+    Box::new(Failure {
+        cause: CallCause::Request(reason.to_string()),
+        action: Action::Never,
+        maybe_done: false,
+        server_time: None,
+        credentials: None,
+    })
+}
+
+/// What failed on the way.
+fn broken(error: TransportError, maybe_done: bool) -> Box<Failure> {
+    let action = match error.kind {
+        TransportErrorKind::Source => Action::Never,
+        TransportErrorKind::Tls | TransportErrorKind::NotHttp => Action::RetryFew,
+        _ => Action::Retry,
+    };
+    let cause = CallCause::Transport(error);
+    Box::new(Failure { cause, action, maybe_done, server_time: None, credentials: None })
+}

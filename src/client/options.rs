@@ -1,0 +1,117 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::credentials::CredentialsProvider;
+use crate::http::Transport;
+use crate::model::{Endpoint, Region};
+use crate::protocol::sign::{RpcSignVersion, SignVersion};
+use crate::retry::{Dice, random_dice};
+
+/// How long a request is repeated while nothing at all gets through.
+pub const DEFAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// What a [`Client`](super::Client) needs: what it speaks to, as whom, through what.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// The OSS endpoint.
+    pub endpoint: Endpoint,
+    /// The region of the bucket and of the images; it is signed.
+    pub region: Region,
+    /// One endpoint for ECS, RAM and STS; by default each region's and service's own.
+    pub rpc_endpoint: Option<Endpoint>,
+    /// Who asks.
+    pub credentials: Arc<dyn CredentialsProvider>,
+    /// How requests travel.
+    pub transport: Arc<dyn Transport>,
+    /// The signature of OSS requests, V4 by default.
+    pub sign_version: SignVersion,
+    /// The signature of RPC requests, ACS3 by default.
+    pub rpc_sign_version: RpcSignVersion,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for delays.
+    pub dice: Dice,
+    /// How long a request is repeated while nothing gets through; [`DEFAULT_RETRY_TIMEOUT`] by default.
+    pub retry_timeout: Duration,
+}
+
+impl ClientOptions {
+    /// Returns options with the required and defaults for the rest.
+    pub fn new(
+        endpoint: Endpoint,
+        region: Region,
+        credentials: Arc<dyn CredentialsProvider>,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        Self {
+            endpoint,
+            region,
+            rpc_endpoint: None,
+            credentials,
+            transport,
+            sign_version: SignVersion::default(),
+            rpc_sign_version: RpcSignVersion::default(),
+            clock: Arc::new(SystemClock),
+            dice: random_dice(),
+            retry_timeout: DEFAULT_RETRY_TIMEOUT,
+        }
+    }
+
+    /// Serves ECS, RAM and STS by one endpoint, such as the emulator's.
+    #[must_use]
+    pub fn with_rpc_endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.rpc_endpoint = Some(endpoint);
+        self
+    }
+
+    /// Signs OSS requests by another version.
+    #[must_use]
+    pub fn with_sign_version(mut self, version: SignVersion) -> Self {
+        self.sign_version = version;
+        self
+    }
+
+    /// Signs ECS, RAM and STS requests by another version.
+    #[must_use]
+    pub fn with_rpc_sign_version(mut self, version: RpcSignVersion) -> Self {
+        self.rpc_sign_version = version;
+        self
+    }
+
+    /// Tells the time by another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Draws delays from other dice.
+    #[must_use]
+    pub fn with_dice(mut self, dice: Dice) -> Self {
+        self.dice = dice;
+        self
+    }
+
+    /// Sets how long a request is repeated while nothing gets through.
+    #[must_use]
+    pub fn with_retry_timeout(mut self, timeout: Duration) -> Self {
+        self.retry_timeout = timeout;
+        self
+    }
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("endpoint", &self.endpoint)
+            .field("region", &self.region)
+            .field("rpc_endpoint", &self.rpc_endpoint)
+            .field("credentials", &self.credentials)
+            .field("transport", &self.transport)
+            .field("retry_timeout", &self.retry_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,263 @@
+//! Makes the object from its parts, and proves that it is the one that was sent.
+//!
+//! Complete is not idempotent: repeated after a success it answers `NoSuchUpload`. Whenever its outcome is in
+//! doubt, the object itself decides: it is ours if its size and its CRC-64 are, and where no CRC-64 is listed,
+//! if its tag is the one that follows from our parts.
+
+use std::sync::Arc;
+
+use crate::client::{CallError, Client};
+use crate::event::{Event, EventSink};
+use crate::model::{Crc64, ETag, ObjectRef};
+use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
+use crate::session::Session;
+use crate::source::{Source, SourceIdentity};
+use crate::state::{PartRecord, StateError};
+use crate::transfer::{Journaling, PartList};
+
+/// By what an object was proved to be the one that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Verified {
+    /// Its CRC-64 is that of the local bytes.
+    Crc64,
+    /// Its tag follows from the tags of the parts that were sent, and its size is right.
+    Etag,
+    /// Its size is right; the service told nothing else.
+    Size,
+}
+
+/// An object that is there.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct StoredObject {
+    /// Where.
+    pub object: ObjectRef,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its tag.
+    pub etag: Option<ETag>,
+    /// Its CRC-64, if the service keeps one.
+    pub crc64: Option<Crc64>,
+    /// Its version, in a bucket that keeps versions.
+    pub version_id: Option<String>,
+    /// What was proved of it. From a HEAD alone: nothing but its size.
+    pub verified: Verified,
+}
+
+impl StoredObject {
+    fn from_head(object: &ObjectRef, head: ObjectHead, verified: Verified) -> Self {
+        Self {
+            object: object.clone(),
+            size: head.size,
+            etag: head.etag,
+            crc64: head.crc64,
+            version_id: head.version_id,
+            verified,
+        }
+    }
+}
+
+/// Why there is no proved object.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompleteError {
+    /// The source is not what it was when the upload began; no object was made.
+    #[error("the source changed during the upload: {what}")]
+    SourceChanged {
+        /// What changed.
+        what: String,
+    },
+    /// A request failed.
+    #[error("cannot complete the upload of `{object}`")]
+    Call {
+        /// The object.
+        object: ObjectRef,
+        /// Which request, and why.
+        source: Box<CallError>,
+    },
+    /// An object of that name is there and may not be replaced.
+    #[error("`{object}` exists and is not the same as the source")]
+    Exists {
+        /// The object.
+        object: ObjectRef,
+    },
+    /// The upload is gone and the object is not the one that was sent.
+    #[error("the upload of `{object}` is gone, and so is what it sent: {found}")]
+    Gone {
+        /// The object.
+        object: ObjectRef,
+        /// What is there instead.
+        found: String,
+    },
+    /// The service made an object of other bytes.
+    #[error("`{object}` is suspect: its CRC-64 is {theirs} and that of the bytes sent is {ours}")]
+    Damaged {
+        /// The object.
+        object: ObjectRef,
+        /// What was sent.
+        ours: Crc64,
+        /// What is there.
+        theirs: Crc64,
+    },
+    /// The state could not be kept.
+    #[error("cannot keep the state of the upload")]
+    State(#[source] StateError),
+}
+
+/// What completing came to.
+pub(crate) enum Completed {
+    /// The object is there.
+    Stored(StoredObject),
+    /// The service has other parts than were named: they are to be listed and sent again.
+    PartsDiffer,
+}
+
+/// What completing works with.
+pub(crate) struct Completer<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) object: &'a ObjectRef,
+    pub(crate) source: &'a Arc<dyn Source>,
+    pub(crate) events: &'a EventSink,
+}
+
+impl Completer<'_> {
+    /// Completes the upload, unless the source has changed.
+    pub(crate) async fn run(
+        &self,
+        session: &Session,
+        list: &PartList,
+        journal: &mut Journaling,
+    ) -> Result<Completed, CompleteError> {
+        check_unchanged(self.source)?;
+        journal.completing().map_err(CompleteError::State)?;
+        self.events.emit(Event::Completing);
+        let parts = list
+            .parts()
+            .iter()
+            .map(|part| CompletePart { number: part.number, etag: part.etag.clone() })
+            .collect();
+        let operation = Complete {
+            object: self.object.clone(),
+            upload_id: session.upload_id.clone(),
+            parts,
+            overwrite: session.overwrite,
+        };
+        match self.client.call(&operation).await {
+            Ok(answer) => {
+                if answer.callback_failed {
+                    self.events.notice("the object is there, but the bucket's callback failed");
+                }
+                self.proved(list, answer).map(Completed::Stored)
+            }
+            Err(error) if error.is("InvalidPart") || error.is("FilePartNotExist") => {
+                Ok(Completed::PartsDiffer)
+            }
+            Err(error) if error.is("NoSuchUpload") => self.settle_gone(list).await.map(Completed::Stored),
+            Err(error) if error.is("FileAlreadyExists") => {
+                let same = self.same_object(list.length(), list.crc64(), Some(list)).await?;
+                same.map(Completed::Stored)
+                    .ok_or_else(|| CompleteError::Exists { object: self.object.clone() })
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Looks whether an upload that is gone became the object.
+    pub(crate) async fn settle_gone(&self, list: &PartList) -> Result<StoredObject, CompleteError> {
+        let Some(head) = self.head().await? else {
+            return Err(CompleteError::Gone {
+                object: self.object.clone(),
+                found: "no object is there".to_owned(),
+            });
+        };
+        let size = head.size;
+        match self.judge(list.length(), list.crc64(), Some(list), head) {
+            Some(stored) => Ok(stored),
+            None => Err(CompleteError::Gone {
+                object: self.object.clone(),
+                found: format!("another object of {size} bytes is there"),
+            }),
+        }
+    }
+
+    /// Returns the object if it is there and has this length and CRC-64.
+    pub(crate) async fn same_object(
+        &self,
+        length: u64,
+        crc64: Crc64,
+        list: Option<&PartList>,
+    ) -> Result<Option<StoredObject>, CompleteError> {
+        let head = self.head().await?;
+        Ok(head.and_then(|head| self.judge(length, crc64, list, head)))
+    }
+
+    /// Returns what is there under the key.
+    pub(crate) async fn head(&self) -> Result<Option<ObjectHead>, CompleteError> {
+        match self.client.call(&HeadObject::new(self.object.clone())).await {
+            Ok(head) => Ok(Some(head)),
+            Err(error) if error.service().is_some_and(|answer| answer.status == 404) => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn judge(
+        &self,
+        length: u64,
+        crc64: Crc64,
+        list: Option<&PartList>,
+        head: ObjectHead,
+    ) -> Option<StoredObject> {
+        if head.size != length {
+            return None;
+        }
+        let verified = match (head.crc64, list) {
+            (Some(theirs), _) if theirs == crc64 => Verified::Crc64,
+            (None, Some(list)) if head.etag == Some(expected_etag(list.parts())) => Verified::Etag,
+            _ => return None,
+        };
+        Some(StoredObject::from_head(self.object, head, verified))
+    }
+
+    fn proved(&self, list: &PartList, answer: oss::Completed) -> Result<StoredObject, CompleteError> {
+        let verified = match answer.crc64 {
+            Some(theirs) if theirs != list.crc64() => {
+                let object = self.object.clone();
+                return Err(CompleteError::Damaged { object, ours: list.crc64(), theirs });
+            }
+            Some(_) => Verified::Crc64,
+            None if answer.etag == Some(expected_etag(list.parts())) => Verified::Etag,
+            None => Verified::Size,
+        };
+        Ok(StoredObject {
+            object: self.object.clone(),
+            size: list.length(),
+            etag: answer.etag,
+            crc64: answer.crc64,
+            version_id: answer.version_id,
+            verified,
+        })
+    }
+
+    fn failed(&self, error: CallError) -> CompleteError {
+        CompleteError::Call { object: self.object.clone(), source: Box::new(error) }
+    }
+}
+
+/// Checks that the source is the same file as when it was opened, unchanged.
+pub(crate) fn check_unchanged(source: &Arc<dyn Source>) -> Result<(), CompleteError> {
+    let changed = |what: String| CompleteError::SourceChanged { what };
+    let Some(before) = source.identity() else { return Ok(()) };
+    let now = source
+        .current_identity()
+        .map_err(|error| changed(format!("it cannot be looked at any more ({error})")))?;
+    match now.as_ref().and_then(|now: &SourceIdentity| now.difference(before)) {
+        Some(what) => Err(changed(what.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn expected_etag(parts: &[PartRecord]) -> ETag {
+    multipart_etag(parts.iter().map(|part| &part.etag))
+}

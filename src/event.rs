@@ -1,0 +1,118 @@
+//! What the pipeline tells the outside while it works: one enum, one way.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{ByteRange, ObjectRef, PartNumber, UploadId};
+
+/// Something that happened. Bytes are counted when the service acknowledged them, never before.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// An upload is open: a new one, or an old one that is taken up again.
+    Opened {
+        /// The object that it makes.
+        object: ObjectRef,
+        /// Its id.
+        upload_id: UploadId,
+        /// Length of the source in bytes.
+        length: u64,
+        /// Bytes of parts that are in already.
+        present: u64,
+        /// How many parts are in already.
+        present_parts: u32,
+    },
+    /// Something that the user should know and that stops nothing: one sentence.
+    Notice {
+        /// The sentence, without a secret.
+        text: String,
+    },
+    /// A part of an earlier run is compared with the local bytes.
+    Verified {
+        /// Its number.
+        number: PartNumber,
+        /// Whether it is the same, and so need not be sent again.
+        good: bool,
+    },
+    /// A part's attempt began.
+    PartStarted {
+        /// Its number.
+        number: PartNumber,
+        /// Its bytes of the object.
+        range: ByteRange,
+    },
+    /// A part is in, and the journal has it.
+    PartDone {
+        /// Its number.
+        number: PartNumber,
+        /// Its bytes of the object.
+        range: ByteRange,
+        /// From the beginning of its first attempt.
+        took: Duration,
+    },
+    /// A part stopped without being in; its bytes go out again, perhaps cut otherwise.
+    PartReturned {
+        /// Its number.
+        number: PartNumber,
+    },
+    /// An attempt of a request failed and is made again.
+    Retrying {
+        /// The operation's name.
+        operation: &'static str,
+        /// The part, if it sends one.
+        part: Option<PartNumber>,
+        /// How many attempts there were.
+        attempts: u32,
+        /// Why it failed.
+        reason: String,
+        /// How long is waited first.
+        delay: Duration,
+    },
+    /// How many parts may be in flight from now on.
+    Concurrency {
+        /// The number.
+        target: usize,
+    },
+    /// Nothing was acknowledged for a while.
+    Stalled {
+        /// For how long.
+        silent: Duration,
+        /// The last failure, or that there was none.
+        reason: String,
+    },
+    /// All parts are in; the object is put together.
+    Completing,
+    /// The object is there and verified.
+    Completed,
+}
+
+/// Takes events. It is called on the task that drives the upload and must not block.
+#[derive(Clone)]
+pub struct EventSink(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl EventSink {
+    /// Sends all events to `sink`.
+    pub fn new(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    /// Drops all events.
+    pub fn none() -> Self {
+        Self::new(|_| {})
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        (self.0)(event);
+    }
+
+    pub(crate) fn notice(&self, text: impl Into<String>) {
+        self.emit(Event::Notice { text: text.into() });
+    }
+}
+
+impl fmt::Debug for EventSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventSink")
+    }
+}

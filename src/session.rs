@@ -1,0 +1,424 @@
+//! An open upload: a new one, or an old one of which some parts are in.
+//!
+//! A part of an earlier run counts in one of two ways: the journal has it and ListParts shows the same size and
+//! tag; or its checksum equals that of the local bytes in the range that its number and size tell. The
+//! second way needs no journal, and so also serves an upload that another machine began. A listed part that
+//! fits the plan in neither way is ignored: it is not named at Complete, and its number may be sent anew.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::client::{CallError, Client};
+use crate::event::{Event, EventSink};
+use crate::model::{ObjectRef, StorageClass, UploadId};
+use crate::plan::{CutRule, Part, Plan, PlanError};
+use crate::protocol::oss::{Abort, Initiate, ListParts, ListUploads, ListedPart};
+use crate::source::{Source, SourceIdentity};
+use crate::state::{
+    CHECKPOINT_VERSION, Checkpoint, Journal, JournalContents, PartRecord, StateDir, StateError, UploadDir,
+};
+use crate::transfer::{Limits, read};
+
+/// How an upload is begun or taken up again.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionOptions {
+    pub(crate) object: ObjectRef,
+    pub(crate) part_size: Option<u64>,
+    pub(crate) overwrite: bool,
+    pub(crate) storage_class: StorageClass,
+    /// Where state is kept; without it nothing can be resumed from here.
+    pub(crate) state: Option<StateDir>,
+    /// Begin anew: abort the upload that is known.
+    pub(crate) restart: bool,
+    /// Without local state, take up the open upload that the bucket has for this key.
+    pub(crate) adopt: bool,
+    /// Compare every part with the local bytes, also those of the journal.
+    pub(crate) verify: bool,
+}
+
+/// Why no upload could be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The object cannot be cut into parts as wished.
+    #[error("cannot cut the source into parts")]
+    Plan(#[source] PlanError),
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory")]
+    State(#[source] StateError),
+    /// A request failed.
+    #[error("cannot open an upload of `{object}`")]
+    Call {
+        /// The object.
+        object: ObjectRef,
+        /// Which request, and why.
+        source: Box<CallError>,
+    },
+    /// The key is being uploaded from another file.
+    #[error("`{object}` is being uploaded from another file, `{first}` ({reason})")]
+    OtherSource {
+        /// The object.
+        object: ObjectRef,
+        /// The file that it was begun from.
+        first: String,
+        /// What tells the two apart.
+        reason: &'static str,
+    },
+    /// The source could not be read to verify a part.
+    #[error("cannot read the source to verify part {part}")]
+    Source {
+        /// The part's number.
+        part: u16,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is nothing to adopt, or too much.
+    #[error("{count} open uploads of `{object}` are on the bucket, and `--adopt` takes up exactly one")]
+    Adopt {
+        /// The object.
+        object: ObjectRef,
+        /// How many there are.
+        count: usize,
+    },
+    /// The length of the source is not known.
+    #[error("the source does not state its length")]
+    Length,
+}
+
+/// An open upload.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) upload_id: UploadId,
+    pub(crate) plan: Plan,
+    /// Parts that are in, proved; their ranges do not overlap.
+    pub(crate) parts: Vec<PartRecord>,
+    pub(crate) overwrite: bool,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) dir: Option<UploadDir>,
+}
+
+/// What opening came to.
+pub(crate) enum Opened {
+    /// An upload is open.
+    Session(Box<Session>),
+    /// The upload that the state knows is gone, and may have become the object: these are its parts.
+    Gone { plan: Plan, parts: Vec<PartRecord>, dir: UploadDir },
+}
+
+/// Opens sessions; what one needs beside the options.
+pub(crate) struct Opener<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) source: &'a Arc<dyn Source>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) events: &'a EventSink,
+    pub(crate) options: &'a SessionOptions,
+}
+
+impl Opener<'_> {
+    /// Takes up the upload of this object that the state knows, or the bucket if asked to adopt, or begins one.
+    pub(crate) async fn open(&self) -> Result<Opened, SessionError> {
+        let length = self.source.length().ok_or(SessionError::Length)?;
+        // Refused before anything is touched, also when an old plan would be kept.
+        let rule = CutRule::new(length, self.options.part_size).map_err(SessionError::Plan)?;
+        let Some(dir) = self.lock()? else {
+            if self.options.adopt {
+                return self.adopt(None, length, rule).await;
+            }
+            return self.begin(None, length, rule).await;
+        };
+        match dir.checkpoint() {
+            Ok(Some(checkpoint)) if self.options.restart => {
+                self.abort(&checkpoint.upload_id).await?;
+                self.begin(Some(dir), length, rule).await
+            }
+            Ok(Some(checkpoint)) => self.resume(dir, checkpoint, rule).await,
+            Err(_) if self.options.restart => self.begin(Some(dir), length, rule).await,
+            Err(error) => Err(SessionError::State(error)),
+            Ok(None) if self.options.adopt => self.adopt(Some(dir), length, rule).await,
+            Ok(None) => self.begin(Some(dir), length, rule).await,
+        }
+    }
+
+    /// Begins a new upload in a folder whose upload is gone.
+    pub(crate) async fn begin_again(&self, dir: UploadDir) -> Result<Opened, SessionError> {
+        let length = self.source.length().ok_or(SessionError::Length)?;
+        let rule = CutRule::new(length, self.options.part_size).map_err(SessionError::Plan)?;
+        self.begin(Some(dir), length, rule).await
+    }
+
+    fn lock(&self) -> Result<Option<UploadDir>, SessionError> {
+        let Some(state) = &self.options.state else { return Ok(None) };
+        let now = self.client.now();
+        let dir = state.lock(self.client.region(), &self.options.object, now).map_err(SessionError::State)?;
+        dir.check_writable().map_err(SessionError::State)?;
+        Ok(Some(dir))
+    }
+
+    async fn begin(
+        &self,
+        dir: Option<UploadDir>,
+        length: u64,
+        rule: CutRule,
+    ) -> Result<Opened, SessionError> {
+        let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
+        let operation = Initiate {
+            overwrite: self.options.overwrite,
+            storage_class: self.options.storage_class,
+            ..Initiate::new(self.options.object.clone())
+        };
+        let upload_id = self.client.call(&operation).await.map_err(|error| self.failed(error))?;
+        self.session(dir, upload_id, plan, Vec::new(), self.options.overwrite)
+    }
+
+    async fn adopt(
+        &self,
+        dir: Option<UploadDir>,
+        length: u64,
+        rule: CutRule,
+    ) -> Result<Opened, SessionError> {
+        let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
+        let mut ids = self.open_uploads().await?;
+        let (Some(upload_id), 0) = (ids.pop(), ids.len()) else {
+            let count = ids.len() + usize::from(!ids.is_empty());
+            return Err(SessionError::Adopt { object: self.options.object.clone(), count });
+        };
+        let Some(listed) = self.list(&upload_id).await? else {
+            return Err(SessionError::Adopt { object: self.options.object.clone(), count: 0 });
+        };
+        self.events
+            .notice(format!("adopting the open upload {upload_id}: its parts are compared with the file"));
+        let parts = self.prove(&plan, &[], listed, true).await?;
+        self.session(dir, upload_id, plan, parts, self.options.overwrite)
+    }
+
+    async fn resume(
+        &self,
+        dir: UploadDir,
+        checkpoint: Checkpoint,
+        wished: CutRule,
+    ) -> Result<Opened, SessionError> {
+        let identity = self.source.identity();
+        let known_file = identity.is_some_and(|now| now.same_file(&checkpoint.source));
+        if let Some(now) = identity.filter(|now| !now.same_content(&checkpoint.source)) {
+            return Err(SessionError::OtherSource {
+                object: self.options.object.clone(),
+                first: checkpoint.source.name,
+                reason: if now.length == checkpoint.source.length {
+                    "its modification time differs"
+                } else {
+                    "its size differs"
+                },
+            });
+        }
+        if self.options.part_size.is_some() && wished != checkpoint.cut {
+            self.events.notice("the upload was begun with other parts: its plan stays");
+        }
+        let plan = Plan::new(checkpoint.source.length, checkpoint.cut).map_err(SessionError::Plan)?;
+        let (journal, contents) = dir.journal().map_err(SessionError::State)?;
+        if contents.damaged > 0 {
+            let count = contents.damaged;
+            self.events.notice(format!("{count} damaged journal records: those parts are verified instead"));
+        }
+        let Some(listed) = self.list(&checkpoint.upload_id).await? else {
+            return Ok(self.gone(plan, contents, dir));
+        };
+        let verify = self.options.verify || !known_file;
+        let parts = self.prove(&plan, &contents.parts, listed, verify).await?;
+        let session = Session {
+            upload_id: checkpoint.upload_id,
+            plan,
+            parts,
+            overwrite: self.options.overwrite || checkpoint.overwrite,
+            journal: Some(journal),
+            dir: Some(dir),
+        };
+        self.opened(&session);
+        Ok(Opened::Session(Box::new(session)))
+    }
+
+    fn gone(&self, plan: Plan, contents: JournalContents, dir: UploadDir) -> Opened {
+        Opened::Gone { plan, parts: contents.parts, dir }
+    }
+
+    fn session(
+        &self,
+        dir: Option<UploadDir>,
+        upload_id: UploadId,
+        plan: Plan,
+        parts: Vec<PartRecord>,
+        overwrite: bool,
+    ) -> Result<Opened, SessionError> {
+        let mut journal = None;
+        if let Some(dir) = &dir {
+            let checkpoint = Checkpoint {
+                version: CHECKPOINT_VERSION,
+                region: self.client.region().clone(),
+                endpoint: self.client.endpoint().to_string(),
+                object: self.options.object.clone(),
+                upload_id: upload_id.clone(),
+                source: self.identity(plan.length()),
+                cut: plan.rule(),
+                overwrite,
+                created: self.client.now(),
+            };
+            let mut opened = dir.begin(&checkpoint).map_err(SessionError::State)?;
+            for part in &parts {
+                opened.append(part).map_err(SessionError::State)?;
+            }
+            journal = Some(opened);
+        }
+        let session = Session { upload_id, plan, parts, overwrite, journal, dir };
+        self.opened(&session);
+        Ok(Opened::Session(Box::new(session)))
+    }
+
+    fn identity(&self, length: u64) -> SourceIdentity {
+        self.source.identity().cloned().unwrap_or_else(|| SourceIdentity {
+            name: String::new(),
+            length,
+            modified_ns: 0,
+            changed_ns: 0,
+            device: 0,
+            inode: 0,
+        })
+    }
+
+    fn opened(&self, session: &Session) {
+        self.events.emit(Event::Opened {
+            object: self.options.object.clone(),
+            upload_id: session.upload_id.clone(),
+            length: session.plan.length(),
+            present: session.parts.iter().map(|part| part.range.len()).sum(),
+            present_parts: session.parts.len() as u32,
+        });
+    }
+
+    /// Returns the parts that are in, of those that the service lists: recorded alike, or equal to the local
+    /// bytes. Of overlapping ones (an upload that was cut otherwise before) the first stays.
+    pub(crate) async fn prove(
+        &self,
+        plan: &Plan,
+        recorded: &[PartRecord],
+        listed: Vec<ListedPart>,
+        verify: bool,
+    ) -> Result<Vec<PartRecord>, SessionError> {
+        let recorded: HashMap<_, _> = recorded.iter().map(|part| (part.number, part)).collect();
+        let mut proved: Vec<PartRecord> = Vec::new();
+        for there in listed {
+            let Some(part) = plan.part(there.number, there.size) else { continue };
+            if proved.last().is_some_and(|before| before.range.end > part.range.start) {
+                continue;
+            }
+            let record = recorded
+                .get(&there.number)
+                .filter(|here| here.range == part.range && here.etag == there.etag)
+                .filter(|here| there.crc64.is_none_or(|crc64| crc64 == here.crc64));
+            match record {
+                Some(record) if !verify => proved.push((*record).clone()),
+                _ => proved.extend(self.compare(part, there).await?),
+            }
+        }
+        Ok(proved)
+    }
+
+    /// Compares a listed part with the local bytes: by CRC-64, or by MD5 against its tag where no CRC-64 is
+    /// listed.
+    async fn compare(&self, part: Part, there: ListedPart) -> Result<Option<PartRecord>, SessionError> {
+        let failed = |source| SessionError::Source { part: part.number.get(), source };
+        let crc64 = read::crc64(self.source, part.range, self.limits).await.map_err(failed)?;
+        let good = match there.crc64 {
+            Some(listed) => listed == crc64,
+            None => {
+                let md5 = read::md5(self.source, part.range, self.limits).await.map_err(failed)?;
+                let hex: String = md5.iter().map(|byte| format!("{byte:02X}")).collect();
+                there.etag.unquoted().eq_ignore_ascii_case(&hex)
+            }
+        };
+        self.events.emit(Event::Verified { number: part.number, good });
+        let record = PartRecord { number: part.number, range: part.range, etag: there.etag, crc64 };
+        Ok(good.then_some(record))
+    }
+
+    /// Returns all listed parts, or nothing if the upload is gone.
+    pub(crate) async fn list(&self, upload_id: &UploadId) -> Result<Option<Vec<ListedPart>>, SessionError> {
+        match list_parts(self.client, &self.options.object, upload_id).await {
+            Ok(listed) => Ok(Some(listed)),
+            Err(error) if error.is("NoSuchUpload") => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    async fn open_uploads(&self) -> Result<Vec<UploadId>, SessionError> {
+        let object = &self.options.object;
+        let mut ids = Vec::new();
+        let mut page = ListUploads::new(object.bucket.clone());
+        page.prefix = Some(object.key.as_str().to_owned());
+        loop {
+            let answer = self.client.call(&page).await.map_err(|error| self.failed(error))?;
+            ids.extend(
+                answer
+                    .uploads
+                    .into_iter()
+                    .filter(|open| open.key == object.key.as_str())
+                    .map(|open| open.upload_id),
+            );
+            match answer.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(ids),
+            }
+        }
+    }
+
+    async fn abort(&self, upload_id: &UploadId) -> Result<(), SessionError> {
+        abort(self.client, &self.options.object, upload_id).await.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: CallError) -> SessionError {
+        SessionError::Call { object: self.options.object.clone(), source: Box::new(error) }
+    }
+}
+
+/// Lists the parts of an open upload, page by page, in ascending order.
+///
+/// # Errors
+///
+/// [`CallError`] with the code `NoSuchUpload` when the upload is not open any more.
+pub async fn list_parts(
+    client: &Client,
+    object: &ObjectRef,
+    upload_id: &UploadId,
+) -> Result<Vec<ListedPart>, CallError> {
+    let mut parts = Vec::new();
+    let mut page = ListParts::new(object.clone(), upload_id.clone());
+    loop {
+        let answer = client.call(&page).await?;
+        parts.extend(answer.parts);
+        match answer.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(parts),
+        }
+    }
+}
+
+/// Aborts an upload and makes sure that its parts are gone: a part that was in flight may land after the
+/// first abort ("AbortMultipartUpload" page).
+///
+/// # Errors
+///
+/// What the requests give; an upload that is gone already is none.
+pub async fn abort(client: &Client, object: &ObjectRef, upload_id: &UploadId) -> Result<(), CallError> {
+    const ROUNDS: usize = 3;
+    let operation = Abort { object: object.clone(), upload_id: upload_id.clone() };
+    for _ in 0..ROUNDS {
+        match client.call(&operation).await {
+            Err(error) if !error.is("NoSuchUpload") => return Err(error),
+            _ => {}
+        }
+        match list_parts(client, object, upload_id).await {
+            Err(error) if error.is("NoSuchUpload") => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}

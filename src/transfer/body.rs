@@ -1,0 +1,282 @@
+//! A part's body: blocks of the source, read when the connection asks for them, hashed while they pass.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep};
+
+use super::limits::{BLOCK_SIZE, Block, BlockWaiter, Limits};
+use crate::checksum::Hasher;
+use crate::client::MakeBody;
+use crate::http::{Body, SourceFailed};
+use crate::model::{ByteRange, Crc64};
+use crate::source::Source;
+
+/// How much of the source is asked for ahead once a read had to wait for the disk.
+const READ_AHEAD: u64 = 4 << 20;
+
+/// Makes the body of one range, anew for every attempt.
+pub(crate) struct RangeBody {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) range: ByteRange,
+    pub(crate) limits: Limits,
+    /// The CRC-64 of the last attempt's bytes, once all of them were read.
+    crc64: Arc<Mutex<Option<Crc64>>>,
+}
+
+impl RangeBody {
+    pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: Limits) -> Self {
+        Self { source, range, limits, crc64: Arc::default() }
+    }
+
+    /// Returns the CRC-64 of what the last attempt read, if it read everything.
+    pub(crate) fn crc64(&self) -> Option<Crc64> {
+        *self.crc64.lock().expect("nothing panics while the lock is held")
+    }
+}
+
+impl MakeBody for RangeBody {
+    fn make(&self) -> Body {
+        *self.crc64.lock().expect("nothing panics while the lock is held") = None;
+        Body::new(Streamed {
+            reader: BlockReader::new(Arc::clone(&self.source), self.range, &self.limits),
+            limits: self.limits.clone(),
+            throttle: None,
+            hasher: Hasher::new(),
+            crc64: Arc::clone(&self.crc64),
+        })
+    }
+}
+
+/// Reads a range block by block: at once what the page cache has, on another thread what the disk must bring.
+///
+/// One block may still be read on that thread after the reader is dropped; nothing else outlives it.
+pub(crate) struct BlockReader {
+    source: Arc<dyn Source>,
+    at: u64,
+    end: u64,
+    /// Up to where the disk was asked to read ahead.
+    advised: u64,
+    blocks: BlockWaiter,
+    step: Step,
+}
+
+enum Step {
+    Idle,
+    Reading(JoinHandle<(Block, usize, io::Result<()>)>),
+}
+
+impl BlockReader {
+    pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: &Limits) -> Self {
+        let (at, end) = (range.start, range.end);
+        Self { source, at, end, advised: at, blocks: limits.waiter(), step: Step::Idle }
+    }
+
+    /// Returns the next bytes, or nothing at the end of the range.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            match &mut self.step {
+                Step::Idle if self.at == self.end => return Poll::Ready(None),
+                Step::Idle => {
+                    let block = ready!(self.blocks.poll_block(cx));
+                    if let Some(read) = self.fill(block) {
+                        return Poll::Ready(Some(read));
+                    }
+                }
+                Step::Reading(reading) => {
+                    let read = ready!(Pin::new(reading).poll(cx));
+                    self.step = Step::Idle;
+                    let (block, count, result) = match read {
+                        Ok(read) => read,
+                        Err(error) => return Poll::Ready(Some(Err(io::Error::other(error)))),
+                    };
+                    return Poll::Ready(Some(result.map(|()| self.pass(block, count))));
+                }
+            }
+        }
+    }
+
+    /// Reads into a block what is ready, or begins to read on a thread and returns nothing.
+    fn fill(&mut self, mut block: Block) -> Option<io::Result<Bytes>> {
+        let wanted = (self.end - self.at).min(BLOCK_SIZE as u64) as usize;
+        match self.source.read_ready(self.at, &mut block.bytes_mut()[..wanted]) {
+            Err(error) => Some(Err(error)),
+            Ok(Some(count)) => Some(Ok(self.pass(block, count))),
+            Ok(None) => {
+                self.step = Step::Reading(self.read_on_thread(block, wanted));
+                None
+            }
+        }
+    }
+
+    fn pass(&mut self, block: Block, count: usize) -> Bytes {
+        self.at += count as u64;
+        block.freeze(count)
+    }
+
+    fn read_on_thread(
+        &mut self,
+        mut block: Block,
+        wanted: usize,
+    ) -> JoinHandle<(Block, usize, io::Result<()>)> {
+        let (source, at) = (Arc::clone(&self.source), self.at);
+        let ahead = (self.at + READ_AHEAD).min(self.end);
+        let advise = ahead > self.advised + READ_AHEAD / 2 || self.advised <= self.at;
+        let advised = advise.then(|| ByteRange::new(self.advised.max(at), ahead.max(at)));
+        if advise {
+            self.advised = ahead;
+        }
+        tokio::task::spawn_blocking(move || {
+            if let Some(range) = advised.filter(|range| !range.is_empty()) {
+                source.will_need(range);
+            }
+            let result = source.read_exact(at, &mut block.bytes_mut()[..wanted]);
+            (block, wanted, result)
+        })
+    }
+}
+
+struct Streamed {
+    reader: BlockReader,
+    limits: Limits,
+    /// Bytes that wait for their turn under the bandwidth limit.
+    throttle: Option<(Pin<Box<Sleep>>, Bytes)>,
+    hasher: Hasher,
+    crc64: Arc<Mutex<Option<Crc64>>>,
+}
+
+impl Streamed {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some((sleep, _)) = &mut self.throttle {
+            ready!(sleep.as_mut().poll(cx));
+            return Poll::Ready(self.throttle.take().map(|(_, bytes)| Ok(bytes)));
+        }
+        match ready!(self.reader.poll_next(cx)) {
+            Some(Ok(bytes)) => {
+                self.hasher.update(&bytes);
+                if self.reader.at == self.reader.end {
+                    *self.crc64.lock().expect("nothing panics while the lock is held") =
+                        Some(self.hasher.value());
+                }
+                let wait = self.limits.reserve(bytes.len(), Instant::now());
+                if wait.is_zero() {
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                self.throttle = Some((Box::pin(tokio::time::sleep(wait)), bytes));
+                self.poll_bytes(cx)
+            }
+            Some(Err(error)) => {
+                // Marked, so that it is not taken for a failure of the network.
+                Poll::Ready(Some(Err(io::Error::new(error.kind(), SourceFailed(error.to_string())))))
+            }
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.get_mut().poll_bytes(cx).map(|next| next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.throttle.is_none() && self.reader.at == self.reader.end
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let waiting = self.throttle.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
+        SizeHint::with_exact(self.reader.end - self.reader.at + waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::checksum;
+    use crate::source::SourceIdentity;
+
+    /// Bytes in memory of which every second block has to be waited for.
+    #[derive(Debug)]
+    struct Half(Vec<u8>);
+
+    impl Source for Half {
+        fn length(&self) -> Option<u64> {
+            Some(self.0.len() as u64)
+        }
+        fn identity(&self) -> Option<&SourceIdentity> {
+            None
+        }
+        fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
+            Ok(None)
+        }
+        fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+            if (offset / BLOCK_SIZE as u64).is_multiple_of(2) {
+                return Ok(None);
+            }
+            self.read_exact(offset, buffer)?;
+            Ok(Some(buffer.len()))
+        }
+        fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            let range = offset as usize..offset as usize + buffer.len();
+            let bytes = self.0.get(range).ok_or(io::ErrorKind::UnexpectedEof)?;
+            buffer.copy_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    fn source(length: usize) -> (Arc<Half>, Vec<u8>) {
+        let bytes: Vec<u8> =
+            (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        (Arc::new(Half(bytes.clone())), bytes)
+    }
+
+    #[tokio::test]
+    async fn the_body_is_the_range_and_its_crc_is_known_at_the_end() {
+        let (source, bytes) = source(5 * BLOCK_SIZE + 17);
+        for range in [0..bytes.len(), 1..2, BLOCK_SIZE - 1..3 * BLOCK_SIZE + 5] {
+            let part = ByteRange::new(range.start as u64, range.end as u64);
+            let body = RangeBody::new(source.clone(), part, Limits::default());
+            for _ in 0..2 {
+                let made = body.make();
+                assert_eq!(body.crc64(), None);
+                assert_eq!(http_body::Body::size_hint(&made).exact(), Some(part.len()));
+                let read = made.collect().await.unwrap().to_bytes();
+                assert_eq!(read, bytes[range.clone()]);
+                assert_eq!(body.crc64(), Some(checksum::of(&bytes[range.clone()])));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_ends_early_is_told_from_a_broken_network() {
+        let (source, _) = source(100);
+        let body = RangeBody::new(source, ByteRange::new(0, 200), Limits::default());
+        let error = body.make().collect().await.unwrap_err();
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<SourceFailed>()), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_bandwidth_limit_holds_bytes_back() {
+        let (source, bytes) = source(8 * BLOCK_SIZE);
+        let limits = Limits::default();
+        limits.set_bandwidth(Some(1 << 20));
+        let before = Instant::now();
+        let body = RangeBody::new(source, ByteRange::new(0, bytes.len() as u64), limits);
+        assert_eq!(body.make().collect().await.unwrap().to_bytes(), bytes);
+        let took = before.elapsed().as_secs_f64();
+        assert!((1.6..2.1).contains(&took), "{took}");
+    }
+}

@@ -1,0 +1,295 @@
+//! Sends the parts: the coordinator deals ranges to workers, and is the one writer of the journal.
+//!
+//! Workers return results; for each part that is in, the coordinator appends to the journal first and tells
+//! the outside then. All of it runs on the caller's task: dropping the future drops every request, and what
+//! the journal says stays true.
+
+mod body;
+mod control;
+mod error;
+mod journaling;
+mod limits;
+pub(crate) mod read;
+mod schedule;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::{AbortHandle, Abortable, Aborted};
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use control::Control;
+pub use error::TransferError;
+pub(crate) use journaling::Journaling;
+pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
+
+use crate::checksum;
+use crate::client::{Client, Progress};
+use crate::event::{Event, EventSink};
+use crate::model::{Crc64, ObjectRef, PartNumber, UploadId};
+use crate::plan::{Part, Plan};
+use crate::retry::Backoff;
+use crate::source::Source;
+use crate::state::PartRecord;
+use control::Trouble;
+use schedule::Schedule;
+use worker::{Context, Outcome};
+
+/// How often clocks, stragglers and the journal are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How long parts in flight may still get in after a gentle stop.
+const GRACE: Duration = Duration::from_secs(3);
+/// After so long without an acknowledged part a line says why.
+const SILENCE: Duration = Duration::from_secs(30);
+/// A difference between wall and monotonic time that only a sleep of the machine makes.
+const SLEPT: i64 = 10;
+/// A part is cut when it takes so many times as long as it should, and
+const STRAGGLES: f64 = 3.0;
+/// at least this long.
+const STRAGGLES_AT_LEAST: Duration = Duration::from_secs(3);
+
+/// All parts of an object: their ranges tile it exactly, each byte once.
+#[derive(Debug, Clone)]
+pub(crate) struct PartList {
+    parts: Vec<PartRecord>,
+    crc64: Crc64,
+    length: u64,
+}
+
+impl PartList {
+    /// Returns the list if `parts` tile the object; only then.
+    pub(crate) fn new(plan: &Plan, mut parts: Vec<PartRecord>) -> Option<Self> {
+        parts.sort_by_key(|part| part.number);
+        let tiles: Option<Vec<Part>> =
+            parts.iter().map(|part| plan.part(part.number, part.range.len())).collect();
+        if !plan.is_tiled_by(&tiles?) {
+            return None;
+        }
+        let crc64 =
+            parts.iter().fold(Crc64(0), |crc, part| checksum::combine(crc, part.crc64, part.range.len()));
+        Some(Self { parts, crc64, length: plan.length() })
+    }
+
+    /// Returns the parts in ascending order.
+    pub(crate) fn parts(&self) -> &[PartRecord] {
+        &self.parts
+    }
+
+    /// Returns the CRC-64 of the whole object, as its bytes were read here.
+    pub(crate) fn crc64(&self) -> Crc64 {
+        self.crc64
+    }
+
+    /// Returns the object's length in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+/// What a transfer works with.
+pub(crate) struct Transfer {
+    pub(crate) client: Client,
+    pub(crate) object: ObjectRef,
+    pub(crate) upload_id: UploadId,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) plan: Plan,
+    pub(crate) limits: Limits,
+    pub(crate) control: Control,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) events: EventSink,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) content_md5: bool,
+}
+
+/// A part on its way.
+struct Running {
+    part: Part,
+    began: Instant,
+    abort: AbortHandle,
+}
+
+impl Transfer {
+    /// Sends what `present` leaves of the object, and returns all of its parts. `parts_in` follows how many
+    /// parts are in, also when it fails.
+    ///
+    /// # Errors
+    ///
+    /// The first failure that cannot be repeated away. Parts that are in stay in, and in the journal.
+    ///
+    /// # Cancellation
+    ///
+    /// The token stops it gently: parts in flight get a few seconds. Dropping the future stops it at once.
+    pub(crate) async fn run(
+        mut self,
+        present: Vec<PartRecord>,
+        journal: &mut Journaling,
+        parts_in: &mut usize,
+    ) -> Result<PartList, TransferError> {
+        let context = Context {
+            client: self.client.clone(),
+            object: self.object.clone(),
+            upload_id: self.upload_id.clone(),
+            source: Arc::clone(&self.source),
+            limits: self.limits.clone(),
+            progress: Arc::clone(&self.progress),
+            events: self.events.clone(),
+            content_md5: self.content_md5,
+        };
+        let mut schedule = Schedule::new(self.plan, self.plan.remaining(present.iter().map(|p| p.range)));
+        let mut done = present;
+        let mut running: HashMap<PartNumber, Running> = HashMap::new();
+        let mut workers = FuturesUnordered::new();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = Watch::new(&self.client);
+        let began = Instant::now();
+        let mut stop: Option<(TransferError, Instant)> = None;
+        // Connections that break at once are not made anew at once.
+        let (mut cuts, mut hold) = (0, Instant::now());
+        let mut target = self.control.target();
+        let mut throttled = self.progress.throttled();
+        self.events.emit(Event::Concurrency { target });
+        loop {
+            while stop.is_none() && running.len() < self.control.target() && hold <= Instant::now() {
+                let Some(part) = schedule.deal(self.control.next_size(schedule.waiting())) else { break };
+                let (abort, registration) = AbortHandle::new_pair();
+                running.insert(part.number, Running { part, began: Instant::now(), abort });
+                self.events.emit(Event::PartStarted { number: part.number, range: part.range });
+                let context = &context;
+                let work = async move { (part, worker::send(context, part).await) };
+                workers.push(async move { (part, Abortable::new(work, registration).await) });
+            }
+            let held = (stop.is_none() && schedule.waiting() > 0 && hold > Instant::now()).then_some(hold);
+            if running.is_empty() && held.is_none() {
+                break;
+            }
+            let grace_ends = stop.as_ref().map(|(_, at)| *at);
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled(), if stop.is_none() => {
+                    stop = Some((TransferError::Cancelled, Instant::now() + GRACE));
+                }
+                () = sleep_until(grace_ends) => break,
+                () = sleep_until(held) => {}
+                Some((part, outcome)) = workers.next() => {
+                    running.remove(&part.number);
+                    let elapsed = began.elapsed();
+                    match outcome {
+                        Ok((_, Outcome::Done(record, took))) => {
+                            cuts = 0;
+                            self.progress.acknowledge();
+                            self.progress.observe_rate(record.range.len(), took);
+                            self.control.acknowledged(record.range.len(), took, elapsed);
+                            journal.append(&record, &self.events);
+                            let (number, range) = (record.number, record.range);
+                            done.push(record);
+                            *parts_in = done.len();
+                            self.events.emit(Event::PartDone { number, range, took });
+                        }
+                        Ok((_, Outcome::Cut(error))) => {
+                            schedule.give_back_shorter(part.range);
+                            self.events.emit(Event::PartReturned { number: part.number });
+                            cuts += 1;
+                            hold = Instant::now() + Backoff::NORMAL.delay(cuts, (self.client.options().dice)());
+                            self.control.trouble(Trouble::Broken, elapsed);
+                            if self.progress.silent() >= self.client.options().retry_timeout && stop.is_none() {
+                                let (number, range) = (part.number, part.range);
+                                let failed = TransferError::Part { number, range, source: error };
+                                stop = Some((failed, Instant::now()));
+                            }
+                        }
+                        Ok((_, Outcome::Failed(error))) => {
+                            // The others may still get in: what they sent is not to be sent again.
+                            stop.get_or_insert((error, Instant::now() + GRACE));
+                        }
+                        Err(Aborted) => {
+                            schedule.give_back(part.range);
+                            self.events.emit(Event::PartReturned { number: part.number });
+                        }
+                    }
+                }
+                _ = ticks.tick() => {
+                    journal.start_sync();
+                    watch.tick(&self.client, &self.progress, &self.events);
+                    if stop.is_none() {
+                        self.cut_stragglers(&running, schedule.waiting());
+                    }
+                }
+            }
+            if self.progress.throttled() > throttled {
+                throttled = self.progress.throttled();
+                self.control.trouble(Trouble::Throttled, began.elapsed());
+            }
+            if self.control.target() != target {
+                target = self.control.target();
+                self.events.emit(Event::Concurrency { target });
+            }
+        }
+        drop(workers);
+        journal.finish_sync().await;
+        match stop {
+            Some((error, _)) => Err(error),
+            None => Ok(PartList::new(&self.plan, done)
+                .expect("nothing waits and nothing runs, so the parts that are in tile the object")),
+        }
+    }
+
+    /// Drops parts that take far longer than they should while others have nothing left to do: their bytes
+    /// are dealt again, in smaller parts and over other connections.
+    fn cut_stragglers(&self, running: &HashMap<PartNumber, Running>, waiting: u64) {
+        if waiting > 0 {
+            return;
+        }
+        for Running { part, began, abort } in running.values() {
+            let Some(expected) = self.control.expected(part.range.len()) else { continue };
+            if began.elapsed() > expected.mul_f64(STRAGGLES).max(STRAGGLES_AT_LEAST) {
+                abort.abort();
+            }
+        }
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Notices that the machine slept, and that nothing gets through.
+struct Watch {
+    wall: Timestamp,
+    monotonic: Instant,
+    silence_told: Duration,
+}
+
+impl Watch {
+    fn new(client: &Client) -> Self {
+        Self { wall: client.options().clock.now(), monotonic: Instant::now(), silence_told: Duration::ZERO }
+    }
+
+    fn tick(&mut self, client: &Client, progress: &Progress, events: &EventSink) {
+        let (wall, monotonic) = (client.options().clock.now(), Instant::now());
+        let passed = (monotonic - self.monotonic).as_secs() as i64;
+        let jump = wall.duration_since(self.wall).as_secs() - passed;
+        (self.wall, self.monotonic) = (wall, monotonic);
+        if jump.abs() >= SLEPT {
+            events.notice("the machine slept or its clock was set: all connections are made anew");
+            client.reset();
+        }
+        let silent = progress.silent();
+        if silent < SILENCE {
+            self.silence_told = Duration::ZERO;
+        } else if silent >= self.silence_told + SILENCE {
+            self.silence_told = silent;
+            let reason = progress.last_failure().unwrap_or_else(|| "no attempt has failed so far".to_owned());
+            events.emit(Event::Stalled { silent, reason });
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! One part: sent, compared, and sent once more if it arrived damaged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use tokio::time::Instant;
+
+use super::body::RangeBody;
+use super::error::TransferError;
+use super::limits::Limits;
+use crate::client::{Call, CallError, Client, Progress};
+use crate::event::EventSink;
+use crate::model::{ObjectRef, UploadId};
+use crate::plan::Part;
+use crate::protocol::oss::UploadPart;
+use crate::source::Source;
+use crate::state::PartRecord;
+
+/// After so many cuts inside one part its bytes go back, to be sent in smaller parts.
+const MAX_CUTS: u32 = 2;
+
+/// What all parts of one transfer have in common.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) object: ObjectRef,
+    pub(super) upload_id: UploadId,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) limits: Limits,
+    pub(super) progress: Arc<Progress>,
+    pub(super) events: EventSink,
+    pub(super) content_md5: bool,
+}
+
+/// How a part ended.
+pub(super) enum Outcome {
+    /// It is in.
+    Done(PartRecord, Duration),
+    /// It is not; the bytes go out again.
+    Cut(Box<CallError>),
+    /// The upload cannot go on.
+    Failed(TransferError),
+}
+
+/// Sends one part, for as long as the client's budget allows.
+pub(super) async fn send(context: &Context, part: Part) -> Outcome {
+    let began = Instant::now();
+    let mut damaged = false;
+    loop {
+        let body = RangeBody::new(Arc::clone(&context.source), part.range, context.limits.clone());
+        let content_md5 = match content_md5(context, part).await {
+            Ok(md5) => md5,
+            Err(failed) => return Outcome::Failed(failed),
+        };
+        let (object, upload_id) = (context.object.clone(), context.upload_id.clone());
+        let operation =
+            UploadPart { content_md5, ..UploadPart::new(object, upload_id, part.number, part.range.len()) };
+        let call = Call {
+            body: Some(&body),
+            part: Some(part.number),
+            progress: &context.progress,
+            events: &context.events,
+            max_cuts: Some(MAX_CUTS),
+        };
+        let answer = match context.client.call_with(&operation, call).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_source() => {
+                let source = std::io::Error::other(error);
+                return Outcome::Failed(TransferError::Source { offset: part.range.start, source });
+            }
+            Err(error) if error.is_network() => return Outcome::Cut(Box::new(error)),
+            Err(error) => {
+                let (number, range) = (part.number, part.range);
+                return Outcome::Failed(TransferError::Part { number, range, source: Box::new(error) });
+            }
+        };
+        // A good answer to a body that was not read to its end: nothing is known of the part.
+        let Some(ours) = body.crc64() else { continue };
+        match answer.crc64 {
+            // An answer without a checksum is no mismatch; the whole object is compared at the end.
+            Some(theirs) if theirs != ours => {
+                if damaged {
+                    return Outcome::Failed(TransferError::Damaged { number: part.number, ours, theirs });
+                }
+                damaged = true;
+                context.events.notice(format!(
+                    "part {} arrived damaged (CRC-64 {theirs} there, {ours} here); it is read and sent again",
+                    part.number
+                ));
+            }
+            _ => {
+                let record =
+                    PartRecord { number: part.number, range: part.range, etag: answer.etag, crc64: ours };
+                return Outcome::Done(record, began.elapsed());
+            }
+        }
+    }
+}
+
+/// Returns the MD5 of the part where it is asked for; that reads the part once more.
+async fn content_md5(context: &Context, part: Part) -> Result<Option<String>, TransferError> {
+    if !context.content_md5 {
+        return Ok(None);
+    }
+    let md5 = super::read::md5(&context.source, part.range, &context.limits).await;
+    let md5 = md5.map_err(|source| TransferError::Source { offset: part.range.start, source })?;
+    Ok(Some(BASE64_STANDARD.encode(md5)))
+}
