@@ -6,13 +6,14 @@
 //! code; never how requests are built or answers are read.
 //! [`Server`] offers it over TCP.
 
-#![expect(dead_code, reason = "the operations that use the store follow")]
-
+#[expect(dead_code, reason = "the services that read their calls follow")]
 mod api;
+mod dispatch;
 mod keys;
 mod options;
-#[cfg_attr(not(test), expect(unused_imports, reason = "the operations that use the store follow"))]
+mod oss;
 mod store;
+mod transport;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,12 +26,25 @@ use crate::model::{BucketName, Region};
 pub use options::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, EmulatorOptions};
 pub use store::{BucketRecord, Encryption, StoreError, Versioning};
 
+use crate::http::Body;
 use keys::Keys;
 use store::Store;
 
 /// The emulator. Clones are handles of the same one; its data directory is freed with the last of them.
 #[derive(Debug, Clone)]
 pub struct Emulator(Arc<Inner>);
+
+/// Why a request gets no answer: its connection is cut.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cut {
+    /// The emulator cuts it, as a fault plan says.
+    #[error("the emulator resets the connection")]
+    Reset,
+    /// The request's body broke off.
+    #[error("the request's body broke off")]
+    Body(#[source] std::io::Error),
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -86,6 +100,19 @@ impl Emulator {
     /// Accepts one more key pair; one with a token is valid with that token, until it expires.
     pub fn add_credentials(&self, credentials: Credentials) {
         self.0.keys.add(credentials);
+    }
+
+    /// Answers a request as a server would.
+    ///
+    /// # Errors
+    ///
+    /// When a server would cut the connection instead of answering.
+    pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Cut> {
+        if dispatch::is_call(&request) {
+            return dispatch::call(self, request).await;
+        }
+        let id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+        oss::handle(self, request, &id[..24], self.now()).await
     }
 
     /// Returns the time that signatures are checked against.

@@ -163,7 +163,7 @@ pub(crate) struct Written {
     /// The bytes as one segment; none if there were no bytes.
     pub(crate) segment: Option<Segment>,
     /// Keeps the file until a record holds it.
-    pub(crate) hold: Option<Arc<Blob>>,
+    pub(crate) _hold: Option<Arc<Blob>>,
     pub(crate) size: u64,
     pub(crate) sums: Sums,
 }
@@ -248,6 +248,6 @@ impl BlobWriter {
             None => (SegmentSource::Discarded, None),
         };
         let segment = (self.len > 0).then_some(Segment { len: self.len, source, sums: Some(sums) });
-        Ok(Written { segment, hold, size: self.len, sums })
+        Ok(Written { segment, _hold: hold, size: self.len, sums })
     }
 }

@@ -91,7 +91,15 @@ impl StoreError {
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) record: ObjectRecord,
-    _holds: Vec<Arc<Blob>>,
+    holds: Vec<Arc<Blob>>,
+}
+
+impl Object {
+    /// Returns an object of some of this one's segments, which holds the same bytes.
+    pub(crate) fn with_segments(&self, segments: Vec<Segment>) -> Self {
+        let size = segments.iter().map(|segment| segment.len).sum();
+        Self { record: ObjectRecord { segments, size, ..self.record.clone() }, holds: self.holds.clone() }
+    }
 }
 
 /// A part of an open upload and the hold on its bytes.
@@ -166,11 +174,6 @@ impl Store {
 
     fn buckets_now(&self) -> MutexGuard<'_, BTreeMap<BucketName, Bucket>> {
         self.buckets.lock().expect("no panic while the lock is held")
-    }
-
-    /// Whether bytes are thrown away.
-    pub(crate) fn discards(&self) -> bool {
-        self.discard
     }
 
     // Buckets
@@ -298,8 +301,36 @@ impl Store {
         if forbid_overwrite && entry.objects.contains_key(&record.key) {
             return Err(StoreError::ObjectExists);
         }
+        self.insert(bucket, entry, record)
+    }
+
+    /// Makes an object of what is there now, if anything; nothing changes it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchBucket`], or the disk's; within, what `make` refuses with.
+    pub(crate) fn update_object<E>(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        make: impl FnOnce(Option<&Object>) -> Result<ObjectRecord, E>,
+    ) -> Result<Result<Arc<Object>, E>, StoreError> {
+        let mut buckets = self.buckets_now();
+        let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
+        match make(entry.objects.get(key).map(Arc::as_ref)) {
+            Ok(record) => self.insert(bucket, entry, record).map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    fn insert(
+        &self,
+        bucket: &BucketName,
+        entry: &mut Bucket,
+        record: ObjectRecord,
+    ) -> Result<Arc<Object>, StoreError> {
         layout::save(&self.layout.object(bucket, &record.key), &record)?;
-        let object = Arc::new(Object { _holds: self.blobs.hold_all(&record.segments), record });
+        let object = Arc::new(Object { holds: self.blobs.hold_all(&record.segments), record });
         entry.objects.insert(object.record.key.clone(), Arc::clone(&object));
         Ok(object)
     }
@@ -414,9 +445,7 @@ impl Store {
             return Err(StoreError::ObjectExists);
         }
         // The commit. Killed right behind it, the object's upload id tells that the upload is over.
-        layout::save(&self.layout.object(bucket, &record.key), &record)?;
-        let object = Arc::new(Object { _holds: self.blobs.hold_all(&record.segments), record });
-        entry.objects.insert(object.record.key.clone(), Arc::clone(&object));
+        let object = self.insert(bucket, entry, record)?;
         entry.uploads.remove(&id);
         layout::remove_dir(&self.layout.upload(bucket, &id.1))?;
         Ok(object)
@@ -452,6 +481,7 @@ impl Store {
     /// # Errors
     ///
     /// The disk's.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the services that keep records follow"))]
     pub(crate) fn save_record<T: Serialize>(
         &self,
         kind: &'static str,
@@ -466,6 +496,7 @@ impl Store {
     /// # Errors
     ///
     /// The disk's.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the services that keep records follow"))]
     pub(crate) fn remove_record(&self, kind: &'static str, id: &str) -> Result<(), StoreError> {
         layout::remove(&self.layout.record(kind, id))
     }
@@ -475,6 +506,7 @@ impl Store {
     /// # Errors
     ///
     /// The disk's, or that a record cannot be read.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the services that keep records follow"))]
     pub(crate) fn load_records<T: DeserializeOwned>(&self, kind: &'static str) -> Result<Vec<T>, StoreError> {
         let paths = layout::entries(&self.layout.records(kind))?;
         paths.iter().map(|path| layout::load(path)).collect()
@@ -485,7 +517,7 @@ fn load_bucket(layout: &Layout, blobs: &Blobs, record: BucketRecord) -> Result<B
     let mut objects = BTreeMap::new();
     for path in layout::entries(&layout.objects(&record.name))? {
         let record: ObjectRecord = layout::load(&path)?;
-        let object = Object { _holds: blobs.hold_all(&record.segments), record };
+        let object = Object { holds: blobs.hold_all(&record.segments), record };
         objects.insert(object.record.key.clone(), Arc::new(object));
     }
     let mut uploads = BTreeMap::new();

@@ -1,0 +1,230 @@
+//! What the headers of a request say about the object that it makes, and of its conditions.
+
+use http::HeaderMap;
+use jiff::Timestamp;
+
+use super::super::store::{BucketRecord, Encryption, ObjectHeaders};
+use super::error::OssError;
+use super::time::parse_http_date;
+use crate::protocol::sign::encode;
+
+/// Largest user metadata in bytes, names and values together.
+const MAX_METADATA: usize = 8 << 10;
+const MAX_TAGS: usize = 10;
+/// Standard headers that an object keeps.
+const KEPT: &[&str] =
+    &["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
+
+/// Returns a header's text; none if it is absent or not UTF-8.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    std::str::from_utf8(headers.get(name)?.as_bytes()).ok().map(str::trim)
+}
+
+/// Whether a header says `true`.
+pub(super) fn is_true(headers: &HeaderMap, name: &str) -> bool {
+    text(headers, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// Returns what the request says about its object, with the bucket's defaults.
+///
+/// # Errors
+///
+/// `InvalidArgument` and its kin for values that the service does not know.
+pub(super) fn object_headers(headers: &HeaderMap, bucket: &BucketRecord) -> Result<ObjectHeaders, OssError> {
+    let mut others = Vec::new();
+    for (name, value) in headers {
+        let name = name.as_str();
+        if KEPT.contains(&name) || name.starts_with("x-oss-meta-") {
+            let value = std::str::from_utf8(value.as_bytes())
+                .map_err(|_| OssError::new(400, "InvalidArgument", "The value of a header is not UTF-8."))?;
+            others.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    let metadata = others.iter().filter(|(name, _)| name.starts_with("x-oss-meta-"));
+    if metadata.map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_METADATA {
+        return Err(OssError::new(400, "InvalidArgument", "The user metadata is larger than 8 KB."));
+    }
+    let storage_class = text(headers, "x-oss-storage-class").unwrap_or(&bucket.storage_class);
+    check_storage_class(storage_class)?;
+    let algorithm = text(headers, "x-oss-server-side-encryption");
+    let key_id = text(headers, "x-oss-server-side-encryption-key-id");
+    let acl = text(headers, "x-oss-object-acl");
+    if let Some(acl) = acl.filter(|acl| *acl != "default") {
+        check_acl("x-oss-object-acl", acl)?;
+    }
+    Ok(ObjectHeaders {
+        content_type: text(headers, "content-type").filter(|kind| !kind.is_empty()).map(str::to_owned),
+        others,
+        storage_class: storage_class.to_owned(),
+        encryption: encryption(algorithm, key_id)?.or_else(|| bucket.encryption.clone()),
+        tags: tags(text(headers, "x-oss-tagging"))?,
+        acl: acl.map(str::to_owned),
+    })
+}
+
+/// Checks an encryption's algorithm.
+pub(super) fn encryption(
+    algorithm: Option<&str>,
+    key_id: Option<&str>,
+) -> Result<Option<Encryption>, OssError> {
+    let Some(algorithm) = algorithm else { return Ok(None) };
+    if !matches!(algorithm, "AES256" | "KMS" | "SM4") {
+        return Err(OssError::new(
+            400,
+            "InvalidEncryptionAlgorithmError",
+            "The Encryption request you specified is not valid. Supported value: AES256/KMS/SM4.",
+        ));
+    }
+    Ok(Some(Encryption { algorithm: algorithm.to_owned(), key_id: key_id.map(str::to_owned) }))
+}
+
+pub(super) fn check_storage_class(class: &str) -> Result<(), OssError> {
+    match class {
+        "Standard" | "IA" | "Archive" | "ColdArchive" | "DeepColdArchive" => Ok(()),
+        other => Err(OssError::invalid_argument(
+            "x-oss-storage-class",
+            other,
+            "The storage class you specified is invalid.",
+        )),
+    }
+}
+
+pub(super) fn check_acl(name: &'static str, acl: &str) -> Result<(), OssError> {
+    match acl {
+        "private" | "public-read" | "public-read-write" => Ok(()),
+        other => Err(OssError::invalid_argument(name, other, "no such bucket access control exists")),
+    }
+}
+
+/// Checks `x-oss-traffic-limit`, which the emulator otherwise ignores.
+pub(super) fn check_traffic_limit(header: Option<&str>, query: Option<&str>) -> Result<(), OssError> {
+    let Some(limit) = header.or(query) else { return Ok(()) };
+    match limit.parse::<u64>() {
+        Ok(819_200..=838_860_800) if header.is_none() || query.is_none() => Ok(()),
+        _ => Err(OssError::invalid_argument(
+            "x-oss-traffic-limit",
+            limit,
+            "The traffic limit must be 819200 to 838860800 bit/s, in the header or in the query.",
+        )),
+    }
+}
+
+fn tags(text: Option<&str>) -> Result<u32, OssError> {
+    let invalid = || OssError::new(400, "InvalidTag", "The tag is invalid.");
+    let mut count = 0;
+    for tag in text.unwrap_or_default().split('&').filter(|tag| !tag.is_empty()) {
+        let (key, value) = tag.split_once('=').unwrap_or((tag, ""));
+        let decoded = |text: &str| encode::decode(&text.replace('+', "%20")).ok_or_else(invalid);
+        let (key, value) = (decoded(key)?, decoded(value)?);
+        let allowed = |c: char| c.is_alphanumeric() || " +-=._:/".contains(c);
+        count += 1;
+        if key.is_empty()
+            || key.len() > 128
+            || value.len() > 256
+            || !key.chars().chain(value.chars()).all(allowed)
+            || count > MAX_TAGS
+        {
+            return Err(invalid());
+        }
+    }
+    Ok(u32::try_from(count).expect("there are few tags"))
+}
+
+/// What became of the conditions of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// All hold.
+    Met,
+    /// The object is what the client has: 304.
+    NotModified,
+    /// The named one does not hold: 412.
+    Failed(&'static str),
+}
+
+/// Evaluates `If-Match`, `If-None-Match`, `If-Modified-Since` and `If-Unmodified-Since`, each behind `prefix`.
+pub(super) fn condition(headers: &HeaderMap, prefix: &str, etag: &str, modified: Timestamp) -> Condition {
+    let get = |name: &str| text(headers, &format!("{prefix}{name}"));
+    let matches = |list: &str| {
+        list.split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.trim_matches('"').eq_ignore_ascii_case(etag))
+    };
+    // Dates have no fractions of a second.
+    let newer = |date: &str| parse_http_date(date).map(|date| modified.as_second() > date.as_second());
+    if get("if-match").is_some_and(|list| !matches(list)) {
+        return Condition::Failed("If-Match");
+    }
+    if get("if-unmodified-since").and_then(newer) == Some(true) {
+        return Condition::Failed("If-Unmodified-Since");
+    }
+    if get("if-none-match").is_some_and(matches) || get("if-modified-since").and_then(newer) == Some(false) {
+        return Condition::NotModified;
+    }
+    Condition::Met
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn conditions_compare_tags_and_whole_seconds() {
+        let modified = "2025-01-01T00:04:05.900Z".parse().unwrap();
+        let (same, later) = ("Wed, 01 Jan 2025 00:04:05 GMT", "Wed, 01 Jan 2025 00:04:06 GMT");
+        let earlier = "Wed, 01 Jan 2025 00:04:04 GMT";
+        for (name, value, expected) in [
+            ("if-match", "\"ab\", \"cd\"", Condition::Met),
+            ("if-match", "\"cd\"", Condition::Failed("If-Match")),
+            ("if-none-match", "\"AB\"", Condition::NotModified),
+            ("if-none-match", "*", Condition::NotModified),
+            ("if-none-match", "\"cd\"", Condition::Met),
+            ("if-modified-since", same, Condition::NotModified),
+            ("if-modified-since", earlier, Condition::Met),
+            ("if-unmodified-since", same, Condition::Met),
+            ("if-unmodified-since", later, Condition::Met),
+            ("if-unmodified-since", earlier, Condition::Failed("If-Unmodified-Since")),
+            ("if-modified-since", "never", Condition::Met),
+        ] {
+            assert_eq!(
+                condition(&headers(&[(name, value)]), "", "AB", modified),
+                expected,
+                "{name}: {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_the_service_does_not_know_are_refused() {
+        let bucket = BucketRecord::new(
+            "images".parse().unwrap(),
+            "cn-hangzhou".parse().unwrap(),
+            Timestamp::UNIX_EPOCH,
+        );
+        let big = "x".repeat(MAX_METADATA);
+        for (name, value, code) in [
+            ("x-oss-storage-class", "Glacier", "InvalidArgument"),
+            ("x-oss-server-side-encryption", "ROT13", "InvalidEncryptionAlgorithmError"),
+            ("x-oss-object-acl", "everyone", "InvalidArgument"),
+            ("x-oss-meta-big", &big, "InvalidArgument"),
+            ("x-oss-tagging", "a=b&c=%21", "InvalidTag"),
+        ] {
+            let error = object_headers(&headers(&[(name, value)]), &bucket).unwrap_err();
+            assert_eq!(error.code, code, "{name}: {value}");
+        }
+        let good = headers(&[("x-oss-tagging", "a=b&c=d%20e"), ("x-oss-meta-a", "1"), ("expires", "0")]);
+        let kept = object_headers(&good, &bucket).unwrap();
+        assert_eq!((kept.tags, kept.others.len(), kept.storage_class.as_str()), (2, 2, "Standard"));
+    }
+
+    #[test]
+    fn traffic_limits_have_bounds() {
+        assert!(check_traffic_limit(Some("819200"), None).is_ok());
+        for (header, query) in [(Some("819199"), None), (None, Some("x")), (Some("819200"), Some("819200"))] {
+            assert!(check_traffic_limit(header, query).is_err());
+        }
+    }
+}

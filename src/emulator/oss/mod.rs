@@ -1,0 +1,282 @@
+//! OSS: from a request to its answer.
+
+mod address;
+mod answer;
+mod auth;
+mod bucket;
+mod copy;
+mod error;
+mod get;
+mod headers;
+mod list;
+mod put;
+mod receive;
+mod route;
+#[cfg(test)]
+mod tests;
+mod time;
+mod upload;
+mod xml;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, Response};
+use jiff::Timestamp;
+
+use super::store::{BucketRecord, Object};
+use super::{Cut, Emulator};
+use crate::http::Body;
+use crate::model::limits::MAX_LIST_PAGE;
+use crate::model::{BucketName, ObjectKey, Region};
+use crate::protocol::sign::encode;
+use address::{Query, Target};
+use auth::{Caller, Signed};
+use error::OssError;
+use route::Op;
+
+/// Why an operation gives no answer of its own.
+#[derive(Debug)]
+enum Failure {
+    /// It answers with an error.
+    Error(Box<OssError>),
+    /// Nobody is left to answer to.
+    Cut(Cut),
+}
+
+impl From<OssError> for Failure {
+    fn from(error: OssError) -> Self {
+        Self::Error(Box::new(error))
+    }
+}
+
+impl From<Cut> for Failure {
+    fn from(cut: Cut) -> Self {
+        Self::Cut(cut)
+    }
+}
+
+/// A request whose sender and subject are known.
+#[derive(Debug)]
+struct Call {
+    emulator: Emulator,
+    target: Target,
+    query: Query,
+    headers: HeaderMap,
+    now: Timestamp,
+    /// The bucket as it was when the request came.
+    bucket: Option<BucketRecord>,
+}
+
+impl Call {
+    fn bucket_name(&self) -> Result<&BucketName, OssError> {
+        self.target.bucket.as_ref().ok_or_else(address::invalid_object_name)
+    }
+
+    fn bucket(&self) -> Result<&BucketRecord, OssError> {
+        match &self.bucket {
+            Some(bucket) => Ok(bucket),
+            None => Err(OssError::no_such_bucket(self.bucket_name()?)),
+        }
+    }
+
+    fn key(&self) -> Result<&ObjectKey, OssError> {
+        self.target.key.as_ref().ok_or_else(address::invalid_object_name)
+    }
+
+    /// Returns the object that the request is about.
+    fn object(&self) -> Result<Arc<Object>, OssError> {
+        let (bucket, key) = (self.bucket()?, self.key()?);
+        let store = self.emulator.store();
+        let found = store.object(&bucket.name, key);
+        let object = found
+            .map_err(|error| OssError::of_store(error, &bucket.name))?
+            .ok_or_else(|| OssError::no_such_key(key.as_str()))?;
+        match self.query.get("versionId") {
+            Some(version) if object.record.version_id.as_deref().unwrap_or("null") != version => {
+                Err(copy::no_such_version())
+            }
+            _ => Ok(object),
+        }
+    }
+
+    /// Returns the region that the request was sent to.
+    fn request_region(&self) -> Region {
+        self.target.region.clone().unwrap_or_else(|| self.emulator.options().region.clone())
+    }
+
+    /// Returns the object's URL as the result of a Complete tells it.
+    fn object_url(&self) -> String {
+        let (host, key) = (&self.target.host, self.target.key.as_ref().map_or("", ObjectKey::as_str));
+        match &self.target.bucket {
+            Some(bucket) if self.target.path_style => {
+                format!("http://{host}/{bucket}/{}", encode::path(key))
+            }
+            _ => format!("http://{host}/{}", encode::path(key)),
+        }
+    }
+}
+
+/// Answers a request.
+///
+/// # Errors
+///
+/// When the connection is to be cut instead.
+pub(super) async fn handle(
+    emulator: &Emulator,
+    request: Request<Body>,
+    request_id: &str,
+    now: Timestamp,
+) -> Result<Response<Body>, Cut> {
+    let started = tokio::time::Instant::now();
+    let (head, body) = request.into_parts();
+    let host = head
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
+        .unwrap_or("localhost")
+        .to_owned();
+    let bodiless = head.method == Method::HEAD;
+    let outcome = run(emulator, &head, &host, body, now).await;
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(Failure::Cut(cut)) => return Err(cut),
+        Err(Failure::Error(error)) => {
+            answer::error(&error, &answer::Subject { request_id, host: &host, bodiless })
+        }
+    };
+    let took = Duration::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    answer::finish(&mut response, request_id, now, took);
+    Ok(response)
+}
+
+async fn run(
+    emulator: &Emulator,
+    head: &http::request::Parts,
+    host: &str,
+    body: Body,
+    now: Timestamp,
+) -> Result<Response<Body>, Failure> {
+    let options = emulator.options();
+    let query = Query::parse(head.uri.query().unwrap_or_default())?;
+    let target = address::target(host, head.uri.path(), &options.region, &options.cnames)?;
+    let routed = route::route(&head.method, &target, &query, &head.headers);
+    let bucket = target.bucket.as_ref().and_then(|name| emulator.store().bucket(name));
+    let region = target.region.as_ref().or(bucket.as_ref().map(|bucket| &bucket.region));
+    let caller = if options.verify {
+        let signed = Signed {
+            method: head.method.as_str(),
+            bucket: target.bucket.as_ref().map(BucketName::as_str),
+            key: target.key.as_ref().map(ObjectKey::as_str),
+            query: &query,
+            headers: &auth::header_pairs(&head.headers),
+            region: region.unwrap_or(&options.region),
+        };
+        auth::verify(&signed, emulator.keys(), now)?
+    } else {
+        Caller::Known
+    };
+    let op = routed?;
+    let mut call =
+        Call { emulator: emulator.clone(), target, query, headers: head.headers.clone(), now, bucket };
+    authorize(&call, op, caller)?;
+    place(&mut call, op)?;
+    perform(&call, op, body).await
+}
+
+/// Lets anonymous requests do only what the bucket's ACL allows to everyone.
+fn authorize(call: &Call, op: Op, caller: Caller) -> Result<(), OssError> {
+    let acl = call.bucket.as_ref().map_or("private", |bucket| &bucket.acl);
+    let open = op.reads_object() && acl.starts_with("public-read")
+        || op == Op::PutObject && acl == "public-read-write";
+    if caller == Caller::Known || open {
+        return Ok(());
+    }
+    let message = match (&call.target.bucket, &call.bucket) {
+        (Some(name), None) => return Err(OssError::no_such_bucket(name)),
+        (None, _) => "Anonymous access is forbidden for this operation.",
+        (Some(_), Some(_)) => "You have no right to access this object because of bucket acl.",
+    };
+    Err(OssError::new(403, "AccessDenied", message).ec("0003-00000001"))
+}
+
+/// Makes sure that the bucket is there and lives where the request was sent to.
+fn place(call: &mut Call, op: Op) -> Result<(), OssError> {
+    let Some(name) = call.target.bucket.clone() else { return Ok(()) };
+    match &call.bucket {
+        Some(bucket) => match &call.target.region {
+            // PutBucket of a name that is taken says so, wherever the bucket is.
+            Some(region) if *region != bucket.region && op != Op::PutBucket => {
+                Err(OssError::other_endpoint(&name, &bucket.region))
+            }
+            _ => Ok(()),
+        },
+        None if op == Op::PutBucket => Ok(()),
+        None if op.makes_objects() && call.emulator.options().auto_create_buckets => {
+            let record = BucketRecord::new(name.clone(), call.request_region(), call.now);
+            match call.emulator.store().create_bucket(record) {
+                // Another request may have been quicker.
+                Ok(()) | Err(super::StoreError::BucketExists) => {}
+                Err(error) => return Err(OssError::of_store(error, &name)),
+            }
+            call.bucket = call.emulator.store().bucket(&name);
+            Ok(())
+        }
+        None => Err(OssError::no_such_bucket(&name)),
+    }
+}
+
+async fn perform(call: &Call, op: Op, body: Body) -> Result<Response<Body>, Failure> {
+    match op {
+        Op::ListBuckets => bucket::list_buckets(call),
+        Op::PutBucket => bucket::put_bucket(call, body).await,
+        Op::DeleteBucket => bucket::delete_bucket(call),
+        Op::GetBucketInfo => bucket::get_bucket_info(call),
+        Op::GetBucketLocation => bucket::get_bucket_location(call),
+        Op::PutBucketEncryption => bucket::put_bucket_encryption(call, body).await,
+        Op::GetBucketEncryption => bucket::get_bucket_encryption(call),
+        Op::DeleteBucketEncryption => bucket::delete_bucket_encryption(call),
+        Op::PutBucketVersioning => bucket::put_bucket_versioning(call, body).await,
+        Op::GetBucketVersioning => bucket::get_bucket_versioning(call),
+        Op::ListObjects => list::list_objects(call),
+        Op::ListObjectsV2 => list::list_objects_v2(call),
+        Op::ListMultipartUploads => list::list_multipart_uploads(call),
+        Op::DeleteMultipleObjects => get::delete_multiple_objects(call, body).await,
+        Op::PutObject => put::put_object(call, body).await,
+        Op::GetObject => get::get_object(call),
+        Op::HeadObject => get::head_object(call),
+        Op::GetObjectMeta => get::get_object_meta(call),
+        Op::DeleteObject => get::delete_object(call),
+        Op::CopyObject => copy::copy_object(call).await,
+        Op::AppendObject => put::append_object(call, body).await,
+        Op::InitiateMultipartUpload => upload::initiate(call, body).await,
+        Op::UploadPart => upload::upload_part(call, body).await,
+        Op::UploadPartCopy => copy::upload_part_copy(call).await,
+        Op::CompleteMultipartUpload => upload::complete(call, body).await,
+        Op::AbortMultipartUpload => upload::abort(call),
+        Op::ListParts => upload::list_parts(call),
+    }
+}
+
+/// Reads a page's size: 1 to 1000, or the default.
+fn page_size(query: &Query, name: &'static str, default: u16) -> Result<usize, OssError> {
+    let text = query.get(name).filter(|text| !text.is_empty());
+    let size = text
+        .map_or(Some(default), |text| text.parse().ok().filter(|size| (1..=MAX_LIST_PAGE).contains(size)));
+    size.map(usize::from).ok_or_else(|| {
+        OssError::invalid_argument(name, text.unwrap_or_default(), format!("{name} must be 1 to 1000."))
+    })
+}
+
+/// Whether names in the answer are to be percent-encoded.
+fn url_encoding(query: &Query) -> Result<bool, OssError> {
+    match query.get("encoding-type") {
+        None | Some("") => Ok(false),
+        Some("url") => Ok(true),
+        Some(other) => {
+            Err(OssError::invalid_argument("encoding-type", other, "Invalid encoding method specified."))
+        }
+    }
+}
