@@ -4,9 +4,7 @@
 //! and refuses what it does not know with `NotImplemented`. It shares with the client the words of
 //! [`model`](crate::model), checksums and the signature schemes, whose vectors come from the vendor's own
 //! code; never how requests are built or answers are read.
-//! [`Server`] offers it over TCP.
 
-#[expect(dead_code, reason = "the services that read their calls follow")]
 mod api;
 mod dispatch;
 mod keys;
@@ -17,16 +15,19 @@ mod transport;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::credentials::Credentials;
 use crate::model::{BucketName, Region};
 
+pub use api::EcsOptions;
 pub use options::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, EmulatorOptions};
 pub use store::{BucketRecord, Encryption, StoreError, Versioning};
 
 use crate::http::Body;
+use api::Cloud;
 use keys::Keys;
 use store::Store;
 
@@ -51,6 +52,7 @@ struct Inner {
     options: EmulatorOptions,
     store: Store,
     keys: Keys,
+    cloud: Cloud,
 }
 
 impl Emulator {
@@ -62,7 +64,8 @@ impl Emulator {
     pub fn open(options: EmulatorOptions) -> Result<Self, StoreError> {
         let store = Store::open(&options.data, options.discard)?;
         let keys = Keys::new(&options.credentials);
-        Ok(Self(Arc::new(Inner { options, store, keys })))
+        let cloud = Cloud::open(&options, &store)?;
+        Ok(Self(Arc::new(Inner { options, store, keys, cloud })))
     }
 
     /// Returns the data directory.
@@ -115,6 +118,20 @@ impl Emulator {
         oss::handle(self, request, &id[..24], self.now()).await
     }
 
+    /// Changes how ECS, RAM and STS behave from now on.
+    pub fn update_ecs(&self, change: impl FnOnce(&mut EcsOptions)) {
+        self.0.cloud.update(change);
+    }
+
+    /// Puts the clock of imports and copies forward.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub fn advance(&self, by: Duration) -> Result<(), StoreError> {
+        self.0.cloud.advance(by, &self.0.store)
+    }
+
     /// Returns the time that signatures are checked against.
     pub(crate) fn now(&self) -> Timestamp {
         self.0.options.clock.now()
@@ -126,6 +143,10 @@ impl Emulator {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub(crate) fn cloud(&self) -> &Cloud {
+        &self.0.cloud
     }
 
     pub(crate) fn keys(&self) -> &Keys {

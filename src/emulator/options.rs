@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::api::EcsOptions;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::model::{BucketName, Region};
@@ -36,6 +37,8 @@ pub struct EmulatorOptions {
     pub clock: Arc<dyn Clock>,
     /// How many seconds pass on the clock of imports and copies for each real one.
     pub speed: f64,
+    /// How ECS, RAM and STS behave.
+    pub ecs: EcsOptions,
 }
 
 impl EmulatorOptions {
@@ -51,6 +54,7 @@ impl EmulatorOptions {
             cnames: BTreeMap::new(),
             clock: Arc::new(SystemClock),
             speed: 1.0,
+            ecs: EcsOptions::default(),
         }
     }
 

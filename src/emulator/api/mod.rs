@@ -1,11 +1,36 @@
 //! The RPC-style services on the same port: ECS, RAM and STS.
+//!
+//! A call passes method, signature, version and action, in this order, before its business is looked at.
+
+mod answer;
+mod auth;
+mod call;
+mod clock;
+mod cloud;
+mod ecs;
+mod options;
+mod ram;
+mod sts;
+#[cfg(test)]
+mod tests;
+mod world;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, Uri};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::Emulator;
-use crate::http::{Body, full};
+use super::store::Store;
+use crate::http::Body;
+
+pub(crate) use cloud::Cloud;
+pub use options::EcsOptions;
+
+use answer::{Envelope, Refusal};
+use call::Call;
+use clock::Millis;
+use cloud::State;
 
 /// A call of an RPC-style service with its whole body.
 #[derive(Debug)]
@@ -20,14 +45,70 @@ pub(crate) struct ApiRequest {
     pub(crate) now: Timestamp,
 }
 
+/// A call that is believed, and all that its business needs.
+struct Service<'a> {
+    emulator: &'a Emulator,
+    state: &'a mut State,
+    call: &'a Call,
+    /// The time of day.
+    now: Timestamp,
+    /// The time of imports and copies.
+    millis: Millis,
+}
+
+impl Service<'_> {
+    fn store(&self) -> &Store {
+        self.emulator.store()
+    }
+}
+
 /// Answers a call.
-pub(crate) async fn handle(_emulator: &Emulator, request: ApiRequest) -> Response<Body> {
-    let body = serde_json::json!({
-        "RequestId": request.request_id,
-        "Code": "InvalidAction.NotFound",
-        "Message": "Specified api is not found, please check your url and method.",
-    });
-    let mut response = Response::new(full(body.to_string()));
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    response
+pub(crate) async fn handle(emulator: &Emulator, request: ApiRequest) -> Response<Body> {
+    let mut call = Call::read(&request);
+    let mut state = emulator.cloud().state();
+    let outcome = answer(emulator, &request, &mut call, &mut state);
+    let envelope = Envelope {
+        action: &call.action,
+        request_id: &request.request_id,
+        host: &call.host,
+        format: call.format,
+        stringly: state.options.stringly_typed,
+    };
+    envelope.response(outcome)
+}
+
+fn answer(
+    emulator: &Emulator,
+    request: &ApiRequest,
+    call: &mut Call,
+    state: &mut State,
+) -> Result<Value, Refusal> {
+    if request.uri.path() != "/" || !matches!(request.method, Method::GET | Method::POST) {
+        let message = "The specified HTTP method is not supported.";
+        return Err(Refusal::new(403, "UnsupportedHTTPMethod", message));
+    }
+    if call.action.is_empty() {
+        return Err(Refusal::missing("Action"));
+    }
+    if call.version.is_empty() {
+        return Err(Refusal::missing("Version"));
+    }
+    if emulator.options().verify && !sts::is_unsigned(call) {
+        call.access_key = auth::verify(request, call, emulator.keys(), state)?;
+    }
+    state.settle(request.now, emulator.store())?;
+    let millis = state.millis(request.now);
+    let service = Service { emulator, state, call, now: request.now, millis };
+    match service.call.version.as_str() {
+        "2014-05-26" => ecs::answer(service),
+        "2015-05-01" => ram::answer(service),
+        "2015-04-01" => sts::answer(service),
+        _ => Err(Refusal::new(400, "NoSuchVersion", "The specified version is not valid.")),
+    }
+}
+
+/// Refuses an action that exists, or may exist, but is not emulated.
+fn not_implemented(action: &str) -> Refusal {
+    let shown: String = action.chars().take(64).collect();
+    Refusal::new(400, "NotImplemented", format!("This emulator does not know the action \"{shown}\"."))
 }

@@ -481,7 +481,6 @@ impl Store {
     /// # Errors
     ///
     /// The disk's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the services that keep records follow"))]
     pub(crate) fn save_record<T: Serialize>(
         &self,
         kind: &'static str,
@@ -491,22 +490,11 @@ impl Store {
         layout::save(&self.layout.record(kind, id), record)
     }
 
-    /// Removes a record; that there is none is fine.
-    ///
-    /// # Errors
-    ///
-    /// The disk's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the services that keep records follow"))]
-    pub(crate) fn remove_record(&self, kind: &'static str, id: &str) -> Result<(), StoreError> {
-        layout::remove(&self.layout.record(kind, id))
-    }
-
     /// Reads all records of a kind, in no order. A record holds its own id.
     ///
     /// # Errors
     ///
     /// The disk's, or that a record cannot be read.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the services that keep records follow"))]
     pub(crate) fn load_records<T: DeserializeOwned>(&self, kind: &'static str) -> Result<Vec<T>, StoreError> {
         let paths = layout::entries(&self.layout.records(kind))?;
         paths.iter().map(|path| layout::load(path)).collect()

@@ -1,0 +1,106 @@
+//! CopyImage and CancelCopyImage. A copy has no task; its image is watched.
+
+use serde_json::{Value, json};
+
+use super::super::Service;
+use super::super::answer::Refusal;
+use super::super::cloud;
+use super::super::world::{Entry, Image, Origin, Phase, Snapshot, Work};
+use super::rules;
+
+impl Service<'_> {
+    pub(super) fn copy_image(&mut self) -> Result<Value, Refusal> {
+        let destination = self.call.required("DestinationRegionId")?.to_owned();
+        let name = rules::name(self.call, "DestinationImageName")?;
+        let description = rules::description(self.call, "DestinationDescription")?;
+        let tags = rules::tags(self.call)?;
+        if self.call.flag("Encrypted")? || self.call.text("KMSKeyId").is_some() {
+            return Err(Refusal::new(400, "NotImplemented", "This emulator makes no encrypted copies."));
+        }
+        if !self.is_region(&destination) {
+            let message = "The specified destination region does not exist.";
+            return Err(Refusal::new(400, "DestinationRegion.NotFound", message));
+        }
+        if destination == self.region() {
+            let message = "The destination region must differ from the source region.";
+            return Err(Refusal::new(403, "IncorrectDestinationRegion", message));
+        }
+        if let Some(answer) = self.replay()? {
+            return Ok(answer);
+        }
+        let source = self.available_image()?.image.clone();
+        if self.state.options.vhd_not_copyable && source.disks.iter().any(|disk| disk.format == "VHD") {
+            let message = "Images that were imported from VHD cannot be copied.";
+            return Err(Refusal::new(403, "InvalidOperation.VhdImageUnsupported", message));
+        }
+        let id = cloud::new_id("m", &destination);
+        let name = name.unwrap_or_else(|| id.clone());
+        if self.name_taken(&destination, &name) {
+            let message = "The specified image name has already been used.";
+            return Err(Refusal::new(400, "InvalidImageName.Duplicated", message));
+        }
+        self.check_quota(&destination)?;
+        self.end_dry_run()?;
+        let answer = json!({"ImageId": id});
+        let origin = Origin::Copy { source: source.id.clone(), region: source.region.clone() };
+        let mut image = Image {
+            id,
+            region: destination.clone(),
+            name,
+            description: description.unwrap_or_default(),
+            tags,
+            created: self.now,
+            detect: false,
+            deprecated: false,
+            shared_with: Vec::new(),
+            public: false,
+            resource_group: self.call.text("ResourceGroupId").unwrap_or_default().to_owned(),
+            ..source
+        };
+        let mut snapshots = Vec::new();
+        for disk in &mut image.disks {
+            disk.snapshot = cloud::new_id("s", &destination);
+            // A copy comes from a snapshot and no longer from an object.
+            disk.bucket.clear();
+            disk.key.clear();
+            snapshots.push(Snapshot {
+                id: disk.snapshot.clone(),
+                name: format!("CopyImage_{}", image.name),
+                size_gib: disk.size_gib,
+                system: disk.device == "/dev/xvda",
+                created: self.now,
+            });
+        }
+        let duration = u64::try_from(self.state.options.base_duration.as_millis()).unwrap_or(u64::MAX);
+        let entry = Entry {
+            serial: self.state.next_serial(),
+            deleted: false,
+            origin,
+            snapshots,
+            phase: Phase::Queued { since: self.millis, work: Work { duration, failure: None } },
+            token: self.token(&answer),
+            looks: 0,
+            image,
+        };
+        self.enqueue(entry)?;
+        Ok(answer)
+    }
+
+    pub(super) fn cancel_copy_image(&mut self) -> Result<Value, Refusal> {
+        let mut entry = self.required_image()?.clone();
+        if !entry.is_copy() {
+            let message = "The specified image is not a copy.";
+            return Err(Refusal::new(400, "ImageCreatedNotFromCopy", message));
+        }
+        if !entry.is_pending() {
+            let message = "The current status of the image does not support this operation.";
+            return Err(Refusal::new(400, "IncorrectImageStatus", message));
+        }
+        entry.phase = Phase::Cancelled { percent: entry.percent(self.millis) };
+        entry.deleted = true;
+        entry.snapshots.clear();
+        self.state.put(entry, self.emulator.store())?;
+        self.state.settle(self.now, self.emulator.store())?;
+        Ok(json!({}))
+    }
+}

@@ -1,0 +1,98 @@
+//! DescribeSnapshots and DeleteSnapshot. Snapshots outlive their images.
+
+use serde_json::{Value, json};
+
+use super::super::Service;
+use super::super::answer::Refusal;
+use super::super::world::{Entry, Snapshot};
+use super::page;
+
+impl Service<'_> {
+    pub(super) fn describe_snapshots(&mut self) -> Result<Value, Refusal> {
+        let ids: Option<Vec<String>> = match self.call.text("SnapshotIds") {
+            Some(text) => {
+                let parsed = serde_json::from_str::<Vec<String>>(text).ok().filter(|ids| ids.len() <= 100);
+                let refusal = Refusal::malformed("InvalidSnapshotIds.Malformed", "SnapshotIds");
+                Some(parsed.ok_or(Refusal { status: 403, ..refusal })?)
+            }
+            None => None,
+        };
+        let status = self.call.text("Status").unwrap_or("all");
+        if !["progressing", "accomplished", "failed", "all"].contains(&status) {
+            return Err(Refusal::new(404, "InvalidStatus.NotFound", "The specified Status is not found."));
+        }
+        let mut found: Vec<(&Entry, &Snapshot)> = self
+            .state
+            .entries
+            .values()
+            .filter(|entry| entry.image.region == self.region())
+            .filter(|entry| status == "all" || status == entry.snapshot_status())
+            .flat_map(|entry| entry.snapshots.iter().map(move |snapshot| (entry, snapshot)))
+            .filter(|(_, snapshot)| ids.as_ref().is_none_or(|ids| ids.contains(&snapshot.id)))
+            .collect();
+        found
+            .sort_unstable_by_key(|(entry, snapshot)| (std::cmp::Reverse(entry.serial), snapshot.id.clone()));
+        let total = found.len();
+        let shown: Vec<Value> =
+            found.into_iter().map(|(entry, snapshot)| self.snapshot(entry, snapshot)).collect();
+        let by_token = self.call.text("NextToken").is_some() || self.call.text("MaxResults").is_some();
+        let (number, size) = match by_token {
+            true => {
+                let size = self.call.number::<usize>("MaxResults")?.unwrap_or(10);
+                if !(1..=100).contains(&size) {
+                    return Err(Refusal::malformed("InvalidParameter", "MaxResults"));
+                }
+                (self.call.number::<usize>("NextToken")?.unwrap_or(1).max(1), size)
+            }
+            false => self.call.page()?,
+        };
+        let more = by_token && number.saturating_mul(size) < total;
+        Ok(json!({
+            "PageNumber": number,
+            "PageSize": size,
+            "TotalCount": total,
+            "NextToken": if more { (number + 1).to_string() } else { String::new() },
+            "Snapshots": {"Snapshot": page(shown, number, size)},
+        }))
+    }
+
+    pub(super) fn delete_snapshot(&mut self) -> Result<Value, Refusal> {
+        let id = self.call.required("SnapshotId")?;
+        let force = self.call.flag("Force")?;
+        let owner =
+            self.state.entries.values().find(|entry| entry.snapshots.iter().any(|held| held.id == id));
+        let mut entry = owner.cloned().ok_or_else(|| {
+            Refusal::new(404, "InvalidSnapshotId.NotFound", "The specified SnapshotId does not exist.")
+        })?;
+        if !entry.deleted && !force {
+            let message = "The snapshot has been used to create an image.";
+            return Err(Refusal::new(403, "SnapshotCreatedImage", message));
+        }
+        entry.snapshots.retain(|held| held.id != id);
+        self.state.put(entry, self.emulator.store())?;
+        Ok(json!({}))
+    }
+
+    fn snapshot(&self, entry: &Entry, snapshot: &Snapshot) -> Value {
+        let status = entry.snapshot_status();
+        let created = snapshot.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        json!({
+            "SnapshotId": snapshot.id,
+            "SnapshotName": snapshot.name,
+            "Status": status,
+            "Progress": format!("{}%", entry.percent(self.millis)),
+            "RemainTime": 0,
+            "Usage": if entry.deleted { "none" } else { "image" },
+            "SourceDiskId": "",
+            "SourceDiskType": if snapshot.system { "system" } else { "data" },
+            "SourceDiskSize": snapshot.size_gib.to_string(),
+            "SnapshotType": "user",
+            "CreationTime": created,
+            "LastModifiedTime": created,
+            "Encrypted": false,
+            "Available": status == "accomplished",
+            "RegionId": entry.image.region,
+            "Tags": {"Tag": []},
+        })
+    }
+}
