@@ -1,0 +1,415 @@
+//! Modules import downwards only: each row of [`MODULES`] says what a module may name of the others.
+//!
+//! The test reads the source, so that a wrong import fails here with its file and line and not, months
+//! later, as a cycle that cannot be untied. Code under `#[cfg(test)]` is exempt: a unit test may stand on
+//! the emulator or on any stage. The binary is a crate of its own, so the compiler holds it to public names.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a module may import from the crate, beside itself.
+struct Module {
+    name: &'static str,
+    /// Paths below the crate root; each also allows all below it.
+    may: &'static [&'static str],
+}
+
+const WORDS: &[&str] = &["model", "event", "clock"];
+const PURE: &[&str] = &["checksum", "credentials", "plan", "image", "retry", "protocol"];
+const EDGES: &[&str] = &["source", "state", "http"];
+const MEETING: &[&str] = &["client", "provider"];
+
+/// The modules, lowest tier first. A tier may import those before it, as far as the row says so.
+const MODULES: &[Module] = &[
+    // 0: words. Nothing of ours but each other.
+    Module { name: "model", may: &[] },
+    Module { name: "event", may: &["model", "clock"] },
+    Module { name: "clock", may: &[] },
+    // 1: pure.
+    Module { name: "checksum", may: WORDS },
+    Module { name: "credentials", may: WORDS },
+    Module { name: "plan", may: WORDS },
+    Module { name: "image", may: WORDS },
+    // The policy decides on what an error means, and `protocol` tells that.
+    Module { name: "retry", may: &["model", "event", "clock", "protocol"] },
+    // Signing takes the key pair.
+    Module { name: "protocol", may: &["model", "event", "clock", "credentials"] },
+    // 2: edges.
+    Module { name: "source", may: WORDS },
+    // The checkpoint holds the cut rule and the source's identity; each journal record its own checksum.
+    Module { name: "state", may: &["model", "event", "clock", "plan", "checksum", "source"] },
+    // The boxed future of its trait is the one that credentials' trait uses.
+    Module { name: "http", may: &["model", "event", "clock", "credentials::BoxFuture"] },
+    // 3: where protocol, http and retry meet.
+    Module { name: "client", may: &["tier 0", "tier 1", "http"] },
+    Module { name: "provider", may: &["tier 0", "tier 1", "http", "client"] },
+    // 4: stages. From another stage only the type that it hands over.
+    Module { name: "session", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
+    Module { name: "transfer", may: &["tier 0", "tier 1", "tier 2", "tier 3", "session"] },
+    Module {
+        name: "complete",
+        may: &["tier 0", "tier 1", "tier 2", "tier 3", "session", "transfer::PartList"],
+    },
+    Module { name: "url", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
+    Module { name: "import", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
+    // 5: front.
+    Module { name: "upload", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "error"] },
+    Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "error"] },
+    Module { name: "error", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4"] },
+    // Beside: it must not share the client's view of the wire, or both could be wrong alike.
+    Module {
+        name: "emulator",
+        may: &["model", "clock", "checksum", "credentials", "image", "http", "protocol::sign"],
+    },
+];
+
+const STAGES: &[&str] = &["session", "transfer", "complete", "url", "import"];
+
+/// Crates that only these files may name, since their types must not reach the public interface.
+const CONFINED: &[(&str, &[&str])] = &[("reqwest", &["http/transport.rs"]), ("clap", &[])];
+
+fn tier(name: &str) -> &'static [&'static str] {
+    match name {
+        "tier 0" => WORDS,
+        "tier 1" => PURE,
+        "tier 2" => EDGES,
+        "tier 3" => MEETING,
+        "tier 4" => STAGES,
+        _ => &[],
+    }
+}
+
+#[test]
+fn modules_import_downwards_only() {
+    let mut wrong = String::new();
+    for (file, imports) in library_imports() {
+        let own = &file.module[0];
+        let Some(module) = MODULES.iter().find(|module| module.name == own) else {
+            let _ = writeln!(wrong, "{}: module `{own}` has no row in MODULES", file.shown);
+            continue;
+        };
+        for import in imports {
+            if import.path[0] != *own && !module.allows(&import.path) {
+                let path = import.path.join("::");
+                let _ = writeln!(wrong, "{}:{}: `{own}` may not import `{path}`", file.shown, import.line);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that the tiers forbid:\n{wrong}");
+}
+
+#[test]
+fn libraries_that_must_not_show_stay_where_they_are() {
+    let mut wrong = String::new();
+    for file in library_files() {
+        let code = without_tests(&without_comments(&fs::read_to_string(&file.path).unwrap()));
+        for (library, allowed) in CONFINED {
+            let name = format!("{library}::");
+            for (at, line) in code.lines().enumerate() {
+                if line.contains(&name) && !allowed.contains(&file.shown.as_str()) {
+                    let _ = writeln!(wrong, "{}:{}: names `{library}`", file.shown, at + 1);
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+impl Module {
+    fn allows(&self, path: &[String]) -> bool {
+        self.may.iter().any(|&allowed| {
+            if allowed.starts_with("tier ") {
+                return tier(allowed).contains(&path[0].as_str());
+            }
+            let allowed = allowed.split("::").collect::<Vec<_>>();
+            path.len() >= allowed.len() && path.iter().zip(&allowed).all(|(have, want)| have == want)
+        })
+    }
+}
+
+/// A source file of the library.
+struct SourceFile {
+    path: PathBuf,
+    /// Below `src/`, for messages.
+    shown: String,
+    /// Names from the crate root down to this file's module.
+    module: Vec<String>,
+}
+
+struct Import {
+    line: usize,
+    /// Names below the crate root.
+    path: Vec<String>,
+}
+
+fn library_imports() -> Vec<(SourceFile, Vec<Import>)> {
+    let files = library_files();
+    let test_only = test_only_modules(&files);
+    let mut found = Vec::new();
+    for file in files {
+        if test_only.iter().any(|module| file.module.starts_with(module)) {
+            continue;
+        }
+        let code = without_tests(&without_comments(&fs::read_to_string(&file.path).unwrap()));
+        let imports = imports(&code, &file.module);
+        found.push((file, imports));
+    }
+    assert!(found.len() > 20, "found {} source files only", found.len());
+    found
+}
+
+/// Returns all files under `src/` but `lib.rs`, which re-exports from everywhere, and the binary.
+fn library_files() -> Vec<SourceFile> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let below = path.strip_prefix(&root).unwrap();
+            let shown = below.to_str().unwrap().to_owned();
+            if path.is_dir() && shown != "bin" {
+                folders.push(path);
+            } else if shown.ends_with(".rs") && shown != "lib.rs" {
+                let stem = shown.strip_suffix(".rs").unwrap();
+                let stem = stem.strip_suffix("/mod").unwrap_or(stem);
+                let module = stem.split('/').map(str::to_owned).collect();
+                files.push(SourceFile { path, shown, module });
+            }
+        }
+    }
+    files
+}
+
+/// Returns the modules declared as `#[cfg(test)] mod name;`.
+fn test_only_modules(files: &[SourceFile]) -> BTreeSet<Vec<String>> {
+    let mut modules = BTreeSet::new();
+    for file in files {
+        let code = without_comments(&fs::read_to_string(&file.path).unwrap());
+        for (at, _) in code.match_indices(CFG_TEST) {
+            let item = code[at + CFG_TEST.len()..].trim_start();
+            let item = item.strip_prefix("pub(crate) ").or(item.strip_prefix("pub(super) ")).unwrap_or(item);
+            if let Some((name, _)) =
+                item.strip_prefix("mod ").and_then(|rest| rest.split_once([';', ' ', '{']))
+            {
+                let mut module = file.module.clone();
+                module.push(name.to_owned());
+                modules.insert(module);
+            }
+        }
+    }
+    modules
+}
+
+const CFG_TEST: &str = "#[cfg(test)]";
+
+/// Blanks out comments and the contents of string literals; line numbers stay.
+fn without_comments(code: &str) -> String {
+    let mut out = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(first) = rest.chars().next() {
+        let (taken, keep) = if rest.starts_with("//") {
+            (rest.find('\n').unwrap_or(rest.len()), false)
+        } else if rest.starts_with("/*") {
+            (rest.find("*/").map_or(rest.len(), |end| end + 2), false)
+        } else if let Some(length) = raw_string(rest) {
+            (length, false)
+        } else if first == '"' {
+            (string(rest), false)
+        } else if let Some(length) = char_literal(rest) {
+            (length, false)
+        } else {
+            let name = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            (name.max(first.len_utf8()), true)
+        };
+        if keep {
+            out.push_str(&rest[..taken]);
+        } else {
+            out.extend(rest[..taken].chars().filter(|&c| c == '\n'));
+            out.push(' ');
+        }
+        rest = &rest[taken..];
+    }
+    out
+}
+
+fn string(rest: &str) -> usize {
+    let bytes = rest.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() && bytes[at] != b'"' {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(bytes.len())
+}
+
+fn raw_string(rest: &str) -> Option<usize> {
+    let after = rest.strip_prefix("br").or_else(|| rest.strip_prefix('r'))?;
+    let hashes = after.bytes().take_while(|&b| b == b'#').count();
+    after[hashes..].starts_with('"').then(|| {
+        let close = format!("\"{}", "#".repeat(hashes));
+        let open = rest.len() - after.len() + hashes + 1;
+        rest[open..].find(&close).map_or(rest.len(), |end| open + end + close.len())
+    })
+}
+
+/// Returns the length of a character literal, and `None` for a lifetime.
+fn char_literal(rest: &str) -> Option<usize> {
+    let after = rest.strip_prefix('\'')?;
+    if after.starts_with('\\') {
+        return after[2..].find('\'').map(|end| end + 4);
+    }
+    let length = after.chars().next()?.len_utf8();
+    after[length..].starts_with('\'').then_some(length + 2)
+}
+
+/// Cuts out the items behind `#[cfg(test)]`; line numbers stay.
+fn without_tests(code: &str) -> String {
+    let mut out = String::new();
+    let mut rest = code;
+    while let Some(at) = rest.find(CFG_TEST) {
+        out.push_str(&rest[..at]);
+        let item = &rest[at..];
+        let end = end_of_item(item);
+        out.extend(item[..end].chars().filter(|&c| c == '\n'));
+        rest = &item[end..];
+    }
+    out + rest
+}
+
+/// Returns where the item ends: behind its `;`, or behind the brace that closes its body.
+fn end_of_item(item: &str) -> usize {
+    let mut depth = 0_u32;
+    for (at, c) in item.char_indices() {
+        match c {
+            '{' | '(' | '[' => depth += 1,
+            '}' | ')' | ']' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && (c == ';' || c == '}') {
+            return at + 1;
+        }
+    }
+    item.len()
+}
+
+/// Finds every path into the crate, in `use` lines and in code, spelled with `crate` or with `super`.
+fn imports(code: &str, module: &[String]) -> Vec<Import> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::").chain(code.match_indices("super::")) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$')
+            || code[..at].ends_with("super::")
+        {
+            continue;
+        }
+        let mut rest = &code[at..];
+        let mut base = if rest.starts_with("crate::") { Vec::new() } else { module.to_vec() };
+        rest = rest.strip_prefix("crate::").unwrap_or(rest);
+        while let Some(up) = rest.strip_prefix("super::") {
+            base.pop();
+            rest = up;
+        }
+        let line = code[..at].matches('\n').count() + 1;
+        let mut paths = Vec::new();
+        use_tree(rest, &base, &mut paths);
+        found.extend(paths.into_iter().filter(|path| !path.is_empty()).map(|path| Import { line, path }));
+    }
+    found
+}
+
+/// Reads a path or a `use` tree, adds its leaves to `paths` and returns what follows it.
+fn use_tree<'a>(mut rest: &'a str, base: &[String], paths: &mut Vec<Vec<String>>) -> &'a str {
+    let mut path = base.to_vec();
+    loop {
+        rest = rest.trim_start();
+        if let Some(group) = rest.strip_prefix('{') {
+            rest = group;
+            loop {
+                rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
+                if let Some(after) = rest.strip_prefix('}') {
+                    return after;
+                }
+                let length = rest.len();
+                rest = use_tree(rest, &path, paths);
+                assert!(rest.len() < length, "a use tree that this test cannot read: {rest:.40}");
+            }
+        }
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let name = &rest[..end];
+        if !name.is_empty() && name != "self" {
+            path.push(name.to_owned());
+        }
+        rest = &rest[end..];
+        match rest.strip_prefix("::") {
+            Some(below) => rest = below,
+            None => break,
+        }
+    }
+    paths.push(path);
+    let renamed = rest.trim_start().strip_prefix("as ");
+    let rest = renamed.map_or(rest, |new| new.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'));
+    rest.strip_prefix('*').unwrap_or(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(code: &str) -> Vec<String> {
+        let code = without_tests(&without_comments(code));
+        let module = ["transfer".to_owned(), "worker".to_owned()];
+        imports(&code, &module)
+            .iter()
+            .map(|import| format!("{}:{}", import.line, import.path.join("::")))
+            .collect()
+    }
+
+    #[test]
+    fn reads_every_way_to_name_a_module() {
+        assert_eq!(found("use crate::model::Region;"), ["1:model::Region"]);
+        assert_eq!(
+            found("use crate::{\n    model::{self, limits::*, Part as P},\n    plan,\n};"),
+            ["1:model", "1:model::limits", "1:model::Part", "1:plan"]
+        );
+        assert_eq!(
+            found("let a = 'x'; let b: &'a str = \"\\\"crate::url\"; crate::plan::f();"),
+            ["1:plan::f"]
+        );
+        assert_eq!(
+            found("use super::part;\nuse super::super::client::Client;"),
+            ["1:transfer::part", "2:client::Client"]
+        );
+        assert_eq!(
+            found("pub(in crate::transfer) fn f(x: &dyn crate::http::Transport) {}"),
+            ["1:transfer", "1:http::Transport"]
+        );
+    }
+
+    #[test]
+    fn passes_over_comments_strings_and_tests() {
+        assert!(found("//! [x](crate::url)\n/* crate::url */ let s = r#\"crate::url\"#;").is_empty());
+        assert_eq!(
+            found("#[cfg(test)]\nmod tests {\n    use crate::url;\n    fn f() {}\n}\nuse crate::plan;"),
+            ["6:plan"]
+        );
+        assert_eq!(found("#[cfg(test)]\nuse crate::url;\nuse crate::plan;"), ["3:plan"]);
+        assert!(found("my_crate::x(); $crate::y()").is_empty());
+    }
+
+    #[test]
+    fn tells_allowed_from_forbidden() {
+        let allows = |module: &str, path: &str| {
+            let module = MODULES.iter().find(|row| row.name == module).unwrap();
+            module.allows(&path.split("::").map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert!(allows("emulator", "protocol::sign::oss_v4"));
+        assert!(!allows("emulator", "protocol::oss"));
+        assert!(!allows("emulator", "protocol"));
+        assert!(!allows("plan", "client"));
+        assert!(!allows("model", "checksum"));
+        assert!(allows("upload", "transfer::Transfer"));
+        assert!(!allows("transfer", "complete"));
+    }
+}
