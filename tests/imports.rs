@@ -45,19 +45,32 @@ const MODULES: &[Module] = &[
     // 3: where protocol, http and retry meet.
     Module { name: "client", may: &["tier 0", "tier 1", "http"] },
     Module { name: "provider", may: &["tier 0", "tier 1", "http", "client"] },
-    // 4: stages. From another stage only the type that it hands over.
-    Module { name: "session", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
+    // 4: stages. From another stage only what it hands over.
+    // Parts of an earlier run are read for their checksums as parts are read for sending.
+    Module {
+        name: "session",
+        may: &["tier 0", "tier 1", "tier 2", "tier 3", "transfer::Limits", "transfer::read"],
+    },
     Module { name: "transfer", may: &["tier 0", "tier 1", "tier 2", "tier 3", "session"] },
+    // Whether the journal can still be written is known to the stage before.
     Module {
         name: "complete",
-        may: &["tier 0", "tier 1", "tier 2", "tier 3", "session", "transfer::PartList"],
+        may: &[
+            "tier 0",
+            "tier 1",
+            "tier 2",
+            "tier 3",
+            "session",
+            "transfer::PartList",
+            "transfer::Journaling",
+        ],
     },
     Module { name: "url", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
     Module { name: "import", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
     // 5: front.
-    Module { name: "upload", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "error"] },
-    Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "error"] },
-    Module { name: "error", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4"] },
+    Module { name: "upload", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4"] },
+    Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
+    Module { name: "error", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "publish"] },
     // Beside: it must not share the client's view of the wire, or both could be wrong alike.
     Module {
         name: "emulator",
