@@ -71,9 +71,11 @@ pub(super) fn examine(
 
 /// Whether the first MiB is zero and no backup of a partition table is at the end.
 fn is_blank(disk: &dyn ReadAt) -> Result<bool, ReadError> {
-    const STEP: usize = 64 << 10;
-    for offset in (0..BLANK).step_by(STEP) {
-        if up_to(disk, offset, STEP)?.iter().any(|byte| *byte != 0) {
+    // In two steps: most disks show something at once, and the rest of an object comes with one fetch.
+    const FIRST: u64 = 64 << 10;
+    for (offset, length) in [(0, FIRST), (FIRST, BLANK - FIRST)] {
+        let length = usize::try_from(length).expect("at most 1 MiB");
+        if up_to(disk, offset, length)?.iter().any(|byte| *byte != 0) {
             return Ok(false);
         }
     }
@@ -148,7 +150,9 @@ fn check_contents(contents: &Contents, wishes: &Wishes, findings: &mut Findings)
     check_encryption(partitions, findings);
     check_os_type(wishes, ntfs, linux, findings);
     let windows = wishes.os_type() == Some(OsType::Windows) || (ntfs && !linux);
-    if windows || bsd || contents.table.kind == TableKind::None {
+    let unread =
+        contents.table.kind == TableKind::None || findings.has(Rule::RGpt) || findings.has(Rule::R4K);
+    if windows || bsd || unread {
         return;
     }
     if !of_kind(PartitionKind::Linux) && !linux && !lvm {

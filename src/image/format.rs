@@ -4,7 +4,7 @@ use std::fmt;
 
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
-use super::read::{ReadAt, ReadError, be32, be64, le64, up_to};
+use super::read::{ReadAt, ReadError, be32, le64, up_to};
 use crate::model::DiskFormat;
 
 /// What a file's contents are.
@@ -339,21 +339,6 @@ fn after_gzip_header(packed: &[u8]) -> Option<&[u8]> {
         }
     }
     if flags & 2 != 0 { rest.get(2..) } else { Some(rest) }
-}
-
-/// Returns the virtual size that a format says in its header and that ECS does not take, for the report.
-pub(super) fn foreign_virtual_size(file: &dyn ReadAt, format: Format) -> Result<Option<u64>, ReadError> {
-    let head = up_to(file, 0, 512)?;
-    if head.len() < 512 {
-        return Ok(None);
-    }
-    Ok(match format {
-        Format::Qcow1 => Some(be64(&head, 24)),
-        Format::Qed => Some(le64(&head, 48)),
-        Format::Vdi => Some(le64(&head, 368)),
-        Format::Vmdk if head.starts_with(b"KDMV") => le64(&head, 12).checked_mul(512),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

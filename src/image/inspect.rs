@@ -1,10 +1,10 @@
 use super::disk::{self, Contents};
 use super::finding::{Finding, Findings, Severity};
-use super::format::{self, Archive, Format, Inner, detect};
+use super::format::{Archive, Format, Inner, detect};
 use super::read::{Budgeted, ReadAt, ReadError};
 use super::report::{Report, Role, Settings, Wishes};
 use super::rule::Rule;
-use super::{READ_BUDGET, qcow2, size, vhd};
+use super::{READ_BUDGET, foreign, qcow2, size, vhd};
 use crate::model::{DiskFormat, limits};
 
 /// Inspects an image. Reads at most [`READ_BUDGET`] bytes.
@@ -24,9 +24,9 @@ pub fn inspect(file: &dyn ReadAt, wishes: &Wishes) -> Result<Report, ReadError> 
         Format::Qcow2 => inspection.qcow2(file)?,
         Format::Vhd => inspection.vhd(file)?,
         Format::Iso => inspection.iso(file)?,
-        foreign => {
-            inspection.foreign(foreign);
-            inspection.virtual_size = format::foreign_virtual_size(file, foreign)?;
+        other => {
+            inspection.foreign(other);
+            inspection.virtual_size = foreign::virtual_size(file, other)?;
         }
     }
     inspection.decide_settings(format);
@@ -138,7 +138,10 @@ impl<'a> Inspection<'a> {
         let Self { wishes, findings, settings, contents, .. } = self;
         match disk::examine(disk, wishes, contents, settings, findings) {
             Err(ReadError::PastEnd { .. }) => {
-                findings.refuse(Rule::QTrunc, "the disk's data lies behind the end of the file; truncated?");
+                let rule = if gap == Rule::VInner { Rule::VHdr } else { Rule::QTrunc };
+                if !findings.has(rule) {
+                    findings.refuse(rule, "the disk's data lies behind the end of the file; truncated?");
+                }
             }
             Err(ReadError::Budget) => {
                 findings.warn(

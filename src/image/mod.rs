@@ -15,6 +15,7 @@ mod disk;
 mod fat;
 mod filesystem;
 mod finding;
+mod foreign;
 mod format;
 mod inspect;
 mod qcow2;

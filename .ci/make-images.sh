@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# Makes one disk image of every kind that `ossup inspect` tells apart, into the directory given.
+#
+#   .ci/make-images.sh DIR            then: OSSUP_IMAGE_DIR=DIR cargo test --test image_fixtures
+#   .ci/make-images.sh DIR PACKED     also packs the small ones with gzip into PACKED (tests/data/images)
+#
+# Needs qemu-img, sfdisk, sgdisk, mkfs.{ext4,xfs,btrfs,vfat,ntfs}, mcopy, xorriso, cryptsetup, pvcreate, xz, zstd,
+# bzip2 and zip (Debian: qemu-utils fdisk gdisk e2fsprogs xfsprogs btrfs-progs dosfstools ntfs-3g mtools xorriso
+# cryptsetup-bin lvm2 xz-utils zstd bzip2 zip). No root, no loop devices, no network.
+set -euo pipefail
+
+out=${1:?usage: make-images.sh DIR [PACKED]}
+packed=${2:+$(realpath -m "$2")}
+mkdir -p "$out"
+cd "$out"
+export SOURCE_DATE_EPOCH=1700000000 PATH="$PATH:/usr/sbin:/sbin"
+
+# What a BIOS would run: a jump and some bytes, not a loader.
+boot_code() { printf '\xeb\x63\x90boot code for tests' | dd of="$1" conv=notrunc status=none; }
+patch() { printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }  # FILE OFFSET BYTES
+ext4() { # FILE OFFSET SIZE [OPTION…]
+  mke2fs -q -F -t ext4 -U 11111111-2222-3333-4444-555555555555 \
+    -E "offset=$2,hash_seed=11111111-2222-3333-4444-555555555555,root_owner=0:0" "${@:4}" "$1" "$3"
+}
+place() { dd if="$2" of="$1" bs=1M seek="$3" conv=notrunc,sparse status=none; } # DISK FILE MIB
+esp() { # DISK MIB LOADER…: an EFI system partition of 2 MiB with these loaders
+  rm -f esp.tmp
+  truncate -s 2M esp.tmp
+  mkfs.vfat --invariant -i 12345678 esp.tmp > /dev/null
+  mmd -i esp.tmp ::/EFI ::/EFI/BOOT
+  for loader in "${@:3}"; do printf 'MZ' | mcopy -i esp.tmp - "::/EFI/BOOT/$loader"; done
+  place "$1" esp.tmp "$2"
+  rm esp.tmp
+}
+disk() { rm -f "$1"; truncate -s "$2" "$1"; }
+dos() { sfdisk -q "$1" <<< "label: dos
+label-id: 0x12345678
+$2"; }
+gpt() { sfdisk -q "$1" <<< "label: gpt
+label-id: 11111111-1111-1111-1111-111111111111
+$2"; }
+ESP=C12A7328-F81F-11D2-BA4B-00A0C93EC93B
+BIOS=21686148-6449-6E6F-744E-656564454649
+LINUX=0FC63DAF-8483-4772-8E79-3D69D8477DE4
+LVM=E6D6D379-F507-44C2-A23C-238F2A3DF928
+
+# RAW disks with an MBR.
+disk mbr.raw 8M; dos mbr.raw 'start=2048, size=12288, type=83, bootable'; boot_code mbr.raw; ext4 mbr.raw 1048576 6M
+cp mbr.raw mbr-inactive.raw; patch mbr-inactive.raw 446 '\x00'
+cp mbr.raw mbr-no-code.raw; dd if=/dev/zero of=mbr-no-code.raw bs=440 count=1 conv=notrunc status=none
+cp mbr.raw mbr-cut.raw; truncate -s 5M mbr-cut.raw
+cp mbr.raw mbr-byte-short.raw; truncate -s -1 mbr-byte-short.raw
+cp mbr.raw mbr-no-signature.raw; patch mbr-no-signature.raw 510 '\x00\x00'
+disk mbr-logical.raw 8M; dos mbr-logical.raw 'start=2048, size=4096, type=83, bootable
+start=6144, type=5
+start=8192, size=2048, type=82
+start=12288, size=2048, type=83'
+boot_code mbr-logical.raw; ext4 mbr-logical.raw 1048576 2M
+cp mbr-logical.raw mbr-logical-cut.raw; truncate -s 5M mbr-logical-cut.raw
+disk mbr-uefi.raw 8M; dos mbr-uefi.raw 'start=2048, size=4096, type=ef
+start=6144, size=8192, type=83'
+esp mbr-uefi.raw 1 BOOTX64.EFI; ext4 mbr-uefi.raw 3145728 4M
+
+# RAW disks with a GPT.
+disk gpt-uefi.raw 8M; gpt gpt-uefi.raw "start=2048, size=4096, type=$ESP, uuid=22222222-1111-1111-1111-111111111111, name=efi
+size=8192, type=$LINUX, uuid=33333333-1111-1111-1111-111111111111, name=root"
+esp gpt-uefi.raw 1 BOOTX64.EFI; ext4 gpt-uefi.raw 3145728 4M
+cp gpt-uefi.raw gpt-arm64.raw; esp gpt-arm64.raw 1 BOOTAA64.EFI
+cp gpt-uefi.raw gpt-cut.raw; truncate -s -1M gpt-cut.raw
+cp gpt-uefi.raw gpt-byte-short.raw; truncate -s -1 gpt-byte-short.raw
+cp gpt-uefi.raw gpt-grown.raw; truncate -s 10M gpt-grown.raw
+cp gpt-uefi.raw gpt-bad-header.raw; patch gpt-bad-header.raw 600 '\xff'
+cp gpt-uefi.raw gpt-bad-entries.raw; patch gpt-bad-entries.raw 1080 '\xff'
+cp gpt-uefi.raw gpt-bad-backup.raw; dd if=/dev/zero of=gpt-bad-backup.raw bs=512 seek=16383 count=1 conv=notrunc status=none
+disk gpt-bios.raw 8M; gpt gpt-bios.raw "start=2048, size=2048, type=$BIOS
+size=8192, type=$LINUX"
+boot_code gpt-bios.raw; ext4 gpt-bios.raw 2097152 4M
+disk gpt-both.raw 8M; gpt gpt-both.raw "start=2048, size=2048, type=$BIOS
+size=4096, type=$ESP
+size=6144, type=$LINUX"
+boot_code gpt-both.raw; esp gpt-both.raw 2 BOOTX64.EFI BOOTAA64.EFI; ext4 gpt-both.raw 4194304 3M
+disk gpt-no-boot.raw 8M; gpt gpt-no-boot.raw "start=2048, size=8192, type=$LINUX"; ext4 gpt-no-boot.raw 1048576 4M
+disk gpt-4k.raw 8M; dd if=gpt-uefi.raw of=gpt-4k.raw bs=512 skip=1 seek=8 count=1 conv=notrunc status=none
+dd if=gpt-uefi.raw of=gpt-4k.raw bs=512 count=1 conv=notrunc status=none
+
+# Other contents.
+disk zero.raw 8M
+disk bare-ext4.raw 8M; ext4 bare-ext4.raw 0 8M
+disk bare-fat.raw 40M; mkfs.vfat --invariant -F 32 -i 12345678 bare-fat.raw > /dev/null
+disk ntfs.raw 8M; dos ntfs.raw 'start=2048, size=12288, type=7, bootable'; boot_code ntfs.raw
+disk ntfs.tmp 6M; mkfs.ntfs -q -F -f -p 2048 -H 255 -S 63 ntfs.tmp > /dev/null 2>&1; place ntfs.raw ntfs.tmp 1; rm ntfs.tmp
+disk btrfs.raw 128M; dos btrfs.raw 'start=2048, type=83, bootable'; boot_code btrfs.raw
+disk btrfs.tmp 126M; mkfs.btrfs -q -U 11111111-2222-3333-4444-555555555555 btrfs.tmp; place btrfs.raw btrfs.tmp 1; rm btrfs.tmp
+disk xfs.raw 330M; dos xfs.raw 'start=2048, type=83, bootable'; boot_code xfs.raw
+disk xfs.tmp 320M; mkfs.xfs -q -m uuid=11111111-2222-3333-4444-555555555555 xfs.tmp; place xfs.raw xfs.tmp 1; rm xfs.tmp
+disk ext-quota.raw 8M; dos ext-quota.raw 'start=2048, size=12288, type=83, bootable'; boot_code ext-quota.raw
+ext4 ext-quota.raw 1048576 6M -O 64bit,project,quota -I 256
+disk lvm.raw 16M; gpt lvm.raw "start=2048, size=2048, type=$BIOS
+size=16384, type=$LVM"
+boot_code lvm.raw
+# A label as pvcreate writes it, which itself wants a block device.
+patch lvm.raw $((2097152 + 512)) 'LABELONE\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x20\x00\x00\x00LVM2 001'
+disk luks-partition.raw 24M; dos luks-partition.raw 'start=2048, type=83, bootable'; boot_code luks-partition.raw
+disk luks.raw 20M; printf 'secret' | cryptsetup luksFormat -q --type luks1 --pbkdf-force-iterations 1000 --uuid 11111111-2222-3333-4444-555555555555 luks.raw -
+truncate -s 4096 luks.raw; truncate -s 20M luks.raw # without the key material, which nothing here reads
+dd if=luks.raw of=luks-partition.raw bs=1M seek=1 count=1 conv=notrunc status=none
+mkdir -p iso.tmp; echo hello > iso.tmp/readme
+xorriso -as mkisofs -quiet -o cd.iso iso.tmp 2> /dev/null
+xorriso -as mkisofs -quiet -partition_offset 16 -o hybrid.iso iso.tmp 2> /dev/null
+truncate -s 1M cd.iso hybrid.iso
+rm -r iso.tmp
+
+# QCOW2. The disk inside is gpt-uefi.raw unless the name says otherwise.
+q() { qemu-img convert -f raw -O qcow2 "${@:2}" gpt-uefi.raw "$1"; }
+q v2.qcow2 -o compat=0.10
+q v3.qcow2
+q compressed.qcow2 -c
+q zstd.qcow2 -c -o compression_type=zstd
+q extended.qcow2 -o extended_l2=on
+q small-clusters.qcow2 -o cluster_size=512
+q big-clusters.qcow2 -c -o cluster_size=2M
+q refcount.qcow2 -o refcount_bits=64
+q encrypted.qcow2 --object secret,id=s,data=secret -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10
+qemu-img create -q -f qcow2 --object secret,id=s,data=secret -o encrypt.format=aes,encrypt.key-secret=s aes.qcow2 8M
+qemu-img create -q -f qcow2 -b v3.qcow2 -F qcow2 backing.qcow2
+qemu-img create -q -f qcow2 -o data_file=data.tmp,data_file_raw=on external.qcow2 8M; rm data.tmp
+cp v3.qcow2 snapshots.qcow2; qemu-img snapshot -c one snapshots.qcow2; qemu-img snapshot -c two snapshots.qcow2
+cp v3.qcow2 dirty.qcow2; patch dirty.qcow2 79 '\x01'
+cp v3.qcow2 corrupt.qcow2; patch corrupt.qcow2 79 '\x02'
+cp v3.qcow2 unknown-feature.qcow2; patch unknown-feature.qcow2 72 '\x01'
+cp v3.qcow2 truncated.qcow2; truncate -s -192K truncated.qcow2
+cp v3.qcow2 truncated-tables.qcow2; truncate -s 100K truncated-tables.qcow2
+cp v3.qcow2 byte-short.qcow2; truncate -s -1 byte-short.qcow2
+qemu-img create -q -f qcow2 blank.qcow2 40G
+# A disk of 40 GiB that nothing speaks against.
+disk good.tmp 40G; gpt good.tmp "start=2048, size=2048, type=$BIOS
+size=4096, type=$ESP
+size=6144, type=$LINUX"
+boot_code good.tmp; esp good.tmp 2 BOOTX64.EFI; ext4 good.tmp 4194304 3M
+qemu-img convert -f raw -O qcow2 good.tmp good.qcow2
+
+# VHD. qemu-img writes the right size only with force_size.
+v() { qemu-img convert -f raw -O vpc -o "$3" "$2" "$1"; }
+v dynamic.vhd gpt-uefi.raw subformat=dynamic
+v dynamic-forced.vhd gpt-uefi.raw subformat=dynamic,force_size=on
+v fixed.vhd gpt-uefi.raw subformat=fixed
+v fixed-forced.vhd gpt-uefi.raw subformat=fixed,force_size=on
+v good.vhd good.tmp subformat=dynamic,force_size=on
+cp dynamic-forced.vhd truncated.vhd; truncate -s -1M truncated.vhd
+cp dynamic-forced.vhd bad-checksum.vhd; patch bad-checksum.vhd 40 '\xff'
+cp fixed-forced.vhd byte-short.vhd; truncate -s -1 byte-short.vhd
+rm good.tmp
+odd=$(mktemp -p .); truncate -s 3001M "$odd"; v odd.vhd "$odd" subformat=dynamic,force_size=on; rm "$odd"
+
+# Formats that ECS does not take.
+for format in vhdx vdi qed; do qemu-img convert -f raw -O $format gpt-uefi.raw other.$format; done
+qemu-img convert -f raw -O qcow gpt-uefi.raw other.qcow
+qemu-img convert -f raw -O parallels gpt-uefi.raw other.hdd
+qemu-img convert -f raw -O vmdk gpt-uefi.raw sparse.vmdk
+qemu-img convert -f raw -O vmdk -o subformat=streamOptimized gpt-uefi.raw stream.vmdk
+qemu-img create -q -f vmdk -o subformat=monolithicFlat descriptor.vmdk 8M; rm descriptor-flat.vmdk
+gzip -n -c v3.qcow2 > packed.qcow2.gz; gzip -n -c mbr.raw > packed.raw.gz
+xz -c v3.qcow2 > packed.xz; zstd -q -c v3.qcow2 > packed.zst; bzip2 -c v3.qcow2 > packed.bz2
+tar --mtime=@0 --owner=0 --group=0 -cf packed.tar v3.qcow2; gzip -n -c packed.tar > packed.tar.gz
+rm -f packed.zip; zip -q -X packed.zip v3.qcow2
+printf '<!DOCTYPE html>\n<html><head><title>403 Forbidden</title></head></html>\n' > error.html
+: > empty.raw
+printf 'x' > byte.raw
+
+# The small ones for the repository: at most 48 KiB each.
+if [ -n "$packed" ]; then
+  mkdir -p "$packed"
+  rm -f "$packed"/*.gz
+  for image in *; do
+    gzip -9 -n -c "$image" > "$packed/$image.gz"
+    [ "$(stat -c %s "$packed/$image.gz")" -le 49152 ] || rm "$packed/$image.gz"
+  done
+fi

@@ -1,0 +1,348 @@
+//! Verdicts over disk images of every kind, made by qemu-img, sfdisk and mkfs (see `.ci/make-images.sh`).
+//!
+//! The small ones are in `tests/data/images`, packed. With `OSSUP_IMAGE_DIR` set to a directory that the script
+//! filled, all of them are inspected there, and compared with what `qemu-img info` says.
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use ossup::image::{
+    Format, READ_BUDGET, ReadAt, ReadError, Report, Role, Severity, Verdict, Windows, Wishes, inspect,
+};
+use proptest::prelude::*;
+
+/// Image, format, virtual size, what starts it, verdict, and the findings from warnings up.
+///
+/// Those with `*` are too big for the repository.
+const EXPECTED: &str = include_str!("data/images/expected.txt");
+
+struct Expected {
+    name: String,
+    only_in_directory: bool,
+    line: String,
+}
+
+fn expected() -> Vec<Expected> {
+    let lines = EXPECTED.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let parse = |line: &str| {
+        let (name, rest) = line.split_once(' ').expect("a name and more");
+        Expected {
+            name: name.trim_start_matches('*').to_owned(),
+            only_in_directory: name.starts_with('*'),
+            line: rest.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    };
+    lines.map(parse).collect()
+}
+
+/// Writes a report as a line of the table.
+fn line(report: &Report) -> String {
+    fn word<T: serde::Serialize>(value: &T) -> String {
+        serde_json::to_string(value).unwrap().trim_matches('"').to_owned()
+    }
+    let size = report.virtual_size.map_or("-".to_owned(), |size| size.to_string());
+    let mut line =
+        format!("{} {size} {} {}", report.format, word(&report.boot.boots_with), word(&report.verdict()),);
+    for finding in report.findings.iter().filter(|finding| finding.severity >= Severity::Warn) {
+        write!(line, " {}:{}", finding.severity, finding.rule).unwrap();
+    }
+    line
+}
+
+fn wishes(name: &str) -> Wishes {
+    Wishes::new(Role::System, name)
+}
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images")
+}
+
+/// Unpacks an image of the repository: `gzip -n` writes a header of ten bytes and a trailer of eight.
+fn unpack(name: &str) -> Vec<u8> {
+    let path = data().join(format!("{name}.gz"));
+    let packed = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(packed[..4], [0x1F, 0x8B, 8, 0], "{name}");
+    miniz_oxide::inflate::decompress_to_vec(&packed[10..packed.len() - 8]).unwrap()
+}
+
+fn small_images() -> Vec<(String, Vec<u8>)> {
+    let small = expected().into_iter().filter(|expected| !expected.only_in_directory);
+    small.map(|expected| (expected.name.clone(), unpack(&expected.name))).collect()
+}
+
+/// Counts the bytes that are read.
+struct Counting<'a, R: ReadAt + ?Sized> {
+    inner: &'a R,
+    bytes: Cell<u64>,
+}
+
+impl<'a, R: ReadAt + ?Sized> Counting<'a, R> {
+    fn new(inner: &'a R) -> Self {
+        Self { inner, bytes: Cell::new(0) }
+    }
+}
+
+impl<R: ReadAt + ?Sized> ReadAt for Counting<'_, R> {
+    fn length(&self) -> u64 {
+        self.inner.length()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.bytes.set(self.bytes.get() + buffer.len() as u64);
+        self.inner.read_at(offset, buffer)
+    }
+}
+
+/// Inspects through ranges that are fetched when they are missing; returns how many fetches that took.
+fn inspect_by_ranges(object: &dyn ReadAt, wishes: &Wishes) -> (Report, usize, u64) {
+    let mut windows = Windows::new(object.length());
+    for fetches in 0.. {
+        match inspect(&windows, wishes) {
+            Err(ReadError::Missing { offset, length }) => {
+                let mut bytes = vec![0; usize::try_from(length).unwrap()];
+                object.read_at(offset, &mut bytes).unwrap();
+                windows.insert(offset, bytes.into());
+            }
+            report => return (report.unwrap(), fetches, windows.held()),
+        }
+    }
+    unreachable!("the loop has no end but its return")
+}
+
+#[test]
+fn each_small_image_gets_its_verdict() {
+    let mut wrong = String::new();
+    for Expected { name, line: want, .. } in expected().iter().filter(|expected| !expected.only_in_directory)
+    {
+        let report = inspect(&unpack(name), &wishes(name)).unwrap();
+        if line(&report) != *want {
+            writeln!(wrong, "{name}\n  want {want}\n  got  {}", line(&report)).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn every_packed_image_is_in_the_table() {
+    let names: Vec<String> = expected().into_iter().map(|expected| expected.name).collect();
+    for entry in std::fs::read_dir(data()).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(name) = file.strip_suffix(".gz") {
+            assert!(names.iter().any(|listed| listed == name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_object_read_by_ranges_gives_the_same_report() {
+    for (name, image) in small_images() {
+        let direct = inspect(&image, &wishes(&name)).unwrap();
+        let (by_ranges, fetches, held) = inspect_by_ranges(&image, &wishes(&name));
+        assert_eq!(direct, by_ranges, "{name}");
+        assert!(fetches <= 12 && held <= 8 << 20, "{name}: {fetches} fetches, {held} bytes");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn each_image_of_the_directory_gets_its_verdict_and_agrees_with_qemu() {
+    use ossup::image::DiskFile;
+
+    let Some(directory) = std::env::var_os("OSSUP_IMAGE_DIR").map(PathBuf::from) else { return };
+    let mut wrong = String::new();
+    for Expected { name, line: want, .. } in expected() {
+        let path = directory.join(&name);
+        let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let report = inspect(&DiskFile::new(&file).unwrap(), &wishes(&name)).unwrap();
+        if line(&report) != want {
+            writeln!(wrong, "{name}\n  want {want}\n  got  {}", line(&report)).unwrap();
+        }
+        if let Some(difference) = differs_from_qemu(&path, &report) {
+            writeln!(wrong, "{name}: {difference}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Compares format and virtual size with `qemu-img info`, wherever that knows better than "raw".
+fn differs_from_qemu(path: &Path, report: &Report) -> Option<String> {
+    let name = match report.format {
+        Format::Vhd => "vpc",
+        Format::Qcow1 => "qcow",
+        Format::Qcow2 | Format::Raw | Format::Vhdx | Format::Vmdk | Format::Vdi | Format::Qed => {
+            report.format.name()
+        }
+        Format::Parallels | Format::Luks => report.format.name(),
+        // What is no disk image at all is "raw" for qemu-img.
+        _ => return None,
+    };
+    let output = std::process::Command::new("qemu-img")
+        .args(["info", "--output=json"])
+        .arg(path)
+        .output()
+        .expect("qemu-img runs");
+    if !output.status.success() {
+        // It cannot open what is truncated or unknown; then the verdict must be a refusal too.
+        return (report.verdict() != Verdict::Refused).then(|| "qemu-img cannot open it".to_owned());
+    }
+    let info: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let format = info["format"].as_str().unwrap();
+    // qemu-img takes a fixed VHD for RAW, and a dynamic one without its footer's copy.
+    if format == "raw" && report.format == Format::Vhd {
+        return None;
+    }
+    let whole_sectors = report.file_size.is_multiple_of(512);
+    let size = info["virtual-size"].as_u64();
+    if format != name {
+        return Some(format!("qemu-img says {format}"));
+    }
+    let comparable = whole_sectors && report.format != Format::Luks;
+    (comparable && size != report.virtual_size).then(|| format!("qemu-img says {size:?} bytes"))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_sparse_disk_of_100_gib_is_inspected_at_once() {
+    use std::os::unix::fs::FileExt as _;
+    use std::time::{Duration, Instant};
+
+    use ossup::image::DiskFile;
+
+    let length = 100 << 30;
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(length).unwrap();
+    let image = unpack("mbr.raw");
+    file.write_all_at(&image, 0).unwrap();
+    let mut best = Duration::MAX;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let disk = DiskFile::new(&file).unwrap();
+        let counting = Counting::new(&disk);
+        let report = inspect(&counting, &wishes("big.raw")).unwrap();
+        best = best.min(start.elapsed());
+        assert_eq!((report.virtual_size, report.settings.disk_size), (Some(length), Some(100)));
+        assert!(counting.bytes.get() < 1 << 20, "{} bytes read", counting.bytes.get());
+    }
+    assert!(best < Duration::from_millis(200), "{best:?}");
+    // Nothing but a hole: the front is read to see that it is blank, and no more.
+    let hole = tempfile::tempfile().unwrap();
+    hole.set_len(length).unwrap();
+    let disk = DiskFile::new(&hole).unwrap();
+    let counting = Counting::new(&disk);
+    assert!(inspect(&counting, &wishes("hole.raw")).unwrap().verdict().is_refused());
+    assert!(counting.bytes.get() < 2 << 20, "{} bytes read", counting.bytes.get());
+}
+
+/// An image with some of its bytes replaced, and cut at some length.
+struct Mutated<'a> {
+    base: &'a [u8],
+    length: u64,
+    patches: Vec<(u64, Vec<u8>)>,
+}
+
+impl ReadAt for Mutated<'_> {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let (base, end) = (self.base.length(), offset.saturating_add(buffer.len() as u64));
+        if end > self.length {
+            return Err(ReadError::PastEnd { offset, length: buffer.len() as u64 });
+        }
+        let held = base.saturating_sub(offset).min(buffer.len() as u64) as usize;
+        self.base.read_at(offset.min(base - held as u64), &mut buffer[..held])?;
+        buffer[held..].fill(0);
+        for (at, bytes) in &self.patches {
+            for (skip, byte) in (0..).zip(bytes) {
+                let index = at.saturating_add(skip);
+                if (offset..end).contains(&index) {
+                    buffer[(index - offset) as usize] = *byte;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers that break arithmetic.
+fn nasty() -> impl Strategy<Value = Vec<u8>> {
+    let number = prop_oneof![
+        Just(0),
+        Just(1),
+        Just(u64::MAX),
+        Just(u64::MAX >> 1),
+        (0u32..64).prop_map(|bit| 1 << bit),
+        (0u32..64).prop_map(|bit| (1 << bit) - 1),
+        any::<u64>(),
+        0u64..0x1_0000,
+    ];
+    (number, prop_oneof![Just(1usize), Just(2), Just(4), Just(8)], any::<bool>()).prop_map(
+        |(number, width, big)| {
+            if big {
+                number.to_be_bytes()[8 - width..].to_vec()
+            } else {
+                number.to_le_bytes()[..width].to_vec()
+            }
+        },
+    )
+}
+
+/// Places where headers and tables are.
+fn places() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        4 => 0u64..128,
+        2 => 440u64..600,
+        2 => 512u64..2048,
+        1 => (0u64..16).prop_map(|cluster| cluster << 16),
+        1 => 1_048_576u64..1_048_700,
+        1 => 0u64..0x80_0000,
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_mutation_panics_or_reads_much(
+        index in any::<prop::sample::Index>(),
+        patches in prop::collection::vec((places(), nasty()), 0..6),
+        tail in prop::option::of((0u64..1024, nasty())),
+        cut in prop::option::of(prop_oneof![0u64..2048, 0u64..0x100_0000, Just(1u64 << 62), Just(u64::MAX)]),
+    ) {
+        thread_local! {
+            static IMAGES: Vec<(String, Vec<u8>)> = small_images();
+        }
+        IMAGES.with(|images| {
+            let (name, base) = index.get(images);
+            let length = cut.unwrap_or(base.length());
+            let mut patches = patches.clone();
+            if let Some((back, bytes)) = &tail {
+                patches.push((length.saturating_sub(*back), bytes.clone()));
+            }
+            let mutated = Mutated { base, length, patches };
+            let counting = Counting::new(&mutated);
+            let report = inspect(&counting, &wishes(name)).unwrap();
+            assert!(counting.bytes.get() <= READ_BUDGET, "{name}");
+            let (_, fetches, held) = inspect_by_ranges(&mutated, &wishes(name));
+            assert!(fetches <= 300 && held <= READ_BUDGET, "{name}: {fetches} fetches, {held} bytes");
+            assert!(serde_json::to_string(&report).unwrap().starts_with('{'));
+        });
+    }
+
+    #[test]
+    fn random_bytes_neither_panic_nor_read_much(
+        magic in prop::sample::select(vec![
+            &b""[..], b"QFI\xFB\0\0\0\x03", b"QFI\xFB\0\0\0\x02", b"conectix", b"KDMV", b"vhdxfile", b"\x1F\x8B\x08\x1C",
+        ]),
+        body in prop::collection::vec(any::<u8>(), 0..4096),
+        length in prop_oneof![0u64..10_000, Just(1u64 << 30), Just(u64::MAX)],
+    ) {
+        let base: Vec<u8> = magic.iter().chain(&body).copied().collect();
+        let random = Mutated { base: &base, length, patches: Vec::new() };
+        let counting = Counting::new(&random);
+        inspect(&counting, &wishes("random")).unwrap();
+        prop_assert!(counting.bytes.get() <= READ_BUDGET);
+    }
+}
