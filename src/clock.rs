@@ -17,6 +17,7 @@ pub trait Clock: Send + Sync + fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that all others stand in for")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
