@@ -68,5 +68,6 @@ pub mod source;
 pub mod state;
 pub mod transfer;
 pub mod upload;
+pub mod url;
 
 pub use error::ErrorKind;

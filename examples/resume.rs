@@ -1,0 +1,60 @@
+//! Stops an upload half-way and continues it: the finished parts are not sent again.
+//!
+//!     cargo run --example resume -- FILE oss://BUCKET/KEY STORE_DIR
+//!
+//! It speaks to the embedded store in `STORE_DIR`, so that it runs anywhere.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ossup::ErrorKind;
+use ossup::client::{Client, ClientOptions};
+use ossup::credentials::StaticCredentials;
+use ossup::emulator::{Emulator, EmulatorOptions};
+use ossup::event::{Event, EventSink};
+use ossup::model::{Endpoint, ObjectRef};
+use ossup::source::{FileSource, Source};
+use ossup::upload::Upload;
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [file, object, store] = arguments.as_slice() else {
+        return Err("usage: resume FILE oss://BUCKET/KEY STORE_DIR".into());
+    };
+    let (store, object): (&Path, ObjectRef) = (Path::new(store), object.parse()?);
+    let options = EmulatorOptions::local(store.join("objects"));
+    let region = options.region.clone();
+    let endpoint: Endpoint = "http://localhost".parse()?;
+    let anonymous = Arc::new(StaticCredentials::anonymous());
+    let emulator = Arc::new(Emulator::open(options)?);
+    let client = Client::new(ClientOptions::new(endpoint, region, anonymous, emulator));
+    let source = Arc::new(FileSource::open(file.as_str())?);
+    let half = source.length().unwrap_or_default() / 2;
+
+    // Ctrl-C would cancel this token in a real program; here half of the bytes do.
+    let cancel = CancellationToken::new();
+    let stopper = cancel.clone();
+    let acknowledged = AtomicU64::new(0);
+    let sink = EventSink::new(move |event| {
+        if let Event::PartDone { range, .. } = event
+            && acknowledged.fetch_add(range.len(), Ordering::Relaxed) + range.len() >= half
+        {
+            stopper.cancel();
+        }
+    });
+    let upload =
+        Upload::new(client, source, object).state_dir(store.join("state")).part_size(1 << 20).parallel(2);
+    match upload.clone().events(sink).cancel(cancel).run().await {
+        Err(error) if error.kind() == ErrorKind::Cancelled => println!("stopped: {error}"),
+        Err(error) => return Err(error.into()),
+        Ok(_) => println!("the file is too small to be stopped half-way"),
+    }
+
+    let report = upload.run().await?;
+    println!("{} parts, of which {} were there already", report.parts, report.resumed_parts);
+    Ok(())
+}
