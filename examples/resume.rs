@@ -4,6 +4,8 @@
 //!
 //! It speaks to the embedded store in `STORE_DIR`, so that it runs anywhere.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;

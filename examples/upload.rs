@@ -5,6 +5,8 @@
 //! It speaks to the embedded store in `STORE_DIR`, so that it runs anywhere. For the real service, give the
 //! client an `HttpTransport`, your region's endpoint and your credentials instead, as README.md shows.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
