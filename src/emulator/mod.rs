@@ -4,12 +4,16 @@
 //! and refuses what it does not know with `NotImplemented`. It shares with the client the words of
 //! [`model`](crate::model), checksums and the signature schemes, whose vectors come from the vendor's own
 //! code; never how requests are built or answers are read.
+//!
+//! There are two doors: an [`Emulator`] is a [`Transport`](crate::http::Transport) in process, and a [`Server`]
+//! offers it over TCP.
 
 mod api;
 mod dispatch;
 mod keys;
 mod options;
 mod oss;
+mod server;
 mod store;
 mod transport;
 
@@ -24,6 +28,7 @@ use crate::model::{BucketName, Region};
 
 pub use api::EcsOptions;
 pub use options::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, EmulatorOptions};
+pub use server::{IDLE_LIMIT, MAX_CONNECTIONS, MAX_HEAD, Server};
 pub use store::{BucketRecord, Encryption, StoreError, Versioning};
 
 use crate::http::Body;

@@ -1,5 +1,7 @@
 //! Bodies of requests: streamed into the store, or read whole within a bound.
 
+use std::io;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -110,7 +112,7 @@ pub(super) async fn store(
     }
     let mut since_turn = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(mut data) = frame.map_err(Cut::Body)?.into_data() else { continue };
+        let Ok(mut data) = frame.map_err(broken)?.into_data() else { continue };
         if let Some(length) = claims.length {
             // What follows the announced bytes is ignored.
             data.truncate(usize::try_from(length - writer.len()).unwrap_or(usize::MAX));
@@ -142,7 +144,7 @@ pub(super) async fn document(mut body: Body, headers: &HeaderMap) -> Result<Byte
     let claims = Claims::of(headers)?;
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Cut::Body)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         if bytes.len() + data.len() > MAX_DOCUMENT {
             return Err(OssError::malformed_xml().into());
         }
@@ -154,6 +156,21 @@ pub(super) async fn document(mut body: Body, headers: &HeaderMap) -> Result<Byte
     let md5 = claims.want_md5().then(|| Md5::digest(&bytes).into());
     claims.check(&Sums { md5, crc: checksum::of(&bytes) })?;
     Ok(bytes.into())
+}
+
+/// Says what became of a body that broke off.
+fn broken(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::TimedOut => OssError::new(
+            400,
+            "RequestTimeout",
+            "Your socket connection to the server was not read from or written to within the timeout period.",
+        )
+        .into(),
+        // A scripted fault: the disk is full.
+        io::ErrorKind::StorageFull => OssError::internal(&error).into(),
+        _ => Cut::Body(error).into(),
+    }
 }
 
 fn incomplete() -> OssError {
