@@ -149,7 +149,9 @@ fn an_object_read_by_ranges_gives_the_same_report() {
 fn each_image_of_the_directory_gets_its_verdict_and_agrees_with_qemu() {
     use ossup::image::DiskFile;
 
-    let Some(directory) = std::env::var_os("OSSUP_IMAGE_DIR").map(PathBuf::from) else { return };
+    #[expect(clippy::disallowed_methods, reason = "whoever made the images says here where they are")]
+    let directory = std::env::var_os("OSSUP_IMAGE_DIR");
+    let Some(directory) = directory.map(PathBuf::from) else { return };
     let mut wrong = String::new();
     for Expected { name, line: want, .. } in expected() {
         let path = directory.join(&name);
