@@ -62,6 +62,7 @@ pub mod image;
 pub mod model;
 pub mod plan;
 pub mod protocol;
+pub mod provider;
 pub mod retry;
 pub mod session;
 pub mod source;

@@ -1,2 +1,89 @@
-//! The `ossup` command.
-fn main() {}
+//! The `ossup` command: all that prints, reads the environment or asks the user.
+
+mod args;
+mod commands;
+mod context;
+mod failure;
+mod settings;
+mod signals;
+mod ui;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Cli;
+use context::Context;
+use failure::{Failure, Kind};
+use signals::Stop;
+use ui::Output;
+
+/// Longest file that is read as configuration or as certificates, in bytes.
+const MAX_FILE: u64 = 8 << 20;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let output = Output::new(&cli.output);
+    ui::log(cli.output.verbose);
+    match run(cli, output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli, output: Output) -> Result<(), Failure> {
+    let cannot_start = |error: io::Error| Failure::from_error(Kind::Other, &error);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
+    let result = runtime.block_on(async {
+        let context =
+            Context { output, stop: Stop::listen(output).map_err(cannot_start)?, env, read, home: home() };
+        commands::run(cli.command, &context).await
+    });
+    // A question that nobody answers any more, or the read of a slow disk, holds nothing up.
+    runtime.shutdown_background();
+    result
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that knows a home directory")]
+fn home() -> Option<PathBuf> {
+    std::env::home_dir()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Shows what is wrong with the arguments, or the help that was asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Help goes to stdout and errors to stderr; if either is gone there is nobody to tell.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    // The arguments could not be read, so whether JSON is wanted has to be seen from them as they are.
+    let words: Vec<_> = std::env::args_os().collect();
+    let json = words.iter().any(|word| word == "--output=json")
+        || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    if json {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        ui::print_json(&Failure::new(Kind::Usage, first).json());
+    }
+    ExitCode::from(Kind::Usage.exit_code())
+}

@@ -1,0 +1,186 @@
+//! What was typed. What it means is `settings`' business.
+
+mod remote;
+mod transfer;
+pub(crate) mod values;
+
+pub(crate) use remote::{ConnectionArgs, RetryArgs, SignVersionArg};
+pub(crate) use transfer::{
+    AbortArgs, GcArgs, InspectArgs, InspectionArgs, ListArgs, ResumeArgs, TargetArgs, TransferArgs,
+    UploadArgs,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ossup::model::ObjectRef;
+
+use values::{BucketUrl, Span};
+
+/// Uploads big machine images to Alibaba Cloud OSS, resumably, and imports them into ECS
+#[derive(Debug, Parser)]
+#[command(
+    name = "ossup",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  ossup upload disk.qcow2 oss://images/             upload; the same command again resumes
+
+Exit codes: 0 done; 1 other failure; 2 usage; 3 image refused; 4 credentials or permission;
+5 network gave up, resumable; 6 integrity, or the source changed; 7 import refused or failed;
+8 the wait ended, the import goes on; 9 locked, or the object exists;
+129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Uploads an image in parts; the same command again resumes
+    Upload(UploadArgs),
+    /// Says what an image is and whether ECS can take it
+    Inspect(InspectArgs),
+    /// Prints an object's URL
+    Url(UrlArgs),
+    /// Lists open uploads, known here and on the bucket
+    List(ListArgs),
+    /// Continues unfinished uploads
+    Resume(ResumeArgs),
+    /// Aborts an open upload: its parts are deleted
+    Abort(AbortArgs),
+    /// Aborts old open uploads of a bucket, whoever began them
+    Gc(GcArgs),
+    /// Makes and shows buckets
+    #[command(subcommand)]
+    Bucket(BucketCommand),
+    /// Prints a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// How results and progress are shown.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Form of the results on stdout
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) output: OutputFormat,
+    /// Form of the progress on stderr
+    #[arg(long, global = true, value_enum, default_value_t = ProgressArg::Auto)]
+    pub(crate) progress: ProgressArg,
+    /// Prints results and errors alone
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Says where each setting came from, and one line for each request; twice: more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressArg {
+    /// A bar on a terminal, else plain lines
+    Auto,
+    /// A bar
+    Bar,
+    /// A line every 10 seconds
+    Plain,
+    /// One JSON event a line
+    Json,
+    /// Nothing
+    None,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ossup url oss://images/disk.qcow2 --region cn-hangzhou
+  ossup url oss://images/disk.qcow2 --region cn-hangzhou --sign 2h")]
+pub(crate) struct UrlArgs {
+    /// The object, oss://BUCKET/KEY
+    pub(crate) object: ObjectRef,
+    /// Signs the URL, so that whoever has it may read the object for this long (at most 7d)
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) sign: Option<Span>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BucketCommand {
+    /// Makes a bucket in the region
+    #[command(after_help = "Example:\n  ossup bucket create oss://images --region cn-hangzhou")]
+    Create(BucketArgs),
+    /// Shows a bucket's region, endpoints and what matters for an import
+    #[command(after_help = "Example:\n  ossup bucket show oss://images --region cn-hangzhou")]
+    Show(BucketArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BucketArgs {
+    /// The bucket, oss://BUCKET
+    pub(crate) bucket: BucketUrl,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ossup completions bash > /etc/bash_completion.d/ossup")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            if command.has_subcommands() {
+                for sub in command.get_subcommands() {
+                    check(sub, &path);
+                }
+                return;
+            }
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example") && help.contains(path.trim()), "{path}: {help}");
+        }
+        check(&Cli::command(), "");
+    }
+
+    #[test]
+    fn no_flag_takes_a_secret_of_the_real_service() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments() {
+                let name = argument.get_long().unwrap_or_default();
+                let secret =
+                    ["secret", "token", "password", "access-key"].iter().any(|word| name.contains(word));
+                assert!(!secret || command.get_name() == "emulator", "{} --{name}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

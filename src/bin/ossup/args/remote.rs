@@ -1,0 +1,80 @@
+//! How services are reached: options of every command that talks to one.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use ossup::model::{AddressingStyle, Region};
+
+use super::values::{EndpointArg, Span};
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// A URL, internal, accelerate, dual-stack, or local:DIR for the embedded store (no account needed)
+    #[arg(long, value_name = "URL|KIND|local:DIR")]
+    pub(crate) endpoint: Option<EndpointArg>,
+    /// Address of ECS, RAM and STS; by default a loopback or local: endpoint serves them too
+    #[arg(long, value_name = "URL")]
+    pub(crate) ecs_endpoint: Option<String>,
+    /// The bucket's region, such as cn-hangzhou
+    #[arg(long)]
+    pub(crate) region: Option<Region>,
+    /// Where the bucket's name goes in a URL
+    #[arg(long, value_enum, value_name = "STYLE")]
+    pub(crate) addressing_style: Option<AddressingArg>,
+    /// Profile of the configuration file
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Configuration file of ossutil or of the aliyun CLI
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_file: Option<PathBuf>,
+    /// Folder for the state of uploads and imports; OSSUP_STATE_DIR says it too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Certificates to trust beside the system's; SSL_CERT_FILE does so too
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Proxy for all services; HTTPS_PROXY, HTTP_PROXY and NO_PROXY count too
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Signature version
+    #[arg(long, value_enum, default_value_t = SignVersionArg::V4, value_name = "VERSION")]
+    pub(crate) sign_version: SignVersionArg,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct RetryArgs {
+    /// Gives up after so long without progress [default: 30m]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) retry_timeout: Option<Span>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AddressingArg {
+    /// BUCKET.HOST/KEY
+    Virtual,
+    /// HOST/BUCKET/KEY
+    Path,
+    /// HOST/KEY: the host is a custom domain of the bucket
+    Cname,
+}
+
+impl From<AddressingArg> for AddressingStyle {
+    fn from(arg: AddressingArg) -> Self {
+        match arg {
+            AddressingArg::Virtual => Self::Virtual,
+            AddressingArg::Path => Self::Path,
+            AddressingArg::Cname => Self::Cname,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SignVersionArg {
+    /// The old one, HMAC-SHA1
+    V1,
+    /// The current one, HMAC-SHA256
+    #[default]
+    V4,
+}

@@ -1,0 +1,267 @@
+//! What single arguments look like: sizes, durations, `oss://` URLs, tags, endpoints.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ossup::model::{BucketName, ObjectRef};
+
+/// An argument that does not have the form that it should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BadValue(String);
+
+fn bad(reason: impl Into<String>) -> BadValue {
+    BadValue(reason.into())
+}
+
+/// A number of bytes: `16MiB`, `1.5G`, `100000`. `K`, `M`, `G`, `T` are powers of 1024, `KB`, `MB`… of 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ByteSize(pub(crate) u64);
+
+impl FromStr for ByteSize {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kib" => 1 << 10,
+            "m" | "mib" => 1 << 20,
+            "g" | "gib" => 1 << 30,
+            "t" | "tib" => 1 << 40,
+            "kb" => 1000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            "tb" => 1_000_000_000_000,
+            _ => return Err(bad("write a size such as 16MiB, 100KiB or 1GiB")),
+        };
+        if let Ok(whole) = number.parse::<u64>() {
+            return whole.checked_mul(factor).map(Self).ok_or_else(|| bad("the size is too large"));
+        }
+        let value: f64 = number.parse().map_err(|_| bad("write a size such as 16MiB, 100KiB or 1GiB"))?;
+        let bytes = value * factor as f64;
+        if factor == 1 || bytes >= u64::MAX as f64 {
+            return Err(bad("write a size such as 16MiB, 100KiB or 1GiB"));
+        }
+        Ok(Self(bytes as u64))
+    }
+}
+
+/// Bytes per second: a size, with or without `/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) u64);
+
+impl FromStr for Rate {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ByteSize(bytes) = text.strip_suffix("/s").unwrap_or(text).parse()?;
+        if bytes < 1 << 20 {
+            return Err(bad("the lowest limit is 1MiB/s"));
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// A duration: `90s`, `30m`, `1h 30m`, `7d`; a bare number counts seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl FromStr for Span {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(seconds) = text.parse() {
+            return Ok(Self(Duration::from_secs(seconds)));
+        }
+        let refuse = || bad("write a duration such as 90s, 30m, 12h or 7d");
+        let span: jiff::Span = text.parse().map_err(|_| refuse())?;
+        let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refuse())?;
+        Duration::try_from(signed).map(Self).map_err(|_| refuse())
+    }
+}
+
+/// `oss://BUCKET[/REST]`. What follows the bucket is taken literally.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BucketUrl {
+    pub(crate) bucket: BucketName,
+    /// What follows the first `/`; empty if nothing does.
+    pub(crate) rest: String,
+}
+
+impl FromStr for BucketUrl {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let after =
+            text.strip_prefix("oss://").ok_or_else(|| bad("write oss://BUCKET or oss://BUCKET/KEY"))?;
+        let (bucket, rest) = after.split_once('/').unwrap_or((after, ""));
+        let bucket = bucket.parse().map_err(|error| bad(format!("{error}")))?;
+        Ok(Self { bucket, rest: rest.to_owned() })
+    }
+}
+
+impl fmt::Display for BucketUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "oss://{}/{}", self.bucket, self.rest)
+    }
+}
+
+impl BucketUrl {
+    /// Returns the object that `image` becomes: a bare bucket or a trailing `/` gets the file's name.
+    pub(crate) fn object_for(&self, image: &Path) -> Result<ObjectRef, BadValue> {
+        let mut key = self.rest.clone();
+        if key.is_empty() || key.ends_with('/') {
+            let name = image.file_name().ok_or_else(|| bad("the image's path has no file name"))?;
+            key += name.to_str().ok_or_else(|| {
+                bad("the image's file name is not UTF-8: write the object key behind the bucket")
+            })?;
+        }
+        let key = key.parse().map_err(|error| bad(format!("{error}")))?;
+        Ok(ObjectRef::new(self.bucket.clone(), key))
+    }
+}
+
+/// An image on disk, or an object: what `inspect` and `--data-disk` take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FileOrObject {
+    File(PathBuf),
+    Object(ObjectRef),
+}
+
+impl FromStr for FileOrObject {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("oss://") {
+            return text.parse().map(Self::Object).map_err(|error| bad(format!("{error}")));
+        }
+        if text.is_empty() {
+            return Err(bad("write a file's path or oss://BUCKET/KEY"));
+        }
+        Ok(Self::File(PathBuf::from(text)))
+    }
+}
+
+/// How many parts may be in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parallel {
+    Auto,
+    Fixed(usize),
+}
+
+impl FromStr for Parallel {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(count @ 1..=1024) => Ok(Self::Fixed(count)),
+            _ => Err(bad("write auto, or a number from 1 to 1024")),
+        }
+    }
+}
+
+/// `--endpoint`: a kind that follows from the region, the embedded store, or a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EndpointArg {
+    Public,
+    Internal,
+    Accelerate,
+    DualStack,
+    Local(PathBuf),
+    Url(String),
+}
+
+impl FromStr for EndpointArg {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "public" => Self::Public,
+            "internal" => Self::Internal,
+            "accelerate" => Self::Accelerate,
+            "dual-stack" => Self::DualStack,
+            "" | "local:" => return Err(bad("write a URL, internal, accelerate, dual-stack or local:DIR")),
+            _ => match text.strip_prefix("local:") {
+                Some(folder) => Self::Local(PathBuf::from(folder)),
+                None => Self::Url(text.to_owned()),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_binary_unless_they_say_otherwise() {
+        for (text, bytes) in [
+            ("100000", 100_000),
+            ("100KiB", 102_400),
+            ("16M", 16 << 20),
+            ("1.5g", 3 << 29),
+            ("5 GiB", 5 << 30),
+            ("1MB", 1_000_000),
+            ("2T", 2 << 40),
+        ] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "M", "-1M", "1.5", "1X", "1.2.3M", "99999999999999999999", "99999999T", "1e3"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_start_at_one_mib() {
+        assert_eq!("50MiB/s".parse(), Ok(Rate(50 << 20)));
+        assert!("1000K".parse::<Rate>().is_err());
+    }
+
+    #[test]
+    fn durations_take_units_or_seconds() {
+        for (text, seconds) in [("90s", 90), ("30m", 1800), ("1h 30m", 5400), ("7d", 604_800), ("60", 60)] {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+        }
+        for text in ["", "-5m", "soon", "1 month"] {
+            assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_bucket_or_a_trailing_slash_gets_the_file_s_name() {
+        for (url, object) in [
+            ("oss://images", "oss://images/disk one.raw"),
+            ("oss://images/", "oss://images/disk one.raw"),
+            ("oss://images/a/", "oss://images/a/disk one.raw"),
+            ("oss://images/a%2Fb", "oss://images/a%2Fb"),
+        ] {
+            let url: BucketUrl = url.parse().unwrap();
+            assert_eq!(url.object_for(Path::new("dir/disk one.raw")).unwrap().to_string(), object);
+        }
+        assert!("oss://images//x".parse::<BucketUrl>().unwrap().object_for(Path::new("f")).is_err());
+        assert!("oss://images".parse::<BucketUrl>().unwrap().object_for(Path::new("/")).is_err());
+        for text in ["images/x", "oss://", "oss://Images/x", "oss:///x"] {
+            assert!(text.parse::<BucketUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_kinds_folders_or_hosts() {
+        assert_eq!("internal".parse(), Ok(EndpointArg::Internal));
+        assert_eq!("local:/tmp/x".parse(), Ok(EndpointArg::Local(PathBuf::from("/tmp/x"))));
+        assert_eq!("http://[::1]:1".parse(), Ok(EndpointArg::Url("http://[::1]:1".to_owned())));
+        assert!("local:".parse::<EndpointArg>().is_err());
+    }
+
+    #[test]
+    fn parallelism_is_auto_or_a_number() {
+        assert_eq!("auto".parse(), Ok(Parallel::Auto));
+        assert_eq!("12".parse(), Ok(Parallel::Fixed(12)));
+        assert!("0".parse::<Parallel>().is_err() && "many".parse::<Parallel>().is_err());
+    }
+}

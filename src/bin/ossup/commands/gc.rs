@@ -1,0 +1,56 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ossup::model::ObjectRef;
+use ossup::session;
+use serde_json::json;
+
+use super::open_uploads::{self, OpenUpload};
+use crate::args::GcArgs;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::ui::{bytes, confirm, duration};
+
+/// Aborts old open uploads of a bucket, whoever began them.
+pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure> {
+    let bucket = &args.bucket.bucket;
+    let connection = context.connect(&args.connection, &args.retry, Some(bucket))?;
+    let client = &connection.client;
+    let now = client.now();
+    let mut listed = open_uploads::list(client, bucket, &args.bucket.rest).await?;
+    // The time of the service counts; what it does not tell is not old.
+    listed.retain(|upload| age(upload.initiated, now).is_some_and(|age| age >= args.older_than.0));
+    let old = open_uploads::measure(client, bucket, listed).await?;
+    for upload in &old {
+        context.output.remark(format!("  oss://{bucket}/{}", line(upload, now)));
+    }
+    let total: u64 = old.iter().map(|upload| upload.bytes).sum();
+    if !old.is_empty() {
+        confirm(&format!("abort these {} uploads and delete {}?", old.len(), bytes(total)), args.yes).await?;
+    }
+    let mut aborted = Vec::new();
+    for upload in old {
+        let Ok(key) = upload.listed.key.parse() else {
+            context.output.warning(format!("the key `{}` cannot be asked for", upload.listed.key));
+            continue;
+        };
+        session::abort(client, &ObjectRef::new(bucket.clone(), key), &upload.listed.upload_id).await?;
+        aborted.push(upload);
+    }
+    let freed: u64 = aborted.iter().map(|upload| upload.bytes).sum();
+    context.output.remark(format!("{} uploads aborted, {} freed", aborted.len(), bytes(freed)));
+    let members = aborted
+        .iter()
+        .map(|upload| json!({"key": upload.listed.key, "upload_id": upload.listed.upload_id, "bytes": upload.bytes}))
+        .collect::<Vec<_>>();
+    context.output.result(json!({"bucket": bucket, "aborted": members, "bytes": freed}), "")
+}
+
+fn age(begun: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    begun.map(|begun| Duration::try_from(now.duration_since(begun)).unwrap_or_default())
+}
+
+fn line(upload: &OpenUpload, now: Timestamp) -> String {
+    let age = age(upload.listed.initiated, now).map(duration).unwrap_or_default();
+    format!("{}  {} in {} parts, age {age}", upload.listed.key, bytes(upload.bytes), upload.parts)
+}

@@ -1,0 +1,90 @@
+use std::fmt::Write as _;
+
+use ossup::image::{Report, Role, Wishes};
+use ossup::source::FileSource;
+use serde_json::{Value, json};
+
+use super::inspection;
+use crate::args::InspectArgs;
+use crate::args::values::FileOrObject;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::ui::bytes;
+
+/// Prints what an image is and what the checks found.
+pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Failure> {
+    let (name, report) = match &args.image {
+        FileOrObject::File(path) => {
+            let source = FileSource::open(path)?;
+            let name = path.display().to_string();
+            (name.clone(), inspection::file(&source, Wishes::new(Role::System, name))?)
+        }
+        FileOrObject::Object(object) => {
+            let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
+            let mut wishes = Wishes::new(Role::System, object.to_string());
+            wishes.key = Some(object.key.as_str().to_owned());
+            (object.to_string(), inspection::object(&connection.client, object, &wishes).await?)
+        }
+    };
+    context.output.result(members(&name, &report), &text(&name, &report))?;
+    inspection::judge(&name, &report, args.strict, false)
+}
+
+fn members(name: &str, report: &Report) -> Value {
+    let mut object = json!({"image": name, "verdict": report.verdict()});
+    if let (Some(object), Ok(Value::Object(members))) = (object.as_object_mut(), serde_json::to_value(report))
+    {
+        object.extend(members);
+    }
+    object
+}
+
+fn text(name: &str, report: &Report) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        let _ = writeln!(text, "{label:<16}{}", crate::ui::printable(value));
+    };
+    line("image", name);
+    line("format", report.format.name());
+    if let Some(size) = report.virtual_size {
+        line("virtual size", &format!("{} ({size} bytes)", bytes(size)));
+    }
+    line("file size", &format!("{} ({} bytes)", bytes(report.file_size), report.file_size));
+    if let Some(size) = report.allocated_size {
+        line("allocated", &format!("{} ({size} bytes)", bytes(size)));
+    }
+    if report.virtual_size.is_some() {
+        line("partitions", &word(&report.partition_table));
+    }
+    for partition in &report.partitions {
+        let filesystem = partition.filesystem.map_or("unknown contents", |filesystem| filesystem.name());
+        let active = if partition.active { ", active" } else { "" };
+        let kind = word(&partition.kind);
+        line(
+            &format!("  {}", partition.number),
+            &format!(
+                "{} at {}, {kind}, {filesystem}{active}",
+                bytes(partition.length),
+                bytes(partition.start)
+            ),
+        );
+    }
+    if let Some(filesystem) = report.bare_filesystem {
+        line("file system", filesystem.name());
+    }
+    line("boots with", &word(&report.boot.boots_with));
+    for finding in &report.findings {
+        line(finding.severity.as_str(), &inspection::sentence(finding));
+    }
+    line("verdict", &word(&report.verdict()));
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Returns the word that JSON has for a value of few words.
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,35 @@
+//! One file per command.
+
+mod abort;
+mod bucket;
+mod completions;
+mod gc;
+mod inspect;
+mod inspection;
+mod list;
+mod open_uploads;
+mod range;
+mod resume;
+mod transfer;
+mod upload;
+mod url;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Runs a command. Those that can end gently are given the signals themselves; the others are dropped.
+pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    let stop = &context.stop;
+    match command {
+        Command::Upload(args) => upload::run(&args, context).await,
+        Command::Resume(args) => resume::run(&args, context).await,
+        Command::Inspect(args) => stop.or(inspect::run(&args, context)).await,
+        Command::Url(args) => stop.or(url::run(&args, context)).await,
+        Command::List(args) => stop.or(list::run(&args, context)).await,
+        Command::Abort(args) => stop.or(abort::run(&args, context)).await,
+        Command::Gc(args) => stop.or(gc::run(&args, context)).await,
+        Command::Bucket(command) => stop.or(bucket::run(&command, context)).await,
+        Command::Completions(args) => completions::run(&args),
+    }
+}

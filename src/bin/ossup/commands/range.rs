@@ -1,0 +1,41 @@
+use bytes::Bytes;
+use ossup::model::{ByteRange, ObjectRef};
+use ossup::protocol::oss::GetObject;
+use ossup::protocol::{Answer, DecodeError, Operation, Request};
+
+/// Reads a range of an object, at most some MiB, at once.
+pub(crate) struct ReadRange {
+    head: GetObject,
+    range: ByteRange,
+}
+
+impl ReadRange {
+    pub(crate) fn new(object: ObjectRef, range: ByteRange) -> Self {
+        let mut head = GetObject::new(object);
+        head.range = Some(range);
+        Self { head, range }
+    }
+}
+
+impl Operation for ReadRange {
+    type Output = Bytes;
+
+    fn name(&self) -> &'static str {
+        self.head.name()
+    }
+
+    fn request(&self) -> Request {
+        self.head.request()
+    }
+
+    fn decode(&self, answer: &Answer) -> Result<Bytes, DecodeError> {
+        let head = self.head.decode(answer)?;
+        if head.range != self.range || answer.body.len() as u64 != self.range.len() {
+            return Err(DecodeError::new(
+                self.name(),
+                "brings fewer bytes than the range that was asked for",
+            ));
+        }
+        Ok(answer.body.clone())
+    }
+}

@@ -1,0 +1,119 @@
+//! What all uploading commands share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ossup::model::ObjectRef;
+use ossup::source::FileSource;
+use ossup::transfer::Limits;
+use ossup::upload::{Upload, UploadReport};
+use serde_json::{Value, json};
+
+use crate::args::values::Parallel;
+use crate::args::{TargetArgs, TransferArgs};
+use crate::context::{Connection, Context};
+use crate::failure::{self, Failure, Kind};
+use crate::ui::{Progress, bytes, duration};
+
+/// Returns the limits that all uploads of the command share.
+pub(crate) fn limits(args: &TransferArgs) -> Limits {
+    let limits = match args.max_memory {
+        Some(size) => Limits::new(size.0),
+        None => Limits::default(),
+    };
+    limits.set_bandwidth(args.bandwidth_limit.map(|rate| rate.0));
+    limits
+}
+
+/// Returns the path as it is kept in the state: so that it can be found from any folder.
+pub(crate) fn absolute(image: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(image).map_err(|error| Failure::from_error(Kind::Usage, &error))
+}
+
+/// Uploads one image and shows the progress.
+pub(crate) async fn upload(
+    context: &Context,
+    connection: &Connection,
+    source: FileSource,
+    object: &ObjectRef,
+    target: &TargetArgs,
+    args: &TransferArgs,
+    limits: &Limits,
+) -> Result<UploadReport, Failure> {
+    connection.announce_bucket(&object.bucket, context.output);
+    let label = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let progress = Progress::start(label, context.output);
+    let mut upload = Upload::new(connection.client.clone(), Arc::new(source), object.clone())
+        .overwrite(target.overwrite)
+        .storage_class(target.storage_class)
+        .restart(target.restart)
+        .adopt(target.adopt)
+        .verify_resume(args.verify_resume)
+        .content_md5(args.content_md5)
+        .limits(limits.clone())
+        .events(progress.sink())
+        .cancel(context.stop.token());
+    if !target.no_resume {
+        upload = upload.state_dir(connection.settings.state_dir()?);
+    }
+    if let Some(size) = args.part_size {
+        upload = upload.part_size(size.0);
+    }
+    if let Parallel::Fixed(count) = args.parallel {
+        upload = upload.parallel(count);
+    }
+    if let Some(most) = args.max_parallel {
+        upload = upload.max_parallel(usize::from(most));
+    }
+    let result = upload.run().await;
+    drop(progress);
+    result.map_err(|error| failure::upload(&error, !target.no_resume, &context.stop))
+}
+
+/// Returns a report's members for `--output json`.
+pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
+    let stored = &report.stored;
+    json!({
+        "bucket": stored.object.bucket,
+        "key": stored.object.key,
+        "url": url,
+        "size": stored.size,
+        "crc64": stored.crc64,
+        "etag": stored.etag.as_ref().map(ossup::model::ETag::unquoted),
+        "version_id": stored.version_id,
+        "verified": stored.verified,
+        "parts": report.parts,
+        "resumed_parts": report.resumed_parts,
+        "bytes_sent": report.bytes_sent,
+        "bytes_copied": report.bytes_copied,
+        "retries": report.retries,
+        "seconds": report.took.as_secs_f64(),
+    })
+}
+
+/// Returns a report in a sentence.
+pub(crate) fn sentence(report: &UploadReport) -> String {
+    let stored = &report.stored;
+    if report.parts == 0 {
+        return format!("{} was there already, the same by its CRC-64", stored.object);
+    }
+    let rate = bytes((report.bytes_sent as f64 / report.took.as_secs_f64().max(0.001)) as u64);
+    let resumed = match report.resumed_parts {
+        0 => String::new(),
+        count => format!(" ({count} of an earlier run)"),
+    };
+    let verified = match stored.crc64 {
+        Some(crc64) if stored.verified == ossup::complete::Verified::Crc64 => {
+            format!("verified by CRC-64 {crc64}")
+        }
+        _ if stored.verified == ossup::complete::Verified::Etag => "verified by its ETag".to_owned(),
+        _ => "only its size is verified: the service told no checksum".to_owned(),
+    };
+    format!(
+        "{}: {} in {} parts{resumed}, {} at {rate}/s; {verified}",
+        stored.object,
+        bytes(stored.size),
+        report.parts,
+        duration(report.took),
+    )
+}

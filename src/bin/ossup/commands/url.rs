@@ -1,0 +1,50 @@
+use ossup::url::{ObjectUrl, Presign};
+use serde_json::json;
+
+use crate::args::values::EndpointArg;
+use crate::args::{RetryArgs, UrlArgs};
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+
+/// Prints an object's URL; nothing is asked of OSS.
+pub(crate) async fn run(args: &UrlArgs, context: &Context) -> Result<(), Failure> {
+    let object = &args.object;
+    let bucket = Some(&object.bucket);
+    let url = match args.sign {
+        // Without a signature no credentials are needed.
+        None => {
+            let settings = context.settings(&args.connection, bucket)?;
+            ObjectUrl::plain(object, &settings.endpoint())
+        }
+        Some(validity) => {
+            let connection = context.connect(&args.connection, &RetryArgs::default(), bucket)?;
+            let client = &connection.client;
+            let credentials = client.options().credentials.credentials(None).await;
+            let credentials = credentials.map_err(|error| Failure::from_error(Kind::Credentials, &error))?;
+            let credentials = credentials
+                .ok_or_else(|| Failure::new(Kind::Credentials, "anonymous requests cannot sign a URL"))?;
+            let presign = Presign {
+                version: client.options().sign_version,
+                credentials: &credentials,
+                region: client.region(),
+                at: client.now(),
+                validity: validity.0,
+            };
+            ObjectUrl::presigned(object, client.endpoint(), &presign)
+                .map_err(|error| Failure::from_error(Kind::Usage, &error))?
+        }
+    };
+    if let Some(EndpointArg::Local(_)) = &args.connection.endpoint {
+        context.output.remark("the URL works while `ossup emulator --data DIR` serves the embedded store");
+    }
+    if let Some(end) = url.expires() {
+        context.output.remark(format!("whoever has this URL can read the object until {end}"));
+    }
+    let members = json!({
+        "bucket": object.bucket,
+        "key": object.key,
+        "url": url.as_str(),
+        "expires": url.expires().map(|end| end.to_string()),
+    });
+    context.output.result(members, url.as_str())
+}

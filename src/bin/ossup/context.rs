@@ -1,0 +1,135 @@
+//! What every command works with: output, the process's surroundings, signals, and how services are reached.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ossup::client::{Client, ClientOptions};
+use ossup::credentials::{Credentials, CredentialsProvider, StaticCredentials};
+use ossup::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
+use ossup::http::{HttpTransport, Transport};
+use ossup::model::{BucketName, ObjectRef};
+use ossup::protocol::sign::{RpcSignVersion, SignVersion};
+use ossup::provider::from_method;
+use ossup::url::ObjectUrl;
+
+use crate::args::{ConnectionArgs, RetryArgs, SignVersionArg};
+use crate::failure::{Failure, Kind};
+use crate::settings::{Outside, Place, RpcPlace, Settings, SettingsError, local_endpoint};
+use crate::signals::Stop;
+use crate::ui::Output;
+
+/// Imports of the embedded store take about two seconds for what takes the service an hour.
+const LOCAL_SPEED: f64 = 1800.0;
+
+/// The process, as far as commands may see it.
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) stop: Stop,
+    pub(crate) env: fn(&str) -> Option<String>,
+    pub(crate) read: fn(&Path) -> io::Result<Vec<u8>>,
+    pub(crate) home: Option<PathBuf>,
+}
+
+/// A client and what it was made from.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) settings: Settings,
+    /// The embedded store, if that is where requests go.
+    pub(crate) local: Option<Emulator>,
+}
+
+impl Context {
+    /// Says what the arguments mean, and with `-v` where each value came from.
+    pub(crate) fn settings(
+        &self,
+        args: &ConnectionArgs,
+        bucket: Option<&BucketName>,
+    ) -> Result<Settings, SettingsError> {
+        let settings = Settings::resolve(args, bucket, &self.outside())?;
+        settings.origins.iter().for_each(|line| self.output.detail(line));
+        settings.warnings.iter().for_each(|line| self.output.warning(line));
+        Ok(settings)
+    }
+
+    /// Returns the state directory when nothing else is known yet.
+    pub(crate) fn state_dir(&self, args: &ConnectionArgs) -> Result<PathBuf, SettingsError> {
+        Settings::state_dir_of(args, &self.outside()).ok_or(SettingsError::NoStateDir)
+    }
+
+    /// Prepares a client. Nothing is connected yet.
+    pub(crate) fn connect(
+        &self,
+        args: &ConnectionArgs,
+        retry: &RetryArgs,
+        bucket: Option<&BucketName>,
+    ) -> Result<Connection, Failure> {
+        let mut settings = self.settings(args, bucket)?;
+        let method = settings.credentials()?;
+        let (endpoint, transport, credentials, local) = match &settings.place {
+            Place::Network(endpoint) => {
+                let transport = http(&settings)?;
+                (endpoint.clone(), transport, None, None)
+            }
+            Place::Local(folder) => {
+                let emulator = open_local(folder, &settings)?;
+                // Requests are signed as for an emulator that serves this folder, so that presigned URLs work there.
+                let keys = Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
+                let keys: Arc<dyn CredentialsProvider> = Arc::new(StaticCredentials::new(keys));
+                let transport: Arc<dyn Transport> = Arc::new(emulator.clone());
+                (local_endpoint(), transport, Some(keys), Some(emulator))
+            }
+        };
+        let anonymous = Arc::new(StaticCredentials::anonymous());
+        let mut options = ClientOptions::new(endpoint, settings.region.clone(), anonymous, transport);
+        match &settings.rpc {
+            RpcPlace::Service => {}
+            RpcPlace::Local => options = options.with_rpc_endpoint(local_endpoint()),
+            RpcPlace::At(endpoint) if local.is_none() => {
+                options = options.with_rpc_endpoint(endpoint.clone())
+            }
+            RpcPlace::At(_) => {
+                let text =
+                    "--ecs-endpoint cannot be combined with a local: endpoint, which serves ECS itself";
+                return Err(Failure::new(Kind::Usage, text));
+            }
+        }
+        if settings.sign_version == SignVersionArg::V1 {
+            options = options.with_sign_version(SignVersion::V1).with_rpc_sign_version(RpcSignVersion::V1);
+        }
+        if let Some(timeout) = retry.retry_timeout {
+            options = options.with_retry_timeout(timeout.0);
+        }
+        options.credentials = credentials.unwrap_or_else(|| from_method(&method, &options));
+        Ok(Connection { client: Client::new(options), settings, local })
+    }
+
+    fn outside(&self) -> Outside<'_> {
+        Outside { env: &self.env, home: self.home.as_deref(), read: &self.read }
+    }
+}
+
+impl Connection {
+    /// Returns an object's URL, without a signature.
+    pub(crate) fn url(&self, object: &ObjectRef) -> String {
+        ObjectUrl::plain(object, self.client.endpoint()).to_string()
+    }
+
+    /// Says so when the first upload to the embedded store makes the bucket.
+    pub(crate) fn announce_bucket(&self, bucket: &BucketName, output: Output) {
+        if self.local.as_ref().is_some_and(|local| local.bucket(bucket).is_none()) {
+            output.remark(format!("the embedded store has no bucket `{bucket}` yet: it is made"));
+        }
+    }
+}
+
+fn http(settings: &Settings) -> Result<Arc<dyn Transport>, Failure> {
+    let transport = HttpTransport::new(settings.network.options())
+        .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    Ok(Arc::new(transport))
+}
+
+fn open_local(folder: &Path, settings: &Settings) -> Result<Emulator, Failure> {
+    let options = EmulatorOptions::local(folder).with_region(settings.region.clone()).with_speed(LOCAL_SPEED);
+    Emulator::open(options).map_err(|error| Failure::from_error(Kind::Other, &error))
+}

@@ -1,0 +1,280 @@
+//! Library errors for people and scripts: exit code, one hint, a JSON object.
+
+mod service;
+mod upload;
+
+pub(crate) use upload::upload;
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use ossup::client::CallError;
+
+use ossup::protocol::ServiceError;
+
+use crate::settings::SettingsError;
+use crate::ui::printable;
+
+/// What kind of failure. Names and exit codes never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Other,
+    Usage,
+    ImageRefused,
+    Credentials,
+    Network,
+    Integrity,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands that import follow"))]
+    Import,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the commands that import follow"))]
+    WaitEnded,
+    /// Another process has the upload, or the object exists.
+    Conflict,
+    Interrupted(Signal),
+}
+
+/// What asked the process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Hangup,
+    Interrupt,
+    Terminate,
+}
+
+impl Kind {
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::ImageRefused => 3,
+            Self::Credentials => 4,
+            Self::Network => 5,
+            Self::Integrity => 6,
+            Self::Import => 7,
+            Self::WaitEnded => 8,
+            Self::Conflict => 9,
+            Self::Interrupted(Signal::Hangup) => 129,
+            Self::Interrupted(Signal::Interrupt) => 130,
+            Self::Interrupted(Signal::Terminate) => 143,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Usage => "usage",
+            Self::ImageRefused => "image_refused",
+            Self::Credentials => "credentials",
+            Self::Network => "network",
+            Self::Integrity => "integrity",
+            Self::Import => "import",
+            Self::WaitEnded => "wait_ended",
+            Self::Conflict => "conflict",
+            Self::Interrupted(_) => "interrupted",
+        }
+    }
+}
+
+/// A failed command, ready to be shown.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    details: Box<Details>,
+}
+
+#[derive(Debug, Default)]
+struct Details {
+    message: String,
+    causes: Vec<String>,
+    code: Option<String>,
+    request_id: Option<String>,
+    recommend: Option<String>,
+    resumable: bool,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Returns a failure of one sentence.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, details: Box::new(Details { message: message.into(), ..Details::default() }) }
+    }
+
+    /// Returns a failure with an error and all its causes; the service's answer among them gives code and id.
+    pub(crate) fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
+        let mut failure = Self::new(kind, error.to_string());
+        let details = &mut failure.details;
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let call = error.downcast_ref::<CallError>().and_then(CallError::service);
+            if let Some(service) = call.or_else(|| error.downcast_ref::<ServiceError>()) {
+                details.code.clone_from(&service.code);
+                details.request_id.clone_from(&service.request_id);
+                details.recommend.clone_from(&service.recommend);
+            }
+            next = error.source();
+            details.causes.extend(next.map(ToString::to_string));
+        }
+        failure
+    }
+
+    /// Adds advice.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.details.hint = Some(hint.into());
+        self
+    }
+
+    /// Says that the same command continues where this one stopped.
+    pub(crate) fn resumable(mut self, resumable: bool) -> Self {
+        self.details.resumable = resumable;
+        self
+    }
+
+    /// Whether a signal ended the command.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self.kind, Kind::Interrupted(_))
+    }
+
+    /// Returns the text for stderr, without control characters of others.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("error: {}\n", printable(&self.details.message));
+        for cause in &self.details.causes {
+            let _ = writeln!(text, "  caused by: {}", printable(cause));
+        }
+        if let Some(id) = &self.details.request_id {
+            let _ = writeln!(text, "  request id: {}", printable(id));
+        }
+        if let Some(page) = &self.details.recommend {
+            let _ = writeln!(text, "  see: {}", printable(page));
+        }
+        if let Some(hint) = &self.details.hint {
+            let _ = writeln!(text, "hint: {}", printable(hint));
+        }
+        text
+    }
+
+    /// Returns the object for `--output json`.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let mut message = self.details.message.clone();
+        for cause in &self.details.causes {
+            message = format!("{message}: {cause}");
+        }
+        serde_json::json!({
+            "schema": 1,
+            "error": {
+                "kind": self.kind.name(),
+                "message": message,
+                "code": self.details.code,
+                "request_id": self.details.request_id,
+                "resumable": self.details.resumable,
+                "exit_code": self.kind.exit_code(),
+                "hint": self.details.hint,
+            }
+        })
+    }
+}
+
+/// Returns an error and its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let failure = Self::from_error(error.kind().into(), &error);
+        match service::advice(&error) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        let kind = if error.is_about_credentials() { Kind::Credentials } else { Kind::Usage };
+        let failure = Self::from_error(kind, &error);
+        match error {
+            SettingsError::NoRegion | SettingsError::EndpointWithoutRegion(_) => {
+                failure.hint("say the bucket's region, such as --region cn-hangzhou")
+            }
+            SettingsError::RegionConflict { .. } => failure.hint("leave one of the two away"),
+            SettingsError::NoCredentials { .. } => failure.hint(
+                "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or run `ossutil config` or \
+                 `aliyun configure`",
+            ),
+            SettingsError::NoStateDir => failure.hint("say --state-dir DIR"),
+            _ => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot upload part 7")]
+    struct Outer(#[source] ServiceError);
+
+    fn service() -> ServiceError {
+        let mut error = ServiceError::default();
+        error.status = 403;
+        error.code = Some("AccessDenied".to_owned());
+        error.message = "no\u{1b}[2Jright".to_owned();
+        error.request_id = Some("5C3D".to_owned());
+        error
+    }
+
+    #[test]
+    fn the_whole_chain_is_printed_and_control_characters_are_not() {
+        let failure = Failure::from_error(Kind::Credentials, &Outer(service())).hint("ask");
+        assert_eq!(
+            failure.text(),
+            "error: cannot upload part 7\n  caused by: the service answered 403 `AccessDenied`: \
+             no\\u{1b}[2Jright\n  request id: 5C3D\nhint: ask\n"
+        );
+    }
+
+    #[test]
+    fn the_json_object_carries_code_request_id_and_exit_code() {
+        let error = &Failure::from_error(Kind::Network, &Outer(service())).resumable(true).json()["error"];
+        assert_eq!(error["kind"], "network");
+        assert_eq!(error["code"], "AccessDenied");
+        assert_eq!(error["request_id"], "5C3D");
+        assert_eq!(error["resumable"], true);
+        assert_eq!(error["exit_code"], 5);
+    }
+
+    #[test]
+    fn exit_codes_never_change() {
+        let codes = [
+            (Kind::Other, 1),
+            (Kind::Usage, 2),
+            (Kind::ImageRefused, 3),
+            (Kind::Credentials, 4),
+            (Kind::Network, 5),
+            (Kind::Integrity, 6),
+            (Kind::Import, 7),
+            (Kind::WaitEnded, 8),
+            (Kind::Conflict, 9),
+            (Kind::Interrupted(Signal::Hangup), 129),
+            (Kind::Interrupted(Signal::Interrupt), 130),
+            (Kind::Interrupted(Signal::Terminate), 143),
+        ];
+        for (kind, code) in codes {
+            assert_eq!(kind.exit_code(), code, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn missing_credentials_are_told_from_wrong_usage() {
+        let credentials: Failure = SettingsError::NoCredentials { looked_at: vec!["x".to_owned()] }.into();
+        let region: Failure = SettingsError::NoRegion.into();
+        assert_eq!((credentials.kind, region.kind), (Kind::Credentials, Kind::Usage));
+    }
+}

@@ -1,0 +1,313 @@
+//! What the arguments mean, together with the environment and the configuration files.
+//!
+//! Precedence: flag, `OSS_*`, `ALIBABA_CLOUD_*`, `~/.ossutilconfig`, `~/.aliyun/config.json`, derived. Everything
+//! outside comes in by [`Outside`], so that this module is a function of its input.
+
+mod network;
+mod sources;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ossup::credentials::{Method, ProfileError};
+use ossup::model::{BucketName, Endpoint, EndpointKind, InvalidValue, Region};
+
+use crate::args::values::EndpointArg;
+use crate::args::{ConnectionArgs, SignVersionArg};
+use network::Network;
+use sources::Sources;
+
+/// The region of an emulator, embedded or on a loopback address, if nothing else says one.
+pub(crate) const EMULATOR_REGION: &str = "cn-hangzhou";
+
+/// Where `ossup emulator` listens by default; the embedded store's URLs point there.
+pub(crate) const EMULATOR_ADDRESS: &str = "127.0.0.1:9000";
+
+/// The process's surroundings.
+pub(crate) struct Outside<'a> {
+    /// Looks up an environment variable.
+    pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
+    /// The home directory.
+    pub(crate) home: Option<&'a Path>,
+    /// Reads a file, not more than a configuration's length.
+    pub(crate) read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+/// Where requests to OSS go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Over the network.
+    Network(Endpoint),
+    /// To the embedded store in this folder.
+    Local(PathBuf),
+}
+
+/// Where requests to ECS, RAM and STS go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RpcPlace {
+    /// To the service's own endpoints.
+    Service,
+    /// To this address.
+    At(Endpoint),
+    /// To the embedded store.
+    Local,
+}
+
+/// How the services are reached and who asks.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) place: Place,
+    pub(crate) rpc: RpcPlace,
+    pub(crate) region: Region,
+    pub(crate) sign_version: SignVersionArg,
+    pub(crate) network: Network,
+    /// Folder for the state; without a home directory there is none.
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Where each value came from, a line each, for `-v`.
+    pub(crate) origins: Vec<String>,
+    /// What the user should know although nothing depends on it.
+    pub(crate) warnings: Vec<String>,
+    credentials: Result<Method, SettingsError>,
+}
+
+/// Why the arguments and their surroundings make no settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    #[error("the region is not known: neither an endpoint nor a region is given")]
+    NoRegion,
+    #[error("the region is not known: the endpoint `{0}` does not tell it")]
+    EndpointWithoutRegion(Endpoint),
+    #[error("the endpoint `{endpoint}` is of region {region}, but --region says {flag}")]
+    RegionConflict { endpoint: Endpoint, region: Region, flag: Region },
+    #[error("the endpoint from {origin} cannot be used")]
+    Endpoint { origin: String, source: InvalidValue },
+    #[error("{origin} names the embedded store, which is used only if it is typed as --endpoint")]
+    LocalNotTyped { origin: String },
+    #[error("cannot read `{path}`{why}", path = path.display())]
+    Read { path: PathBuf, why: &'static str, source: io::Error },
+    #[error("cannot use {origin}")]
+    Profile { origin: String, source: ProfileError },
+    #[error("{origin} has no credentials")]
+    ProfileWithoutCredentials { origin: String },
+    #[error("no credentials found; looked at {}", looked_at.join(", "))]
+    NoCredentials { looked_at: Vec<String> },
+    #[error("no home directory, so there is no place for the state of uploads")]
+    NoStateDir,
+}
+
+impl SettingsError {
+    /// Whether the trouble is with who asks, not with how it was asked.
+    pub(crate) fn is_about_credentials(&self) -> bool {
+        match self {
+            Self::Profile { source, .. } => !matches!(source, ProfileError::NoProfile { .. }),
+            Self::ProfileWithoutCredentials { .. } | Self::NoCredentials { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl Settings {
+    /// Resolves the settings of a command about `bucket`.
+    ///
+    /// Missing credentials are no error yet: a URL can be printed without.
+    pub(crate) fn resolve(
+        args: &ConnectionArgs,
+        bucket: Option<&BucketName>,
+        outside: &Outside<'_>,
+    ) -> Result<Self, SettingsError> {
+        let mut sources = Sources::new(args, outside)?;
+        let mut origins = Vec::new();
+        let mut say = |line: String| origins.push(line);
+
+        let (place, region) = match &args.endpoint {
+            Some(EndpointArg::Local(folder)) => {
+                say(format!("endpoint local:{} from --endpoint", folder.display()));
+                let region = args.region.clone().unwrap_or_else(emulator_region);
+                say(format!("region {region} from {}", flag_or("--region", args.region.is_some())));
+                (Place::Local(folder.clone()), region)
+            }
+            _ => {
+                let (endpoint, region) = endpoint_and_region(args, bucket, &mut sources, &mut say)?;
+                (Place::Network(endpoint), region)
+            }
+        };
+        let rpc = match (&args.ecs_endpoint, &place) {
+            (Some(url), _) => {
+                say(format!("ECS endpoint {url} from --ecs-endpoint"));
+                RpcPlace::At(url.parse().map_err(|source| SettingsError::Endpoint {
+                    origin: "--ecs-endpoint".to_owned(),
+                    source,
+                })?)
+            }
+            (None, Place::Local(_)) => RpcPlace::Local,
+            (None, Place::Network(endpoint)) if endpoint.is_loopback() => {
+                say(format!("ECS endpoint {endpoint} because the endpoint is of this machine"));
+                RpcPlace::At(endpoint.clone())
+            }
+            _ => RpcPlace::Service,
+        };
+        let credentials = match place {
+            Place::Local(_) => {
+                say("credentials of the embedded store".to_owned());
+                Ok(Method::Anonymous)
+            }
+            Place::Network(_) => sources.method().map(|(method, origin)| {
+                say(format!("credentials ({}) from {origin}", method.describe()));
+                method
+            }),
+        };
+        let https =
+            !matches!(&place, Place::Network(endpoint) if endpoint.scheme() == ossup::model::Scheme::Http);
+        let network = Network::resolve(args, https, outside, &mut say)?;
+        let local = match &place {
+            Place::Local(folder) => Some(folder.as_path()),
+            Place::Network(_) => None,
+        };
+        let state_dir = state_dir(args, local, outside, &mut say);
+        let warnings = sources.into_warnings();
+        let sign_version = args.sign_version;
+        Ok(Self { place, rpc, region, sign_version, network, state_dir, origins, warnings, credentials })
+    }
+
+    /// Returns the state directory alone, for commands that know neither bucket nor region yet.
+    pub(crate) fn state_dir_of(args: &ConnectionArgs, outside: &Outside<'_>) -> Option<PathBuf> {
+        let local = match &args.endpoint {
+            Some(EndpointArg::Local(folder)) => Some(folder.as_path()),
+            _ => None,
+        };
+        state_dir(args, local, outside, &mut |_| {})
+    }
+
+    /// Returns how credentials are had, or why there are none.
+    pub(crate) fn credentials(&mut self) -> Result<Method, SettingsError> {
+        std::mem::replace(&mut self.credentials, Ok(Method::Anonymous))
+    }
+
+    /// Returns the endpoint that URLs name. The embedded store's are those of an emulator that serves its folder.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        match &self.place {
+            Place::Network(endpoint) => endpoint.clone(),
+            Place::Local(_) => local_endpoint(),
+        }
+    }
+
+    /// Returns the state directory.
+    pub(crate) fn state_dir(&self) -> Result<&Path, SettingsError> {
+        self.state_dir.as_deref().ok_or(SettingsError::NoStateDir)
+    }
+}
+
+/// The endpoint that requests to the embedded store name.
+pub(crate) fn local_endpoint() -> Endpoint {
+    format!("http://{EMULATOR_ADDRESS}").parse().expect("the address is a valid endpoint")
+}
+
+fn emulator_region() -> Region {
+    EMULATOR_REGION.parse().expect("the constant is a region id")
+}
+
+fn flag_or(flag: &'static str, typed: bool) -> &'static str {
+    if typed { flag } else { "the emulator's default" }
+}
+
+/// Region: flag, else from the endpoint's host, else from environment or profile. A region flag discards an
+/// endpoint of another region that was not typed.
+fn endpoint_and_region(
+    args: &ConnectionArgs,
+    bucket: Option<&BucketName>,
+    sources: &mut Sources<'_>,
+    say: &mut dyn FnMut(String),
+) -> Result<(Endpoint, Region), SettingsError> {
+    let flag = args.region.clone().map(|region| (region, "--region".to_owned()));
+    let kind = |arg: &EndpointArg| match arg {
+        EndpointArg::Public => Some(EndpointKind::Public),
+        EndpointArg::Internal => Some(EndpointKind::Internal),
+        EndpointArg::Accelerate => Some(EndpointKind::Accelerate),
+        EndpointArg::DualStack => Some(EndpointKind::DualStack),
+        EndpointArg::Local(_) | EndpointArg::Url(_) => None,
+    };
+    let (written, style, origin) = match &args.endpoint {
+        Some(arg) => (Some(arg.clone()), None, "--endpoint".to_owned()),
+        None => match sources.endpoint(bucket)? {
+            Some((arg, style, origin)) => (Some(arg), style, origin),
+            None => (None, None, String::new()),
+        },
+    };
+    let typed = args.endpoint.is_some();
+    let bad = |origin: &str, source| SettingsError::Endpoint { origin: origin.to_owned(), source };
+
+    let (mut endpoint, (region, region_origin), origin) = match written {
+        Some(EndpointArg::Url(url)) => {
+            let endpoint: Endpoint = url.parse().map_err(|source| bad(&origin, source))?;
+            match (endpoint.region(), flag) {
+                (Some(region), Some((flag, _))) if typed && region != flag => {
+                    return Err(SettingsError::RegionConflict { endpoint, region, flag });
+                }
+                (Some(region), Some((flag, flag_origin))) if region != flag => {
+                    say(format!("endpoint {endpoint} from {origin} not used: it is of region {region}"));
+                    let public = Endpoint::for_region(&flag, EndpointKind::Public);
+                    (public, (flag, flag_origin), "the region".to_owned())
+                }
+                (_, Some(flag)) => (endpoint, flag, origin),
+                (Some(region), None) => (endpoint, (region, "the endpoint".to_owned()), origin),
+                (None, None) => {
+                    let known = match sources.region()? {
+                        None if endpoint.is_loopback() => {
+                            Some((emulator_region(), "the emulator's default".to_owned()))
+                        }
+                        known => known,
+                    };
+                    let Some(known) = known else {
+                        return Err(SettingsError::EndpointWithoutRegion(endpoint));
+                    };
+                    (endpoint, known, origin)
+                }
+            }
+        }
+        Some(EndpointArg::Local(_)) => return Err(SettingsError::LocalNotTyped { origin }),
+        arg => {
+            let region = match flag {
+                Some(flag) => flag,
+                None => sources.region()?.ok_or(SettingsError::NoRegion)?,
+            };
+            let origin = if arg.is_some() { origin } else { "the region".to_owned() };
+            let kind = arg.as_ref().and_then(kind).unwrap_or(EndpointKind::Public);
+            (Endpoint::for_region(&region.0, kind), region, origin)
+        }
+    };
+    if let Some((style, style_origin)) = match args.addressing_style {
+        Some(style) => Some((style.into(), "--addressing-style")),
+        None => style.map(|style| (style, origin.as_str())),
+    } {
+        endpoint = endpoint.with_style(style).map_err(|source| bad(style_origin, source))?;
+    }
+    say(format!("endpoint {endpoint} from {origin}"));
+    say(format!("region {region} from {region_origin}"));
+    Ok((endpoint, region))
+}
+
+fn state_dir(
+    args: &ConnectionArgs,
+    local: Option<&Path>,
+    outside: &Outside<'_>,
+    say: &mut dyn FnMut(String),
+) -> Option<PathBuf> {
+    let env = |name: &str| (outside.env)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let (folder, origin) = if let Some(folder) = &args.state_dir {
+        (folder.clone(), "--state-dir")
+    } else if let Some(folder) = env("OSSUP_STATE_DIR") {
+        (folder, "OSSUP_STATE_DIR")
+    } else if let Some(folder) = local {
+        // The state goes and stays with the store: the same bucket and key elsewhere are another object.
+        (folder.join("ossup-state"), "the embedded store")
+    } else if let Some(home) = env("XDG_STATE_HOME").filter(|path| path.is_absolute()) {
+        (home.join("ossup"), "XDG_STATE_HOME")
+    } else {
+        (outside.home?.join(".local/state/ossup"), "the home directory")
+    };
+    say(format!("state in {} from {origin}", folder.display()));
+    Some(folder)
+}
+
+#[cfg(test)]
+mod tests;

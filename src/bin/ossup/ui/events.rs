@@ -1,0 +1,71 @@
+//! Events as JSON, one object a line.
+
+use ossup::event::Event;
+use serde_json::{Value, json};
+
+/// Returns the object of an event; nothing for an event that this program does not know.
+pub(crate) fn json(event: &Event) -> Option<Value> {
+    let mut object = match event {
+        Event::Opened { object, upload_id, length, present, present_parts } => json!({
+            "event": "opened",
+            "bucket": object.bucket,
+            "key": object.key,
+            "upload_id": upload_id,
+            "length": length,
+            "present": present,
+            "present_parts": present_parts,
+        }),
+        Event::Notice { text } => json!({"event": "notice", "text": text}),
+        Event::Verified { number, good } => json!({"event": "verified", "part": number, "good": good}),
+        Event::PartStarted { number, range } => {
+            json!({"event": "part_started", "part": number, "offset": range.start, "size": range.len()})
+        }
+        Event::PartDone { number, range, took } => json!({
+            "event": "part_done",
+            "part": number,
+            "offset": range.start,
+            "size": range.len(),
+            "seconds": took.as_secs_f64(),
+        }),
+        Event::PartReturned { number } => json!({"event": "part_returned", "part": number}),
+        Event::Retrying { operation, part, attempts, reason, delay } => json!({
+            "event": "retrying",
+            "operation": operation,
+            "part": part,
+            "attempts": attempts,
+            "reason": reason,
+            "delay_seconds": delay.as_secs_f64(),
+        }),
+        Event::Concurrency { target } => json!({"event": "concurrency", "target": target}),
+        Event::Stalled { silent, reason } => {
+            json!({"event": "stalled", "silent_seconds": silent.as_secs_f64(), "reason": reason})
+        }
+        Event::Completing => json!({"event": "completing"}),
+        Event::Completed => json!({"event": "completed"}),
+        _ => return None,
+    };
+    object["schema"] = super::SCHEMA.into();
+    Some(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ossup::model::{ByteRange, PartNumber};
+
+    use super::*;
+
+    #[test]
+    fn events_are_flat_objects_with_a_schema() {
+        let event = Event::PartDone {
+            number: PartNumber::new(7).unwrap(),
+            range: ByteRange::new(100, 250),
+            took: Duration::from_millis(1500),
+        };
+        assert_eq!(
+            json(&event).unwrap(),
+            json!({"schema": 1, "event": "part_done", "part": 7, "offset": 100, "size": 150, "seconds": 1.5})
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! What is known about one upload's progress, from its events. Pure; the time comes with each event.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use ossup::event::Event;
+use ossup::model::PartNumber;
+
+use super::text::{bytes, duration};
+
+/// Throughput is that of so much time.
+const WINDOW: Duration = Duration::from_secs(15);
+
+/// Counts acknowledged bytes: never more than there are, never backwards.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pub(crate) length: u64,
+    /// Bytes that were there when the upload was opened.
+    pub(crate) present: u64,
+    /// Bytes acknowledged in this run.
+    pub(crate) sent: u64,
+    pub(crate) retries: u64,
+    in_flight: HashSet<PartNumber>,
+    started: Instant,
+    recent: VecDeque<(Instant, u64)>,
+    completing: bool,
+}
+
+impl Meter {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            length: 0,
+            present: 0,
+            sent: 0,
+            retries: 0,
+            in_flight: HashSet::new(),
+            started: now,
+            recent: VecDeque::new(),
+            completing: false,
+        }
+    }
+
+    /// Takes an event in.
+    pub(crate) fn apply(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::Opened { length, present, .. } => {
+                *self = Self { length: *length, present: *present, retries: self.retries, ..Self::new(now) };
+            }
+            Event::PartStarted { number, .. } => {
+                self.in_flight.insert(*number);
+            }
+            Event::PartReturned { number } => {
+                self.in_flight.remove(number);
+            }
+            Event::PartDone { number, range, .. } => {
+                self.in_flight.remove(number);
+                let left = self.length.saturating_sub(self.present + self.sent);
+                self.sent += range.len().min(left);
+                self.recent.push_back((now, range.len()));
+                while self.recent.front().is_some_and(|(at, _)| now - *at > WINDOW) {
+                    self.recent.pop_front();
+                }
+            }
+            Event::Retrying { .. } => self.retries += 1,
+            Event::Completing => self.completing = true,
+            _ => {}
+        }
+    }
+
+    /// Returns the bytes that are in.
+    pub(crate) fn done(&self) -> u64 {
+        (self.present + self.sent).min(self.length)
+    }
+
+    /// Returns the throughput in bytes per second.
+    pub(crate) fn throughput(&self, now: Instant) -> f64 {
+        let since = self.started.max(now.checked_sub(WINDOW).unwrap_or(self.started));
+        let sum: u64 = self.recent.iter().filter(|(at, _)| *at >= since).map(|(_, count)| count).sum();
+        sum as f64 / (now - since).as_secs_f64().max(0.001)
+    }
+
+    /// Returns how long the rest takes at this throughput.
+    pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
+        let rate = self.throughput(now);
+        let left = self.length - self.done();
+        (rate >= 1.0).then(|| Duration::from_secs_f64((left as f64 / rate).min(1e9)))
+    }
+
+    /// Returns what stands behind the bar.
+    pub(crate) fn details(&self, now: Instant) -> String {
+        if self.completing {
+            return "putting the object together".to_owned();
+        }
+        let mut text = format!("{}/s", bytes(self.throughput(now) as u64));
+        if let Some(left) = self.remaining(now) {
+            text += &format!(", {} left", duration(left));
+        }
+        text += &format!(", {} parts in flight", self.in_flight.len());
+        if self.retries > 0 {
+            text += &format!(", {} retries", self.retries);
+        }
+        if self.present > 0 {
+            text += &format!(", {} already there", bytes(self.present));
+        }
+        text
+    }
+
+    /// Returns a line of its own.
+    pub(crate) fn line(&self, now: Instant) -> String {
+        let percent =
+            if self.length == 0 { 0 } else { u128::from(self.done()) * 100 / u128::from(self.length) };
+        format!("{percent}%  {} of {}, {}", bytes(self.done()), bytes(self.length), self.details(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ossup::model::{ByteRange, UploadId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(number: u16) -> PartNumber {
+        PartNumber::new(number).unwrap()
+    }
+
+    fn opened(length: u64, present: u64) -> Event {
+        Event::Opened {
+            object: "oss://images/x".parse().unwrap(),
+            upload_id: UploadId::new("1"),
+            length,
+            present,
+            present_parts: 0,
+        }
+    }
+
+    fn done(part: u16, start: u64, end: u64) -> Event {
+        Event::PartDone { number: number(part), range: ByteRange::new(start, end), took: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_line_says_what_is_in_sent_and_already_there() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        meter.apply(&opened(100 << 20, 50 << 20), start);
+        meter.apply(
+            &Event::PartStarted { number: number(7), range: ByteRange::new(50 << 20, 60 << 20) },
+            start,
+        );
+        let later = start + Duration::from_secs(2);
+        meter.apply(&done(6, 50 << 20, 60 << 20), later);
+        assert_eq!(
+            meter.line(later),
+            "60%  60.0 MiB of 100.0 MiB, 5.0 MiB/s, 8 s left, 1 parts in flight, 50.0 MiB already there"
+        );
+        meter.apply(&Event::Completing, later);
+        assert!(meter.line(later).ends_with("putting the object together"));
+    }
+
+    proptest! {
+        /// Even from events that contradict each other.
+        #[test]
+        fn progress_is_never_above_the_total_and_never_goes_back(
+            length in 1_u64..1000, present in 0_u64..1000, parts in prop::collection::vec((1_u16..50, 0_u64..300), 0..30)
+        ) {
+            let now = Instant::now();
+            let mut meter = Meter::new(now);
+            meter.apply(&opened(length, present), now);
+            let mut last = meter.done();
+            for (part, size) in parts {
+                meter.apply(&done(part, 0, size), now);
+                prop_assert!(meter.done() >= last && meter.done() <= length);
+                last = meter.done();
+                let _ = meter.line(now);
+            }
+        }
+    }
+}

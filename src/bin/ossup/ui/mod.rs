@@ -1,0 +1,19 @@
+//! All that is shown: results on stdout, progress and errors on stderr.
+
+mod ask;
+mod events;
+mod log;
+mod meter;
+mod output;
+mod progress;
+pub(crate) mod terminal;
+mod text;
+
+pub(crate) use ask::confirm;
+pub(crate) use log::log;
+pub(crate) use output::{Output, print_json};
+pub(crate) use progress::{Form, Progress};
+pub(crate) use text::{bytes, duration, printable};
+
+/// Version of the form of all JSON objects. Members may be added without a new version.
+pub(crate) const SCHEMA: u32 = 1;

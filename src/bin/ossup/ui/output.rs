@@ -1,0 +1,112 @@
+//! Results on stdout, in text or JSON; remarks on stderr.
+
+use std::io::{self, Write};
+
+use super::{Form, SCHEMA, printable, terminal};
+use crate::args::{OutputArgs, OutputFormat};
+use crate::failure::{Failure, Kind};
+
+/// Where results and remarks go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+    verbose: u8,
+    progress: Form,
+}
+
+impl Output {
+    pub(crate) fn new(args: &OutputArgs) -> Self {
+        Self {
+            json: args.output == OutputFormat::Json,
+            quiet: args.quiet,
+            verbose: args.verbose,
+            progress: Form::choose(args.progress, args.quiet, terminal::is_terminal()),
+        }
+    }
+
+    /// Returns the form of the progress.
+    pub(crate) fn progress(&self) -> Form {
+        self.progress
+    }
+
+    /// Prints a result: the object with its schema, or the text, which ends without a line end.
+    ///
+    /// # Errors
+    ///
+    /// When stdout cannot be written; a reader that went away is no error.
+    pub(crate) fn result(&self, object: serde_json::Value, text: &str) -> Result<(), Failure> {
+        self.object(object)?;
+        self.text(text)
+    }
+
+    /// Prints a result if JSON is wanted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::result`].
+    pub(crate) fn object(&self, mut object: serde_json::Value) -> Result<(), Failure> {
+        if !self.json {
+            return Ok(());
+        }
+        if let Some(members) = object.as_object_mut() {
+            members.insert("schema".to_owned(), SCHEMA.into());
+        }
+        print(&object.to_string())
+    }
+
+    /// Prints a result, or a part of it, if text is wanted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::result`].
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        if self.json || text.is_empty() { Ok(()) } else { print(text) }
+    }
+
+    /// Prints a remark for people to stderr, unless they want quiet.
+    pub(crate) fn remark(&self, text: impl AsRef<str>) {
+        let text = text.as_ref();
+        if self.progress == Form::Json {
+            let event = serde_json::json!({"schema": SCHEMA, "event": "notice", "text": text});
+            terminal::write(format!("{event}\n").as_bytes());
+        } else if !self.quiet {
+            terminal::write(format!("{}\n", printable(text)).as_bytes());
+        }
+    }
+
+    /// Prints a warning to stderr, unless they want quiet.
+    pub(crate) fn warning(&self, text: impl AsRef<str>) {
+        self.remark(format!("warning: {}", text.as_ref()));
+    }
+
+    /// Prints a remark that only `-v` shows.
+    pub(crate) fn detail(&self, text: impl AsRef<str>) {
+        if self.verbose > 0 {
+            self.remark(text);
+        }
+    }
+
+    /// Prints a failure: text to stderr, and the object to stdout if JSON is wanted.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if self.json {
+            print_json(&failure.json());
+        }
+        terminal::write(failure.text().as_bytes());
+    }
+}
+
+/// Prints the object of a failure. If stdout is gone, the exit code still says it.
+pub(crate) fn print_json(object: &serde_json::Value) {
+    let _ = print(&object.to_string());
+}
+
+fn print(line: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::from_error(Kind::Other, &error).hint("stdout cannot be written"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,174 @@
+//! Progress on stderr: a bar, plain lines, JSON events, or nothing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ossup::event::{Event, EventSink};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::meter::Meter;
+use super::text::{bytes, duration, printable};
+use super::{Output, events, terminal};
+use crate::args::ProgressArg;
+
+/// How often a plain line is printed.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a bar is drawn.
+const BAR_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The form of the progress, decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Bar,
+    Plain,
+    Json,
+    None,
+}
+
+impl Form {
+    /// Decides what `auto` is, and that quiet is quiet.
+    pub(crate) fn choose(wanted: ProgressArg, quiet: bool, terminal: bool) -> Self {
+        match wanted {
+            ProgressArg::Json => Self::Json,
+            _ if quiet => Self::None,
+            ProgressArg::None => Self::None,
+            ProgressArg::Auto if terminal => Self::Bar,
+            ProgressArg::Auto | ProgressArg::Plain => Self::Plain,
+            ProgressArg::Bar => Self::Bar,
+        }
+    }
+}
+
+/// The progress of one upload; what it shows ends when it is dropped.
+pub(crate) struct Progress {
+    shown: Arc<Shown>,
+    _ticker: Option<AbortOnDropHandle<()>>,
+}
+
+struct Shown {
+    label: String,
+    meter: Mutex<Meter>,
+    bar: Option<ProgressBar>,
+    output: Output,
+}
+
+impl Progress {
+    /// Begins to show the progress of `label`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(crate) fn start(label: impl Into<String>, output: Output) -> Self {
+        let label = label.into();
+        let (bar, interval) = match output.progress() {
+            Form::Bar => (Some(bar(&label)), Some(BAR_INTERVAL)),
+            Form::Plain => (None, Some(PLAIN_INTERVAL)),
+            Form::Json | Form::None => (None, None),
+        };
+        let meter = Mutex::new(Meter::new(Instant::now()));
+        let shown = Arc::new(Shown { label, meter, bar, output });
+        let ticker = interval.map(|interval| {
+            let shown = Arc::clone(&shown);
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                let mut ticks = tokio::time::interval(interval);
+                ticks.tick().await;
+                loop {
+                    ticks.tick().await;
+                    shown.draw();
+                }
+            }))
+        });
+        Self { shown, _ticker: ticker }
+    }
+
+    /// Returns where the upload's events go.
+    pub(crate) fn sink(&self) -> EventSink {
+        let shown = Arc::clone(&self.shown);
+        EventSink::new(move |event| shown.take(&event))
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.shown.bar {
+            bar.finish_and_clear();
+            terminal::bars().remove(bar);
+        }
+    }
+}
+
+impl Shown {
+    fn take(&self, event: &Event) {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner).apply(event, Instant::now());
+        if self.output.progress() == Form::Json {
+            if let Some(line) = events::json(event) {
+                terminal::write(format!("{line}\n").as_bytes());
+            }
+            return;
+        }
+        match event {
+            Event::Notice { text } => self.output.remark(text),
+            Event::Opened { present, present_parts, .. } if *present_parts > 0 => {
+                let size = bytes(*present);
+                self.output.remark(format!("resuming: {present_parts} parts ({size}) are already there"));
+            }
+            Event::Verified { number, good: false } => {
+                self.output.remark(format!("part {number} differs from the file and is sent again"));
+            }
+            Event::Stalled { silent, reason } => {
+                self.output.remark(format!("nothing acknowledged for {}: {reason}", duration(*silent)));
+            }
+            Event::Retrying { operation, part, attempts, reason, delay } => {
+                let part = part.map(|part| format!(" of part {part}")).unwrap_or_default();
+                let wait = delay.as_secs_f64();
+                self.output.detail(format!(
+                    "{operation}{part}: attempt {attempts} failed, again in {wait:.1} s: {reason}"
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    fn draw(&self) {
+        let now = Instant::now();
+        let meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(meter.length);
+                bar.set_position(meter.done());
+                bar.set_message(meter.details(now));
+            }
+            None if meter.length > 0 => self.output.remark(format!("{}: {}", self.label, meter.line(now))),
+            None => {}
+        }
+    }
+}
+
+fn bar(label: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} [{bar:24}] {percent}% of {binary_total_bytes}, {msg}")
+        .expect("the template is well-formed")
+        .progress_chars("=> ");
+    let bar = terminal::bars().add(ProgressBar::new(0).with_style(style));
+    bar.set_prefix(printable(label).into_owned());
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_a_bar_on_a_terminal_alone_and_quiet_is_quiet() {
+        assert_eq!(Form::choose(ProgressArg::Auto, false, true), Form::Bar);
+        assert_eq!(Form::choose(ProgressArg::Auto, false, false), Form::Plain);
+        assert_eq!(Form::choose(ProgressArg::Auto, true, true), Form::None);
+        assert_eq!(Form::choose(ProgressArg::Bar, false, false), Form::Bar);
+        assert_eq!(Form::choose(ProgressArg::Json, true, false), Form::Json);
+    }
+
+    #[test]
+    fn the_bar_s_template_is_well_formed() {
+        drop(bar("a"));
+    }
+}

@@ -1,0 +1,91 @@
+//! Credentials as JSON, in the spelling of STS and the metadata service (`AccessKeyId`) and in that of the aliyun
+//! CLI (`access_key_id`).
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::credentials::Credentials;
+
+/// Longest answer that is read, in bytes.
+pub(super) const MAX_BYTES: usize = 64 << 10;
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(alias = "Code")]
+    code: Option<String>,
+    #[serde(alias = "AccessKeyId")]
+    access_key_id: Option<String>,
+    #[serde(alias = "AccessKeySecret")]
+    access_key_secret: Option<String>,
+    #[serde(alias = "SecurityToken")]
+    sts_token: Option<String>,
+    #[serde(alias = "Expiration")]
+    expiration: Option<String>,
+}
+
+/// Reads an answer; the error is the end of a sentence about it and holds nothing of it but its code.
+pub(super) fn parse(bytes: &[u8]) -> Result<Credentials, String> {
+    if bytes.len() > MAX_BYTES {
+        return Err("its answer is too long".to_owned());
+    }
+    let answer: Answer =
+        serde_json::from_slice(bytes).map_err(|_| "its answer is no JSON of the expected form".to_owned())?;
+    if let Some(code) = answer.code.filter(|code| code != "Success") {
+        let code: String = code.chars().take(80).collect();
+        return Err(format!("it answered `{}`", code.escape_debug()));
+    }
+    let set = |value: Option<String>| value.filter(|value| !value.is_empty());
+    let lacks = |name: &str| format!("its answer lacks `{name}`");
+    let id = set(answer.access_key_id).ok_or_else(|| lacks("AccessKeyId"))?;
+    let secret = set(answer.access_key_secret).ok_or_else(|| lacks("AccessKeySecret"))?;
+    let mut credentials = Credentials::new(id, secret);
+    if let Some(token) = set(answer.sts_token) {
+        credentials = credentials.with_token(token);
+    }
+    if let Some(end) = set(answer.expiration) {
+        let end: Timestamp =
+            end.parse().map_err(|_| "its `Expiration` is no time such as 2026-01-01T06:00:00Z".to_owned())?;
+        credentials = credentials.with_expiry(end);
+    }
+    Ok(credentials)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn both_spellings_are_read() {
+        let pascal = br#"{"Code":"Success","AccessKeyId":"STS.a","AccessKeySecret":"s","SecurityToken":"t",
+            "Expiration":"2026-01-01T06:00:00Z","LastUpdated":"x"}"#;
+        let credentials = parse(pascal).unwrap();
+        assert_eq!(credentials.expires.unwrap().to_string(), "2026-01-01T06:00:00Z");
+        assert_eq!(credentials.security_token.unwrap().expose(), "t");
+        let snake = br#"{"mode":"AK","access_key_id":"a","access_key_secret":"s","sts_token":""}"#;
+        assert_eq!(parse(snake).unwrap(), Credentials::new("a", "s"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_answer() {
+        for (text, part) in [
+            (r#"{"Code":"Failed","AccessKeySecret":"hunter2"}"#, "`Failed`"),
+            (r#"{"AccessKeyId":"a"}"#, "AccessKeySecret"),
+            (r#"{"AccessKeySecret":"hunter2"}"#, "AccessKeyId"),
+            (r#"{"AccessKeyId":"a","AccessKeySecret":"hunter2","Expiration":"hunter2"}"#, "Expiration"),
+            ("hunter2", "no JSON"),
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(part) && !error.contains("hunter2"), "{error}");
+        }
+        assert!(parse(&vec![b' '; MAX_BYTES + 1]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+        }
+    }
+}

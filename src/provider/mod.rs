@@ -1,0 +1,77 @@
+//! Credentials that must be asked for: a RAM role, an OIDC token, the ECS instance's role, a process, a URI.
+//!
+//! [`from_method`] turns what a profile says into a [`CredentialsProvider`]. Whatever ends is kept, and renewed
+//! once for all callers shortly before it ends, or when the service refused it. If renewing fails while the old
+//! credentials are still good, they stay in use.
+
+mod answer;
+mod ecs_role;
+mod process;
+mod refresh;
+mod sts;
+mod uri;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::{Client, ClientOptions};
+use crate::credentials::{
+    AssumedRole, BoxFuture, Credentials, CredentialsError, CredentialsProvider, Method, StaticCredentials,
+};
+
+use ecs_role::EcsRole;
+use process::Process;
+use refresh::Refreshing;
+use sts::{AssumedByKeys, AssumedByOidc};
+use uri::Uri;
+
+/// How long one call for credentials is repeated; whoever needs them repeats the whole.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Gets new credentials each time it is asked.
+trait Fetch: Send + Sync + fmt::Debug {
+    /// Asks for credentials.
+    fn fetch(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>>;
+}
+
+/// Returns the provider for `method`.
+///
+/// STS is asked through the transport and at the endpoints of `options`, whose own credentials are not used.
+pub fn from_method(method: &Method, options: &ClientOptions) -> Arc<dyn CredentialsProvider> {
+    let refreshing = |fetch: Arc<dyn Fetch>| -> Arc<dyn CredentialsProvider> {
+        Arc::new(Refreshing::new(fetch, Arc::clone(&options.clock)))
+    };
+    match method {
+        Method::Keys(keys) => Arc::new(StaticCredentials::new(keys.clone())),
+        Method::Anonymous => Arc::new(StaticCredentials::anonymous()),
+        Method::AssumeRole { role, source } => {
+            let client = sts_client(options, role, from_method(source, options));
+            refreshing(Arc::new(AssumedByKeys::new(client, role)))
+        }
+        Method::Oidc { role, provider_arn, token_file } => {
+            let client = sts_client(options, role, Arc::new(StaticCredentials::anonymous()));
+            refreshing(Arc::new(AssumedByOidc::new(client, role, provider_arn, token_file)))
+        }
+        Method::EcsRole { role_name, imds_v1 } => {
+            let transport = Arc::clone(&options.transport);
+            refreshing(Arc::new(EcsRole::new(transport, role_name.clone(), *imds_v1)))
+        }
+        Method::Process { command, timeout } => refreshing(Arc::new(Process::new(command.clone(), *timeout))),
+        Method::Uri(uri) => refreshing(Arc::new(Uri::new(Arc::clone(&options.transport), uri.clone()))),
+    }
+}
+
+fn sts_client(
+    options: &ClientOptions,
+    role: &AssumedRole,
+    credentials: Arc<dyn CredentialsProvider>,
+) -> Client {
+    let mut options = options.clone().with_retry_timeout(PATIENCE);
+    options.credentials = credentials;
+    if let (true, Some(region), None) = (role.vpc, &role.sts_region, &options.rpc_endpoint) {
+        // Inside a VPC, STS has another host than the client would choose ("STS endpoints" page).
+        options.rpc_endpoint = format!("https://sts-vpc.{region}.aliyuncs.com").parse().ok();
+    }
+    Client::new(options)
+}

@@ -1,0 +1,8 @@
+//! The real binary, against the embedded store in process and the emulator over HTTP.
+
+mod arguments;
+mod settings;
+mod stop;
+mod support;
+mod upload;
+mod uploads;

@@ -1,0 +1,96 @@
+//! Signals, and going on afterwards.
+
+use std::io::{BufRead, BufReader};
+
+use crate::support::{World, finish, signal};
+
+const MIB: usize = 1 << 20;
+
+/// Arguments of an upload that is slow enough to be interrupted: 1 MiB parts at 1 MiB/s.
+fn slow<'a>(world: &'a str, image: &'a str, target: &'a str) -> Vec<&'a str> {
+    let mut args = vec!["upload", image, target, "--no-inspect", "--progress=json", "--part-size=1MiB"];
+    args.extend(["--parallel=1", "--bandwidth-limit=1MiB/s"]);
+    if !world.is_empty() {
+        args.push(world);
+    }
+    args
+}
+
+/// Begins an upload and sends a signal once a part is in. Returns exit code and the rest of stderr.
+fn stopped(world: &World, args: &[&str], name: &str) -> (Option<i32>, String) {
+    let mut child = world.command(args).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("part_done") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the upload ended before a part was in");
+    }
+    signal(&child, name);
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
+    (finish(child).code, rest)
+}
+
+/// Leaves an unfinished upload of `image` behind.
+pub(crate) fn interrupted(world: &World, image: &str, target: &str) {
+    let local = world.local();
+    let (code, rest) = stopped(world, &slow(&local, image, target), "INT");
+    assert_eq!(code, Some(130), "{rest}");
+}
+
+#[test]
+fn the_first_signal_keeps_the_parts_and_the_same_command_goes_on() {
+    let world = World::new();
+    let local = world.local();
+    world.file("disk.raw", 4 * MIB, 1);
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let target = format!("oss://images/{name}.raw");
+        let (got, rest) = stopped(&world, &slow(&local, "disk.raw", &target), name);
+        assert_eq!(got, Some(code), "{rest}");
+        assert!(rest.contains("same command again"), "{rest}");
+        let value = world.json(&["upload", "disk.raw", &target, "--no-inspect", &local]);
+        let resumed = value["resumed_parts"].as_u64().unwrap();
+        assert!((1..4).contains(&resumed), "{value}");
+        assert_eq!(
+            value["bytes_sent"],
+            4 * MIB - resumed as usize * MIB,
+            "finished parts are not sent again"
+        );
+    }
+}
+
+#[test]
+fn resume_without_arguments_finishes_everything() {
+    let world = World::new();
+    let local = world.local();
+    world.file("one.raw", 3 * MIB, 1);
+    world.file("two.raw", 3 * MIB, 2);
+    interrupted(&world, "one.raw", "oss://images/one");
+    interrupted(&world, "two.raw", "oss://images/two");
+    assert_eq!(world.json(&["list", &local])["uploads"].as_array().unwrap().len(), 2);
+    let value = world.json(&["resume", &local]);
+    let uploads = value["uploads"].as_array().unwrap();
+    assert_eq!(uploads.len(), 2);
+    assert!(uploads.iter().all(|upload| upload["resumed_parts"].as_u64().unwrap() >= 1), "{value}");
+    assert!(world.json(&["list", &local])["uploads"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_second_process_is_told_who_drives_the_upload() {
+    let world = World::new();
+    let local = world.local();
+    world.file("disk.raw", 4 * MIB, 1);
+    let mut child = world.command(&slow(&local, "disk.raw", "oss://images/x")).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("part_done") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0);
+    }
+    let second = world.run(&["upload", "disk.raw", "oss://images/x", "--no-inspect", &local]);
+    // The embedded store itself has one owner at a time.
+    assert!(matches!(second.code, Some(1 | 9)), "{second:?}");
+    signal(&child, "INT");
+    std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
+    finish(child);
+}

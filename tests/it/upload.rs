@@ -1,0 +1,134 @@
+//! Uploads to the embedded store and to the emulator.
+
+use serde_json::Value;
+
+use crate::support::{World, append};
+
+const MIB: usize = 1 << 20;
+
+fn upload<'a>(image: &'a str, target: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["upload", image, target, "--no-inspect"], more].concat()
+}
+
+#[test]
+fn an_upload_prints_its_url_and_what_was_verified() {
+    let world = World::new();
+    world.file("disk.raw", 3 * MIB + 5, 1);
+    let local = world.local();
+    let finished = world.ok(&upload("disk.raw", "oss://images/", &[&local]));
+    assert_eq!(finished.stdout, "http://127.0.0.1:9000/images/disk.raw\n");
+    assert!(finished.stderr.contains("no bucket `images` yet"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("verified by CRC-64"), "{}", finished.stderr);
+
+    let value = world.json(&upload("disk.raw", "oss://images/a/", &[&local, "--part-size=1MiB"]));
+    assert_eq!(value["key"], "a/disk.raw");
+    assert_eq!(value["size"], 3 * MIB + 5);
+    assert_eq!(value["parts"], 4);
+    assert_eq!(value["resumed_parts"], 0);
+    assert_eq!(value["bytes_sent"], 3 * MIB + 5);
+    assert_eq!(value["verified"], "crc64");
+    assert!(value["crc64"].is_string());
+    for member in ["bucket", "url", "etag", "version_id", "bytes_copied", "retries", "seconds"] {
+        assert!(value.get(member).is_some(), "{member}");
+    }
+}
+
+#[test]
+fn an_object_that_exists_is_kept_unless_it_is_the_same_or_may_be_replaced() {
+    let world = World::new();
+    let local = world.local();
+    world.file("one.raw", MIB, 1);
+    world.file("two.raw", MIB, 2);
+    world.ok(&upload("one.raw", "oss://images/x.raw", &[&local]));
+    let same = world.json(&upload("one.raw", "oss://images/x.raw", &[&local]));
+    assert_eq!((&same["bytes_sent"], &same["parts"]), (&0.into(), &0.into()));
+    let stderr = world.fails(9, &upload("two.raw", "oss://images/x.raw", &[&local]));
+    assert!(stderr.contains("--overwrite"), "{stderr}");
+    world.ok(&upload("two.raw", "oss://images/x.raw", &[&local, "--overwrite"]));
+}
+
+#[test]
+fn impossible_part_sizes_and_empty_files_are_refused_with_the_reason() {
+    let world = World::new();
+    let local = world.local();
+    world.file("disk.raw", 2 * MIB, 1);
+    world.file("empty.raw", 0, 1);
+    let stderr = world.fails(2, &upload("disk.raw", "oss://images/x", &[&local, "--part-size=10KiB"]));
+    assert!(stderr.contains("100 KiB"), "{stderr}");
+    let stderr = world.fails(2, &upload("disk.raw", "oss://images/x", &[&local, "--part-size=6GiB"]));
+    assert!(stderr.contains("5 GiB"), "{stderr}");
+    let empty = world.run(&upload("empty.raw", "oss://images/x", &[&local]));
+    assert!(empty.code == Some(2) || empty.code == Some(3), "{empty:?}");
+    assert!(empty.stderr.contains("empty"), "{empty:?}");
+}
+
+#[test]
+fn progress_as_json_is_one_event_a_line() {
+    let world = World::new();
+    world.file("disk.raw", 2 * MIB, 1);
+    let local = world.local();
+    let finished = world.ok(&upload(
+        "disk.raw",
+        "oss://images/x",
+        &[&local, "--progress=json", "--part-size=1MiB", "--parallel=1"],
+    ));
+    let events: Vec<Value> =
+        finished.stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
+    assert_eq!((count("opened"), count("part_done"), count("completed")), (1, 2, 1), "{events:?}");
+}
+
+#[test]
+fn quiet_prints_the_url_alone() {
+    let world = World::new();
+    world.file("disk.raw", MIB, 1);
+    let local = world.local();
+    let finished = world.ok(&upload("disk.raw", "oss://images/x", &[&local, "-q"]));
+    assert_eq!(finished.stderr, "");
+    assert_eq!(finished.stdout.lines().count(), 1);
+}
+
+#[test]
+fn an_image_that_changed_since_the_upload_began_is_refused_with_the_way_out() {
+    let world = World::new();
+    let local = world.local();
+    let image = world.file("disk.raw", 4 * MIB, 1);
+    crate::stop::interrupted(&world, "disk.raw", "oss://images/x");
+    append(&image, b"more");
+    let stderr = world.fails(6, &upload("disk.raw", "oss://images/x", &[&local]));
+    assert!(stderr.contains("--restart"), "{stderr}");
+    let value = world.json(&upload("disk.raw", "oss://images/x", &[&local, "--restart"]));
+    assert_eq!(value["size"], 4 * MIB + 4);
+    assert_eq!(value["resumed_parts"], 0);
+}
+
+#[test]
+fn an_image_that_ecs_would_refuse_is_not_sent() {
+    let world = World::new();
+    let local = world.local();
+    world.file("noise.raw", MIB, 1);
+    let stderr = world.fails(3, &["upload", "noise.raw", "oss://images/x.raw", &local]);
+    assert!(stderr.contains("--force"), "{stderr}");
+    let stderr = world.fails(2, &["list", "oss://images", &local]);
+    assert!(stderr.contains("NoSuchBucket"), "no request was made: {stderr}");
+    world.ok(&["upload", "noise.raw", "oss://images/x.raw", &local, "--force"]);
+    world.disk("disk.raw", 64 << 20, 1);
+    let value = world.json(&["upload", "disk.raw", "oss://images/disk.raw", &local]);
+    assert_eq!(value["verified"], "crc64");
+}
+
+#[test]
+fn inspect_tells_the_same_of_a_file_and_of_its_object() {
+    let world = World::new();
+    let local = world.local();
+    world.disk("disk.raw", 64 << 20, 1);
+    let file = world.json(&["inspect", "disk.raw"]);
+    assert_eq!((&file["verdict"], &file["partition_table"]), (&"warned".into(), &"mbr".into()), "{file}");
+    world.ok(&["upload", "disk.raw", "oss://images/disk.raw", &local]);
+    let object = world.json(&["inspect", "oss://images/disk.raw", &local]);
+    for member in ["verdict", "virtual_size", "partitions", "boot"] {
+        assert_eq!(file[member], object[member], "{member}");
+    }
+    let text = world.ok(&["inspect", "disk.raw"]).stdout;
+    assert!(text.contains("virtual size    64.0 MiB") && text.contains("ext4, active"), "{text}");
+}

@@ -1,0 +1,44 @@
+//! Open uploads: listed, aborted, collected; and buckets.
+
+use crate::stop::interrupted;
+use crate::support::World;
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn open_uploads_are_listed_with_what_they_hold_and_aborted() {
+    let world = World::new();
+    let local = world.local();
+    world.file("disk.raw", 4 * MIB, 1);
+    interrupted(&world, "disk.raw", "oss://images/web/x");
+    let value = world.json(&["list", "oss://images/web/", &local]);
+    let upload = &value["uploads"][0];
+    assert_eq!(
+        (&upload["key"], &upload["local"], &upload["remote"]),
+        (&"web/x".into(), &true.into(), &true.into())
+    );
+    assert!(upload["bytes"].as_u64().unwrap() >= MIB as u64, "{value}");
+    assert!(world.json(&["list", "oss://images/other", &local])["uploads"].as_array().unwrap().is_empty());
+
+    let stderr = world.fails(2, &["abort", "oss://images/web/x", &local]);
+    assert!(stderr.contains("--yes"), "{stderr}");
+    world.ok(&["abort", "oss://images/web/x", "--yes", &local]);
+    assert!(world.json(&["list", "oss://images", &local])["uploads"].as_array().unwrap().is_empty());
+    assert!(world.json(&["list", &local])["uploads"].as_array().unwrap().is_empty());
+    world.fails(1, &["abort", "oss://images/web/x", "--yes", &local]);
+}
+
+#[test]
+fn gc_aborts_what_is_old_alone() {
+    let world = World::new();
+    let local = world.local();
+    world.file("disk.raw", 3 * MIB, 1);
+    interrupted(&world, "disk.raw", "oss://images/x");
+    let kept = world.json(&["gc", "oss://images", "--older-than=1h", "--yes", &local]);
+    assert!(kept["aborted"].as_array().unwrap().is_empty());
+    let stderr = world.fails(2, &["gc", "oss://images", "--older-than=0", &local]);
+    assert!(stderr.contains("--yes"), "{stderr}");
+    let gone = world.json(&["gc", "oss://images", "--older-than=0", "--yes", &local]);
+    assert_eq!(gone["aborted"].as_array().unwrap().len(), 1);
+    assert!(gone["bytes"].as_u64().unwrap() >= MIB as u64);
+}
