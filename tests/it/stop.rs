@@ -1,8 +1,8 @@
-//! Signals, and going on afterwards.
+//! Signals, kills, and going on afterwards.
 
 use std::io::{BufRead, BufReader};
 
-use crate::support::{World, finish, signal};
+use crate::support::{Server, World, finish, signal};
 
 const MIB: usize = 1 << 20;
 
@@ -57,6 +57,18 @@ fn the_first_signal_keeps_the_parts_and_the_same_command_goes_on() {
             "finished parts are not sent again"
         );
     }
+}
+
+#[test]
+fn a_killed_upload_goes_on_too() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    world.file("disk.raw", 4 * MIB, 3);
+    let (code, _) = stopped(&world, &slow("", "disk.raw", "oss://images/x"), "KILL");
+    assert_eq!(code, None);
+    let value = world.json(&["upload", "disk.raw", "oss://images/x", "--no-inspect"]);
+    assert!(value["resumed_parts"].as_u64().unwrap() >= 1, "{value}");
+    assert_eq!(value["verified"], "crc64");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! A world for one test: a folder, an environment without surprises, the binary, and an emulator.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -136,6 +136,45 @@ pub(crate) fn finish(child: Child) -> Finished {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// An emulator over HTTP, ended when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+    pub(crate) endpoint: String,
+}
+
+impl Server {
+    /// Starts an emulator with the bucket `images` and lets the world's commands use it.
+    pub(crate) fn start(world: &mut World, args: &[&str]) -> Self {
+        let data = world.path("data");
+        let all = [
+            &["emulator", "--listen=127.0.0.1:0", "--bucket=images", "--data", data.to_str().unwrap()],
+            args,
+        ];
+        let mut child = world.command(&all.concat()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut endpoint = None;
+        while endpoint.is_none() {
+            let mut line = String::new();
+            assert!(stdout.read_line(&mut line).unwrap() > 0, "the emulator ended");
+            let (name, value) =
+                line.trim().strip_prefix("export ").and_then(|rest| rest.split_once('=')).unwrap();
+            let value = value.trim_matches('\'');
+            world.env(name, value);
+            // The endpoint is the last line.
+            endpoint = (name == "OSS_ENDPOINT").then(|| value.to_owned());
+        }
+        Self { child, _stdout: stdout, endpoint: endpoint.unwrap() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{World, append};
+use crate::support::{Server, World, append};
 
 const MIB: usize = 1 << 20;
 
@@ -34,6 +34,17 @@ fn an_upload_prints_its_url_and_what_was_verified() {
 }
 
 #[test]
+fn the_same_works_over_http() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    world.file("disk.raw", 5 * MIB, 2);
+    let value = world.json(&upload("disk.raw", "oss://images/x y.raw", &[]));
+    assert_eq!((&value["size"], &value["verified"]), (&Value::from(5 * MIB), &"crc64".into()));
+    let value = world.json(&upload("disk.raw", "oss://images/v1.raw", &["--sign-version=v1"]));
+    assert_eq!(value["verified"], "crc64");
+}
+
+#[test]
 fn an_object_that_exists_is_kept_unless_it_is_the_same_or_may_be_replaced() {
     let world = World::new();
     let local = world.local();
@@ -60,6 +71,41 @@ fn impossible_part_sizes_and_empty_files_are_refused_with_the_reason() {
     let empty = world.run(&upload("empty.raw", "oss://images/x", &[&local]));
     assert!(empty.code == Some(2) || empty.code == Some(3), "{empty:?}");
     assert!(empty.stderr.contains("empty"), "{empty:?}");
+}
+
+#[test]
+fn what_the_service_refuses_has_its_code_and_request_id() {
+    let mut world = World::new();
+    let server = Server::start(&mut world, &[]);
+    world.file("disk.raw", MIB, 1);
+    let finished = world.run(&upload("disk.raw", "oss://nothing-here/x", &["--output=json"]));
+    let error = &serde_json::from_str::<Value>(&finished.stdout).unwrap()["error"];
+    assert_eq!(error["code"], "NoSuchBucket");
+    assert!(error["request_id"].is_string());
+    assert_eq!(finished.code.map(Value::from), Some(error["exit_code"].clone()));
+
+    world.env("OSS_ACCESS_KEY_SECRET", "wrong");
+    let stderr = world.fails(4, &upload("disk.raw", "oss://images/x", &[]));
+    assert!(stderr.contains("SignatureDoesNotMatch") && stderr.contains("request id"), "{stderr}");
+    assert!(!stderr.contains("wrong"), "{stderr}");
+    drop(server);
+}
+
+#[test]
+fn requests_are_logged_one_line_each() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    world.file("disk.raw", MIB, 1);
+    let finished =
+        world.ok(&upload("disk.raw", "oss://images/x", &["-v", "--parallel=1", "--part-size=1MiB"]));
+    let lines: Vec<_> = finished.stderr.lines().filter(|line| line.contains("attempt=1")).collect();
+    assert_eq!(lines.len(), 3, "{}", finished.stderr);
+    for (line, operation) in
+        lines.iter().zip(["InitiateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
+    {
+        assert!(line.contains(operation) && line.contains("ms="), "{line}");
+    }
+    assert!(!finished.stderr.contains("ossup-emulator-secret"));
 }
 
 #[test]

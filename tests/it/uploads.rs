@@ -1,7 +1,7 @@
 //! Open uploads: listed, aborted, collected; and buckets.
 
 use crate::stop::interrupted;
-use crate::support::World;
+use crate::support::{Server, World};
 
 const MIB: usize = 1 << 20;
 
@@ -41,4 +41,15 @@ fn gc_aborts_what_is_old_alone() {
     let gone = world.json(&["gc", "oss://images", "--older-than=0", "--yes", &local]);
     assert_eq!(gone["aborted"].as_array().unwrap().len(), 1);
     assert!(gone["bytes"].as_u64().unwrap() >= MIB as u64);
+}
+
+#[test]
+fn buckets_are_made_and_shown() {
+    let mut world = World::new();
+    let server = Server::start(&mut world, &[]);
+    world.ok(&["bucket", "create", "oss://fresh-bucket"]);
+    let value = world.json(&["bucket", "show", "oss://fresh-bucket"]);
+    assert_eq!((&value["bucket"], &value["region"]), (&"fresh-bucket".into(), &"cn-hangzhou".into()));
+    world.fails(2, &["bucket", "show", "oss://fresh-bucket/key"]);
+    assert!(server.endpoint.starts_with("http://127.0.0.1:"));
 }

@@ -194,6 +194,26 @@ impl FromStr for EndpointArg {
     }
 }
 
+/// `NAME[@REGION]`: a bucket that the emulator makes at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewBucket {
+    pub(crate) name: BucketName,
+    pub(crate) region: Option<ossup::model::Region>,
+}
+
+impl FromStr for NewBucket {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, region) = match text.split_once('@') {
+            Some((name, region)) => (name, Some(region)),
+            None => (text, None),
+        };
+        let region = region.map(str::parse).transpose().map_err(|error| bad(format!("{error}")))?;
+        Ok(Self { name: name.parse().map_err(|error| bad(format!("{error}")))?, region })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn parallelism_is_auto_or_a_number() {
+    fn buckets_and_parallelism() {
+        let bucket: NewBucket = "images@oss-eu-central-1".parse().unwrap();
+        assert_eq!(bucket.region.unwrap().as_str(), "eu-central-1");
+        assert!("Images".parse::<NewBucket>().is_err() && "images@".parse::<NewBucket>().is_err());
         assert_eq!("auto".parse(), Ok(Parallel::Auto));
         assert_eq!("12".parse(), Ok(Parallel::Fixed(12)));
         assert!("0".parse::<Parallel>().is_err() && "many".parse::<Parallel>().is_err());

@@ -3,6 +3,7 @@
 mod abort;
 mod bucket;
 mod completions;
+mod emulator;
 mod gc;
 mod inspect;
 mod inspection;
@@ -30,6 +31,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Abort(args) => stop.or(abort::run(&args, context)).await,
         Command::Gc(args) => stop.or(gc::run(&args, context)).await,
         Command::Bucket(command) => stop.or(bucket::run(&command, context)).await,
+        Command::Emulator(args) => emulator::run(args, context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -105,7 +105,9 @@ impl Failure {
         let details = &mut failure.details;
         let mut next = Some(error);
         while let Some(error) = next {
-            let call = error.downcast_ref::<CallError>().and_then(CallError::service);
+            // Causes are boxed where they are large, and a box is a type of its own.
+            let boxed = error.downcast_ref::<Box<CallError>>().map(AsRef::as_ref);
+            let call = error.downcast_ref::<CallError>().or(boxed).and_then(CallError::service);
             if let Some(service) = call.or_else(|| error.downcast_ref::<ServiceError>()) {
                 details.code.clone_from(&service.code);
                 details.request_id.clone_from(&service.request_id);
@@ -136,7 +138,9 @@ impl Failure {
 
     /// Returns the text for stderr, without control characters of others.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("error: {}\n", printable(&self.details.message));
+        // A command that was asked to stop did not go wrong.
+        let label = if self.is_interruption() { "" } else { "error: " };
+        let mut text = format!("{label}{}\n", printable(&self.details.message));
         for cause in &self.details.causes {
             let _ = writeln!(text, "  caused by: {}", printable(cause));
         }

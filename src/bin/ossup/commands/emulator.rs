@@ -1,0 +1,124 @@
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ossup::credentials::Credentials;
+use ossup::emulator::{
+    DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions, Server, StoreError,
+};
+use serde_json::json;
+
+use crate::args::EmulatorArgs;
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+
+/// Serves an emulator until a signal ends it.
+pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| Failure::from_error(Kind::Other, &error);
+    // Kept until the end: dropping it removes the folder.
+    let temporary = match &args.data {
+        Some(_) => None,
+        None => Some(tempfile::Builder::new().prefix("ossup-emulator-").tempdir().map_err(cannot)?),
+    };
+    let data = match (&args.data, &temporary) {
+        (Some(data), _) => data.clone(),
+        (None, Some(folder)) => folder.path().to_owned(),
+        (None, None) => unreachable!("one of the two is there"),
+    };
+    let keys = keys(&args);
+    let emulator = open(&args, data, &keys)?;
+    let server = Server::bind(emulator.clone(), args.listen).await.map_err(|error| {
+        Failure::from_error(Kind::Other, &error).hint(format!("{} cannot be listened on", args.listen))
+    })?;
+    let address = server.address();
+    if !server.is_loopback() {
+        context.output.warning("everyone who reaches this machine can use the emulator, over clear text");
+    }
+    if args.discard {
+        context.output.warning("--discard: no bytes are kept, and ETags are made from CRC-64, not from MD5");
+    }
+    context.output.remark(format!("emulating OSS, ECS, RAM and STS; data in {}", emulator.data().display()));
+    let exports = exports(&args, &keys, address);
+    let object = json!({
+        "endpoint": endpoint(address),
+        "region": args.region,
+        "access_key_id": keys.access_key_id,
+        "access_key_secret": keys.access_key_secret.expose(),
+        "sts_token": args.sts_token,
+    });
+    context.output.result(object, &exports)?;
+    let stop = context.stop.token();
+    server.serve(stop.cancelled_owned()).await.map_err(cannot)?;
+    Err(context.stop.failure("the emulator ended"))
+}
+
+fn open(args: &EmulatorArgs, data: PathBuf, keys: &Credentials) -> Result<Emulator, Failure> {
+    let mut accepted = vec![keys.clone()];
+    if let Some(token) = &args.sts_token {
+        accepted.push(keys.clone().with_token(token));
+    }
+    let options = EmulatorOptions::new(data)
+        .with_region(args.region.clone())
+        .with_credentials(accepted)
+        .with_discard(args.discard);
+    let failed = |error: StoreError| Failure::from_error(Kind::Other, &error);
+    let emulator = Emulator::open(options).map_err(failed)?;
+    for bucket in &args.bucket {
+        // A bucket of an earlier run is the same bucket.
+        if emulator.bucket(&bucket.name).is_none() {
+            let region = bucket.region.clone().unwrap_or_else(|| args.region.clone());
+            emulator.create_bucket(bucket.name.clone(), region).map_err(failed)?;
+        }
+    }
+    Ok(emulator)
+}
+
+fn keys(args: &EmulatorArgs) -> Credentials {
+    match (&args.access_key_id, &args.access_key_secret) {
+        (Some(id), Some(secret)) => Credentials::new(id, secret),
+        _ => Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET),
+    }
+}
+
+fn endpoint(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// Returns lines for a shell. The endpoint comes last, so that who reads them knows when they are complete.
+fn exports(args: &EmulatorArgs, keys: &Credentials, address: SocketAddr) -> String {
+    let mut lines = String::new();
+    let mut export = |name: &str, value: &str| {
+        let _ = writeln!(lines, "export {name}={}", quoted(value));
+    };
+    export("OSS_ACCESS_KEY_ID", &keys.access_key_id);
+    export("OSS_ACCESS_KEY_SECRET", keys.access_key_secret.expose());
+    if let Some(token) = &args.sts_token {
+        export("OSS_SESSION_TOKEN", token);
+    }
+    export("OSS_REGION", args.region.as_str());
+    export("OSS_ENDPOINT", &endpoint(address));
+    lines.truncate(lines.trim_end().len());
+    lines
+}
+
+/// Returns a value as one word of a shell.
+fn quoted(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:+=@[]".contains(&byte);
+    if !value.is_empty() && value.bytes().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_single_words_of_a_shell() {
+        assert_eq!(quoted("http://127.0.0.1:9000"), "http://127.0.0.1:9000");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+}
