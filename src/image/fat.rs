@@ -143,3 +143,46 @@ fn find(directory: &[u8], name: &[u8; 11]) -> Option<u32> {
     let entry = live.find(|entry| entry[..11].eq_ignore_ascii_case(name))?;
     Some(u32::from(le16(entry, 20)) << 16 | u32::from(le16(entry, 26)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::testing::{esp, put};
+
+    #[test]
+    fn loaders_are_found_by_their_names() {
+        assert_eq!(loaders(&esp(b"BOOTX64 EFI")).unwrap(), [Architecture::X86_64]);
+        assert_eq!(loaders(&esp(b"BOOTAA64EFI")).unwrap(), [Architecture::Arm64]);
+        assert_eq!(loaders(&esp(b"bootia32efi")).unwrap(), [Architecture::I386]);
+        assert_eq!(loaders(&esp(b"GRUBX64 EFI")).unwrap(), []);
+        assert_eq!(loaders(&vec![0; 4096]).unwrap(), []);
+        assert_eq!(loaders(&vec![0; 100]).unwrap(), []);
+    }
+
+    #[test]
+    fn a_directory_of_several_clusters_is_followed_and_a_cycle_ends() {
+        let mut disk = esp(b"GRUBX64 EFI");
+        let cluster = |number: usize| 33 * 512 + 512 + (number - 2) * 512;
+        // \EFI\BOOT goes on in cluster 9, after 16 deleted entries.
+        for entry in 0..16 {
+            disk[cluster(3) + entry * 32] = 0xE5;
+        }
+        put(&mut disk, 512 + 3 * 2, &[9, 0]);
+        put(&mut disk, 512 + 9 * 2, &[0xFF, 0xFF]);
+        put(&mut disk, cluster(9), b"BOOTX64 EFI");
+        assert_eq!(loaders(&disk).unwrap(), [Architecture::X86_64]);
+        // A chain that comes back to itself, without an end of the directory.
+        put(&mut disk, 512 + 3 * 2, &[3, 0]);
+        assert_eq!(loaders(&disk).unwrap(), []);
+    }
+
+    #[test]
+    fn impossible_numbers_are_no_file_system() {
+        for (at, bytes) in [(11, [0, 0]), (11, [0xFF, 0xFF]), (13, [0, 0]), (22, [0xFF, 0xFF]), (510, [0, 0])]
+        {
+            let mut disk = esp(b"BOOTX64 EFI");
+            put(&mut disk, at, &bytes);
+            assert_eq!(loaders(&disk).unwrap(), [], "{at}");
+        }
+    }
+}

@@ -1,7 +1,12 @@
-//! The virtual size of formats that ECS does not take, for the report.
+//! Files that ECS does not take: what to do about them, and the size of the disks among them.
 
-use super::format::Format;
+use super::finding::Findings;
+use super::format::{Archive, Format, Inner};
+use super::inspect::convert;
 use super::read::{ReadAt, ReadError, be64, le16, le32, le64, up_to};
+use super::report::Wishes;
+use super::rule::Rule;
+use crate::model::DiskFormat;
 
 /// Where a VHDX keeps its region table.
 const VHDX_REGIONS_AT: u64 = 192 << 10;
@@ -13,6 +18,59 @@ const VHDX_METADATA: [u8; 16] =
 /// GUID of the metadata item with the size (2FA54224-CD1B-4876-B211-5DBED83BF4B8).
 const VHDX_DISK_SIZE: [u8; 16] =
     [0x24, 0x42, 0xA5, 0x2F, 0x1B, 0xCD, 0x76, 0x48, 0xB2, 0x11, 0x5D, 0xBE, 0xD8, 0x3B, 0xF4, 0xB8];
+
+/// Reports files that are no importable disk, and what makes one of them.
+pub(super) fn check(format: Format, wishes: &Wishes, findings: &mut Findings) {
+    let to_qcow2 = || convert(wishes, format, "qcow2");
+    match format {
+        Format::Empty => findings.refuse(Rule::FEmpty, "the file is empty"),
+        Format::Vmdk if wishes.format == Some(DiskFormat::Vmdk) => {
+            findings.warn(Rule::FFormat, "VMDK is an invitational preview; accounts without it are refused");
+        }
+        Format::Vmdk => findings.fix(
+            Rule::FFormat,
+            "VMDK is taken from invited accounts only",
+            format!("{} (or add --format vmdk if yours is)", to_qcow2()),
+        ),
+        Format::Qcow1 => findings.fix(Rule::QVer, "QCOW version 1 is not accepted", to_qcow2()),
+        Format::Qed | Format::Vhdx | Format::Vdi | Format::Parallels => {
+            findings.fix(Rule::FFormat, format!("the format {format} is not accepted"), to_qcow2());
+        }
+        Format::Dmg => {
+            findings.fix(Rule::FFormat, "Apple's DMG is not accepted", convert(wishes, format, "raw"))
+        }
+        Format::VmdkDescriptor => findings.refuse(
+            Rule::FFormat,
+            "this is only the descriptor of a VMDK; the data is in the files that it names",
+        ),
+        Format::Luks => findings.refuse(Rule::FLuks, "the whole disk is encrypted"),
+        Format::Compressed(compression, inner) => {
+            let name = compression.name();
+            let what = match inner {
+                Some(Inner::Tar) => "; inside is a tar archive, which must be unpacked too".to_owned(),
+                Some(Inner::Other) | None => String::new(),
+                Some(inner) => format!("; inside is {}", inner.name()),
+            };
+            let program = if name == "lzma" { "xz --format=lzma" } else { name };
+            findings.fix(
+                Rule::FCompressed,
+                format!("a file compressed with {name}{what}"),
+                format!("{program} -dc {} > disk.img", wishes.word()),
+            );
+        }
+        Format::Archive(archive) => findings.fix(
+            Rule::FArchive,
+            format!("a {} archive, not a disk image", archive.name()),
+            match archive {
+                Archive::Tar => format!("tar -xf {}", wishes.word()),
+                Archive::Zip => format!("unzip {}", wishes.word()),
+                Archive::SevenZip | Archive::Rar => format!("7z x {}", wishes.word()),
+            },
+        ),
+        Format::Text => findings.refuse(Rule::FText, "looks like an error page or other text, not a disk"),
+        Format::Raw | Format::Qcow2 | Format::Vhd | Format::Iso => {}
+    }
+}
 
 /// Reads the virtual size from a header, where the format has it at a known place.
 pub(super) fn virtual_size(file: &dyn ReadAt, format: Format) -> Result<Option<u64>, ReadError> {

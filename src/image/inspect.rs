@@ -1,6 +1,7 @@
+use super::detect::detect;
 use super::disk::{self, Contents};
 use super::finding::{Finding, Findings, Severity};
-use super::format::{Archive, Format, Inner, detect};
+use super::format::Format;
 use super::read::{Budgeted, ReadAt, ReadError};
 use super::report::{Report, Role, Settings, Wishes};
 use super::rule::Rule;
@@ -25,7 +26,7 @@ pub fn inspect(file: &dyn ReadAt, wishes: &Wishes) -> Result<Report, ReadError> 
         Format::Vhd => inspection.vhd(file)?,
         Format::Iso => inspection.iso(file)?,
         other => {
-            inspection.foreign(other);
+            foreign::check(other, wishes, &mut inspection.findings);
             inspection.virtual_size = foreign::virtual_size(file, other)?;
         }
     }
@@ -155,64 +156,6 @@ impl<'a> Inspection<'a> {
             other => return other,
         }
         Ok(())
-    }
-
-    /// Files that are no importable disk.
-    fn foreign(&mut self, format: Format) {
-        let wishes = self.wishes;
-        let findings = &mut self.findings;
-        let to_qcow2 = || convert(wishes, format, "qcow2");
-        match format {
-            Format::Empty => findings.refuse(Rule::FEmpty, "the file is empty"),
-            Format::Vmdk if wishes.format == Some(DiskFormat::Vmdk) => {
-                findings
-                    .warn(Rule::FFormat, "VMDK is an invitational preview; accounts without it are refused");
-            }
-            Format::Vmdk => findings.fix(
-                Rule::FFormat,
-                "VMDK is taken from invited accounts only",
-                format!("{} (or add --format vmdk if yours is)", to_qcow2()),
-            ),
-            Format::Qcow1 => findings.fix(Rule::QVer, "QCOW version 1 is not accepted", to_qcow2()),
-            Format::Qed | Format::Vhdx | Format::Vdi | Format::Parallels => {
-                findings.fix(Rule::FFormat, format!("the format {format} is not accepted"), to_qcow2());
-            }
-            Format::Dmg => {
-                findings.fix(Rule::FFormat, "Apple's DMG is not accepted", convert(wishes, format, "raw"))
-            }
-            Format::VmdkDescriptor => findings.refuse(
-                Rule::FFormat,
-                "this is only the descriptor of a VMDK; the data is in the files that it names",
-            ),
-            Format::Luks => findings.refuse(Rule::FLuks, "the whole disk is encrypted"),
-            Format::Compressed(compression, inner) => {
-                let name = compression.name();
-                let what = match inner {
-                    Some(Inner::Tar) => "; inside is a tar archive, which must be unpacked too".to_owned(),
-                    Some(Inner::Other) | None => String::new(),
-                    Some(inner) => format!("; inside is {}", inner.name()),
-                };
-                let program = if name == "lzma" { "xz --format=lzma" } else { name };
-                findings.fix(
-                    Rule::FCompressed,
-                    format!("a file compressed with {name}{what}"),
-                    format!("{program} -dc {} > disk.img", wishes.word()),
-                );
-            }
-            Format::Archive(archive) => findings.fix(
-                Rule::FArchive,
-                format!("a {} archive, not a disk image", archive.name()),
-                match archive {
-                    Archive::Tar => format!("tar -xf {}", wishes.word()),
-                    Archive::Zip => format!("unzip {}", wishes.word()),
-                    Archive::SevenZip | Archive::Rar => format!("7z x {}", wishes.word()),
-                },
-            ),
-            Format::Text => {
-                findings.refuse(Rule::FText, "looks like an error page or other text, not a disk")
-            }
-            Format::Raw | Format::Qcow2 | Format::Vhd | Format::Iso => {}
-        }
     }
 
     /// Derives the request's parameters, and reports where the user asked for something else.

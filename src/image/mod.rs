@@ -11,6 +11,7 @@
 //! [`request`] holds the checks of an import request that need no image.
 
 mod boot;
+mod detect;
 mod disk;
 mod fat;
 mod filesystem;
@@ -25,13 +26,18 @@ pub mod request;
 mod rule;
 mod size;
 mod table;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod vhd;
 mod windows;
 
 pub use boot::{BootEvidence, BootsWith};
+pub use detect::detect;
 pub use filesystem::FileSystem;
 pub use finding::{Finding, Severity, Verdict};
-pub use format::{Archive, Compression, Format, Inner, detect};
+pub use format::{Archive, Compression, Format, Inner};
 pub use inspect::inspect;
 #[cfg(unix)]
 pub use read::DiskFile;

@@ -85,11 +85,12 @@ impl Wishes {
     /// Returns the file's name as a word for a shell.
     pub(super) fn word(&self) -> String {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./+:@%,=".contains(&b);
-        if !self.name.is_empty() && !self.name.starts_with('-') && self.name.bytes().all(plain) {
-            return self.name.clone();
+        // A name must not look like an option.
+        let name = if self.name.starts_with('-') { format!("./{}", self.name) } else { self.name.clone() };
+        if !name.is_empty() && name.bytes().all(plain) {
+            return name;
         }
-        let printable: String =
-            self.name.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
+        let printable: String = name.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
         format!("'{}'", printable.replace('\'', r"'\''"))
     }
 }

@@ -255,3 +255,6 @@ impl Checks<'_> {
         Ok(last_used.map(|used| first + used as u64))
     }
 }
+
+#[cfg(test)]
+mod tests;

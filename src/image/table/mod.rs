@@ -141,3 +141,6 @@ fn check_overlap(partitions: &[&Partition], findings: &mut Findings) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,9 @@
 mod footer;
 mod guest;
 
+use super::detect::VHD_COOKIE;
 use super::finding::{Finding, Findings, Severity};
-use super::format::{Format, VHD_COOKIE};
+use super::format::Format;
 use super::inspect::convert;
 use super::read::{ReadAt, ReadError, array, be32, up_to};
 use super::report::Wishes;
@@ -240,3 +241,6 @@ impl<'a> Checks<'a> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
