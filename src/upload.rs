@@ -406,3 +406,8 @@ impl Upload {
 }
 
 pub use session::{abort, list_parts};
+
+#[cfg(all(test, feature = "emulator"))]
+mod scripted;
+#[cfg(all(test, feature = "emulator"))]
+mod tests;

@@ -156,6 +156,9 @@ impl Transfer {
         let mut throttled = self.progress.throttled();
         self.events.emit(Event::Concurrency { target });
         loop {
+            if stop.is_none() && self.cancel.is_cancelled() {
+                stop = Some((TransferError::Cancelled, Instant::now() + GRACE));
+            }
             while stop.is_none() && running.len() < self.control.target() && hold <= Instant::now() {
                 let Some(part) = schedule.deal(self.control.next_size(schedule.waiting())) else { break };
                 let (abort, registration) = AbortHandle::new_pair();
@@ -172,9 +175,7 @@ impl Transfer {
             let grace_ends = stop.as_ref().map(|(_, at)| *at);
             tokio::select! {
                 biased;
-                () = self.cancel.cancelled(), if stop.is_none() => {
-                    stop = Some((TransferError::Cancelled, Instant::now() + GRACE));
-                }
+                () = self.cancel.cancelled(), if stop.is_none() => {}
                 () = sleep_until(grace_ends) => break,
                 () = sleep_until(held) => {}
                 Some((part, outcome)) = workers.next() => {
