@@ -2,6 +2,8 @@
 
 use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
+use crate::import::ImportError;
+use crate::protocol::ServiceError;
 use crate::session::SessionError;
 use crate::state::StateError;
 use crate::transfer::TransferError;
@@ -25,6 +27,10 @@ pub enum ErrorKind {
     Conflict,
     /// It was stopped from outside.
     Cancelled,
+    /// The import was refused or failed.
+    Import,
+    /// The wait ended; the import goes on.
+    StillRunning,
     /// Anything else.
     Other,
 }
@@ -111,6 +117,70 @@ impl UploadError {
             }
             Self::Cancelled => true,
             Self::Session(_) => false,
+        }
+    }
+}
+
+impl ImportError {
+    /// Returns the kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused { .. } | Self::Unknown { .. } => ErrorKind::Usage,
+            Self::RoleMissing { .. } | Self::RoleTrust { .. } => ErrorKind::Credentials,
+            Self::StillRunning { .. } => ErrorKind::StillRunning,
+            Self::Call { source, .. } => source.service().map_or_else(|| source.kind(), refusal_kind),
+            Self::NameTaken { .. }
+            | Self::DryRunIgnored { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Vanished { .. }
+            | Self::NotShared { .. } => ErrorKind::Import,
+        }
+    }
+}
+
+/// Returns the kind of a refusal by ECS or RAM, which refuse with 403 for many reasons.
+fn refusal_kind(error: &ServiceError) -> ErrorKind {
+    const CREDENTIALS: [&str; 10] = [
+        "Forbidden",
+        "Forbbiden",
+        "NoPermission",
+        "Unauthorized",
+        "InvalidAccessKeyId",
+        "InvalidSecurityToken",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "InvalidOSS.NotAuthorized",
+        "RealNameAuthenticationError",
+    ];
+    match error.code.as_deref() {
+        Some(code) if CREDENTIALS.iter().any(|known| code.starts_with(known)) => ErrorKind::Credentials,
+        Some(code) if code.starts_with("Throttling") => ErrorKind::Network,
+        _ if matches!(error.status, 408 | 429 | 500..) => ErrorKind::Network,
+        None if matches!(error.status, 401 | 403) => ErrorKind::Credentials,
+        _ => ErrorKind::Import,
+    }
+}
+
+#[cfg(test)]
+mod import_tests {
+    use super::*;
+
+    #[test]
+    fn a_403_of_ecs_is_about_permission_only_if_its_code_says_so() {
+        for (status, code, expected) in [
+            (403, "Forbidden.RAM", ErrorKind::Credentials),
+            (403, "NoPermission", ErrorKind::Credentials),
+            (404, "InvalidAccessKeyId.NotFound", ErrorKind::Credentials),
+            (403, "InvalidOSS.NotAuthorized", ErrorKind::Credentials),
+            (403, "QuotaExceed.Image", ErrorKind::Import),
+            (403, "InvalidImageFormat.Malformed", ErrorKind::Import),
+            (400, "Throttling.User", ErrorKind::Network),
+            (503, "ServiceUnavailable", ErrorKind::Network),
+        ] {
+            let mut error = ServiceError::default();
+            (error.status, error.code) = (status, Some(code.to_owned()));
+            assert_eq!(refusal_kind(&error), expected, "{code}");
         }
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{ByteRange, ObjectRef, PartNumber, UploadId};
+use crate::model::{
+    ByteRange, ImageId, ImageStatus, ObjectRef, PartNumber, Region, SnapshotStatus, TaskId, TaskStatus,
+    UploadId,
+};
 
 /// Something that happened. Bytes are counted when the service acknowledged them, never before.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +88,39 @@ pub enum Event {
     Completing,
     /// The object is there and verified.
     Completed,
+    /// An import or a copy is registered with the service and goes on by itself.
+    Submitted {
+        /// Where the image will be.
+        region: Region,
+        /// The image's id.
+        image_id: ImageId,
+        /// The import's task; copies have none.
+        task_id: Option<TaskId>,
+    },
+    /// How far an import or a copy is, after each look at it.
+    Importing(ImportProgress),
+}
+
+/// How far an import or a copy is. What a look did not tell is `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImportProgress {
+    /// Where the image is.
+    pub region: Region,
+    /// The image.
+    pub image_id: ImageId,
+    /// The import's task.
+    pub task_id: Option<TaskId>,
+    /// How much is done, in percent.
+    pub percent: Option<u8>,
+    /// The task's state.
+    pub task: Option<TaskStatus>,
+    /// The image's state.
+    pub image: Option<ImageStatus>,
+    /// The state of the system disk's snapshot. It reads "failed" until the import is done, and means nothing.
+    pub snapshot: Option<SnapshotStatus>,
+    /// Since this process began to look.
+    pub waited: Duration,
 }
 
 /// Takes events. It is called on the task that drives the upload and must not block.

@@ -59,6 +59,7 @@ mod error;
 pub mod event;
 pub mod http;
 pub mod image;
+pub mod import;
 pub mod model;
 pub mod plan;
 pub mod protocol;

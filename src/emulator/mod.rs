@@ -15,6 +15,8 @@ mod options;
 mod oss;
 mod server;
 mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 mod transport;
 
 use std::path::Path;

@@ -3,6 +3,7 @@
 //! The rules are those of the ImportImage page; each function looks at one thing and returns what it found.
 
 use super::finding::{Finding, Findings};
+use super::report::Role;
 use super::rule::Rule;
 use crate::model::{Architecture, BootMode, LicenseType, OsType};
 
@@ -254,6 +255,13 @@ pub fn check_disk_count(disks: usize) -> Vec<Finding> {
     findings.0
 }
 
+/// Checks the DiskImageSize of a disk, in GiB, against the editions of the documentation.
+pub fn check_disk_size(size: u64, role: Role) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    super::size::check(0, role, Some(size), &mut findings);
+    findings.0
+}
+
 /// Whether ImportImage takes `c` inside an image name.
 fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || is_chinese(c) || ".:_-".contains(c)
@@ -383,6 +391,13 @@ mod tests {
         assert!(refused(&check_license(None, Some("RedHat"), Some(LicenseType::Aliyun))));
         assert!(check_license(None, Some("SUSE"), Some(LicenseType::Byol)).is_empty());
         assert!(check_license(None, None, None).is_empty());
+    }
+
+    #[test]
+    fn disk_sizes_follow_the_editions() {
+        assert!(check_disk_size(40, Role::System).is_empty());
+        assert_eq!(Verdict::of(&check_disk_size(20, Role::System)), Verdict::Warned);
+        assert!(refused(&check_disk_size(0, Role::Data)) && refused(&check_disk_size(2049, Role::System)));
     }
 
     #[test]

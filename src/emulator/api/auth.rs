@@ -105,13 +105,13 @@ fn acs3(request: &ApiRequest, call: &Call) -> Result<Claim, Refusal> {
     if !signed.contains(&"host") {
         return Err(incomplete("Header host is not signed."));
     }
-    let headers: Vec<(String, String)> = request
-        .headers
-        .iter()
-        .map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        })
-        .collect();
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut headers: Vec<(String, String)> =
+        request.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    if header("host").is_none() {
+        // Within the process the URI alone names the host.
+        headers.push(("host".to_owned(), call.host.clone()));
+    }
     // Our own hash of the body, whatever the header says.
     let hash = acs3::payload_hash(&request.body);
     let canonical = acs3::canonical_request(request.method.as_str(), &call.query, &headers, &signed, &hash);

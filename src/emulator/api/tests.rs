@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::{ApiRequest, EcsOptions, handle};
 use crate::clock::Clock;
 use crate::credentials::Credentials;
-use crate::emulator::store::{Encryption, ObjectHeaders, ObjectKind, ObjectRecord};
+use crate::emulator::store::Encryption;
+use crate::emulator::testing::{self, disk};
 use crate::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
 use crate::http::Body;
 use crate::protocol::sign::{acs3, encode, rpc_v1};
@@ -59,23 +60,7 @@ impl Fixture {
     }
 
     fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) {
-        let mut writer = self.emulator.store().writer(true);
-        writer.write(&bytes).unwrap();
-        let written = writer.finish().unwrap();
-        let record = ObjectRecord {
-            key: key.parse().unwrap(),
-            size: written.size,
-            etag: format!("{:X}", bytes.len()),
-            crc: Some(written.sums.crc),
-            content_md5: None,
-            kind: ObjectKind::Normal,
-            modified: self.emulator.now(),
-            headers: ObjectHeaders { storage_class: "Standard".into(), ..ObjectHeaders::default() },
-            version_id: None,
-            upload_id: None,
-            segments: written.segment.into_iter().collect(),
-        };
-        self.emulator.store().put_object(&bucket.parse().unwrap(), record, false).unwrap();
+        testing::put(&self.emulator, bucket, key, &bytes);
     }
 
     fn pass(&self, seconds: u64) {
@@ -129,16 +114,6 @@ impl Fixture {
 
 const IMPORT: &str = "RegionId=cn-hangzhou&DiskDeviceMapping.1.OSSBucket=images\
     &DiskDeviceMapping.1.OSSObject=disk.raw&DiskDeviceMapping.1.Format=RAW";
-
-/// Returns a small disk that boots: boot code, an active partition, an ext4 superblock.
-fn disk() -> Vec<u8> {
-    let mut disk = vec![0; 4 << 20];
-    disk[0] = 0xEB;
-    disk[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x18, 0, 0]);
-    disk[510..512].copy_from_slice(&[0x55, 0xAA]);
-    disk[(1 << 20) + 1080..(1 << 20) + 1082].copy_from_slice(&[0x53, 0xEF]);
-    disk
-}
 
 async fn read(response: Response<Body>) -> (u16, String) {
     let status = response.status().as_u16();

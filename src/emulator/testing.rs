@@ -1,0 +1,35 @@
+//! What unit tests need to have objects in an emulator without uploading them.
+
+use super::Emulator;
+use super::store::{ObjectHeaders, ObjectKind, ObjectRecord};
+
+/// Returns a small disk that boots: boot code, an active partition, an ext4 superblock.
+pub(crate) fn disk() -> Vec<u8> {
+    let mut disk = vec![0; 4 << 20];
+    disk[0] = 0xEB;
+    disk[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x18, 0, 0]);
+    disk[510..512].copy_from_slice(&[0x55, 0xAA]);
+    disk[(1 << 20) + 1080..(1 << 20) + 1082].copy_from_slice(&[0x53, 0xEF]);
+    disk
+}
+
+/// Makes an object of these bytes.
+pub(crate) fn put(emulator: &Emulator, bucket: &str, key: &str, bytes: &[u8]) {
+    let mut writer = emulator.store().writer(true);
+    writer.write(bytes).unwrap();
+    let written = writer.finish().unwrap();
+    let record = ObjectRecord {
+        key: key.parse().unwrap(),
+        size: written.size,
+        etag: format!("{:X}", bytes.len()),
+        crc: Some(written.sums.crc),
+        content_md5: None,
+        kind: ObjectKind::Normal,
+        modified: emulator.now(),
+        headers: ObjectHeaders { storage_class: "Standard".into(), ..ObjectHeaders::default() },
+        version_id: None,
+        upload_id: None,
+        segments: written.segment.into_iter().collect(),
+    };
+    emulator.store().put_object(&bucket.parse().unwrap(), record, false).unwrap();
+}

@@ -1,0 +1,153 @@
+//! Copying an image to other regions. The copy's name, exactly compared, is what makes it happen once.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{CustomImage, ImportError, ImportTask, Importer, Tag};
+use crate::client::CallError;
+use crate::event::Event;
+use crate::image::request as rules;
+use crate::model::{ClientToken, ImageId, Region};
+use crate::protocol::ecs::CopyImage;
+
+/// How long a source that is not yet free is asked for again.
+const BUSY_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// How long a source that was Available a moment ago may still read otherwise.
+const STATUS_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// What image to copy, and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRequest {
+    operation: CopyImage,
+}
+
+impl CopyRequest {
+    /// Asks for a copy named `name` of `image_id` of `region` in `destination`.
+    pub fn new(region: Region, image_id: ImageId, destination: Region, name: impl Into<String>) -> Self {
+        let mut operation = CopyImage::new(region, image_id, destination);
+        operation.name = Some(name.into());
+        Self { operation }
+    }
+
+    /// Describes the copy.
+    #[must_use]
+    pub fn with_description(mut self, text: impl Into<String>) -> Self {
+        self.operation.description = Some(text.into());
+        self
+    }
+
+    /// Adds tags to the copy; those of the source do not come along.
+    #[must_use]
+    pub fn with_tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        self.operation.tags.extend(tags);
+        self
+    }
+
+    /// Puts the copy into a resource group.
+    #[must_use]
+    pub fn with_resource_group(mut self, id: impl Into<String>) -> Self {
+        self.operation.resource_group_id = Some(id.into());
+        self
+    }
+
+    /// Encrypts the copy, with this key or the service's own.
+    #[must_use]
+    pub fn with_encryption(mut self, kms_key_id: Option<String>) -> Self {
+        self.operation.encrypted = true;
+        self.operation.kms_key_id = kms_key_id;
+        self
+    }
+
+    /// Returns where the copy goes.
+    pub fn destination(&self) -> &Region {
+        &self.operation.destination
+    }
+
+    /// Returns the copy's name.
+    pub fn name(&self) -> &str {
+        self.operation.name.as_deref().unwrap_or_default()
+    }
+}
+
+impl Importer {
+    /// Begins a copy, or finds the one that an earlier call has begun.
+    ///
+    /// An image of exactly this name in the destination that is a copy counts as the result: so the same call
+    /// again, with whatever token, makes no second one. A failed copy of that name is deleted first. A source
+    /// that is still busy is asked for again for some minutes. [`Importer::follow`] waits for the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::Refused`] without asking; [`ImportError::NameTaken`] if the name belongs to an image
+    /// that is no copy; [`ImportError::Call`] for the service's other refusals.
+    pub async fn copy(&self, request: &CopyRequest, token: &ClientToken) -> Result<ImportTask, ImportError> {
+        let mut findings = rules::check_image_name(request.name());
+        findings.extend(request.operation.description.iter().flat_map(|text| rules::check_description(text)));
+        if findings.iter().any(|finding| finding.refuses()) {
+            return Err(ImportError::Refused { findings });
+        }
+        if let Some(task) = self.existing_copy(request).await? {
+            return Ok(task);
+        }
+        let operation = CopyImage { client_token: Some(token.clone()), ..request.operation.clone() };
+        let began = Instant::now();
+        loop {
+            let error = match self.client.call(&operation).await {
+                Ok(answer) => {
+                    let task = ImportTask::of_image(request.destination().clone(), answer.image_id);
+                    return Ok(self.begun(ImportTask { request_id: answer.request_id, ..task }));
+                }
+                Err(error) => error,
+            };
+            // The call may have been carried out though its answer was lost.
+            if (error.ambiguous() || error.is("InvalidImageName.Duplicated"))
+                && let Some(task) = self.existing_copy(request).await?
+            {
+                return Ok(task);
+            }
+            if !is_busy(&error, began.elapsed()) {
+                let copy = format!("copy {} to {}", request.operation.image_id, request.destination());
+                return Err(ImportError::call(copy)(error));
+            }
+            tokio::time::sleep(self.pace.first).await;
+        }
+    }
+
+    async fn existing_copy(&self, request: &CopyRequest) -> Result<Option<ImportTask>, ImportError> {
+        let Some(image) = self.find_image(request.destination(), request.name()).await? else {
+            return Ok(None);
+        };
+        if !image.is_copied {
+            let name = request.name().to_owned();
+            return Err(ImportError::NameTaken { name, image_id: image.image_id, status: image.status });
+        }
+        if image.status.is_failed() {
+            self.delete_image(request.destination(), &image.image_id, false).await?;
+            return Ok(None);
+        }
+        Ok(Some(self.begun(adopted(request, image))))
+    }
+
+    fn begun(&self, task: ImportTask) -> ImportTask {
+        let (region, image_id) = (task.region.clone(), task.image_id.clone());
+        self.events.emit(Event::Submitted { region, image_id, task_id: None });
+        task
+    }
+}
+
+fn adopted(request: &CopyRequest, image: CustomImage) -> ImportTask {
+    let task = ImportTask::of_image(request.destination().clone(), image.image_id);
+    ImportTask { adopted: true, ..task }
+}
+
+/// Whether the source is only busy: it is being copied, or its new state is not known everywhere.
+fn is_busy(error: &CallError, waited: Duration) -> bool {
+    let Some(code) = error.service().and_then(|error| error.code.as_deref()) else { return false };
+    match code {
+        "OperationDenied.ImageCopying" | "OperationDenied.ImageCopyConflict" => waited < BUSY_LIMIT,
+        "IncorrectImageStatus" => waited < STATUS_LIMIT,
+        _ => false,
+    }
+}

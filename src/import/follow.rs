@@ -1,0 +1,240 @@
+//! Following an import or a copy to its end.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::judge::{Look, Verdict, judge};
+use super::{CustomImage, ImportError, ImportTask, Importer};
+use crate::client::{CallCause, CallError};
+use crate::event::{Event, ImportProgress};
+use crate::model::{SnapshotId, SnapshotStatus, TaskStatus};
+use crate::protocol::Action;
+use crate::protocol::ecs::{DescribeTaskAttribute, TaskDetail};
+
+/// The longest pause between looks while the service asks for fewer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// A task that stays Paused for so long is worth a word.
+const PAUSED_NOTICE: Duration = Duration::from_secs(30 * 60);
+
+/// How often a running import is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pace {
+    /// Between looks for the first two minutes.
+    pub first: Duration,
+    /// Between looks until ten minutes have passed.
+    pub then: Duration,
+    /// Between looks from there on.
+    pub later: Duration,
+}
+
+impl Pace {
+    /// Returns a pace for services on this machine, which take seconds where the real ones take hours.
+    pub fn quick() -> Self {
+        let every = Duration::from_millis(100);
+        Self { first: every, then: every, later: every }
+    }
+
+    fn after(self, waited: Duration) -> Duration {
+        match waited.as_secs() {
+            0..120 => self.first,
+            120..600 => self.then,
+            _ => self.later,
+        }
+    }
+}
+
+impl Default for Pace {
+    /// Every 10 s for two minutes, every 30 s until ten minutes have passed, then every minute.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { first: seconds(10), then: seconds(30), later: seconds(60) }
+    }
+}
+
+/// What is remembered from look to look.
+#[derive(Debug, Default)]
+struct Watch {
+    missing: u32,
+    /// Whether the caller may not look at tasks or snapshots; the image alone is enough.
+    tasks_denied: bool,
+    snapshots_denied: bool,
+    snapshot_ids: Vec<SnapshotId>,
+    /// Looks in a row that the service turned away.
+    throttled: u32,
+    paused_since: Option<Instant>,
+    paused_told: bool,
+    percent: Option<u8>,
+}
+
+impl Importer {
+    /// Follows an import or copy until its image can be used, and returns that.
+    ///
+    /// Errors of network and service, throttling and a sleeping machine do not end the wait. It can be taken up
+    /// again at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::Failed`], [`ImportError::Cancelled`] and [`ImportError::Vanished`] when the image will
+    /// never be there; [`ImportError::StillRunning`] when the wait's limit is over; [`ImportError::Call`] when
+    /// the service refuses to tell, or there are no credentials.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future ends the wait. The import goes on.
+    pub async fn follow(&self, task: &ImportTask) -> Result<CustomImage, ImportError> {
+        let began = Instant::now();
+        let Some(limit) = self.wait_limit else { return self.follow_on(task, began).await };
+        match tokio::time::timeout(limit, self.follow_on(task, began)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ImportError::StillRunning { task: task.clone(), waited: began.elapsed() }),
+        }
+    }
+
+    async fn follow_on(&self, task: &ImportTask, began: Instant) -> Result<CustomImage, ImportError> {
+        let mut watch = Watch::default();
+        loop {
+            if let Some(image) = self.look(task, began, &mut watch).await? {
+                return Ok(image);
+            }
+            let pause = self.pace.after(began.elapsed());
+            let longer = pause.saturating_mul(1 << watch.throttled.min(8));
+            tokio::time::sleep(longer.min(LONGEST_PAUSE.max(pause))).await;
+        }
+    }
+
+    /// Looks once, and returns the image if it is done.
+    async fn look(
+        &self,
+        task: &ImportTask,
+        began: Instant,
+        watch: &mut Watch,
+    ) -> Result<Option<CustomImage>, ImportError> {
+        let detail = self.look_at_task(task, watch).await?;
+        let image = match self.by_id(&task.region, &task.image_id).await {
+            Ok(found) => {
+                watch.throttled = 0;
+                watch.missing = if found.is_some() { 0 } else { watch.missing + 1 };
+                found
+            }
+            Err(error) if can_pass(&error, watch) => None,
+            Err(error) => return Err(ImportError::call(format!("look at image {}", task.image_id))(error)),
+        };
+        let verdict = judge(Look { task: detail.as_ref(), image: image.as_ref(), missing: watch.missing });
+        let percent = percent(detail.as_ref(), image.as_ref());
+        // Never backwards: image and task tell it differently.
+        watch.percent = watch.percent.max(percent);
+        let snapshot = match verdict {
+            Verdict::Pending | Verdict::Done => self.look_at_snapshot(task, image.as_ref(), watch).await,
+            _ => None,
+        };
+        self.events.emit(Event::Importing(ImportProgress {
+            region: task.region.clone(),
+            image_id: task.image_id.clone(),
+            task_id: task.task_id.clone(),
+            percent: watch.percent,
+            task: detail.as_ref().map(|detail| detail.status.clone()),
+            image: image.as_ref().map(|image| image.status.clone()),
+            snapshot,
+            waited: began.elapsed(),
+        }));
+        self.tell_of_pause(detail.as_ref(), watch);
+        let image_id = task.image_id.clone();
+        match verdict {
+            Verdict::Pending => Ok(None),
+            Verdict::Done => Ok(image),
+            Verdict::Failed { code, message } => Err(ImportError::Failed {
+                image_id,
+                task_id: task.task_id.clone(),
+                percent: watch.percent,
+                code,
+                message,
+            }),
+            Verdict::Cancelled => Err(ImportError::Cancelled { image_id }),
+            Verdict::Vanished => Err(ImportError::Vanished { image_id }),
+        }
+    }
+
+    async fn look_at_task(
+        &self,
+        task: &ImportTask,
+        watch: &mut Watch,
+    ) -> Result<Option<TaskDetail>, ImportError> {
+        let Some(id) = task.task_id.as_ref().filter(|_| !watch.tasks_denied) else { return Ok(None) };
+        match self.client.call(&DescribeTaskAttribute::new(task.region.clone(), id.clone())).await {
+            Ok(detail) => Ok(Some(detail)),
+            // Ended tasks are not kept for ever; the image knows the rest.
+            Err(error) if error.is("InvalidTaskId.NotFound") => Ok(None),
+            Err(error) if error.service().is_some_and(|refusal| refusal.status == 403) => {
+                watch.tasks_denied = true;
+                self.events.notice(format!("task {id} may not be looked at; the image alone is followed"));
+                Ok(None)
+            }
+            Err(error) if can_pass(&error, watch) => Ok(None),
+            Err(error) => Err(ImportError::call(format!("look at task {id}"))(error)),
+        }
+    }
+
+    /// Looks at the system disk's snapshot, of which nothing depends.
+    async fn look_at_snapshot(
+        &self,
+        task: &ImportTask,
+        image: Option<&CustomImage>,
+        watch: &mut Watch,
+    ) -> Option<SnapshotStatus> {
+        if let Some(image) = image {
+            let ids: Vec<_> = image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect();
+            if !ids.is_empty() {
+                watch.snapshot_ids = ids;
+            }
+        }
+        let first = watch.snapshot_ids.first().filter(|_| !watch.snapshots_denied)?.clone();
+        match self.snapshots(&task.region, std::slice::from_ref(&first)).await {
+            Ok(snapshots) => {
+                snapshots.into_iter().find(|snapshot| snapshot.snapshot_id == first).map(|found| found.status)
+            }
+            Err(error) => {
+                watch.snapshots_denied |= error.service().is_some_and(|refusal| refusal.status == 403);
+                None
+            }
+        }
+    }
+
+    fn tell_of_pause(&self, detail: Option<&TaskDetail>, watch: &mut Watch) {
+        if detail.is_none_or(|detail| detail.status != TaskStatus::Paused) {
+            watch.paused_since = None;
+            return;
+        }
+        let since = *watch.paused_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= PAUSED_NOTICE && !watch.paused_told {
+            watch.paused_told = true;
+            let minutes = PAUSED_NOTICE.as_secs() / 60;
+            self.events.notice(format!("the service has kept the import paused for {minutes} minutes"));
+        }
+    }
+}
+
+/// Whether an error says nothing about the import, so that the next look may do better.
+fn can_pass(error: &CallError, watch: &mut Watch) -> bool {
+    if error.action == Action::Throttled {
+        watch.throttled = watch.throttled.saturating_add(1);
+    }
+    match &error.cause {
+        CallCause::Transport(_) => true,
+        CallCause::Credentials(cause) => cause.transient,
+        // A cut answer, or one of a proxy.
+        CallCause::Decode(_) => true,
+        CallCause::Service(_) => {
+            !matches!(error.action, Action::Never | Action::RefreshCredentials | Action::FixClock)
+        }
+        CallCause::Request(_) => false,
+    }
+}
+
+/// Returns the progress to show: the task's, else the image's, else that of a copy's disks.
+fn percent(task: Option<&TaskDetail>, image: Option<&CustomImage>) -> Option<u8> {
+    let of_disks = |image: &CustomImage| image.disks.iter().filter_map(|disk| disk.progress).min();
+    task.and_then(|task| task.percent)
+        .or_else(|| image.and_then(|image| image.progress.or_else(|| of_disks(image))))
+}

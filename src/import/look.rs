@@ -1,0 +1,164 @@
+//! Looking at what is there: images by name and id, tasks, snapshots.
+
+use super::{CustomImage, ImportError, ImportTask, Importer};
+use crate::client::CallError;
+use crate::model::{ImageId, Region, SnapshotId, TaskId};
+use crate::protocol::ecs::{
+    DescribeImages, DescribeSnapshots, DescribeTaskAttribute, DescribeTasks, SnapshotInfo, TaskDetail,
+};
+
+/// Most pages of a list that are read: 100,000 images are beyond any quota.
+const MAX_PAGES: u32 = 1000;
+/// Most snapshots that one call asks about.
+const MAX_SNAPSHOT_IDS: usize = 100;
+
+impl Importer {
+    /// Returns the own image of exactly this name, in whatever state it is.
+    ///
+    /// # Errors
+    ///
+    /// When the images cannot be listed.
+    pub async fn find_image(&self, region: &Region, name: &str) -> Result<Option<CustomImage>, ImportError> {
+        let found = self.named(region, name).await;
+        found.map_err(ImportError::call(format!("look for an image named `{name}` in {region}")))
+    }
+
+    pub(super) async fn named(&self, region: &Region, name: &str) -> Result<Option<CustomImage>, CallError> {
+        let list = DescribeImages::new(region.clone()).with_name(name);
+        for page in 1..=MAX_PAGES {
+            let page = self.client.call(&list.clone().with_page(page)).await?;
+            // The service's comparison is fuzzy.
+            let exact = page.images.into_iter().find(|image| image.name.as_deref() == Some(name));
+            if exact.is_some() || !page.has_more {
+                return Ok(exact);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns an own image, in whatever state it is.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be looked up.
+    pub async fn image(&self, region: &Region, id: &ImageId) -> Result<Option<CustomImage>, ImportError> {
+        self.by_id(region, id).await.map_err(ImportError::call(format!("look at image {id} in {region}")))
+    }
+
+    pub(super) async fn by_id(
+        &self,
+        region: &Region,
+        id: &ImageId,
+    ) -> Result<Option<CustomImage>, CallError> {
+        let page = self.client.call(&DescribeImages::new(region.clone()).with_image_id(id.clone())).await?;
+        Ok(page.images.into_iter().find(|image| image.image_id == *id))
+    }
+
+    /// Lists all own images of a region, in whatever state they are.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be listed.
+    pub async fn images(&self, region: &Region) -> Result<Vec<CustomImage>, ImportError> {
+        let list = DescribeImages::new(region.clone());
+        let mut images = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let page = self.client.call(&list.clone().with_page(page)).await;
+            let page = page.map_err(ImportError::call(format!("list the images of {region}")))?;
+            images.extend(page.images);
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(images)
+    }
+
+    /// Returns a task, or nothing if the service knows none of that id, perhaps no longer.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be looked up.
+    pub async fn task(&self, region: &Region, id: &TaskId) -> Result<Option<TaskDetail>, ImportError> {
+        match self.client.call(&DescribeTaskAttribute::new(region.clone(), id.clone())).await {
+            Ok(task) => Ok(Some(task)),
+            Err(error) if error.is("InvalidTaskId.NotFound") => Ok(None),
+            Err(error) => Err(ImportError::call(format!("look at task {id} in {region}"))(error)),
+        }
+    }
+
+    /// Returns what to follow for an id that was typed: of a task (`t-…`) or of an image (`m-…`).
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::Unknown`] if there is none of that id, or it is none at all.
+    pub async fn resolve(&self, region: &Region, id: &str) -> Result<ImportTask, ImportError> {
+        let unknown = || ImportError::Unknown { id: id.chars().take(80).collect(), region: region.clone() };
+        if id.starts_with("t-") {
+            let task: TaskId = id.parse().map_err(|_| unknown())?;
+            let image = self.image_of_task(region, &task).await?.ok_or_else(unknown)?;
+            return Ok(ImportTask { task_id: Some(task), ..ImportTask::of_image(region.clone(), image) });
+        }
+        let image: ImageId = id.parse().map_err(|_| unknown())?;
+        let found = self.image(region, &image).await?.ok_or_else(unknown)?;
+        let task_id = match found.status.is_pending() && !found.is_copied {
+            true => self.task_of_image(region, &image).await.unwrap_or_default(),
+            false => None,
+        };
+        Ok(ImportTask { task_id, ..ImportTask::of_image(region.clone(), image) })
+    }
+
+    /// Returns the image that a task makes: the task names it, or else the object that both were made from.
+    async fn image_of_task(&self, region: &Region, task: &TaskId) -> Result<Option<ImageId>, ImportError> {
+        let list = DescribeTasks::new(region.clone()).with_task_id(task.clone());
+        let page = self.client.call(&list).await;
+        let page = page.map_err(ImportError::call(format!("look at task {task} in {region}")))?;
+        let Some(found) = page.tasks.into_iter().find(|found| found.task_id == *task) else {
+            return Ok(None);
+        };
+        if let Some(image) = found.resource_id.and_then(|id| id.parse().ok()) {
+            return Ok(Some(image));
+        }
+        let Some(detail) = self.task(region, task).await? else { return Ok(None) };
+        let about = |name: &str| {
+            let mut related = detail.operations.iter().flat_map(|operation| &operation.related);
+            related.find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        };
+        let (bucket, key) = (about("OSSBucket"), about("OSSObject"));
+        if bucket.is_none() || key.is_none() {
+            return Ok(None);
+        }
+        let mut images = self.images(region).await?;
+        images.retain(|image| {
+            image.disks.iter().any(|disk| disk.import_bucket == bucket && disk.import_object == key)
+        });
+        // Several images may come of one object; only one of a kind answers the question.
+        Ok((images.len() == 1).then(|| images.remove(0).image_id))
+    }
+
+    /// Returns the task that makes an image, if the service says so.
+    pub(super) async fn task_of_image(
+        &self,
+        region: &Region,
+        image: &ImageId,
+    ) -> Result<Option<TaskId>, CallError> {
+        let list = DescribeTasks::new(region.clone()).with_action("ImportImage");
+        for page in 1..=MAX_PAGES {
+            let page = self.client.call(&list.clone().with_page(page)).await?;
+            let found =
+                page.tasks.into_iter().find(|task| task.resource_id.as_deref() == Some(image.as_str()));
+            if found.is_some() || !page.has_more {
+                return Ok(found.map(|task| task.task_id));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn snapshots(
+        &self,
+        region: &Region,
+        ids: &[SnapshotId],
+    ) -> Result<Vec<SnapshotInfo>, CallError> {
+        let ids = ids.iter().take(MAX_SNAPSHOT_IDS).cloned().collect();
+        Ok(self.client.call(&DescribeSnapshots::new(region.clone(), ids)).await?.snapshots)
+    }
+}

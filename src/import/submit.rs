@@ -1,0 +1,131 @@
+//! Submitting: the call itself, and finding out what became of one whose answer was lost.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{CustomImage, ImportError, ImportRequest, ImportTask, Importer, MISSING_ROLE_CODES};
+use crate::client::CallError;
+use crate::event::Event;
+use crate::model::ClientToken;
+
+/// How long is waited before an import is tried again while a new role is not seen yet.
+const ROLE_RETRY: Duration = Duration::from_secs(5);
+/// The codes of a dry run that went well. Pages and service spell it differently.
+const DRY_RUN_CODES: [&str; 2] = ["DRYRUN.SUCCESS", "DryRunOperation"];
+
+impl Importer {
+    /// Has the service check the request without importing. The objects must be there already.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError`] as [`Importer::submit`] gives it, and [`ImportError::DryRunIgnored`] where an import has
+    /// begun, because the region knows no dry runs.
+    pub async fn dry_run(&self, request: &ImportRequest) -> Result<(), ImportError> {
+        self.check(request)?;
+        match self.client.call(&request.operation(None, true)).await {
+            Err(error) if DRY_RUN_CODES.iter().any(|code| error.is(code)) => Ok(()),
+            Err(error) => Err(self.explain(request, error).await),
+            Ok(answer) => {
+                let mut task = ImportTask::of_image(request.region().clone(), answer.image_id);
+                (task.task_id, task.request_id) = (answer.task_id, answer.request_id);
+                Err(ImportError::DryRunIgnored { task })
+            }
+        }
+    }
+
+    /// Registers an import with the service, which then works for hours.
+    ///
+    /// The caller has made `token` for this import and has written it down before: with it the same call can
+    /// be made again after a crash, and makes no second image. `repeated` says that it may have been made
+    /// before; an image of the same name, made from the same objects, is then taken for its result.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::Refused`] without asking the service; [`ImportError::RoleMissing`],
+    /// [`ImportError::NameTaken`], and [`ImportError::Call`] with the service's other refusals.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves open whether the import was registered: submit again with the same token.
+    pub async fn submit(
+        &self,
+        request: &ImportRequest,
+        token: &ClientToken,
+        repeated: bool,
+    ) -> Result<ImportTask, ImportError> {
+        self.check(request)?;
+        let operation = request.operation(Some(token), false);
+        let began = Instant::now();
+        let mut ambiguous = repeated;
+        let error = loop {
+            let error = match self.client.call(&operation).await {
+                Ok(answer) => {
+                    let mut task = ImportTask::of_image(request.region().clone(), answer.image_id);
+                    (task.task_id, task.request_id) = (answer.task_id, answer.request_id);
+                    return Ok(self.submitted(task));
+                }
+                Err(error) => error,
+            };
+            ambiguous |= error.ambiguous();
+            let unseen = is_missing_role(&error) || error.is("InvalidOSS.NotAuthorized");
+            if !unseen || began.elapsed() + ROLE_RETRY > self.role_grace {
+                break error;
+            }
+            tokio::time::sleep(ROLE_RETRY).await;
+        };
+        // Not every region remembers tokens: an image of this name and these objects can be ours.
+        if ambiguous
+            && let Ok(Some(image)) = self.named(request.region(), request.name()).await
+            && is_made_from(&image, request)
+        {
+            let region = request.region().clone();
+            let task_id = self.task_of_image(&region, &image.image_id).await.unwrap_or_default();
+            let task = ImportTask::of_image(region, image.image_id);
+            return Ok(self.submitted(ImportTask { task_id, adopted: true, ..task }));
+        }
+        Err(self.explain(request, error).await)
+    }
+
+    fn check(&self, request: &ImportRequest) -> Result<(), ImportError> {
+        let findings = request.check();
+        if request.is_refused() { Err(ImportError::Refused { findings }) } else { Ok(()) }
+    }
+
+    fn submitted(&self, task: ImportTask) -> ImportTask {
+        self.events.emit(Event::Submitted {
+            region: task.region.clone(),
+            image_id: task.image_id.clone(),
+            task_id: task.task_id.clone(),
+        });
+        task
+    }
+
+    /// Adds to the service's refusal what can be known about it.
+    async fn explain(&self, request: &ImportRequest, error: CallError) -> ImportError {
+        if is_missing_role(&error) {
+            return ImportError::RoleMissing { source: Box::new(error) };
+        }
+        if error.is("InvalidImageName.Duplicated")
+            && let Ok(Some(image)) = self.named(request.region(), request.name()).await
+        {
+            let name = request.name().to_owned();
+            return ImportError::NameTaken { name, image_id: image.image_id, status: image.status };
+        }
+        let object = request.disks().first().map_or_else(String::new, |disk| disk.object.to_string());
+        ImportError::call(format!("import `{object}`"))(error)
+    }
+}
+
+fn is_missing_role(error: &CallError) -> bool {
+    MISSING_ROLE_CODES.iter().any(|code| error.is(code))
+}
+
+/// Whether an image comes from the request's own objects, disk by disk.
+fn is_made_from(image: &CustomImage, request: &ImportRequest) -> bool {
+    let same = image.disks.iter().zip(request.disks()).all(|(made, asked)| {
+        made.import_bucket.as_deref() == Some(asked.object.bucket.as_str())
+            && made.import_object.as_deref() == Some(asked.object.key.as_str())
+    });
+    same && image.disks.len() == request.disks().len()
+}
