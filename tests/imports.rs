@@ -218,6 +218,19 @@ fn test_only_modules(files: &[SourceFile]) -> BTreeSet<Vec<String>> {
 
 const CFG_TEST: &str = "#[cfg(test)]";
 
+/// Spells `#[cfg(all(test, …))]` as plain `#[cfg(test)]`: what needs a feature besides is test code as well.
+fn plain_cfg_test(code: &str) -> String {
+    let mut out = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(at) = rest.find("#[cfg(all(test,") {
+        let end = rest[at..].find(']').map_or(rest.len(), |end| at + end + 1);
+        out.push_str(&rest[..at]);
+        out.push_str(CFG_TEST);
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
 /// Blanks out comments and the contents of string literals; line numbers stay.
 fn without_comments(code: &str) -> String {
     let mut out = String::with_capacity(code.len());
@@ -245,7 +258,7 @@ fn without_comments(code: &str) -> String {
         }
         rest = &rest[taken..];
     }
-    out
+    plain_cfg_test(&out)
 }
 
 fn string(rest: &str) -> usize {
@@ -408,6 +421,8 @@ mod tests {
             ["6:plan"]
         );
         assert_eq!(found("#[cfg(test)]\nuse crate::url;\nuse crate::plan;"), ["3:plan"]);
+        let gated = "#[cfg(all(test, feature = \"emulator\"))]\nuse crate::emulator;\nuse crate::plan;";
+        assert_eq!(found(gated), ["3:plan"]);
         assert!(found("my_crate::x(); $crate::y()").is_empty());
     }
 

@@ -24,9 +24,7 @@ pub(crate) enum Kind {
     Credentials,
     Network,
     Integrity,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands that import follow"))]
     Import,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the commands that import follow"))]
     WaitEnded,
     /// Another process has the upload, or the object exists.
     Conflict,

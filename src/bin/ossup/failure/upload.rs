@@ -84,6 +84,8 @@ impl From<ErrorKind> for Kind {
             ErrorKind::Integrity => Self::Integrity,
             ErrorKind::Conflict => Self::Conflict,
             ErrorKind::Cancelled => Self::Interrupted(super::Signal::Interrupt),
+            ErrorKind::Import => Self::Import,
+            ErrorKind::StillRunning => Self::WaitEnded,
             _ => Self::Other,
         }
     }
