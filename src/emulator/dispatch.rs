@@ -3,8 +3,10 @@
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use jiff::SignedDuration;
 
 use super::api::{self, ApiRequest};
+use super::faults::{Scripted, Seen, Stop};
 use super::{Cut, Emulator};
 use crate::http::{Body, full};
 
@@ -38,7 +40,7 @@ pub(super) async fn call(emulator: &Emulator, request: Request<Body>) -> Result<
         }
         bytes.extend_from_slice(&data);
     }
-    let request = ApiRequest {
+    let mut request = ApiRequest {
         method: head.method,
         uri: head.uri,
         headers: head.headers,
@@ -46,7 +48,25 @@ pub(super) async fn call(emulator: &Emulator, request: Request<Body>) -> Result<
         request_id: uuid::Uuid::new_v4().hyphenated().to_string().to_uppercase(),
         now: emulator.now(),
     };
-    Ok(api::handle(emulator, request).await)
+    let seen = Seen { operation: api::action(&request), key: String::new(), part: None };
+    let drawn = emulator.script().draw(seen);
+    request.now += SignedDuration::from_secs(drawn.clock_skew());
+    match drawn.at_head(false).await {
+        Ok(()) => {}
+        Err(Stop::Answer(scripted)) => return Ok(api::scripted(emulator, &request, &scripted)),
+        Err(Stop::Cut) => return Err(Cut::Reset),
+    }
+    if drawn.kills_token() {
+        let expired = Scripted {
+            status: 400,
+            code: "InvalidSecurityToken.Expired".to_owned(),
+            message: "Specified SecurityToken is expired.".to_owned(),
+            retry_after: None,
+        };
+        return Ok(api::scripted(emulator, &request, &expired));
+    }
+    let response = api::handle(emulator, &request).await;
+    drawn.after(response, |error| api::scripted(emulator, &request, error)).await
 }
 
 #[cfg(test)]

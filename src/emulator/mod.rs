@@ -10,6 +10,7 @@
 
 mod api;
 mod dispatch;
+mod faults;
 mod keys;
 mod options;
 mod oss;
@@ -19,22 +20,25 @@ mod store;
 pub(crate) mod testing;
 mod transport;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::credentials::Credentials;
 use crate::model::{BucketName, Region};
 
 pub use api::EcsOptions;
+pub use faults::{Fault, FaultPlan, FaultPlanError, FaultRule, When};
 pub use options::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, EmulatorOptions};
 pub use server::{IDLE_LIMIT, MAX_CONNECTIONS, MAX_HEAD, Server};
 pub use store::{BucketRecord, Encryption, StoreError, Versioning};
 
 use crate::http::Body;
 use api::Cloud;
+use faults::Script;
 use keys::Keys;
 use store::Store;
 
@@ -60,6 +64,7 @@ struct Inner {
     store: Store,
     keys: Keys,
     cloud: Cloud,
+    script: Script,
 }
 
 impl Emulator {
@@ -72,7 +77,8 @@ impl Emulator {
         let store = Store::open(&options.data, options.discard)?;
         let keys = Keys::new(&options.credentials);
         let cloud = Cloud::open(&options, &store)?;
-        Ok(Self(Arc::new(Inner { options, store, keys, cloud })))
+        let script = Script::new(options.faults.clone());
+        Ok(Self(Arc::new(Inner { options, store, keys, cloud, script })))
     }
 
     /// Returns the data directory.
@@ -139,9 +145,29 @@ impl Emulator {
         self.0.cloud.advance(by, &self.0.store)
     }
 
-    /// Returns the time that signatures are checked against.
+    /// Replaces what goes wrong on purpose. Attempts count anew.
+    pub fn set_faults(&self, plan: FaultPlan) {
+        self.0.script.replace(plan);
+    }
+
+    /// Returns how often each rule of the fault plan struck, in the plan's order.
+    pub fn faults_struck(&self) -> Vec<u64> {
+        self.0.script.struck()
+    }
+
+    /// Returns how many requests of each operation arrived since the start or the last
+    /// [`Emulator::set_faults`]; those that are no operation count under an empty name.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        self.0.script.requests()
+    }
+
+    /// Returns the time that signatures are checked against, a scripted skew included.
     pub(crate) fn now(&self) -> Timestamp {
-        self.0.options.clock.now()
+        self.0.options.clock.now() + SignedDuration::from_secs(self.0.script.clock_skew())
+    }
+
+    pub(crate) fn script(&self) -> &Script {
+        &self.0.script
     }
 
     pub(crate) fn options(&self) -> &EmulatorOptions {

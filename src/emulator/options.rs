@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::api::EcsOptions;
+use super::faults::FaultPlan;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::model::{BucketName, Region};
@@ -37,6 +38,8 @@ pub struct EmulatorOptions {
     pub clock: Arc<dyn Clock>,
     /// How many seconds pass on the clock of imports and copies for each real one.
     pub speed: f64,
+    /// What goes wrong on purpose.
+    pub faults: FaultPlan,
     /// How ECS, RAM and STS behave.
     pub ecs: EcsOptions,
 }
@@ -54,6 +57,7 @@ impl EmulatorOptions {
             cnames: BTreeMap::new(),
             clock: Arc::new(SystemClock),
             speed: 1.0,
+            faults: FaultPlan::default(),
             ecs: EcsOptions::default(),
         }
     }
@@ -102,6 +106,13 @@ impl EmulatorOptions {
     #[must_use]
     pub fn with_speed(mut self, speed: f64) -> Self {
         self.speed = speed;
+        self
+    }
+
+    /// Scripts what goes wrong.
+    #[must_use]
+    pub fn with_faults(mut self, faults: FaultPlan) -> Self {
+        self.faults = faults;
         self
     }
 }

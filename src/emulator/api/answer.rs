@@ -84,7 +84,7 @@ impl Envelope<'_> {
             Format::Xml => (xml(&root, &value), "text/xml;charset=utf-8"),
         };
         let mut response = Response::new(full(body));
-        *response.status_mut() = StatusCode::from_u16(status).expect("the tables hold valid statuses");
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Ok(id) = HeaderValue::from_str(self.request_id) {

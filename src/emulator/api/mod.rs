@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Emulator;
+use super::faults::Scripted;
 use super::store::Store;
 use crate::http::Body;
 
@@ -62,11 +63,33 @@ impl Service<'_> {
     }
 }
 
+/// Returns the name of the action that is called; empty if there is none.
+pub(crate) fn action(request: &ApiRequest) -> String {
+    Call::read(request).action
+}
+
+/// Writes an error that a fault plan asks for.
+pub(crate) fn scripted(emulator: &Emulator, request: &ApiRequest, error: &Scripted) -> Response<Body> {
+    let call = Call::read(request);
+    let envelope = Envelope {
+        action: &call.action,
+        request_id: &request.request_id,
+        host: &call.host,
+        format: call.format,
+        stringly: emulator.cloud().state().options.stringly_typed,
+    };
+    let mut response = envelope.response(Err(Refusal::new(error.status, &*error.code, &*error.message)));
+    if let Some(seconds) = error.retry_after {
+        response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
 /// Answers a call.
-pub(crate) async fn handle(emulator: &Emulator, request: ApiRequest) -> Response<Body> {
-    let mut call = Call::read(&request);
+pub(crate) async fn handle(emulator: &Emulator, request: &ApiRequest) -> Response<Body> {
+    let mut call = Call::read(request);
     let mut state = emulator.cloud().state();
-    let outcome = answer(emulator, &request, &mut call, &mut state);
+    let outcome = answer(emulator, request, &mut call, &mut state);
     let envelope = Envelope {
         action: &call.action,
         request_id: &request.request_id,

@@ -79,7 +79,7 @@ impl Fixture {
     }
 
     async fn send(&self, request: ApiRequest) -> (u16, Value) {
-        let response = handle(&self.emulator, request).await;
+        let response = handle(&self.emulator, &request).await;
         let (status, text) = read(response).await;
         let value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
         (status, value)
@@ -243,7 +243,7 @@ async fn the_vendors_vectors_are_accepted_and_their_distortions_refused() {
             }
         };
         let code = async |fixture: &Fixture, request: ApiRequest| {
-            let (_, text) = read(handle(&fixture.emulator, request).await).await;
+            let (_, text) = read(handle(&fixture.emulator, &request).await).await;
             [
                 "SignatureDoesNotMatch",
                 "SignatureNonceUsed",
@@ -322,11 +322,11 @@ async fn v1_answers_xml_unless_asked_for_json() {
     let fixture = Fixture::new(|_| {});
     let good = (DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
     let request = v1_request(fixture.emulator.now(), good, "Action=DescribeRegions&Version=2014-05-26");
-    let (status, text) = read(handle(&fixture.emulator, request).await).await;
+    let (status, text) = read(handle(&fixture.emulator, &request).await).await;
     assert_eq!(status, 200);
     assert!(text.contains("<DescribeRegionsResponse>") && text.contains("<Region><LocalName>"), "{text}");
     let request = v1_request(fixture.emulator.now(), ("x", "y"), "Action=DescribeRegions&Version=2014-05-26");
-    let (status, text) = read(handle(&fixture.emulator, request).await).await;
+    let (status, text) = read(handle(&fixture.emulator, &request).await).await;
     assert_eq!(status, 404);
     assert!(text.contains("<Error>") && text.contains("<Code>InvalidAccessKeyId.NotFound</Code>"), "{text}");
 }

@@ -52,7 +52,7 @@ pub(super) struct Subject<'a> {
 pub(super) fn error(error: &OssError, subject: &Subject<'_>) -> Response<Body> {
     let mut document = Document::new();
     document.element("Error", |d| {
-        d.text("Code", error.code);
+        d.text("Code", &error.code);
         d.text("Message", &error.message);
         d.text("RequestId", subject.request_id);
         d.text("HostId", subject.host);

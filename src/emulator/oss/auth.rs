@@ -255,11 +255,13 @@ fn secret(keys: &Keys, id: &str, token: Option<&str>, now: Timestamp) -> Result<
             OssError::new(403, "InvalidSecurityToken", "The security token you provided is invalid.")
                 .ec("0002-00000006")
         }
-        KeyError::Expired => {
-            OssError::new(403, "SecurityTokenExpired", "The security token you provided has expired.")
-                .ec("0002-00000007")
-        }
+        KeyError::Expired => token_expired(),
     })
+}
+
+pub(super) fn token_expired() -> OssError {
+    OssError::new(403, "SecurityTokenExpired", "The security token you provided has expired.")
+        .ec("0002-00000007")
 }
 
 fn check_skew(time: Timestamp, now: Timestamp) -> Result<(), OssError> {

@@ -1,5 +1,8 @@
+use std::borrow::Cow;
+
 use http::StatusCode;
 
+use super::super::faults::Scripted;
 use super::super::store::StoreError;
 use crate::model::{BucketName, Region};
 
@@ -10,7 +13,7 @@ const UNPUBLISHED_EC: &str = "0000-00000000";
 #[derive(Debug)]
 pub(crate) struct OssError {
     pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
     pub(crate) ec: &'static str,
     /// Further elements of the document.
@@ -20,10 +23,11 @@ pub(crate) struct OssError {
 }
 
 impl OssError {
-    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
-            status: StatusCode::from_u16(status).expect("the statuses in this module are valid"),
-            code,
+            // A fault plan may ask for any number.
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            code: code.into(),
             message: message.into(),
             ec: UNPUBLISHED_EC,
             elements: Vec::new(),
@@ -154,6 +158,15 @@ impl OssError {
             error @ (StoreError::Io { .. } | StoreError::Locked { .. } | StoreError::Format { .. }) => {
                 Self::internal(&error)
             }
+        }
+    }
+
+    /// The error that a fault plan asks for.
+    pub(crate) fn scripted(scripted: &Scripted) -> Self {
+        let error = Self::new(scripted.status, scripted.code.clone(), scripted.message.clone());
+        match scripted.retry_after {
+            Some(seconds) => error.header("retry-after", seconds.to_string()),
+            None => error,
         }
     }
 

@@ -23,8 +23,9 @@ use std::time::Duration;
 
 use http::header::HOST;
 use http::{HeaderMap, Method, Request, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::faults::{Scripted, Seen, Stop};
 use super::store::{BucketRecord, Object};
 use super::{Cut, Emulator};
 use crate::http::Body;
@@ -139,30 +140,84 @@ pub(super) async fn handle(
         .unwrap_or("localhost")
         .to_owned();
     let bodiless = head.method == Method::HEAD;
-    let outcome = run(emulator, &head, &host, body, now).await;
-    let mut response = match outcome {
+    let subject = answer::Subject { request_id, host: &host, bodiless };
+    let request = Routed::new(emulator, head, &host);
+    let drawn = emulator.script().draw(request.seen());
+    let now = now + SignedDuration::from_secs(drawn.clock_skew());
+    let outcome = match drawn.at_head(request.reads_body()).await {
+        Ok(()) if drawn.kills_token() => Err(auth::token_expired().into()),
+        Ok(()) => run(emulator, request, drawn.request_body(body), now).await,
+        Err(Stop::Answer(scripted)) => Err(OssError::scripted(&scripted).into()),
+        Err(Stop::Cut) => Err(Failure::Cut(Cut::Reset)),
+    };
+    let took = || Duration::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let finished = |mut response| {
+        answer::finish(&mut response, request_id, now, took());
+        response
+    };
+    let response = match outcome {
         Ok(response) => response,
         Err(Failure::Cut(cut)) => return Err(cut),
-        Err(Failure::Error(error)) => {
-            answer::error(&error, &answer::Subject { request_id, host: &host, bodiless })
-        }
+        Err(Failure::Error(error)) => answer::error(&error, &subject),
     };
-    let took = Duration::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-    answer::finish(&mut response, request_id, now, took);
-    Ok(response)
+    let refuse = |scripted: &Scripted| finished(answer::error(&OssError::scripted(scripted), &subject));
+    drawn.after(finished(response), refuse).await
+}
+
+/// A request whose operation is known, or why it is none.
+#[derive(Debug)]
+struct Routed {
+    head: http::request::Parts,
+    query: Query,
+    /// What it addresses, and the operation; an error in either waits until the sender is known.
+    target: Result<Target, Box<OssError>>,
+    op: Result<Op, Box<OssError>>,
+}
+
+impl Routed {
+    fn new(emulator: &Emulator, head: http::request::Parts, host: &str) -> Self {
+        let options = emulator.options();
+        let (query, query_error) = match Query::parse(head.uri.query().unwrap_or_default()) {
+            Ok(query) => (query, None),
+            Err(error) => (Query::default(), Some(error)),
+        };
+        let target = match query_error {
+            Some(error) => Err(Box::new(error)),
+            None => {
+                address::target(host, head.uri.path(), &options.region, &options.cnames).map_err(Box::new)
+            }
+        };
+        let op = match &target {
+            Ok(target) => route::route(&head.method, target, &query, &head.headers),
+            Err(_) => Err(address::invalid_object_name()),
+        };
+        Self { head, query, target, op: op.map_err(Box::new) }
+    }
+
+    /// Returns what fault rules look at.
+    fn seen(&self) -> Seen {
+        let key = self.target.as_ref().ok().and_then(|target| target.key.as_ref());
+        Seen {
+            operation: self.op.as_ref().map_or("", |op| op.name()).to_owned(),
+            key: key.map(|key| key.as_str().to_owned()).unwrap_or_default(),
+            part: self.query.get("partNumber").and_then(|number| number.parse().ok()),
+        }
+    }
+
+    fn reads_body(&self) -> bool {
+        self.op.as_ref().is_ok_and(|op| op.reads_body())
+    }
 }
 
 async fn run(
     emulator: &Emulator,
-    head: &http::request::Parts,
-    host: &str,
+    request: Routed,
     body: Body,
     now: Timestamp,
 ) -> Result<Response<Body>, Failure> {
     let options = emulator.options();
-    let query = Query::parse(head.uri.query().unwrap_or_default())?;
-    let target = address::target(host, head.uri.path(), &options.region, &options.cnames)?;
-    let routed = route::route(&head.method, &target, &query, &head.headers);
+    let Routed { head, query, target, op } = request;
+    let target = target.map_err(Failure::Error)?;
     let bucket = target.bucket.as_ref().and_then(|name| emulator.store().bucket(name));
     let region = target.region.as_ref().or(bucket.as_ref().map(|bucket| &bucket.region));
     let caller = if options.verify {
@@ -178,9 +233,8 @@ async fn run(
     } else {
         Caller::Known
     };
-    let op = routed?;
-    let mut call =
-        Call { emulator: emulator.clone(), target, query, headers: head.headers.clone(), now, bucket };
+    let op = op.map_err(Failure::Error)?;
+    let mut call = Call { emulator: emulator.clone(), target, query, headers: head.headers, now, bucket };
     authorize(&call, op, caller)?;
     place(&mut call, op)?;
     perform(&call, op, body).await

@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 
 use super::super::Cut;
+use super::super::faults::Scripted;
 use super::super::store::{BlobWriter, Sums, Written};
 use super::Failure;
 use super::error::OssError;
@@ -160,6 +161,9 @@ pub(super) async fn document(mut body: Body, headers: &HeaderMap) -> Result<Byte
 
 /// Says what became of a body that broke off.
 fn broken(error: io::Error) -> Failure {
+    if let Some(scripted) = Scripted::within(&error) {
+        return OssError::scripted(scripted).into();
+    }
     match error.kind() {
         io::ErrorKind::TimedOut => OssError::new(
             400,
@@ -167,8 +171,6 @@ fn broken(error: io::Error) -> Failure {
             "Your socket connection to the server was not read from or written to within the timeout period.",
         )
         .into(),
-        // A scripted fault: the disk is full.
-        io::ErrorKind::StorageFull => OssError::internal(&error).into(),
         _ => Cut::Body(error).into(),
     }
 }

@@ -1,6 +1,7 @@
 //! Each rule through the in-process door, with requests signed as clients sign them.
 
 mod auth;
+mod faults;
 mod multipart;
 mod objects;
 

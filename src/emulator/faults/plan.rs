@@ -1,0 +1,221 @@
+use serde::{Deserialize, Serialize};
+
+/// What goes wrong, and when.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct FaultPlan {
+    /// Where the dice of [`FaultRule::probability`] start: the same seed gives the same throws.
+    pub seed: u64,
+    /// How far the emulator's clock is ahead of the real one, in seconds.
+    pub clock_skew: i64,
+    /// The first rule that fits a request strikes.
+    pub rules: Vec<FaultRule>,
+}
+
+/// A plan that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the fault plan cannot be read: {0}")]
+pub struct FaultPlanError(String);
+
+impl FaultPlan {
+    /// Returns a plan of these rules.
+    pub fn of(rules: impl IntoIterator<Item = FaultRule>) -> Self {
+        Self { rules: rules.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Reads a plan in JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no plan; fields that are not known are refused.
+    pub fn from_json(text: &str) -> Result<Self, FaultPlanError> {
+        serde_json::from_str(text).map_err(|error| FaultPlanError(error.to_string()))
+    }
+
+    /// Sets where the dice start.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Puts the emulator's clock ahead by `seconds`.
+    #[must_use]
+    pub fn with_clock_skew(mut self, seconds: i64) -> Self {
+        self.clock_skew = seconds;
+        self
+    }
+}
+
+/// Which requests a fault strikes. What is not given fits all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct FaultRule {
+    /// The operation's name in the API reference: `UploadPart`, `ImportImage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// The object key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The part number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// The first and the last attempt, from 1. Attempts of one part of one key count together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<(u32, u32)>,
+    /// How often it strikes at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// How likely it strikes where it fits, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// What goes wrong.
+    pub fault: Fault,
+}
+
+impl FaultRule {
+    /// Returns a rule that strikes every request of an operation.
+    pub fn on(operation: impl Into<String>, fault: Fault) -> Self {
+        Self { operation: Some(operation.into()), ..Self::always(fault) }
+    }
+
+    /// Returns a rule that strikes every request.
+    pub fn always(fault: Fault) -> Self {
+        Self { operation: None, key: None, part: None, attempts: None, times: None, probability: None, fault }
+    }
+
+    /// Strikes only this key.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Strikes only this part.
+    #[must_use]
+    pub fn with_part(mut self, part: u16) -> Self {
+        self.part = Some(part);
+        self
+    }
+
+    /// Strikes only the attempts `first` to `last`, from 1.
+    #[must_use]
+    pub fn with_attempts(mut self, first: u32, last: u32) -> Self {
+        self.attempts = Some((first, last));
+        self
+    }
+
+    /// Strikes so often at most.
+    #[must_use]
+    pub fn with_times(mut self, times: u64) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// Strikes by chance, 0 to 1.
+    #[must_use]
+    pub fn with_probability(mut self, probability: f64) -> Self {
+        self.probability = Some(probability);
+        self
+    }
+}
+
+/// A moment of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum When {
+    /// Its head has arrived.
+    #[default]
+    Head,
+    /// So many bytes of its body have arrived.
+    BodyByte(u64),
+    /// It has arrived whole, and nothing has come of it yet.
+    BeforeCommit,
+    /// What it asked for is done and lasts; the answer is yet to be sent.
+    AfterCommit,
+}
+
+/// What goes wrong with a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It is answered with an error.
+    Status {
+        /// HTTP status.
+        status: u16,
+        /// The error's code.
+        code: String,
+        /// When.
+        #[serde(default)]
+        when: When,
+        /// Seconds of a `Retry-After` header.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
+    },
+    /// It is answered with a web page, as by a proxy or a server that is no OSS.
+    Page {
+        /// HTTP status.
+        status: u16,
+    },
+    /// The connection breaks.
+    Reset {
+        /// When.
+        #[serde(default)]
+        when: When,
+    },
+    /// Nothing happens for a while.
+    Stall {
+        /// When.
+        #[serde(default)]
+        when: When,
+        /// How long, in seconds; for ever if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
+    },
+    /// The body is taken in slowly.
+    Slow {
+        /// Bytes for each second.
+        bytes_per_second: u64,
+    },
+    /// The body is damaged on its way in.
+    CorruptRequest {
+        /// The byte that changes, from 0.
+        byte: u64,
+    },
+    /// The connection breaks within the answer's body.
+    TruncateResponse {
+        /// How many bytes of it arrive.
+        bytes: u64,
+    },
+    /// The answer's body is damaged on its way out.
+    CorruptResponse {
+        /// The byte that changes, from 0.
+        byte: u64,
+    },
+    /// The answer's CRC-64 is not that of what was stored.
+    WrongCrc,
+    /// A header of the answer is another, or missing.
+    ResponseHeader {
+        /// Its name.
+        name: String,
+        /// Its text; missing if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
+    /// The emulator's clock is ahead for this request.
+    ClockSkew {
+        /// By how many seconds.
+        seconds: i64,
+    },
+    /// The request's token counts as expired.
+    DeadToken,
+    /// The emulator's disk is full.
+    DiskFull {
+        /// How many bytes of the body still fit.
+        byte: u64,
+    },
+}
