@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use crate::credentials::Credentials;
 use crate::model::Secret;
 
+/// What STS's key ids begin with: they are worth nothing without their token.
+const TEMPORARY: &str = "STS.";
+
 /// The valid key pairs; those with a token are valid with that token.
 #[derive(Debug)]
 pub(crate) struct Keys(RwLock<Vec<Credentials>>);
@@ -45,6 +48,7 @@ impl Keys {
         }
         let found = of_id.iter().find(|key| key.security_token.as_ref().map(Secret::expose) == token);
         match (found, token) {
+            (_, None) if id.starts_with(TEMPORARY) => Err(KeyError::UnknownId),
             (Some(key), _) if key.expires.is_some_and(|expires| expires <= now) => Err(KeyError::Expired),
             (Some(key), _) => Ok(key.access_key_secret.clone()),
             (None, Some(_)) => Err(KeyError::UnknownToken),
@@ -71,5 +75,7 @@ mod tests {
         assert_eq!(secret("STS.a", None, before), Err(KeyError::UnknownId));
         assert_eq!(secret("id", Some("token"), before), Err(KeyError::UnknownToken));
         assert_eq!(secret("nobody", None, before), Err(KeyError::UnknownId));
+        keys.add(Credentials::new("STS.a", "temporary"));
+        assert_eq!(secret("STS.a", None, before), Err(KeyError::UnknownId));
     }
 }

@@ -115,13 +115,14 @@ pub(super) fn invalid_object_name() -> OssError {
 pub(crate) struct Query(pub(crate) Vec<(String, Option<String>)>);
 
 impl Query {
-    /// Reads a raw query.
+    /// Reads a raw query. A `+` is a space: the first Python SDK sends spaces so and signs `%20`, and all
+    /// clients send a plus as `%2B`.
     ///
     /// # Errors
     ///
     /// 400 for malformed escapes.
     pub(super) fn parse(raw: &str) -> Result<Self, OssError> {
-        encode::decode_query(raw).map(Self).ok_or_else(|| {
+        encode::decode_query(&raw.replace('+', "%20")).map(Self).ok_or_else(|| {
             OssError::new(400, "InvalidURI", "The query of the URL has a malformed percent-escape.")
         })
     }
@@ -207,10 +208,10 @@ mod tests {
 
     #[test]
     fn a_query_parameter_may_lack_its_value() {
-        let query = Query::parse("uploads&max-uploads=3&prefix=a%2Fb+c&x=").unwrap();
+        let query = Query::parse("uploads&max-uploads=3&prefix=a%2Fb+c%2Bd&x=").unwrap();
         assert!(query.has("uploads") && !query.has("upload"));
         assert_eq!(query.get("uploads"), Some(""));
-        assert_eq!(query.get("prefix"), Some("a/b+c"));
+        assert_eq!(query.get("prefix"), Some("a/b c+d"));
         assert_eq!(query.get("none"), None);
         assert_eq!(Query::parse("a=%zz").unwrap_err().code, "InvalidURI");
     }

@@ -112,7 +112,7 @@ impl OssError {
 
     pub(crate) fn not_implemented(header: impl Into<String>) -> Self {
         Self::new(
-            501,
+            400,
             "NotImplemented",
             "A header or parameter you provided implies functionality that is not implemented by this \
              emulator.",

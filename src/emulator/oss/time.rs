@@ -13,9 +13,9 @@ pub(crate) fn parse_http_date(text: &str) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(text).ok()
 }
 
-/// Returns `2025-01-01T00:04:05.000Z`.
+/// Returns `2025-01-01T00:04:05.000Z`. OSS tells whole seconds, and its first SDK reads nothing else.
 pub(crate) fn iso(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
 }
 
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod tests {
     fn times_are_written_as_oss_does() {
         let time: Timestamp = "2025-01-01T00:04:05.678Z".parse().unwrap();
         assert_eq!(http_date(time), "Wed, 01 Jan 2025 00:04:05 GMT");
-        assert_eq!(iso(time), "2025-01-01T00:04:05.678Z");
+        assert_eq!(iso(time), "2025-01-01T00:04:05.000Z");
         assert_eq!(parse_http_date("Wed, 01 Jan 2025 00:04:05 GMT"), "2025-01-01T00:04:05Z".parse().ok());
         assert_eq!(parse_http_date("yesterday"), None);
     }

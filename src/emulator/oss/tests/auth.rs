@@ -157,7 +157,7 @@ async fn malformed_signatures_get_the_documented_codes() {
         (v4(&format!("{scope}, Signature=x")), date, 403, "SignatureDoesNotMatch", "0002-00000040"),
         ("OSS a".to_owned(), date, 400, "InvalidArgument", "0002-00000202"),
         (format!("OSS {id}:x"), ("x-none", "1"), 403, "AccessDenied", "0002-00000503"),
-        ("OSS2 a".to_owned(), date, 501, "NotImplemented", "0000-00000000"),
+        ("OSS2 a".to_owned(), date, 400, "NotImplemented", "0000-00000000"),
     ] {
         let request = http::Request::builder()
             .uri("http://127.0.0.1/images/")

@@ -271,11 +271,11 @@ async fn default_encryption_and_versioning_are_settings_of_a_bucket() {
 async fn what_is_not_known_is_refused() {
     let bench = Bench::new();
     assert_eq!(
-        bench.call("GET", "images", "lifecycle").refused(501, "NotImplemented").await.tag("Header"),
+        bench.call("GET", "images", "lifecycle").refused(400, "NotImplemented").await.tag("Header"),
         "lifecycle"
     );
     let call = bench.call("PUT", "images/a", "").header("x-oss-callback", "e30=");
-    call.refused(501, "NotImplemented").await;
+    call.refused(400, "NotImplemented").await;
     let reply = bench.call("POST", "images/a", "").refused(405, "MethodNotAllowed").await;
     assert_eq!((reply.tag("EC").as_str(), reply.tag("Method").as_str()), ("0017-00000001", "POST"));
 }
