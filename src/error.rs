@@ -4,6 +4,7 @@ use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
 use crate::import::ImportError;
 use crate::protocol::ServiceError;
+use crate::publish::PublishError;
 use crate::session::SessionError;
 use crate::state::StateError;
 use crate::transfer::TransferError;
@@ -117,6 +118,29 @@ impl UploadError {
             }
             Self::Cancelled => true,
             Self::Session(_) => false,
+        }
+    }
+}
+
+impl PublishError {
+    /// Returns the kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Upload(error) => error.kind(),
+            Self::Import(error) => error.kind(),
+            Self::State(error) => error.kind(),
+            Self::Object { source, .. } => source.kind(),
+            Self::Cancelled { .. } => ErrorKind::Cancelled,
+        }
+    }
+
+    /// Returns the request that failed, if that is why.
+    pub fn call(&self) -> Option<&CallError> {
+        match self {
+            Self::Upload(error) => error.call(),
+            Self::Import(error) => error.call_error(),
+            Self::Object { source, .. } => Some(source),
+            Self::State(_) | Self::Cancelled { .. } => None,
         }
     }
 }

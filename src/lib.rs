@@ -64,6 +64,7 @@ pub mod model;
 pub mod plan;
 pub mod protocol;
 pub mod provider;
+pub mod publish;
 pub mod retry;
 pub mod session;
 pub mod source;

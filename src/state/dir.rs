@@ -79,13 +79,15 @@ impl StateDir {
     }
 
     fn folder(&self, region: &Region, object: &ObjectRef) -> PathBuf {
-        let mut hash = Sha256::new();
         // None of the three can hold a line end but the key, which comes last.
-        hash.update(format!("{region}\n{}\n{}", object.bucket, object.key));
-        let digest = hash.finalize();
-        let name: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = folder_name(&format!("{region}\n{}\n{}", object.bucket, object.key));
         self.root.join("uploads").join(name)
     }
+}
+
+/// Returns a short name that any text can have as a folder.
+pub(super) fn folder_name(text: &str) -> String {
+    Sha256::digest(text)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The locked folder of one upload.

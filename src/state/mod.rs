@@ -9,11 +9,14 @@
 //!   ListParts and verified by checksum.
 //! - `lock` is locked for as long as a process drives the upload.
 //!
+//! A publish has one folder under `flows`, whose `flow.json` says which of its steps are done.
+//!
 //! The folder's name follows from region, bucket and key, so that any spelling of the file's path and any kind
 //! of endpoint finds it again. No credentials are kept. Folders are 0700, files 0600.
 
 mod checkpoint;
 mod dir;
+mod flow;
 mod journal;
 mod lock;
 
@@ -22,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
 pub use dir::{StateDir, StoredUpload, UploadDir};
+pub use flow::{Flow, FlowFile, FlowImage};
 pub use journal::{Journal, JournalContents, PartRecord};
 pub use lock::{Holder, Lock};
 

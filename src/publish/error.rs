@@ -1,0 +1,41 @@
+use crate::client::CallError;
+use crate::import::{ImportError, ImportTask};
+use crate::model::ObjectRef;
+use crate::state::StateError;
+use crate::upload::UploadError;
+
+/// Why a publish did not come to its end. What is done stays done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// A file could not be uploaded.
+    #[error(transparent)]
+    Upload(UploadError),
+    /// An image could not be imported, copied or shared.
+    #[error(transparent)]
+    Import(ImportError),
+    /// The steps could not be written down.
+    #[error("cannot keep the state of the publish")]
+    State(#[source] StateError),
+    /// An object could not be looked at, or not be deleted.
+    #[error("cannot look at or delete `{object}`")]
+    Object {
+        /// The object.
+        object: ObjectRef,
+        /// Which request, and why.
+        source: Box<CallError>,
+    },
+    /// It was stopped from outside.
+    #[error("{}", stopped(task.as_ref()))]
+    Cancelled {
+        /// The import that was submitted, and goes on.
+        task: Option<ImportTask>,
+    },
+}
+
+fn stopped(task: Option<&ImportTask>) -> String {
+    match task {
+        Some(task) => format!("the wait was stopped; the import of {} goes on", task.image_id),
+        None => "the publish was stopped".to_owned(),
+    }
+}

@@ -1,0 +1,235 @@
+//! The steps after the uploads, each written down before and after it is done.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use futures::stream;
+
+use super::{Publish, PublishError, PublishReport, Published};
+use crate::import::{CopyRequest, CustomImage, ImportError, ImportTask};
+use crate::model::{ClientToken, Region};
+use crate::protocol::oss::DeleteObject;
+use crate::state::{Flow, FlowFile, FlowImage};
+
+/// Copies that are begun and followed at a time; the service runs as many of one image and queues the rest.
+const PARALLEL_COPIES: usize = 5;
+
+/// Returns a token that no other request has.
+pub(super) fn new_token() -> ClientToken {
+    uuid::Uuid::new_v4().to_string().parse().expect("a UUID is a client token")
+}
+
+pub(super) struct Steps<'a> {
+    pub(super) publish: &'a Publish,
+    pub(super) file: &'a FlowFile,
+    pub(super) flow: Flow,
+    /// Whether an earlier run may have made the requests already.
+    pub(super) repeated: bool,
+}
+
+impl Steps<'_> {
+    pub(super) fn save(&self) -> Result<(), PublishError> {
+        self.file.save(&self.flow).map_err(PublishError::State)
+    }
+
+    /// Submits the import, unless an earlier run did, and follows it.
+    pub(super) async fn import(&mut self) -> Result<Published, PublishError> {
+        let (importer, request) = (&self.publish.importer, &self.publish.request);
+        let region = request.region().clone();
+        let task = match task_of(&self.flow.import, &region) {
+            Some(task) => task,
+            None => {
+                let submit = importer.submit(request, &self.flow.import.token, self.repeated);
+                let task = match self.publish.until_cancelled(submit).await? {
+                    Ok(task) => task,
+                    Err(error) => return Err(self.given_up(error)?),
+                };
+                note(&mut self.flow.import, &task);
+                self.save()?;
+                task
+            }
+        };
+        if !self.publish.wait {
+            return Ok(Published { task, image: None });
+        }
+        let image = match self.follow(&task).await? {
+            Ok(image) => image,
+            Err(error) => return Err(self.given_up(error)?),
+        };
+        self.flow.import.available = true;
+        self.save()?;
+        Ok(Published { task, image: Some(image) })
+    }
+
+    /// After an end for good the flow is forgotten: the next run makes a request of its own.
+    fn given_up(&self, error: ImportError) -> Result<PublishError, PublishError> {
+        let over = matches!(
+            error,
+            ImportError::Failed { .. } | ImportError::Cancelled { .. } | ImportError::Vanished { .. }
+        );
+        if over {
+            self.file.forget().map_err(PublishError::State)?;
+        }
+        Ok(PublishError::Import(error))
+    }
+
+    async fn follow(&self, task: &ImportTask) -> Result<Result<CustomImage, ImportError>, PublishError> {
+        tokio::select! {
+            biased;
+            () = self.publish.cancel.cancelled() => {
+                Err(PublishError::Cancelled { task: Some(task.clone()) })
+            }
+            followed = self.publish.importer.follow(task) => Ok(followed),
+        }
+    }
+
+    /// Copies the image to all regions, some at a time.
+    pub(super) async fn copies(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
+        let wanted: BTreeSet<Region> = self.publish.copy_to.iter().cloned().collect();
+        let wanted: Vec<Region> =
+            wanted.into_iter().filter(|region| region != self.publish.request.region()).collect();
+        for region in &wanted {
+            self.flow.copies.entry(region.clone()).or_insert_with(|| FlowImage::new(new_token()));
+        }
+        self.save()?;
+        // The futures hold what they need, so that each answer can be written down while others are under way.
+        let copies: Vec<_> = wanted
+            .into_iter()
+            .map(|region| {
+                let step = self.flow.copies[&region].clone();
+                let (publish, request) = (self.publish, self.copy_request(report, &region));
+                async move { (region.clone(), begin_copy(publish, request, &step, &region).await) }
+            })
+            .collect();
+        let mut begun = stream::iter(copies).buffer_unordered(PARALLEL_COPIES);
+        let mut tasks = Vec::new();
+        while let Some((region, result)) = begun.next().await {
+            match result {
+                Ok(task) => {
+                    note(self.flow.copies.get_mut(&region).expect("every wanted copy has a step"), &task);
+                    self.save()?;
+                    tasks.push(task);
+                }
+                Err(error) => self.failed(report, region, error)?,
+            }
+        }
+        drop(begun);
+        let publish = self.publish;
+        let follows =
+            tasks.into_iter().map(|task| async move { (publish.importer.follow(&task).await, task) });
+        let mut followed = stream::iter(follows).buffer_unordered(PARALLEL_COPIES);
+        loop {
+            let next = publish.until_cancelled(followed.next()).await?;
+            let Some((result, task)) = next else { return Ok(()) };
+            let region = task.region.clone();
+            match result {
+                Ok(image) => {
+                    self.flow.copies.get_mut(&region).expect("every wanted copy has a step").available = true;
+                    self.save()?;
+                    report.copies.insert(region, Published { task, image: Some(image) });
+                }
+                Err(error) => {
+                    // A copy that failed is deleted and begun again by the next run, with another token.
+                    if !matches!(error, ImportError::StillRunning { .. }) {
+                        self.flow.copies.insert(region.clone(), FlowImage::new(new_token()));
+                        self.save()?;
+                    }
+                    self.failed(report, region, PublishError::Import(error))?;
+                }
+            }
+        }
+    }
+
+    fn copy_request(&self, report: &PublishReport, destination: &Region) -> CopyRequest {
+        let request = &self.publish.request;
+        let source = &report.import.task;
+        let mut copy = CopyRequest::new(
+            source.region.clone(),
+            source.image_id.clone(),
+            destination.clone(),
+            request.name(),
+        );
+        if let Some(text) = request.description() {
+            copy = copy.with_description(text);
+        }
+        copy.with_tags(request.tags().iter().cloned())
+    }
+
+    fn failed(
+        &self,
+        report: &mut PublishReport,
+        region: Region,
+        error: PublishError,
+    ) -> Result<(), PublishError> {
+        if !self.publish.keep_going || matches!(error, PublishError::Cancelled { .. }) {
+            return Err(error);
+        }
+        report.failures.insert(region, error);
+        Ok(())
+    }
+
+    /// Shares the image and all copies.
+    pub(super) async fn share(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
+        let accounts: BTreeSet<_> = self.publish.share_with.iter().cloned().collect();
+        if accounts.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<_> = accounts.iter().cloned().collect();
+        let images = std::iter::once(&report.import).chain(report.copies.values());
+        for task in images.map(|published| &published.task) {
+            let share = self.publish.importer.share(&task.region, &task.image_id, &list);
+            self.publish.until_cancelled(share).await?.map_err(PublishError::Import)?;
+            self.flow.shared.entry(task.region.clone()).or_default().extend(accounts.iter().cloned());
+            self.save()?;
+        }
+        report.shared_with = list;
+        Ok(())
+    }
+
+    /// Deletes the objects that were imported.
+    pub(super) async fn delete_objects(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
+        if !self.publish.delete_objects {
+            return Ok(());
+        }
+        let objects: BTreeSet<_> =
+            self.publish.request.disks().iter().map(|disk| disk.object.clone()).collect();
+        for object in objects {
+            let operation = DeleteObject { object: object.clone() };
+            let delete = self.publish.importer.client().call(&operation);
+            self.publish
+                .until_cancelled(delete)
+                .await?
+                .map_err(|error| PublishError::Object { object: object.clone(), source: Box::new(error) })?;
+            self.flow.deleted.insert(object.clone());
+            self.save()?;
+            report.deleted.push(object);
+        }
+        Ok(())
+    }
+}
+
+async fn begin_copy(
+    publish: &Publish,
+    request: CopyRequest,
+    step: &FlowImage,
+    region: &Region,
+) -> Result<ImportTask, PublishError> {
+    if let Some(task) = task_of(step, region) {
+        return Ok(task);
+    }
+    let copy = publish.importer.copy(&request, &step.token);
+    publish.until_cancelled(copy).await?.map_err(PublishError::Import)
+}
+
+fn task_of(step: &FlowImage, region: &Region) -> Option<ImportTask> {
+    let mut task = ImportTask::of_image(region.clone(), step.image_id.clone()?);
+    task.task_id = step.task_id.clone();
+    task.request_id = step.request_id.clone();
+    Some(task)
+}
+
+fn note(step: &mut FlowImage, task: &ImportTask) {
+    step.image_id = Some(task.image_id.clone());
+    step.task_id = task.task_id.clone();
+    step.request_id = task.request_id.clone();
+}

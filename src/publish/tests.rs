@@ -1,0 +1,226 @@
+//! Publishing over the emulator: interrupted at every request, it ends in one image per region.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use super::*;
+use crate::client::{Client, ClientOptions};
+use crate::credentials::{BoxFuture, StaticCredentials};
+use crate::emulator::{Emulator, EmulatorOptions};
+use crate::http::{Body, Transport, TransportError};
+use crate::import::ImportDisk;
+use crate::model::{DiskFormat, Endpoint, ImageStatus};
+use crate::source::FileSource;
+
+/// The emulator, which dies with its client at one request: before it is carried out, or after.
+#[derive(Debug)]
+struct Dying {
+    emulator: Emulator,
+    requests: AtomicUsize,
+    dies_at: usize,
+    after: bool,
+    dead: Arc<Notify>,
+}
+
+impl Transport for Dying {
+    fn send(
+        &self,
+        request: http::Request<Body>,
+    ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>> {
+        Box::pin(async move {
+            if self.requests.fetch_add(1, Ordering::Relaxed) != self.dies_at {
+                return self.emulator.send(request).await;
+            }
+            if self.after {
+                self.emulator.send(request).await?;
+            }
+            self.dead.notify_one();
+            std::future::pending().await
+        })
+    }
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    emulator: Emulator,
+}
+
+const REGIONS: [&str; 3] = ["cn-hangzhou", "us-west-1", "eu-central-1"];
+
+fn region(name: &str) -> Region {
+    name.parse().unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Hours pass in no time: the first look finds everything done.
+        let options = EmulatorOptions::local(folder.path().join("store")).with_speed(1e8);
+        Self { emulator: Emulator::open(options).unwrap(), folder }
+    }
+
+    fn image(&self) -> PathBuf {
+        let path = self.folder.path().join("disk.raw");
+        std::fs::write(&path, bootable()).unwrap();
+        path
+    }
+
+    fn importer(&self, transport: Arc<dyn Transport>) -> Importer {
+        self.importer_in(REGIONS[0], transport)
+    }
+
+    fn importer_in(&self, name: &str, transport: Arc<dyn Transport>) -> Importer {
+        // The host's name tells the emulator the region.
+        let endpoint: Endpoint = format!("http://oss-{name}.aliyuncs.com").parse().unwrap();
+        let anonymous = Arc::new(StaticCredentials::anonymous());
+        let options = ClientOptions::new(endpoint, region(name), anonymous, transport)
+            .with_rpc_endpoint("http://localhost".parse().unwrap())
+            .with_dice(Arc::new(|| 0.0));
+        Importer::new(Client::new(options))
+    }
+
+    fn publish(&self, transport: Arc<dyn Transport>) -> Publish {
+        let importer = self.importer(transport);
+        let object: ObjectRef = "oss://images/disk.raw".parse().unwrap();
+        let source = Arc::new(FileSource::open(self.folder.path().join("disk.raw")).unwrap());
+        let state = self.folder.path().join("state");
+        let upload = Upload::new(importer.client().clone(), source, object.clone()).state_dir(&state);
+        let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
+        let request = ImportRequest::new(region(REGIONS[0]), "web-1", disk);
+        Publish::new(importer, request, state)
+            .upload(upload)
+            .copy_to([region(REGIONS[1]), region(REGIONS[2])])
+            .share_with(["1234567890123456".parse().unwrap()])
+    }
+
+    fn alive(&self) -> Arc<dyn Transport> {
+        Arc::new(self.emulator.clone())
+    }
+
+    async fn assert_one_image_in_each_region(&self) {
+        let importer = self.importer(self.alive());
+        for name in REGIONS {
+            let images = importer.images(&region(name)).await.unwrap();
+            assert_eq!(images.len(), 1, "{name}: {images:?}");
+            assert_eq!(images[0].status, ImageStatus::Available, "{name}");
+            let accounts = importer.shared_with(&region(name), &images[0].image_id).await.unwrap();
+            assert_eq!(accounts.len(), 1, "{name}");
+        }
+    }
+}
+
+/// A disk of 2 MiB with boot code and one active partition.
+fn bootable() -> Vec<u8> {
+    let mut disk = vec![0u8; 2 << 20];
+    disk[0..4].copy_from_slice(&[0xEB, 0x63, 0x90, 0x10]);
+    disk[446] = 0x80;
+    disk[450] = 0x83;
+    disk[454..458].copy_from_slice(&2048u32.to_le_bytes());
+    disk[458..462].copy_from_slice(&2048u32.to_le_bytes());
+    disk[510..512].copy_from_slice(&[0x55, 0xAA]);
+    let superblock = 2048 * 512 + 1024;
+    disk[superblock + 56..superblock + 58].copy_from_slice(&[0x53, 0xEF]);
+    disk
+}
+
+#[tokio::test]
+async fn a_publish_makes_one_image_in_each_region_and_says_so() {
+    let world = World::new();
+    world.image();
+    let report = world.publish(world.alive()).run().await.unwrap();
+    assert_eq!(report.uploads.len(), 1);
+    assert_eq!(report.copies.len(), 2);
+    assert_eq!(report.shared_with.len(), 1);
+    assert!(report.import.task.task_id.is_some());
+    world.assert_one_image_in_each_region().await;
+
+    // The same again finds everything there.
+    let again = world.publish(world.alive()).run().await.unwrap();
+    assert_eq!(again.import.task.image_id, report.import.task.image_id);
+    assert_eq!(again.uploads[0].bytes_sent, 0);
+    world.assert_one_image_in_each_region().await;
+}
+
+#[tokio::test]
+async fn killed_at_every_request_it_ends_in_one_image_per_region() {
+    // Looks at running imports are many and alike; past the last step nothing is left to be killed.
+    for after in [false, true] {
+        for dies_at in 0.. {
+            let world = World::new();
+            world.image();
+            let dead = Arc::new(Notify::new());
+            let dying = Arc::new(Dying {
+                emulator: world.emulator.clone(),
+                requests: AtomicUsize::new(0),
+                dies_at,
+                after,
+                dead: Arc::clone(&dead),
+            });
+            let publish = world.publish(dying);
+            let finished = tokio::select! {
+                biased;
+                () = dead.notified() => false,
+                result = publish.run() => result.map(|_| true).unwrap(),
+            };
+            drop(publish);
+            world.publish(world.alive()).run().await.unwrap();
+            world.assert_one_image_in_each_region().await;
+            if finished {
+                assert!(dies_at > 10, "a publish takes more requests than {dies_at}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn objects_are_deleted_last_and_not_uploaded_again() {
+    let world = World::new();
+    world.image();
+    let report = world.publish(world.alive()).delete_objects(true).run().await.unwrap();
+    assert_eq!(report.deleted.len(), 1);
+    let again = world.publish(world.alive()).delete_objects(true).run().await.unwrap();
+    assert!(again.uploads.is_empty());
+    world.assert_one_image_in_each_region().await;
+}
+
+#[tokio::test]
+async fn a_region_that_fails_keeps_the_images_from_being_shared() {
+    let world = World::new();
+    let file = world.image();
+    // Another image has the name in one of the regions.
+    let importer = world.importer_in(REGIONS[1], world.alive());
+    world.emulator.create_bucket("elsewhere".parse().unwrap(), region(REGIONS[1])).unwrap();
+    let object: ObjectRef = "oss://elsewhere/disk.raw".parse().unwrap();
+    let source = Arc::new(FileSource::open(file).unwrap());
+    Upload::new(importer.client().clone(), source, object.clone()).run().await.unwrap();
+    let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
+    let other = ImportRequest::new(region(REGIONS[1]), "web-1", disk);
+    importer.submit(&other, &new_token(), false).await.unwrap();
+
+    let report = world.publish(world.alive()).keep_going(true).run().await.unwrap();
+    assert!(matches!(
+        report.failures.get(&region(REGIONS[1])),
+        Some(PublishError::Import(crate::import::ImportError::NameTaken { .. }))
+    ));
+    assert_eq!(report.copies.len(), 1);
+    assert!(report.shared_with.is_empty());
+
+    let error = world.publish(world.alive()).run().await.unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Import);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_known_before_the_first_byte() {
+    let world = World::new();
+    world.image();
+    world.publish(world.alive()).run().await.unwrap();
+    let publish = world.publish(world.alive());
+    let problems = Preflight::new(&publish.importer, &publish.request).run().await;
+    assert!(matches!(problems.as_slice(), [Problem::NameTaken { .. }]), "{problems:?}");
+    let problems = Preflight::new(&publish.importer, &publish.request).name_may_be_taken(true).run().await;
+    assert!(problems.is_empty(), "{problems:?}");
+}

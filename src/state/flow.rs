@@ -1,0 +1,181 @@
+//! Which steps of a publish are done: import, copies, sharing, deletion of the objects.
+//!
+//! A step's token is written before the step, and its ids right after it, each time the whole file anew
+//! (temporary file, sync, rename). So a publish that was interrupted anywhere converges when it is run again.
+//! The file stays when all is done: the same command again then finds everything there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::dir::{StateDir, folder_name, write_atomically};
+use super::{Holder, Lock, StateError};
+use crate::model::{AccountId, ClientToken, ImageId, ObjectRef, Region, TaskId};
+
+/// Version of the file's format.
+const FLOW_VERSION: u32 = 1;
+/// Longest file that is read: 17 disks and all regions take some KiB.
+const MAX_FLOW: u64 = 1 << 20;
+
+/// An image that a flow makes in one region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowImage {
+    /// The token that the request carries, so that it makes one image.
+    pub token: ClientToken,
+    /// The image, once the request was answered.
+    pub image_id: Option<ImageId>,
+    /// The import's task.
+    pub task_id: Option<TaskId>,
+    /// The id of the request.
+    pub request_id: Option<String>,
+    /// Whether the image was seen to be Available.
+    pub available: bool,
+}
+
+impl FlowImage {
+    /// Returns the step before its request.
+    pub fn new(token: ClientToken) -> Self {
+        Self { token, image_id: None, task_id: None, request_id: None, available: false }
+    }
+}
+
+/// The steps of one publish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Version of the format.
+    pub version: u32,
+    /// What is asked of ECS, as one text. Another request is another publish.
+    pub request: String,
+    /// The checksums of the objects, as one text. Other objects are another publish.
+    pub objects: String,
+    /// The import.
+    pub import: FlowImage,
+    /// The copies, by destination.
+    pub copies: BTreeMap<Region, FlowImage>,
+    /// The accounts that each region's image is shared with.
+    pub shared: BTreeMap<Region, BTreeSet<AccountId>>,
+    /// The objects that were deleted.
+    pub deleted: BTreeSet<ObjectRef>,
+}
+
+impl Flow {
+    /// Returns a flow of which nothing is done.
+    pub fn new(request: impl Into<String>, objects: impl Into<String>, token: ClientToken) -> Self {
+        Self {
+            version: FLOW_VERSION,
+            request: request.into(),
+            objects: objects.into(),
+            import: FlowImage::new(token),
+            copies: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+        }
+    }
+}
+
+/// The locked file of one flow.
+#[derive(Debug)]
+pub struct FlowFile {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl StateDir {
+    /// Makes and locks the folder of the flow that makes the image `name` in `region`.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made or written, or another process has it.
+    pub fn flow(&self, region: &Region, name: &str, now: Timestamp) -> Result<FlowFile, StateError> {
+        let folder = self.root().join("flows").join(folder_name(&format!("{region}\n{name}")));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(StateError::io("create", &folder))?;
+        let lock = Lock::acquire(&folder.join("lock"), &Holder::this_process(now))?;
+        Ok(FlowFile { path: folder.join("flow.json"), _lock: lock })
+    }
+}
+
+impl FlowFile {
+    /// Reads the flow, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, is damaged, or is of another version.
+    pub fn load(&self) -> Result<Option<Flow>, StateError> {
+        let mut text = Vec::new();
+        match std::fs::File::open(&self.path) {
+            Ok(file) => io::Read::read_to_end(&mut io::Read::take(file, MAX_FLOW), &mut text)
+                .map_err(StateError::io("read", &self.path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StateError::io("read", &self.path)(error)),
+        };
+        let damaged =
+            |reason: &str| StateError::Damaged { path: self.path.clone(), reason: reason.to_owned() };
+        let flow: Flow = serde_json::from_slice(&text)
+            .map_err(|_| damaged("is damaged; remove it once you know which of its images exist"))?;
+        if flow.version != FLOW_VERSION {
+            return Err(damaged("was written by another version of ossup"));
+        }
+        Ok(Some(flow))
+    }
+
+    /// Writes the flow as a whole.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn save(&self, flow: &Flow) -> Result<(), StateError> {
+        let text = serde_json::to_vec_pretty(flow).expect("a flow is plain data");
+        write_atomically(&self.path, &text).map_err(StateError::io("write", &self.path))
+    }
+
+    /// Removes the flow: its image failed, and the next run begins anew.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be removed.
+    pub fn forget(&self) -> Result<(), StateError> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StateError::io("remove", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_is_read_as_it_was_written() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::new(root.path());
+        let region: Region = "cn-hangzhou".parse().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let file = state.flow(&region, "web", now).unwrap();
+        assert_eq!(file.load().unwrap(), None);
+        let mut flow = Flow::new("request", "objects", "token-1".parse().unwrap());
+        flow.import.image_id = Some("m-bp1abcdefghijklmnopq".parse().unwrap());
+        flow.copies.insert("us-west-1".parse().unwrap(), FlowImage::new("token-2".parse().unwrap()));
+        flow.shared.insert(region.clone(), BTreeSet::from(["1234567890123456".parse().unwrap()]));
+        flow.deleted.insert("oss://images/disk.raw".parse().unwrap());
+        file.save(&flow).unwrap();
+        assert!(matches!(state.flow(&region, "web", now), Err(StateError::Locked { .. })));
+        state.flow(&region, "other", now).unwrap();
+        assert_eq!(file.load().unwrap(), Some(flow));
+        std::fs::write(&file.path, "{").unwrap();
+        assert!(matches!(file.load(), Err(StateError::Damaged { .. })));
+        file.forget().unwrap();
+        assert_eq!(file.load().unwrap(), None);
+    }
+}
