@@ -93,6 +93,9 @@ pub(super) fn decide(
         return wishes.boot_mode;
     }
     match wishes.boot_mode {
+        Some(BootMode::Bios) if arm => {
+            findings.fix(Rule::RBoot, "arm64 boots with UEFI only", "use --boot-mode UEFI");
+        }
         Some(BootMode::Uefi) if !evidence.efi_system_partition => {
             findings.push(
                 Finding::new(

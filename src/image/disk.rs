@@ -1,13 +1,14 @@
 //! The checks of a disk's contents, whether they lie in a RAW file or inside another format.
 
 use super::boot::{self, BootEvidence};
+use super::fat;
 use super::filesystem::{self, FileSystem, Found};
 use super::finding::{Finding, Findings, Severity};
+use super::format::Format;
 use super::read::{ReadAt, ReadError, Slice, up_to};
 use super::report::{Role, Settings, Wishes};
 use super::rule::Rule;
 use super::table::{self, Partition, PartitionKind, SECTOR, Table, TableKind};
-use super::{fat, request};
 use crate::model::OsType;
 
 /// Most partitions whose contents are looked at.
@@ -36,6 +37,7 @@ pub(super) struct Contents {
 /// When the disk cannot be read; `contents` then holds what was found before.
 pub(super) fn examine(
     disk: &dyn ReadAt,
+    format: Format,
     wishes: &Wishes,
     contents: &mut Contents,
     settings: &mut Settings,
@@ -54,7 +56,7 @@ pub(super) fn examine(
             .refuse(Rule::FZero, "the first MiB holds only zeros: no boot sector; is the download complete?");
         return Ok(());
     }
-    table::read(disk, &mut contents.table, findings)?;
+    table::read(disk, &rewrite_table(format, wishes), &mut contents.table, findings)?;
     if contents.table.kind == TableKind::None {
         contents.bare = filesystem::probe(disk, 0, disk.length())?.map(|found| found.filesystem);
     }
@@ -67,6 +69,19 @@ pub(super) fn examine(
         decide_boot(disk, wishes, contents, settings, findings)?;
     }
     Ok(())
+}
+
+/// Returns the commands that put a backup GPT where it belongs: sgdisk works on RAW disks only.
+fn rewrite_table(format: Format, wishes: &Wishes) -> String {
+    let file = wishes.word();
+    if format == Format::Raw {
+        return format!("sgdisk -e {file}");
+    }
+    let from = format.qemu_name();
+    format!(
+        "qemu-img convert -f {from} -O raw {file} disk.raw && sgdisk -e disk.raw \
+         && qemu-img convert -f raw -O qcow2 disk.raw out.qcow2"
+    )
 }
 
 /// Whether the first MiB is zero and no backup of a partition table is at the end.
@@ -233,7 +248,6 @@ fn decide_boot(
     settings: &mut Settings,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
-    findings.0.extend(request::check_boot_mode(wishes.architecture, wishes.boot_mode));
     if contents.bare.is_some()
         || !contents.table.signed
         || findings.has(Rule::RGpt)

@@ -83,7 +83,7 @@ impl<'a> Inspection<'a> {
 
     fn raw(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
         self.virtual_size = Some(file.length());
-        self.examine(file, Rule::FBudget)?;
+        self.examine(file, Format::Raw)?;
         disk::check_length(file.length(), &mut self.findings);
         Ok(())
     }
@@ -92,7 +92,7 @@ impl<'a> Inspection<'a> {
         let checked = qcow2::check(file, self.wishes, &mut self.findings)?;
         self.virtual_size = checked.virtual_size;
         match checked.guest {
-            Some(guest) if guest.length() > 0 => self.examine(&guest, Rule::QInner),
+            Some(guest) if guest.length() > 0 => self.examine(&guest, Format::Qcow2),
             _ => Ok(()),
         }
     }
@@ -102,7 +102,7 @@ impl<'a> Inspection<'a> {
         self.virtual_size = checked.virtual_size;
         self.needed_size = checked.needed_size;
         match checked.guest {
-            Some(guest) if guest.length() > 0 => self.examine(&guest, Rule::VInner),
+            Some(guest) if guest.length() > 0 => self.examine(&guest, Format::Vhd),
             _ => Ok(()),
         }
     }
@@ -112,7 +112,7 @@ impl<'a> Inspection<'a> {
         self.virtual_size = Some(file.length());
         let mut unused = Findings::default();
         let table = &mut self.contents.table;
-        match super::table::read(file, table, &mut unused) {
+        match super::table::read(file, "", table, &mut unused) {
             Err(error) if !error.is_gap() => return Err(error),
             _ => {}
         }
@@ -135,13 +135,17 @@ impl<'a> Inspection<'a> {
     }
 
     /// Examines the disk inside. Where it cannot be seen, that is said, and the rest of the inspection stands.
-    fn examine(&mut self, disk: &dyn ReadAt, gap: Rule) -> Result<(), ReadError> {
+    fn examine(&mut self, disk: &dyn ReadAt, format: Format) -> Result<(), ReadError> {
         let Self { wishes, findings, settings, contents, .. } = self;
-        match disk::examine(disk, wishes, contents, settings, findings) {
+        let (gap, behind_end) = match format {
+            Format::Vhd => (Rule::VInner, Rule::VHdr),
+            _ => (Rule::QInner, Rule::QTrunc),
+        };
+        match disk::examine(disk, format, wishes, contents, settings, findings) {
             Err(ReadError::PastEnd { .. }) => {
-                let rule = if gap == Rule::VInner { Rule::VHdr } else { Rule::QTrunc };
-                if !findings.has(rule) {
-                    findings.refuse(rule, "the disk's data lies behind the end of the file; truncated?");
+                if !findings.has(behind_end) {
+                    findings
+                        .refuse(behind_end, "the disk's data lies behind the end of the file; truncated?");
                 }
             }
             Err(ReadError::Budget) => {

@@ -19,6 +19,8 @@ mod finding;
 mod foreign;
 mod format;
 mod inspect;
+#[cfg(test)]
+mod properties;
 mod qcow2;
 mod read;
 mod report;

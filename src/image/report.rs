@@ -85,8 +85,12 @@ impl Wishes {
     /// Returns the file's name as a word for a shell.
     pub(super) fn word(&self) -> String {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./+:@%,=".contains(&b);
-        // A name must not look like an option.
-        let name = if self.name.starts_with('-') { format!("./{}", self.name) } else { self.name.clone() };
+        // A command works on a file: an object must be fetched first, and a name must not look like an option.
+        let file = match self.name.strip_prefix("oss://") {
+            Some(object) => object.rsplit('/').next().unwrap_or(object),
+            None => &self.name,
+        };
+        let name = if file.starts_with('-') { format!("./{file}") } else { file.to_owned() };
         if !name.is_empty() && name.bytes().all(plain) {
             return name;
         }

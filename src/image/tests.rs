@@ -88,7 +88,7 @@ fn a_boot_mode_that_cannot_work_is_refused() {
     assert_eq!(with(BootMode::Uefi, &gpt(X64, false, false, false)), []);
     assert_eq!(with(BootMode::Uefi, &gpt(X64, true, true, false)), []);
     assert_eq!(with(BootMode::Uefi, &mbr_disk()), refused);
-    assert_eq!(with(BootMode::UefiPreferred, &gpt(X64, true, true, false)), [(Rule::PBootMode, Fix)]);
+    assert_eq!(with(BootMode::Bios, &gpt(ARM, true, true, false)), [(Rule::RBoot, Fix)]);
 }
 
 #[test]
@@ -278,6 +278,17 @@ fn commands_quote_the_files_name() {
     let fix = report.refusals().next().unwrap().fix.clone().unwrap();
     assert_eq!(fix, "qemu-img check -r all 'my disk'\\''s\u{FFFD}.qcow2'");
     assert_eq!(Wishes::new(Role::System, "-rf").word(), "./-rf");
+    assert_eq!(
+        Wishes::new(Role::System, "oss://bucket/images/a b").word(),
+        "'a b'",
+        "an object must be fetched first"
+    );
+    let grown = [gpt(X64, false, false, false), vec![0; MIB]].concat();
+    let fix =
+        |report: Report| report.findings.into_iter().find(|finding| finding.rule == Rule::RGptB).unwrap().fix;
+    assert_eq!(fix(report_for(&grown, &wishes)).unwrap(), "sgdisk -e 'my disk'\\''s\u{FFFD}.qcow2'");
+    let fix = fix(testing::report(&qcow2(&grown))).unwrap();
+    assert!(fix.contains("-f qcow2 -O raw disk.img disk.raw && sgdisk -e disk.raw && qemu-img"), "{fix}");
 }
 
 #[test]

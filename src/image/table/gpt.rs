@@ -32,6 +32,7 @@ pub(super) fn is_at(disk: &dyn ReadAt, offset: u64) -> Result<bool, ReadError> {
 /// Lists the partitions and checks both headers.
 pub(super) fn read(
     disk: &dyn ReadAt,
+    rewrite: &str,
     partitions: &mut Vec<Partition>,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
@@ -51,7 +52,7 @@ pub(super) fn read(
         Ok(array) => list(disk.length(), &header, &array, partitions, findings),
         Err(reason) => findings.refuse(Rule::RGpt, format!("the GPT is damaged: {reason}")),
     }
-    check_backup(disk, &header, findings)
+    check_backup(disk, &header, rewrite, findings)
 }
 
 /// Reads the header in sector `lba`.
@@ -146,7 +147,12 @@ fn list(
 }
 
 /// Checks that the backup is whole and in the last sector: a file that was cut, or enlarged later, shows there.
-fn check_backup(disk: &dyn ReadAt, primary: &Header, findings: &mut Findings) -> Result<(), ReadError> {
+fn check_backup(
+    disk: &dyn ReadAt,
+    primary: &Header,
+    rewrite: &str,
+    findings: &mut Findings,
+) -> Result<(), ReadError> {
     let end = primary.alternate.saturating_add(1).saturating_mul(SECTOR);
     if end > disk.length() {
         let missing = end - disk.length();
@@ -165,12 +171,12 @@ fn check_backup(disk: &dyn ReadAt, primary: &Header, findings: &mut Findings) ->
         findings.fix(
             Rule::RGptB,
             format!("the backup GPT in sector {at} is damaged: {reason}; is the file complete?"),
-            "if it is complete, rewrite the table on a RAW copy of the disk: sgdisk -e FILE",
+            format!("if it is complete, write the table anew: {rewrite}"),
         );
     } else if primary.alternate != disk.length() / SECTOR - 1 {
         findings.push(
             Finding::new(Rule::RGptB, Severity::Warn, "the backup GPT is not in the last sector of the disk")
-                .fixed_by("move it on a RAW copy of the disk: sgdisk -e FILE"),
+                .fixed_by(rewrite),
         );
     }
     Ok(())

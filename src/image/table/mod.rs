@@ -92,12 +92,18 @@ pub(super) struct Table {
     pub(super) boot_code: bool,
 }
 
-/// Reads the partition table of a disk. What is wrong with it becomes findings.
+/// Reads the partition table of a disk. What is wrong with it becomes findings; `rewrite` is the command that writes
+/// both copies of a GPT anew.
 ///
 /// # Errors
 ///
 /// When the disk cannot be read; `table` then holds what was found before.
-pub(super) fn read(disk: &dyn ReadAt, table: &mut Table, findings: &mut Findings) -> Result<(), ReadError> {
+pub(super) fn read(
+    disk: &dyn ReadAt,
+    rewrite: &str,
+    table: &mut Table,
+    findings: &mut Findings,
+) -> Result<(), ReadError> {
     let sector: [u8; SECTOR as usize] = array(disk, 0)?;
     table.signed = sector[510..] == [0x55, 0xAA];
     table.boot_code = sector[..440].iter().any(|byte| *byte != 0);
@@ -105,7 +111,7 @@ pub(super) fn read(disk: &dyn ReadAt, table: &mut Table, findings: &mut Findings
     let protective = entries.iter().any(|entry| entry.code == mbr::PROTECTIVE);
     if protective || (entries.is_empty() && gpt::is_at(disk, SECTOR)?) {
         table.kind = TableKind::Gpt;
-        gpt::read(disk, &mut table.partitions, findings)
+        gpt::read(disk, rewrite, &mut table.partitions, findings)
     } else if !entries.is_empty() {
         table.kind = TableKind::Mbr;
         mbr::read(disk, &entries, &mut table.partitions, findings)

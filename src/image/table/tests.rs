@@ -9,7 +9,7 @@ fn slot(code: u8, first: u32, sectors: u32) -> Slot {
 /// Reads the table of a disk; returns it and the rules that it breaks.
 fn table_of(disk: &[u8]) -> (Table, Vec<Rule>) {
     let (mut table, mut findings) = (Table::default(), Findings::default());
-    read(&disk.to_vec(), &mut table, &mut findings).unwrap();
+    read(&disk.to_vec(), "sgdisk", &mut table, &mut findings).unwrap();
     (table, findings.0.iter().map(|finding| finding.rule).collect())
 }
 
@@ -116,7 +116,7 @@ fn the_backup_tells_what_is_missing() {
     let good = gpt_disk(&[(LINUX, 2048, 4095, 0)]);
     let rule = |disk: &[u8]| {
         let (mut table, mut findings) = (Table::default(), Findings::default());
-        read(&disk.to_vec(), &mut table, &mut findings).unwrap();
+        read(&disk.to_vec(), "sgdisk", &mut table, &mut findings).unwrap();
         findings.0.iter().map(|finding| (finding.rule, finding.severity)).collect::<Vec<_>>()
     };
     assert_eq!(rule(&good), []);
