@@ -45,7 +45,10 @@ impl Call {
         };
         let params: BTreeMap<String, String> = form.iter().chain(&query).cloned().collect();
         let text = |name: &str| params.get(name).cloned().unwrap_or_default();
-        let style = if header("x-acs-action").is_some() { Style::Acs3 } else { Style::V1 };
+        // An older SDK of the vendor signs by V1 and names the action in a header as well.
+        let by_header = header("authorization").is_some_and(|value| value.starts_with("ACS3-"))
+            || (header("x-acs-action").is_some() && text("Action").is_empty());
+        let style = if by_header { Style::Acs3 } else { Style::V1 };
         let (action, version, format) = match style {
             Style::Acs3 => (
                 header("x-acs-action").unwrap_or_default().to_owned(),
