@@ -1,6 +1,8 @@
 //! The real binary, against the embedded store in process and the emulator over HTTP.
 
 mod arguments;
+mod faults;
+mod proxy;
 mod settings;
 mod stop;
 mod support;

@@ -1,0 +1,180 @@
+//! The real binary through a proxy that cuts and corrupts, and through kills of client and server.
+//!
+//! The sizes are small here; the environment makes them large:
+//!
+//! - `OSSUP_CUT_MIB`: length of the upload that loses a connection for each quarter, at most a GiB, of it
+//! - `OSSUP_SOAK_KILLS`: how many kills the soak survives; `OSSUP_SOAK_SEED` repeats a run
+//! - `OSSUP_OUTAGE_SECONDS`: for how long the server is gone
+
+use std::process::Child;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::proxy::{Faults, Proxy};
+use crate::support::{Server, World, finish, signal};
+
+const MIB: u64 = 1 << 20;
+
+#[expect(clippy::disallowed_methods, reason = "the long runs are asked for by the environment")]
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+#[test]
+fn cut_connections_cost_no_more_than_the_parts_in_flight() {
+    let length = setting("OSSUP_CUT_MIB", 48) * MIB;
+    let mut world = World::new();
+    let server = Server::start(&mut world, &["--discard"]);
+    let every = (length / 4).min(1024 * MIB);
+    let proxy = Proxy::start(&server.endpoint, Faults { cut_every: Some(every), ..Faults::default() });
+    world.env("OSS_ENDPOINT", &proxy.endpoint);
+    world.file("disk.raw", length as usize, 1);
+    let value = world.json(&["upload", "disk.raw", "oss://images/x", "--no-inspect"]);
+    assert_eq!(value["verified"], "crc64");
+    assert!(proxy.cuts() >= length / every, "{} cuts", proxy.cuts());
+    assert!(value["retries"].as_u64().unwrap() >= 1, "{value}");
+    let (sent, seen) = (value["bytes_sent"].as_u64().unwrap(), proxy.bytes_up());
+    if length >= 8 * 1024 * MIB {
+        let ratio = seen as f64 / length as f64;
+        assert!(ratio <= 1.02, "the proxy saw {ratio} times the file");
+        assert!((sent as f64 / seen as f64 - 1.0).abs() <= 0.01, "{sent} bytes sent, {seen} seen");
+    }
+    // What waits in a connection when it is cut is bounded, whatever the length.
+    assert!(sent >= length && seen <= sent + 2 * MIB, "{sent} bytes sent, {seen} seen");
+}
+
+#[test]
+fn answers_that_are_cut_change_nothing() {
+    let mut world = World::new();
+    let server = Server::start(&mut world, &[]);
+    let proxy = Proxy::start(&server.endpoint, Faults { cut_answers_every: Some(2500), ..Faults::default() });
+    world.env("OSS_ENDPOINT", &proxy.endpoint);
+    world.file("disk.raw", 24 * MIB as usize, 1);
+    let value = world.json(&["upload", "disk.raw", "oss://images/x", "--no-inspect", "--part-size=1MiB"]);
+    assert_eq!(value["verified"], "crc64");
+    assert!(value["parts"].as_u64().unwrap() >= 24, "{value}");
+    assert!(proxy.cuts() > 1);
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_and_the_part_sent_again() {
+    let mut world = World::new();
+    let server = Server::start(&mut world, &[]);
+    let proxy = Proxy::start(&server.endpoint, Faults { corrupt_at: Some(2 * MIB), ..Faults::default() });
+    world.env("OSS_ENDPOINT", &proxy.endpoint);
+    world.file("disk.raw", 4 * MIB as usize, 1);
+    let value = world.json(&["upload", "disk.raw", "oss://images/x", "--no-inspect", "--part-size=4MiB"]);
+    assert_eq!(value["verified"], "crc64");
+    assert_eq!(value["bytes_sent"].as_u64().unwrap(), 8 * MIB);
+}
+
+#[test]
+fn the_server_may_be_gone_and_come_back() {
+    let outage = Duration::from_secs(setting("OSSUP_OUTAGE_SECONDS", 2));
+    let mut world = World::new();
+    let server = Server::start(&mut world, &[]);
+    let proxy = Proxy::start(&server.endpoint, Faults::default());
+    world.env("OSS_ENDPOINT", &proxy.endpoint);
+    world.file("disk.raw", 6 * MIB as usize, 1);
+    let args = ["upload", "disk.raw", "oss://images/x", "--no-inspect", "--part-size=1MiB", "--output=json"];
+    let upload = world.command(&[&args[..], &["--bandwidth-limit=2MiB/s"]].concat()).spawn().unwrap();
+    wait_until("half of the parts went out", || proxy.bytes_up() > 3 * MIB);
+    drop(server);
+    pause(outage);
+    let server = Server::start(&mut world, &[]);
+    proxy.retarget(&server.endpoint);
+    let finished = finish(upload);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stdout.contains("crc64"), "{finished:?}");
+}
+
+/// Kills client and server at random moments until the upload is through.
+#[test]
+fn random_kills_end_in_the_same_bytes() {
+    let kills = setting("OSSUP_SOAK_KILLS", 6);
+    let mut dice = Dice(setting("OSSUP_SOAK_SEED", fresh_seed()) | 1);
+    let seed = dice.0;
+    eprintln!("OSSUP_SOAK_SEED={seed}");
+    let mut world = World::new();
+    let length = 16 * MIB;
+    world.file("disk.raw", length as usize, seed);
+    let mut server = Server::start(&mut world, &[]);
+    let proxy = Proxy::start(&server.endpoint, Faults { cut_every: Some(7 * MIB), ..Faults::default() });
+    world.env("OSS_ENDPOINT", &proxy.endpoint);
+    let (mut killed, mut uploads) = (0, 0);
+    // One upload survives some kills; further ones, of other keys, make up the number.
+    while killed < kills {
+        let target = format!("oss://images/{uploads}");
+        uploads += 1;
+        let begun = proxy.bytes_up();
+        let (mut here, mut finished) = (0, false);
+        while !finished {
+            let mut upload = start(&world, &target);
+            if killed >= kills || here >= 4 {
+                let done = finish(upload);
+                assert_eq!(done.code, Some(0), "seed {seed}: {done:?}");
+                break;
+            }
+            pause(Duration::from_millis(100 + dice.roll(1200)));
+            if let Some(status) = upload.try_wait().unwrap() {
+                assert!(status.success(), "seed {seed}: {:?}", finish(upload));
+                finished = true;
+                continue;
+            }
+            (killed, here) = (killed + 1, here + 1);
+            if dice.roll(2) == 0 {
+                signal(&upload, "KILL");
+                finish(upload);
+            } else {
+                drop(server);
+                server = Server::start(&mut world, &[]);
+                proxy.retarget(&server.endpoint);
+                world.env("OSS_ENDPOINT", &proxy.endpoint);
+                let done = finish(upload);
+                assert_eq!(done.code, Some(0), "seed {seed}: {done:?}");
+                finished = true;
+            }
+        }
+        // Each kill and each cut may cost what was in flight: 4 parts, and the buffers of 4 connections.
+        let sent = proxy.bytes_up() - begun;
+        let bound = length + (here + sent / (7 * MIB) + 1) * 8 * MIB;
+        assert!(sent <= bound, "seed {seed}: {sent} bytes for {length} after {here} kills");
+        let check = ["upload", "disk.raw", &target, "--no-inspect"];
+        assert_eq!(world.json(&check)["bytes_sent"], 0, "seed {seed}: the object is the file");
+    }
+    let open = world.json(&["list", "oss://images"]);
+    assert_eq!(open["uploads"].as_array().unwrap().len(), 0, "seed {seed}: {open}");
+}
+
+fn start(world: &World, target: &str) -> Child {
+    let args = ["upload", "disk.raw", target, "--no-inspect", "--part-size=1MiB", "--parallel=4"];
+    world.command(&[&args[..], &["--bandwidth-limit=12MiB/s"]].concat()).spawn().unwrap()
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a seed that differs from run to run, and is printed")]
+fn fresh_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
+#[expect(clippy::disallowed_methods, reason = "the faults come at random moments of real time")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        pause(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,125 @@
+//! A TCP proxy that cuts connections and corrupts bytes, by a plan.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// What is done to the bytes that pass.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    /// After so many bytes towards the server, over all connections, one connection is cut; and again.
+    pub(crate) cut_every: Option<u64>,
+    /// A bit of the byte at this offset of all bytes towards the server is flipped.
+    pub(crate) corrupt_at: Option<u64>,
+    /// After so many bytes towards the client, over all connections, one connection is cut; and again.
+    pub(crate) cut_answers_every: Option<u64>,
+}
+
+/// A proxy, ended when it is dropped.
+pub(crate) struct Proxy {
+    pub(crate) endpoint: String,
+    shared: Arc<Shared>,
+    address: std::net::SocketAddr,
+}
+
+struct Shared {
+    target: Mutex<String>,
+    faults: Faults,
+    up: AtomicU64,
+    down: AtomicU64,
+    cuts: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Proxy {
+    /// Starts a proxy in front of `http://HOST:PORT`.
+    pub(crate) fn start(target: &str, faults: Faults) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            target: Mutex::new(host(target)),
+            faults,
+            up: AtomicU64::new(0),
+            down: AtomicU64::new(0),
+            cuts: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        });
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if accepting.ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                let Ok(client) = client else { continue };
+                let target = accepting.target.lock().unwrap().clone();
+                // A server that is gone looks to the client as it would without the proxy, but for the moment.
+                let Ok(server) = TcpStream::connect(target) else { continue };
+                accepting.clone().serve(client, server);
+            }
+        });
+        Self { endpoint: format!("http://{address}"), shared, address }
+    }
+
+    /// Forwards new connections to another server.
+    pub(crate) fn retarget(&self, target: &str) {
+        *self.shared.target.lock().unwrap() = host(target);
+    }
+
+    /// Returns how many bytes went towards the server.
+    pub(crate) fn bytes_up(&self) -> u64 {
+        self.shared.up.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections were cut.
+    pub(crate) fn cuts(&self) -> u64 {
+        self.shared.cuts.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Relaxed);
+        // The thread that accepts looks at the mark once more.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn host(endpoint: &str) -> String {
+    endpoint.trim_start_matches("http://").to_owned()
+}
+
+impl Shared {
+    fn serve(self: Arc<Self>, client: TcpStream, server: TcpStream) {
+        let up = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        let both = self.clone();
+        std::thread::spawn(move || both.copy(up.0, up.1, true));
+        std::thread::spawn(move || self.copy(server, client, false));
+    }
+
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, upwards: bool) {
+        let (count, every) = match upwards {
+            true => (&self.up, self.faults.cut_every),
+            false => (&self.down, self.faults.cut_answers_every),
+        };
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let Ok(read @ 1..) = from.read(&mut buffer) else { break };
+            let before = count.fetch_add(read as u64, Ordering::Relaxed);
+            let after = before + read as u64;
+            if let Some(at) = self.faults.corrupt_at.filter(|at| upwards && (before..after).contains(at)) {
+                buffer[(at - before) as usize] ^= 1;
+            }
+            if every.is_some_and(|every| before / every != after / every) {
+                self.cuts.fetch_add(1, Ordering::Relaxed);
+                break;
+            }
+            if to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        // Whatever ended one direction ends both.
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Both);
+    }
+}
