@@ -103,8 +103,7 @@ impl Shared {
             false => (&self.down, self.faults.cut_answers_every),
         };
         let mut buffer = vec![0; 64 << 10];
-        loop {
-            let Ok(read @ 1..) = from.read(&mut buffer) else { break };
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
             let before = count.fetch_add(read as u64, Ordering::Relaxed);
             let after = before + read as u64;
             if let Some(at) = self.faults.corrupt_at.filter(|at| upwards && (before..after).contains(at)) {
