@@ -37,22 +37,20 @@ use crate::plan::{Part, Plan};
 use crate::retry::Backoff;
 use crate::source::Source;
 use crate::state::PartRecord;
-use control::Trouble;
+use control::{Acknowledged, OnItsWay, Trouble};
 use schedule::Schedule;
 use worker::{Context, Outcome};
 
-/// How often clocks, stragglers and the journal are looked at.
+/// How often clocks and the journal are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How often stragglers are looked for.
+const STRAGGLER_TICK: Duration = Duration::from_millis(100);
 /// How long parts in flight may still get in after a gentle stop.
 const GRACE: Duration = Duration::from_secs(3);
 /// After so long without an acknowledged part a line says why.
 const SILENCE: Duration = Duration::from_secs(30);
 /// A difference between wall and monotonic time that only a sleep of the machine makes.
 const SLEPT: i64 = 10;
-/// A part is cut when it takes so many times as long as it should, and
-const STRAGGLES: f64 = 3.0;
-/// at least this long.
-const STRAGGLES_AT_LEAST: Duration = Duration::from_secs(3);
 
 /// All parts of an object: their ranges tile it exactly, each byte once.
 #[derive(Debug, Clone)]
@@ -147,6 +145,8 @@ impl Transfer {
         let mut workers = FuturesUnordered::new();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut straggler_ticks = tokio::time::interval(STRAGGLER_TICK);
+        straggler_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Watch::new(&self.client);
         let began = Instant::now();
         let mut stop: Option<(TransferError, Instant)> = None;
@@ -179,6 +179,7 @@ impl Transfer {
                 () = sleep_until(grace_ends) => break,
                 () = sleep_until(held) => {}
                 Some((part, outcome)) = workers.next() => {
+                    let in_flight = running.len();
                     running.remove(&part.number);
                     let elapsed = began.elapsed();
                     match outcome {
@@ -186,7 +187,8 @@ impl Transfer {
                             cuts = 0;
                             self.progress.acknowledge();
                             self.progress.observe_rate(record.range.len(), took);
-                            self.control.acknowledged(record.range.len(), took, elapsed);
+                            let (bytes, waiting) = (record.range.len(), schedule.waiting());
+                            self.control.acknowledged(Acknowledged { bytes, took, in_flight, waiting }, elapsed);
                             journal.append(&record, &self.events);
                             let (number, range) = (record.number, record.range);
                             done.push(record);
@@ -194,7 +196,7 @@ impl Transfer {
                             self.events.emit(Event::PartDone { number, range, took });
                         }
                         Ok((_, Outcome::Cut(error))) => {
-                            schedule.give_back_shorter(part.range);
+                            schedule.give_back_in(part.range, part.range.len() / 2);
                             self.events.emit(Event::PartReturned { number: part.number });
                             cuts += 1;
                             hold = Instant::now() + Backoff::NORMAL.delay(cuts, (self.client.options().dice)());
@@ -210,7 +212,7 @@ impl Transfer {
                             stop.get_or_insert((error, Instant::now() + GRACE));
                         }
                         Err(Aborted) => {
-                            schedule.give_back(part.range);
+                            schedule.give_back_in(part.range, self.control.dropped(part.range.len()));
                             self.events.emit(Event::PartReturned { number: part.number });
                         }
                     }
@@ -218,9 +220,9 @@ impl Transfer {
                 _ = ticks.tick() => {
                     journal.start_sync();
                     watch.tick(&self.client, &self.progress, &self.events);
-                    if stop.is_none() {
-                        self.cut_stragglers(&running, schedule.waiting());
-                    }
+                }
+                _ = straggler_ticks.tick(), if stop.is_none() => {
+                    self.cut_stragglers(&running, schedule.waiting(), began.elapsed());
                 }
             }
             if self.progress.throttled() > throttled {
@@ -241,15 +243,13 @@ impl Transfer {
         }
     }
 
-    /// Drops parts that take far longer than they should while others have nothing left to do: their bytes
-    /// are dealt again, in smaller parts and over other connections.
-    fn cut_stragglers(&self, running: &HashMap<PartNumber, Running>, waiting: u64) {
-        if waiting > 0 {
-            return;
-        }
+    /// Drops parts that take far longer than they should: their bytes are dealt again, in smaller parts and
+    /// over other connections.
+    fn cut_stragglers(&self, running: &HashMap<PartNumber, Running>, waiting: u64, elapsed: Duration) {
+        let others = running.len().saturating_sub(1);
         for Running { part, began, abort } in running.values() {
-            let Some(expected) = self.control.expected(part.range.len()) else { continue };
-            if began.elapsed() > expected.mul_f64(STRAGGLES).max(STRAGGLES_AT_LEAST) {
+            let on_its_way = OnItsWay { bytes: part.range.len(), age: began.elapsed(), others, waiting };
+            if self.control.is_straggler(on_its_way, elapsed) {
                 abort.abort();
             }
         }

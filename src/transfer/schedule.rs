@@ -11,13 +11,13 @@ pub(crate) struct Schedule {
     plan: Plan,
     /// Start to end; neighbours are merged.
     waiting: BTreeMap<u64, u64>,
-    /// Ranges whose connection broke in the middle, each with the size that its next parts may have.
-    fragile: Vec<(ByteRange, u64)>,
+    /// Ranges that go out in smaller parts than before, each with the size in bytes that those may have.
+    smaller: Vec<(ByteRange, u64)>,
 }
 
 impl Schedule {
     pub(crate) fn new(plan: Plan, remaining: impl IntoIterator<Item = ByteRange>) -> Self {
-        let mut schedule = Self { plan, waiting: BTreeMap::new(), fragile: Vec::new() };
+        let mut schedule = Self { plan, waiting: BTreeMap::new(), smaller: Vec::new() };
         for range in remaining {
             schedule.give_back(range);
         }
@@ -32,7 +32,7 @@ impl Schedule {
     /// Deals the first waiting bytes as a part of about `wish` bytes.
     pub(crate) fn deal(&mut self, wish: u64) -> Option<Part> {
         let (&start, &end) = self.waiting.iter().next()?;
-        let bound = self.fragile.iter().filter(|(range, _)| (range.start..range.end).contains(&start));
+        let bound = self.smaller.iter().filter(|(range, _)| (range.start..range.end).contains(&start));
         let wish = bound.map(|(_, size)| *size).fold(wish, u64::min);
         let part = self.plan.cut(ByteRange::new(start, end), wish);
         self.waiting.remove(&start);
@@ -42,10 +42,11 @@ impl Schedule {
         Some(part)
     }
 
-    /// Takes a range back whose connection broke in the middle: it goes out in parts of half the size.
-    pub(crate) fn give_back_shorter(&mut self, range: ByteRange) {
-        self.fragile.retain(|(old, _)| old.start != range.start);
-        self.fragile.push((range, range.len() / 2));
+    /// Takes a range back that goes out again in parts of at most `size` bytes: its connection broke in the
+    /// middle, or others are to help with it.
+    pub(crate) fn give_back_in(&mut self, range: ByteRange, size: u64) {
+        self.smaller.retain(|(old, _)| old.start != range.start);
+        self.smaller.push((range, size));
         self.give_back(range);
     }
 
@@ -101,10 +102,10 @@ mod tests {
         let plan = plan(16 * MIB);
         let mut schedule = Schedule::new(plan, plan.remaining([]));
         let first = schedule.deal(8 * MIB).unwrap();
-        schedule.give_back_shorter(first.range);
+        schedule.give_back_in(first.range, first.range.len() / 2);
         assert_eq!(schedule.deal(8 * MIB).unwrap().range.len(), 4 * MIB);
         let second = schedule.deal(8 * MIB).unwrap();
-        schedule.give_back_shorter(second.range);
+        schedule.give_back_in(second.range, second.range.len() / 2);
         assert_eq!(schedule.deal(8 * MIB).unwrap().range, ByteRange::new(4 * MIB, 6 * MIB));
         assert_eq!(schedule.deal(8 * MIB).unwrap().range, ByteRange::new(6 * MIB, 8 * MIB));
         assert_eq!(schedule.deal(8 * MIB).unwrap().range.len(), 8 * MIB, "the rest is not concerned");

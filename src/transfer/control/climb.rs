@@ -1,0 +1,294 @@
+//! How many parts in flight pay: a climb by measured goodput.
+//!
+//! It goes by rounds. A round counts only parts that were begun since the number last changed and that ran with
+//! that number in flight; its goodput is the number times the mean rate of one part, which does not depend on
+//! where in time the parts happen to end.
+//!
+//! 1. *Search*: the number is multiplied for as long as goodput follows. A round is half of the connections,
+//!    those that came last, so the number doubles within one part's time. When more no longer pays, the number
+//!    becomes what the goodput needs at the rate that a connection had before, and some to spare.
+//! 2. *Hold*: the number stays, and now and then
+//! 3. *Try*: a few more are tried, which are kept if they pay (and the search goes on), or a few less, which are
+//!    kept if they cost nothing. Each vain try puts off the next one of its kind. When goodput changes by itself,
+//!    because the link has, the next try comes at once.
+//!
+//! Tries need no model of the link and no memory of old measurements, so the climb finds its way after any
+//! change; the price is a fifth of the goodput for the time of two or three parts, ever more rarely.
+
+use std::time::Duration;
+
+use super::{Acknowledged, Trouble};
+
+/// Parts in flight at the start.
+const START: usize = 4;
+/// Fewer than this are not tried: one would leave the link idle between parts.
+const FEWEST: usize = 2;
+/// More connections are kept if goodput rises by so much of what they promise.
+const PAYS: f64 = 0.3;
+/// If it rises by so much of it, the next step of the search is twice as long.
+const STEEP: f64 = 0.8;
+/// The search ends with so many times the connections that the goodput needs, to fill the pauses between parts,
+const HEADROOM: f64 = 1.3;
+/// but where it rose by less than this, with what it had before.
+const RISEN: f64 = 0.1;
+/// Fewer connections are kept if goodput falls by no more than this.
+const SPARES: f64 = 0.02;
+/// A fall by this ends the try at once.
+const COSTS: f64 = 0.12;
+/// Goodput that differs by so much from before, with as many connections, means that the link has changed.
+const CHANGED: f64 = 0.25;
+/// How many times as many are tried once the search is over,
+const MORE: f64 = 1.5;
+/// and how many times as few.
+const FEWER: f64 = 0.75;
+/// A round outside of the search has at least so many parts: chance averages out.
+const ROUND: usize = 8;
+/// How long after the search, or after a change of the link, fewer connections are tried,
+const FEWER_AFTER: Duration = Duration::from_secs(5);
+/// and more.
+const MORE_AFTER: Duration = Duration::from_secs(15);
+/// A vain try makes the wait for the next one so many times as long,
+const LONGER: u32 = 3;
+/// up to so much for fewer, which cost goodput while they are tried,
+const FEWER_AT_LEAST_EVERY: Duration = Duration::from_secs(240);
+/// and so much for more.
+const MORE_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// After the service asked for less, half of the connections are kept,
+const KEPT_WHEN_THROTTLED: f64 = 0.5;
+/// and after too many broke, this share.
+const KEPT_WHEN_BROKEN: f64 = 0.75;
+/// For so long after that, no more are given up and none are tried,
+const COOL_DOWN: Duration = Duration::from_secs(10);
+/// and for so long
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// no number is tried above this share of the one that was too high.
+const CEILING: f64 = 0.75;
+/// So many broken connections call for fewer,
+const TOO_MANY_BROKEN: f64 = 3.0;
+/// where each part that gets in makes up for so many.
+const MADE_UP: f64 = 0.25;
+
+#[derive(Debug, Clone)]
+pub(super) struct Climb {
+    target: usize,
+    max: usize,
+    phase: Phase,
+    round: Round,
+    more: Tries,
+    fewer: Tries,
+    broken: f64,
+    /// When connections were last given up after trouble, and the most that are tried while that is remembered.
+    gave_up: Option<(Duration, usize)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// `before` is what the last smaller number gave.
+    Search { before: Option<Measured> },
+    /// `goodput` is what the number gave in the last round.
+    Hold { goodput: Option<f64> },
+    /// Another number is tried than that of `before`.
+    Try { before: Measured },
+}
+
+/// Goodput in bytes per second, with so many parts in flight.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    target: usize,
+    goodput: f64,
+}
+
+/// The parts that were begun and acknowledged since the number last changed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Round {
+    since: Duration,
+    parts: usize,
+    bytes: u64,
+    took: Duration,
+}
+
+/// When a number is tried next.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    at: Duration,
+    wait: Duration,
+}
+
+impl Climb {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            target: START.min(max),
+            max,
+            phase: Phase::Search { before: None },
+            round: Round::default(),
+            more: Tries { at: MORE_AFTER, wait: MORE_AFTER },
+            fewer: Tries { at: FEWER_AFTER, wait: FEWER_AFTER },
+            broken: 0.0,
+            gave_up: None,
+        }
+    }
+
+    pub(super) fn target(&self) -> usize {
+        self.target
+    }
+
+    pub(super) fn is_searching(&self) -> bool {
+        matches!(self.phase, Phase::Search { .. })
+    }
+
+    /// Takes in a part; `ending` is that parts are small or connections idle because little is left to send.
+    pub(super) fn acknowledged(&mut self, part: Acknowledged, ending: bool, now: Duration) {
+        self.broken = (self.broken - MADE_UP).max(0.0);
+        if ending {
+            // What is being tried cannot be judged any more.
+            if let Phase::Try { before } = self.phase {
+                self.hold(before.target, Some(before.goodput), now);
+            }
+        } else if part.in_flight > self.target {
+            // Those of a higher number are still on their way.
+            self.round = Round { since: now, ..Round::default() };
+        } else if part.in_flight == self.target && now.saturating_sub(part.took) >= self.round.since {
+            self.round.parts += 1;
+            self.round.bytes += part.bytes;
+            self.round.took += part.took;
+            self.judge(now);
+        }
+    }
+
+    /// Decides, if the round has enough parts.
+    fn judge(&mut self, now: Duration) {
+        let rate = self.round.bytes as f64 / self.round.took.as_secs_f64().max(1e-6);
+        let level = Measured { target: self.target, goodput: self.target as f64 * rate };
+        match self.phase {
+            Phase::Search { before } if self.round.parts >= self.target.div_ceil(2) => {
+                self.search(before, level, now);
+            }
+            Phase::Try { before }
+                if level.target < before.target
+                    && level.goodput < before.goodput * (1.0 - COSTS)
+                    && self.round.parts >= ROUND =>
+            {
+                self.tried(before, level, now);
+            }
+            Phase::Try { before } if self.round.parts >= self.target.max(ROUND) => {
+                self.tried(before, level, now);
+            }
+            Phase::Hold { goodput } if self.round.parts >= self.target.max(ROUND) => {
+                self.held(goodput, level, now);
+            }
+            _ => {}
+        }
+    }
+
+    fn search(&mut self, before: Option<Measured>, level: Measured, now: Duration) {
+        let gain = before.map(|before| gain(before, level));
+        if gain.is_some_and(|gain| gain < PAYS) || level.target >= self.ceiling(now) {
+            let target = before.map_or(level.target, |before| enough(before, level));
+            self.fewer = Tries { at: now + FEWER_AFTER, wait: FEWER_AFTER };
+            self.more = Tries { at: now + MORE_AFTER, wait: MORE_AFTER };
+            self.hold(target, None, now);
+        } else {
+            self.phase = Phase::Search { before: Some(level) };
+            let times = if gain.is_some_and(|gain| gain >= STEEP) { 4 } else { 2 };
+            self.set(level.target * times, now);
+        }
+    }
+
+    fn held(&mut self, before: Option<f64>, level: Measured, now: Duration) {
+        if before.is_some_and(|before| (level.goodput / before - 1.0).abs() > CHANGED) {
+            self.more = Tries { at: now, wait: MORE_AFTER };
+            self.fewer = Tries { at: now + FEWER_AFTER, wait: FEWER_AFTER };
+        }
+        if now >= self.fewer.at && self.target > FEWEST {
+            self.try_fewer(level.goodput, now);
+        } else if now >= self.more.at && self.target < self.ceiling(now) {
+            self.phase = Phase::Try { before: level };
+            self.set((self.target as f64 * MORE).ceil() as usize, now);
+        } else {
+            self.hold(level.target, Some(level.goodput), now);
+        }
+    }
+
+    fn tried(&mut self, before: Measured, level: Measured, now: Duration) {
+        if level.target > before.target {
+            if gain(before, level) >= PAYS {
+                self.search(Some(before), level, now);
+            } else {
+                self.more.put_off(now, MORE_AT_LEAST_EVERY);
+                self.hold(before.target, Some(before.goodput), now);
+            }
+        } else if level.goodput < before.goodput * (1.0 - SPARES) {
+            self.fewer.put_off(now, FEWER_AT_LEAST_EVERY);
+            self.hold(before.target, Some(before.goodput), now);
+        } else if self.target > FEWEST {
+            // Still measured against where this descent began, or small losses would add up.
+            self.fewer.wait = FEWER_AFTER;
+            self.try_fewer(before.goodput, now);
+        } else {
+            self.hold(level.target, Some(level.goodput), now);
+        }
+    }
+
+    fn try_fewer(&mut self, goodput: f64, now: Duration) {
+        self.phase = Phase::Try { before: Measured { target: self.target, goodput } };
+        self.set(((self.target as f64 * FEWER) as usize).max(FEWEST), now);
+    }
+
+    fn hold(&mut self, target: usize, goodput: Option<f64>, now: Duration) {
+        self.phase = Phase::Hold { goodput };
+        self.set(target, now);
+    }
+
+    fn set(&mut self, target: usize, now: Duration) {
+        self.target = target.clamp(1, self.ceiling(now));
+        self.round = Round { since: now, ..Round::default() };
+    }
+
+    /// The most that are tried at present.
+    fn ceiling(&self, now: Duration) -> usize {
+        let remembered = self.gave_up.filter(|(at, _)| now < *at + REMEMBERED);
+        remembered.map_or(self.max, |(_, ceiling)| ceiling.min(self.max))
+    }
+
+    /// Takes in a failed attempt.
+    pub(super) fn trouble(&mut self, trouble: Trouble, now: Duration) {
+        self.broken += f64::from(trouble == Trouble::Broken);
+        let kept = match trouble {
+            Trouble::Throttled => KEPT_WHEN_THROTTLED,
+            Trouble::Broken if self.broken >= TOO_MANY_BROKEN => KEPT_WHEN_BROKEN,
+            Trouble::Broken => return,
+        };
+        if self.gave_up.is_some_and(|(at, _)| now < at + COOL_DOWN) {
+            return;
+        }
+        let share = |share: f64| ((self.target as f64 * share) as usize).max(1);
+        let (kept, ceiling) = (share(kept), share(CEILING));
+        self.gave_up = Some((now, ceiling));
+        self.broken = 0.0;
+        self.more = Tries { at: now + COOL_DOWN, wait: MORE_AFTER };
+        self.fewer = Tries { at: now + REMEMBERED, wait: FEWER_AFTER };
+        self.hold(kept, None, now);
+    }
+}
+
+impl Tries {
+    fn put_off(&mut self, now: Duration, at_least_every: Duration) {
+        self.at = now + self.wait;
+        self.wait = (self.wait * LONGER).min(at_least_every);
+    }
+}
+
+/// How much of what more connections promised came.
+fn gain(before: Measured, after: Measured) -> f64 {
+    let promised = before.goodput * (after.target as f64 / before.target as f64 - 1.0);
+    (after.goodput - before.goodput) / promised
+}
+
+/// How many connections carry what `after` gave at the rate that each had `before`, and some to spare.
+fn enough(before: Measured, after: Measured) -> usize {
+    if after.goodput < before.goodput * (1.0 + RISEN) {
+        return before.target;
+    }
+    let rate = before.goodput / before.target as f64;
+    ((after.goodput / rate * HEADROOM) as usize).clamp(before.target, after.target)
+}

@@ -1,0 +1,188 @@
+//! How many parts in flight, and how large. Pure: it is fed with measurements and with the time.
+//!
+//! What counts is goodput: bytes of acknowledged parts over the time that they took. Bytes that were handed to
+//! the kernel say nothing about a distant link, whose socket buffers swallow megabytes at once.
+//!
+//! - [`climb`] finds the number: it multiplies while that pays, then tries a few more or fewer now and then.
+//! - [`pace`] knows how long a part should take. The next part's size follows from it, and which part is late.
+//!
+//! Nothing here knows what limits the link. The service's rate for one connection, the line, the disk and a
+//! bandwidth limit all look alike: goodput that more connections raise or do not.
+//!
+//! On simulated links, from default settings, as a share of what the link can carry (medians of ten runs):
+//!
+//! | connection, line in MB/s | latency | object | share | test |
+//! |---|---|---|---|---|
+//! | 20, 500 | 40 ms | 2 GiB | 90 % | `a_distant_link_is_filled_from_default_settings` |
+//! | 20, 500 | 40 ms | 6 GiB | 95 % | the same |
+//! | 5, 50 | – | 1 GiB | 97 % | `slow_connections_are_added_up` |
+//! | any, 20 | – | 256 MiB | 100 %, at most 8 connections, later 4 | `a_line_that_few_connections_fill_gets_few` |
+//! | 25, 5, 80 in turn, 400 | 40 ms | 50 GiB | 92 % | `a_link_that_changes_all_the_time_is_followed` |
+//! | 20, 500, a cut per GB | 40 ms | 20 GiB | 99 % | `a_broken_connection_now_and_then_changes_nothing` |
+//!
+//! Tried and given up: following the bytes handed to the kernel (it sees nothing of a distant link); returning
+//! to the last number that paid when a doubling does not (it loses a fifth where the knee lies between); parts
+//! of one size (each step of the search then waits for the large ones); looking for fewer connections soon
+//! after the search (on a short transfer it never earns back what it costs).
+
+mod climb;
+mod pace;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use climb::Climb;
+use pace::Pace;
+
+/// Size of the first parts in bytes, and the smallest that is wished for.
+const FIRST_PART: u64 = 1 << 20;
+/// Size that no part passes, in bytes, unless the plan's unit does. A connection that breaks costs half a part
+/// on average, and above this size the cost of a request no longer shows.
+const LARGEST_PART: u64 = 16 << 20;
+/// How long a part should take while the number of connections is searched: the search goes by whole parts.
+const SEARCH_PART_TIME: Duration = Duration::from_millis(50);
+/// How long a part should take later: such a share of the time that the transfer has run, because whatever is
+/// tried takes some parts' time to judge,
+const PART_TIME_SHARE: f64 = 0.1;
+/// but at least this
+const LEAST_PART_TIME: Duration = Duration::from_millis(250);
+/// and at most this.
+const MOST_PART_TIME: Duration = Duration::from_secs(3);
+/// Towards the end each connection gets the rest in at least so many parts, so that all end together.
+const PARTS_AT_THE_END: f64 = 1.5;
+/// For so long after the service asked for less no part counts as late: it may just wait as it was asked to.
+const PATIENCE_WHEN_THROTTLED: Duration = Duration::from_secs(60);
+
+/// How many parts may be in flight, and how large the next one should be.
+#[derive(Debug, Clone)]
+pub(crate) struct Control {
+    level: Level,
+    part_size: Option<u64>,
+    pace: Pace,
+    /// Whether a part was dropped: then also parts of a given size get smaller towards the end.
+    straggled: bool,
+    throttled: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+enum Level {
+    Fixed(usize),
+    Adaptive(Climb),
+}
+
+/// What went wrong with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The service asked for less.
+    Throttled,
+    /// A connection broke or was silent.
+    Broken,
+}
+
+/// A part that was acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acknowledged {
+    pub(crate) bytes: u64,
+    /// Since the part was begun.
+    pub(crate) took: Duration,
+    /// Parts in flight up to now, this one too.
+    pub(crate) in_flight: usize,
+    /// Bytes that are not dealt yet.
+    pub(crate) waiting: u64,
+}
+
+/// A part on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnItsWay {
+    pub(crate) bytes: u64,
+    /// Since the part was begun.
+    pub(crate) age: Duration,
+    /// Parts in flight beside it.
+    pub(crate) others: usize,
+    /// Bytes that are not dealt yet.
+    pub(crate) waiting: u64,
+}
+
+impl Control {
+    /// Keeps `concurrency` parts in flight, of `part_size` bytes if that is given.
+    pub(crate) fn fixed(concurrency: usize, part_size: Option<u64>) -> Self {
+        Self::new(Level::Fixed(concurrency.max(1)), part_size)
+    }
+
+    /// Finds out how many parts in flight pay, up to `max`.
+    pub(crate) fn adaptive(max: usize, part_size: Option<u64>) -> Self {
+        Self::new(Level::Adaptive(Climb::new(max.max(1))), part_size)
+    }
+
+    fn new(level: Level, part_size: Option<u64>) -> Self {
+        Self { level, part_size, pace: Pace::default(), straggled: false, throttled: None }
+    }
+
+    /// Returns how many parts may be in flight.
+    pub(crate) fn target(&self) -> usize {
+        match &self.level {
+            Level::Fixed(concurrency) => *concurrency,
+            Level::Adaptive(climb) => climb.target(),
+        }
+    }
+
+    /// Returns how large the next part should be, in bytes, when `waiting` bytes are left to deal.
+    pub(crate) fn next_size(&self, waiting: u64) -> u64 {
+        let fair = self.fair_share(waiting);
+        match self.part_size {
+            Some(size) if self.straggled => size.min(fair.max(FIRST_PART)),
+            Some(size) => size,
+            None => self.steady_size().min(fair).max(FIRST_PART),
+        }
+    }
+
+    /// Takes in that a straggler of `bytes` was dropped, and returns in parts of how many bytes they go out
+    /// again: all connections share them.
+    pub(crate) fn dropped(&mut self, bytes: u64) -> u64 {
+        self.straggled = true;
+        self.pace.dropped();
+        (bytes / self.target() as u64).max(FIRST_PART)
+    }
+
+    /// The size in the middle of a long transfer.
+    fn steady_size(&self) -> u64 {
+        let time = match &self.level {
+            Level::Adaptive(climb) if climb.is_searching() => SEARCH_PART_TIME,
+            _ => self.pace.last().mul_f64(PART_TIME_SHARE).clamp(LEAST_PART_TIME, MOST_PART_TIME),
+        };
+        self.pace.bytes_in(time).map_or(FIRST_PART, |bytes| bytes.clamp(FIRST_PART, LARGEST_PART))
+    }
+
+    fn fair_share(&self, waiting: u64) -> u64 {
+        (waiting as f64 / (PARTS_AT_THE_END * self.target() as f64)) as u64
+    }
+
+    /// Takes in that a part was acknowledged at `now`.
+    pub(crate) fn acknowledged(&mut self, part: Acknowledged, now: Duration) {
+        self.pace.acknowledged(part.bytes, part.took, now);
+        // Towards the end parts are small and connections go idle: that says nothing about the link.
+        let ending = self.fair_share(part.waiting) < self.part_size.unwrap_or_else(|| self.steady_size());
+        if let Level::Adaptive(climb) = &mut self.level {
+            climb.acknowledged(part, ending, now);
+        }
+    }
+
+    /// Takes in a failed attempt.
+    pub(crate) fn trouble(&mut self, trouble: Trouble, now: Duration) {
+        if trouble == Trouble::Throttled {
+            self.throttled = Some(now);
+        }
+        if let Level::Adaptive(climb) = &mut self.level {
+            climb.trouble(trouble, now);
+        }
+    }
+
+    /// Whether a part should be dropped and its bytes dealt again over other connections.
+    pub(crate) fn is_straggler(&self, part: OnItsWay, now: Duration) -> bool {
+        let asked_to_wait = self.throttled.is_some_and(|at| now < at + PATIENCE_WHEN_THROTTLED);
+        !asked_to_wait && self.pace.is_late(part, now)
+    }
+}
