@@ -471,6 +471,21 @@ async fn damage_deeper_in_the_image_fails_the_task() {
 }
 
 #[tokio::test]
+async fn a_windows_disk_is_good_for_windows_only() {
+    let fixture = Fixture::new(|_| {});
+    let mut windows = disk();
+    windows[450] = 7;
+    windows[(1 << 20) + 1080..(1 << 20) + 1082].fill(0);
+    windows[(1 << 20) + 3..(1 << 20) + 11].copy_from_slice(b"NTFS    ");
+    fixture.put("images", "disk.raw", windows);
+    let (_, good) = fixture.import("&OSType=windows&Platform=Windows Server 2019").await;
+    let (_, bad) = fixture.import("&OSType=linux").await;
+    fixture.pass(200);
+    assert_eq!(fixture.task(&good).await["TaskStatus"], "Finished");
+    assert_eq!(fixture.task(&bad).await["TaskStatus"], "Failed");
+}
+
+#[tokio::test]
 async fn a_client_token_repeats_the_answer_and_refuses_other_parameters() {
     let fixture = Fixture::new(|_| {});
     let first = fixture.import("&ImageName=rocky&ClientToken=c1").await;

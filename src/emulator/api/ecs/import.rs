@@ -45,7 +45,7 @@ impl Service<'_> {
         for disk in &disks {
             self.check_bucket(&disk.bucket)?;
             let object = self.check_object(disk)?;
-            let seen = self.probe(disk, &object)?;
+            let seen = self.probe(disk, &image.os_type, &object)?;
             objects.push((object, seen));
         }
         self.check_quota(&image.region)?;

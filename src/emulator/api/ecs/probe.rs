@@ -55,7 +55,12 @@ impl ReadAt for Stored {
 
 impl Service<'_> {
     /// Looks into an object. Objects whose bytes were discarded are taken for good.
-    pub(super) fn probe(&self, disk: &AskedDisk, object: &Arc<Object>) -> Result<Seen, Refusal> {
+    pub(super) fn probe(
+        &self,
+        disk: &AskedDisk,
+        os_type: &str,
+        object: &Arc<Object>,
+    ) -> Result<Seen, Refusal> {
         if !self.state.options.probe {
             return Ok(Seen::default());
         }
@@ -68,6 +73,7 @@ impl Service<'_> {
         let mut wishes = Wishes::new(role, disk.key.as_str());
         wishes.format = disk.format.as_deref().and_then(|format| format.parse().ok());
         wishes.disk_size = disk.size_gib;
+        wishes.os_type = os_type.parse().ok();
         let report = image::inspect(&reader, &wishes).map_err(|error| {
             Refusal::new(500, "InternalError", format!("The emulator's store failed, {error}"))
         })?;
