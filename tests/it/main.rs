@@ -1,6 +1,7 @@
 //! The real binary, against the embedded store in process and the emulator over HTTP.
 
 mod arguments;
+mod examples;
 mod faults;
 mod proxy;
 mod settings;
