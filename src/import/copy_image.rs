@@ -71,6 +71,15 @@ impl CopyRequest {
     }
 }
 
+/// What was found under the copy's name.
+enum Existing {
+    None,
+    /// The copy, begun earlier.
+    Good(ImportTask),
+    /// A failed copy, which is deleted now.
+    Removed(ImageId),
+}
+
 impl Importer {
     /// Begins a copy, or finds the one that an earlier call has begun.
     ///
@@ -88,10 +97,14 @@ impl Importer {
         if findings.iter().any(|finding| finding.refuses()) {
             return Err(ImportError::Refused { findings });
         }
-        if let Some(task) = self.existing_copy(request).await? {
-            return Ok(task);
+        let mut token = token.clone();
+        match self.existing_copy(request).await? {
+            Existing::None => {}
+            Existing::Good(task) => return Ok(task),
+            // The service would answer the old token with the old image.
+            Existing::Removed(failed) => token = after(&token, &failed),
         }
-        let operation = CopyImage { client_token: Some(token.clone()), ..request.operation.clone() };
+        let operation = CopyImage { client_token: Some(token), ..request.operation.clone() };
         let began = Instant::now();
         loop {
             let error = match self.client.call(&operation).await {
@@ -103,7 +116,7 @@ impl Importer {
             };
             // The call may have been carried out though its answer was lost.
             if (error.ambiguous() || error.is("InvalidImageName.Duplicated"))
-                && let Some(task) = self.existing_copy(request).await?
+                && let Existing::Good(task) = self.existing_copy(request).await?
             {
                 return Ok(task);
             }
@@ -115,19 +128,18 @@ impl Importer {
         }
     }
 
-    async fn existing_copy(&self, request: &CopyRequest) -> Result<Option<ImportTask>, ImportError> {
-        let Some(image) = self.find_image(request.destination(), request.name()).await? else {
-            return Ok(None);
-        };
+    async fn existing_copy(&self, request: &CopyRequest) -> Result<Existing, ImportError> {
+        let found = self.find_image(request.destination(), request.name()).await?;
+        let Some(image) = found else { return Ok(Existing::None) };
         if !image.is_copied {
             let name = request.name().to_owned();
             return Err(ImportError::NameTaken { name, image_id: image.image_id, status: image.status });
         }
         if image.status.is_failed() {
             self.delete_image(request.destination(), &image.image_id, false).await?;
-            return Ok(None);
+            return Ok(Existing::Removed(image.image_id));
         }
-        Ok(Some(self.begun(adopted(request, image))))
+        Ok(Existing::Good(self.begun(adopted(request, image))))
     }
 
     fn begun(&self, task: ImportTask) -> ImportTask {
@@ -135,6 +147,13 @@ impl Importer {
         self.events.emit(Event::Submitted { region, image_id, task_id: None });
         task
     }
+}
+
+/// Returns the token for what follows a failed copy: always the same, and another than the copy had.
+fn after(token: &ClientToken, failed: &ImageId) -> ClientToken {
+    let joined = format!("{token}.{failed}");
+    // Tokens have up to 64 characters; a token of one's own making may leave no room.
+    joined.parse().unwrap_or_else(|_| token.clone())
 }
 
 fn adopted(request: &CopyRequest, image: CustomImage) -> ImportTask {

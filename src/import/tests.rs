@@ -2,7 +2,7 @@
 //! not remembered, name taken, role missing, made just now, untrusting or out of sight, refusals verbatim,
 //! damage found at once and hours later, object changed, task finished but failed, paused, forgotten, not
 //! allowed to be seen, image late, not yet usable, vanished, cancelled, network gone for a while, throttling,
-//! the wait's limit, copies of a busy source, copies begun before, sharing interrupted.
+//! the wait's limit, copies of a busy source, copies begun before, copies that failed, sharing interrupted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -511,6 +511,19 @@ async fn a_copy_whose_token_is_not_remembered_is_found_by_its_name() {
     assert!(matches!(outcome, CancelOutcome::Cancelled { .. }), "{outcome:?}");
     let error = bench.importer.copy(&copy(&image, "cn-hangzhou"), &token("p-2")).await.unwrap_err();
     assert!(matches!(error, ImportError::NameTaken { .. }), "the source itself has the name: {error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_copy_is_made_again_by_the_same_call() {
+    let bench = Bench::new(|options| options.copies_to_fail = 1);
+    let image = bench.imported().await;
+    let first = bench.importer.copy(&copy(&image, "cn-beijing"), &token("p-1")).await.unwrap();
+    let error = bench.importer.follow(&first).await.unwrap_err();
+    assert!(matches!(error, ImportError::Failed { percent: Some(50), .. }), "{error}");
+    let second = bench.importer.copy(&copy(&image, "cn-beijing"), &token("p-1")).await.unwrap();
+    assert_ne!(second.image_id, first.image_id, "the old token must not bring the old answer back");
+    bench.importer.follow(&second).await.unwrap();
+    assert_eq!(bench.importer.images(&"cn-beijing".parse().unwrap()).await.unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,6 +54,8 @@ pub struct EcsOptions {
     pub late_snapshot_ids: bool,
     /// Images imported from VHD cannot be copied.
     pub vhd_not_copyable: bool,
+    /// How many of the next copies fail half-way.
+    pub copies_to_fail: u32,
     /// A cancelled import leaves its image behind as CreateFailed.
     pub cancel_leaves_image: bool,
 }
@@ -84,6 +86,7 @@ impl Default for EcsOptions {
             fuzzy_neighbours: false,
             late_snapshot_ids: false,
             vhd_not_copyable: false,
+            copies_to_fail: 0,
             cancel_leaves_image: false,
         }
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::Service;
 use super::super::answer::Refusal;
 use super::super::cloud;
-use super::super::world::{Entry, Image, Origin, Phase, Snapshot, Work};
+use super::super::world::{Entry, Failure, Image, Origin, Phase, Snapshot, Work};
 use super::rules;
 
 impl Service<'_> {
@@ -72,12 +72,19 @@ impl Service<'_> {
             });
         }
         let duration = u64::try_from(self.state.options.base_duration.as_millis()).unwrap_or(u64::MAX);
+        let left = &mut self.state.options.copies_to_fail;
+        let failure = (*left > 0).then(|| Failure {
+            percent: 50,
+            code: "InternalError".to_owned(),
+            message: "The copy failed.".to_owned(),
+        });
+        *left = left.saturating_sub(1);
         let entry = Entry {
             serial: self.state.next_serial(),
             deleted: false,
             origin,
             snapshots,
-            phase: Phase::Queued { since: self.millis, work: Work { duration, failure: None } },
+            phase: Phase::Queued { since: self.millis, work: Work { duration, failure } },
             token: self.token(&answer),
             looks: 0,
             image,

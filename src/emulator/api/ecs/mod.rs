@@ -1,5 +1,6 @@
 //! ECS: importing, copying, sharing and deleting custom images.
 
+mod asked;
 mod copy;
 mod images;
 mod import;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::Service;
 use super::super::answer::Refusal;
 use super::super::world::Failure;
-use super::import::AskedDisk;
+use super::asked::AskedDisk;
 use crate::emulator::StoreError;
 use crate::emulator::store::{Object, ObjectReader};
 use crate::image::{self, ReadAt, ReadError, Role, Rule, Wishes};
