@@ -5,9 +5,9 @@ use super::store::{ObjectHeaders, ObjectKind, ObjectRecord};
 
 /// Returns a small disk that boots: boot code, an active partition, an ext4 superblock.
 pub(crate) fn disk() -> Vec<u8> {
-    let mut disk = vec![0; 4 << 20];
+    let mut disk = vec![0; 2 << 20];
     disk[0] = 0xEB;
-    disk[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x18, 0, 0]);
+    disk[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0]);
     disk[510..512].copy_from_slice(&[0x55, 0xAA]);
     disk[(1 << 20) + 1080..(1 << 20) + 1082].copy_from_slice(&[0x53, 0xEF]);
     disk
