@@ -138,7 +138,8 @@ impl EventSink {
         Self::new(|_| {})
     }
 
-    pub(crate) fn emit(&self, event: Event) {
+    /// Sends an event, as a sink does that stands before another.
+    pub fn emit(&self, event: Event) {
         (self.0)(event);
     }
 

@@ -1,8 +1,10 @@
 //! The real binary, against the embedded store in process and the emulator over HTTP.
 
 mod arguments;
+mod demo;
 mod examples;
 mod faults;
+mod imports;
 mod proxy;
 mod settings;
 mod stop;

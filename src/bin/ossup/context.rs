@@ -115,10 +115,15 @@ impl Connection {
         ObjectUrl::plain(object, self.client.endpoint()).to_string()
     }
 
-    /// Says so when the first upload to the embedded store makes the bucket.
-    pub(crate) fn announce_bucket(&self, bucket: &BucketName, output: Output) {
-        if self.local.as_ref().is_some_and(|local| local.bucket(bucket).is_none()) {
-            output.remark(format!("the embedded store has no bucket `{bucket}` yet: it is made"));
+    /// Makes the bucket of the first upload to the embedded store, and says so.
+    pub(crate) fn prepare_bucket(&self, bucket: &BucketName, output: Output) -> Result<(), Failure> {
+        match &self.local {
+            Some(local) if local.bucket(bucket).is_none() => {
+                output.remark(format!("the embedded store has no bucket `{bucket}` yet: it is made"));
+                let made = local.create_bucket(bucket.clone(), self.client.region().clone());
+                made.map_err(|error| Failure::from_error(Kind::Other, &error))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -1,12 +1,17 @@
 //! What was typed. What it means is `settings`' business.
 
+mod import;
 mod remote;
 mod transfer;
 pub(crate) mod values;
 
+pub(crate) use import::{
+    FanOutArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
+    ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskArgs, TaskOrImage,
+};
 pub(crate) use remote::{ConnectionArgs, RetryArgs, SignVersionArg};
 pub(crate) use transfer::{
-    AbortArgs, GcArgs, InspectArgs, InspectionArgs, ListArgs, ResumeArgs, TargetArgs, TransferArgs,
+    AbortArgs, DemoArgs, GcArgs, InspectArgs, InspectionArgs, ListArgs, ResumeArgs, TargetArgs, TransferArgs,
     UploadArgs,
 };
 
@@ -29,7 +34,10 @@ use values::{BucketUrl, NewBucket, Span};
     max_term_width = 100,
     after_help = "\
 Examples:
+  ossup demo                                        the whole way on the embedded emulator
   ossup upload disk.qcow2 oss://images/             upload; the same command again resumes
+  ossup publish disk.qcow2 oss://images/ --name web-2026-01
+                                                    upload, import and wait for the image
 
 Exit codes: 0 done; 1 other failure; 2 usage; 3 image refused; 4 credentials or permission;
 5 network gave up, resumable; 6 integrity, or the source changed; 7 import refused or failed;
@@ -45,8 +53,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Shows the whole way on the embedded emulator: no account, no network
+    Demo(DemoArgs),
     /// Uploads an image in parts; the same command again resumes
     Upload(UploadArgs),
+    /// Imports an object into ECS as a custom image
+    Import(ImportArgs),
+    /// Uploads an image, imports it and waits until it is available
+    Publish(PublishArgs),
     /// Says what an image is and whether ECS can take it
     Inspect(InspectArgs),
     /// Prints an object's URL
@@ -62,6 +76,9 @@ pub(crate) enum Command {
     /// Makes and shows buckets
     #[command(subcommand)]
     Bucket(BucketCommand),
+    /// Custom images and their tasks
+    #[command(subcommand)]
+    Image(ImageCommand),
     /// Serves an emulated OSS, ECS, RAM and STS on one port
     Emulator(EmulatorArgs),
     /// Prints a completion script for a shell

@@ -180,6 +180,17 @@ pub(crate) struct InspectArgs {
     pub(crate) retry: RetryArgs,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ossup demo                        with a 6 GiB disk that it makes
+  ossup demo --image disk.qcow2     with your own")]
+pub(crate) struct DemoArgs {
+    /// Takes this image instead of making one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
+}
+
 fn upload_id(text: &str) -> Result<UploadId, &'static str> {
     if text.is_empty() { Err("an upload id is not empty") } else { Ok(UploadId::new(text)) }
 }

@@ -84,6 +84,26 @@ impl FromStr for Span {
     }
 }
 
+/// A tag, `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tag {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Tag {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                Ok(Self { key: key.to_owned(), value: value.to_owned() })
+            }
+            _ => Err(bad("write a tag as KEY=VALUE")),
+        }
+    }
+}
+
 /// `oss://BUCKET[/REST]`. What follows the bucket is taken literally.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BucketUrl {
@@ -279,7 +299,9 @@ mod tests {
     }
 
     #[test]
-    fn buckets_and_parallelism() {
+    fn tags_buckets_and_parallelism() {
+        assert_eq!("a=b=c".parse(), Ok(Tag { key: "a".to_owned(), value: "b=c".to_owned() }));
+        assert!("=b".parse::<Tag>().is_err() && "b".parse::<Tag>().is_err());
         let bucket: NewBucket = "images@oss-eu-central-1".parse().unwrap();
         assert_eq!(bucket.region.unwrap().as_str(), "eu-central-1");
         assert!("Images".parse::<NewBucket>().is_err() && "images@".parse::<NewBucket>().is_err());

@@ -3,12 +3,17 @@
 mod abort;
 mod bucket;
 mod completions;
+mod demo;
 mod emulator;
 mod gc;
+mod image;
+mod import;
+mod importing;
 mod inspect;
 mod inspection;
 mod list;
 mod open_uploads;
+mod publish;
 mod range;
 mod resume;
 mod transfer;
@@ -23,14 +28,18 @@ use crate::failure::Failure;
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failure> {
     let stop = &context.stop;
     match command {
+        Command::Demo(args) => demo::run(&args, context).await,
         Command::Upload(args) => upload::run(&args, context).await,
         Command::Resume(args) => resume::run(&args, context).await,
+        Command::Import(args) => import::run(&args, context).await,
+        Command::Publish(args) => publish::run(&args, context).await,
         Command::Inspect(args) => stop.or(inspect::run(&args, context)).await,
         Command::Url(args) => stop.or(url::run(&args, context)).await,
         Command::List(args) => stop.or(list::run(&args, context)).await,
         Command::Abort(args) => stop.or(abort::run(&args, context)).await,
         Command::Gc(args) => stop.or(gc::run(&args, context)).await,
         Command::Bucket(command) => stop.or(bucket::run(&command, context)).await,
+        Command::Image(command) => stop.or(image::run(&command, context)).await,
         Command::Emulator(args) => emulator::run(args, context).await,
         Command::Completions(args) => completions::run(&args),
     }

@@ -30,8 +30,8 @@ pub(crate) fn absolute(image: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(image).map_err(|error| Failure::from_error(Kind::Usage, &error))
 }
 
-/// Uploads one image and shows the progress.
-pub(crate) async fn upload(
+/// Prepares the upload of one image. Its progress is shown while the second is kept.
+pub(crate) fn prepare(
     context: &Context,
     connection: &Connection,
     source: FileSource,
@@ -39,8 +39,8 @@ pub(crate) async fn upload(
     target: &TargetArgs,
     args: &TransferArgs,
     limits: &Limits,
-) -> Result<UploadReport, Failure> {
-    connection.announce_bucket(&object.bucket, context.output);
+) -> Result<(Upload, Progress), Failure> {
+    connection.prepare_bucket(&object.bucket, context.output)?;
     let label = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let progress = Progress::start(label, context.output);
     let mut upload = Upload::new(connection.client.clone(), Arc::new(source), object.clone())
@@ -65,6 +65,20 @@ pub(crate) async fn upload(
     if let Some(most) = args.max_parallel {
         upload = upload.max_parallel(usize::from(most));
     }
+    Ok((upload, progress))
+}
+
+/// Uploads one image and shows the progress.
+pub(crate) async fn upload(
+    context: &Context,
+    connection: &Connection,
+    source: FileSource,
+    object: &ObjectRef,
+    target: &TargetArgs,
+    args: &TransferArgs,
+    limits: &Limits,
+) -> Result<UploadReport, Failure> {
+    let (upload, progress) = prepare(context, connection, source, object, target, args, limits)?;
     let result = upload.run().await;
     drop(progress);
     result.map_err(|error| failure::upload(&error, !target.no_resume, &context.stop))

@@ -1,8 +1,10 @@
 //! Library errors for people and scripts: exit code, one hint, a JSON object.
 
+mod import;
 mod service;
 mod upload;
 
+pub(crate) use import::role_advice;
 pub(crate) use upload::upload;
 
 use std::error::Error;
@@ -89,6 +91,8 @@ struct Details {
     recommend: Option<String>,
     resumable: bool,
     hint: Option<String>,
+    /// What was reached all the same, for the JSON object.
+    members: Option<serde_json::Value>,
 }
 
 impl Failure {
@@ -129,6 +133,19 @@ impl Failure {
         self
     }
 
+    /// Puts a sentence before everything else.
+    pub(crate) fn context(mut self, message: impl Into<String>) -> Self {
+        let cause = std::mem::replace(&mut self.details.message, message.into());
+        self.details.causes.insert(0, cause);
+        self
+    }
+
+    /// Adds what was reached all the same to the JSON object.
+    pub(crate) fn with_members(mut self, members: serde_json::Value) -> Self {
+        self.details.members = Some(members);
+        self
+    }
+
     /// Whether a signal ended the command.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self.kind, Kind::Interrupted(_))
@@ -160,7 +177,7 @@ impl Failure {
         for cause in &self.details.causes {
             message = format!("{message}: {cause}");
         }
-        serde_json::json!({
+        let error = serde_json::json!({
             "schema": 1,
             "error": {
                 "kind": self.kind.name(),
@@ -171,7 +188,17 @@ impl Failure {
                 "exit_code": self.kind.exit_code(),
                 "hint": self.details.hint,
             }
-        })
+        });
+        match &self.details.members {
+            Some(members) => {
+                let mut object = members.clone();
+                if let (Some(object), Some(error)) = (object.as_object_mut(), error.as_object()) {
+                    object.extend(error.clone());
+                }
+                object
+            }
+            None => error,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Events as JSON, one object a line.
 
 use ossup::event::Event;
+use ossup::model::{ImageStatus, TaskStatus};
 use serde_json::{Value, json};
 
 /// Returns the object of an event; nothing for an event that this program does not know.
@@ -42,6 +43,19 @@ pub(crate) fn json(event: &Event) -> Option<Value> {
         }
         Event::Completing => json!({"event": "completing"}),
         Event::Completed => json!({"event": "completed"}),
+        Event::Submitted { region, image_id, task_id } => {
+            json!({"event": "submitted", "region": region, "image_id": image_id, "task_id": task_id})
+        }
+        Event::Importing(progress) => json!({
+            "event": "importing",
+            "region": progress.region,
+            "image_id": progress.image_id,
+            "task_id": progress.task_id,
+            "percent": progress.percent,
+            "task_status": progress.task.as_ref().map(TaskStatus::as_str),
+            "image_status": progress.image.as_ref().map(ImageStatus::as_str),
+            "waited_seconds": progress.waited.as_secs_f64(),
+        }),
         _ => return None,
     };
     object["schema"] = super::SCHEMA.into();

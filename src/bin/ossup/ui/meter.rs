@@ -24,6 +24,7 @@ pub(crate) struct Meter {
     started: Instant,
     recent: VecDeque<(Instant, u64)>,
     completing: bool,
+    completed: bool,
 }
 
 impl Meter {
@@ -37,6 +38,7 @@ impl Meter {
             started: now,
             recent: VecDeque::new(),
             completing: false,
+            completed: false,
         }
     }
 
@@ -63,8 +65,14 @@ impl Meter {
             }
             Event::Retrying { .. } => self.retries += 1,
             Event::Completing => self.completing = true,
+            Event::Completed => self.completed = true,
             _ => {}
         }
+    }
+
+    /// Whether the upload was opened and is not yet done.
+    pub(crate) fn is_running(&self) -> bool {
+        self.length > 0 && !self.completed
     }
 
     /// Returns the bytes that are in.

@@ -2,6 +2,7 @@
 
 mod ask;
 mod events;
+mod import_progress;
 mod log;
 mod meter;
 mod output;
@@ -10,6 +11,7 @@ pub(crate) mod terminal;
 mod text;
 
 pub(crate) use ask::confirm;
+pub(crate) use import_progress::ImportsShown;
 pub(crate) use log::log;
 pub(crate) use output::{Output, print_json};
 pub(crate) use progress::{Form, Progress};

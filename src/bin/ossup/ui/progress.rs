@@ -1,6 +1,6 @@
 //! Progress on stderr: a bar, plain lines, JSON events, or nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -49,7 +49,8 @@ pub(crate) struct Progress {
 struct Shown {
     label: String,
     meter: Mutex<Meter>,
-    bar: Option<ProgressBar>,
+    /// Made when the upload is opened: several may be prepared and run one after the other.
+    bar: OnceLock<ProgressBar>,
     output: Output,
 }
 
@@ -61,13 +62,13 @@ impl Progress {
     /// Outside of a tokio runtime.
     pub(crate) fn start(label: impl Into<String>, output: Output) -> Self {
         let label = label.into();
-        let (bar, interval) = match output.progress() {
-            Form::Bar => (Some(bar(&label)), Some(BAR_INTERVAL)),
-            Form::Plain => (None, Some(PLAIN_INTERVAL)),
-            Form::Json | Form::None => (None, None),
+        let interval = match output.progress() {
+            Form::Bar => Some(BAR_INTERVAL),
+            Form::Plain => Some(PLAIN_INTERVAL),
+            Form::Json | Form::None => None,
         };
         let meter = Mutex::new(Meter::new(Instant::now()));
-        let shown = Arc::new(Shown { label, meter, bar, output });
+        let shown = Arc::new(Shown { label, meter, bar: OnceLock::new(), output });
         let ticker = interval.map(|interval| {
             let shown = Arc::clone(&shown);
             AbortOnDropHandle::new(tokio::spawn(async move {
@@ -91,10 +92,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.shown.bar {
-            bar.finish_and_clear();
-            terminal::bars().remove(bar);
-        }
+        self.shown.clear();
     }
 }
 
@@ -108,6 +106,7 @@ impl Shown {
             return;
         }
         match event {
+            Event::Completed => self.clear(),
             Event::Notice { text } => self.output.remark(text),
             Event::Opened { present, present_parts, .. } if *present_parts > 0 => {
                 let size = bytes(*present);
@@ -133,14 +132,23 @@ impl Shown {
     fn draw(&self) {
         let now = Instant::now();
         let meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_length(meter.length);
-                bar.set_position(meter.done());
-                bar.set_message(meter.details(now));
-            }
-            None if meter.length > 0 => self.output.remark(format!("{}: {}", self.label, meter.line(now))),
-            None => {}
+        if !meter.is_running() {
+            return;
+        }
+        if self.output.progress() == Form::Bar {
+            let bar = self.bar.get_or_init(|| bar(&self.label));
+            bar.set_length(meter.length);
+            bar.set_position(meter.done());
+            bar.set_message(meter.details(now));
+        } else {
+            self.output.remark(format!("{}: {}", self.label, meter.line(now)));
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+            terminal::bars().remove(bar);
         }
     }
 }

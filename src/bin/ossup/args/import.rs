@@ -1,0 +1,308 @@
+//! Imports: `import`, `publish`, `image …`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use ossup::model::{
+    AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, ObjectRef, OsType, Region, TaskId,
+};
+
+use super::remote::{ConnectionArgs, RetryArgs};
+use super::transfer::{InspectionArgs, TargetArgs, TransferArgs};
+use super::values::{BucketUrl, FileOrObject, Span, Tag};
+
+/// What ECS is asked for. What is not given follows from the image.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Custom image")]
+pub(crate) struct RequestArgs {
+    /// Name of the custom image, unique in the region
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Distribution, such as "Rocky Linux" or "Windows Server 2022" [default: Others Linux]
+    #[arg(long)]
+    pub(crate) platform: Option<String>,
+    /// x86_64, arm64 or i386
+    #[arg(long)]
+    pub(crate) architecture: Option<Architecture>,
+    /// BIOS or UEFI
+    #[arg(long)]
+    pub(crate) boot_mode: Option<BootMode>,
+    /// linux or windows
+    #[arg(long)]
+    pub(crate) os_type: Option<OsType>,
+    /// RAW, VHD, QCOW2 or VMDK
+    #[arg(long)]
+    pub(crate) format: Option<DiskFormat>,
+    /// Description of the custom image
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// Size of the system disk, at least that of the image
+    #[arg(long, value_name = "GIB")]
+    pub(crate) disk_size: Option<u32>,
+    /// Licence of a Windows system: Aliyun or BYOL
+    #[arg(long)]
+    pub(crate) license: Option<LicenseType>,
+    /// Tag of the custom image; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) tag: Vec<Tag>,
+    /// Resource group of the custom image
+    #[arg(long, value_name = "ID")]
+    pub(crate) resource_group: Option<String>,
+    /// RAM role that lets ECS read the bucket [default: AliyunECSImageImportDefaultRole]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) role_name: Option<String>,
+    /// Lets ECS check the image after the import
+    #[arg(long)]
+    pub(crate) detection: bool,
+    /// The image has the NVMe driver in its initramfs
+    #[arg(long)]
+    pub(crate) nvme: bool,
+    /// Metadata service that instances offer
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) imds: Option<ImdsArg>,
+    /// Resource name of the CloudBox that holds the bucket
+    #[arg(long, value_name = "ARN")]
+    pub(crate) storage_location: Option<String>,
+    /// Makes the RAM role that lets ECS read the bucket, if it is missing
+    #[arg(long)]
+    pub(crate) create_role: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImdsArg {
+    /// Both modes
+    V1,
+    /// The hardened mode alone; there is no way back
+    V2,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WaitArgs {
+    /// Ends the wait after so long; the import goes on (exit code 8)
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<Span>,
+}
+
+/// What follows the import.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "After the import")]
+pub(crate) struct FanOutArgs {
+    /// Copies the image to these regions
+    #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
+    pub(crate) copy_to: Vec<Region>,
+    /// Shares the image and its copies with these accounts
+    #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',')]
+    pub(crate) share_with: Vec<AccountId>,
+    /// Puts the image and its copies into this image family
+    #[arg(long, value_name = "NAME")]
+    pub(crate) family: Option<String>,
+    /// Deletes the object once every image is available
+    #[arg(long)]
+    pub(crate) delete_object: bool,
+    /// Goes on with the other regions if one fails
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ossup import oss://images/disk.qcow2 --name web-2026-01 --platform \"Rocky Linux\" --wait
+  ossup import oss://images/disk.qcow2 --name web-2026-01 --dry-run
+
+The import runs on the service and takes hours; `ossup image wait` follows it.")]
+pub(crate) struct ImportArgs {
+    /// The object, in a bucket of the region
+    #[arg(value_name = "oss://BUCKET/KEY")]
+    pub(crate) object: ObjectRef,
+    /// Object of a data disk; may be repeated
+    #[arg(long, value_name = "oss://BUCKET/KEY")]
+    pub(crate) data_disk: Vec<ObjectRef>,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    /// Asks the service whether it would import, and prints the request
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Waits until the image is available
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
+    #[command(flatten)]
+    pub(crate) after: FanOutArgs,
+    #[command(flatten)]
+    pub(crate) inspection: InspectionArgs,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ossup publish disk.qcow2 oss://images/ --name web-2026-01
+  ossup publish disk.qcow2 oss://images/ --name web-2026-01 --copy-to eu-central-1,us-west-1
+
+Interrupted? The same command again goes on where it stopped.")]
+pub(crate) struct PublishArgs {
+    /// The image, a file
+    pub(crate) image: PathBuf,
+    /// Where it goes; a trailing / or a bare bucket appends the file's name
+    #[arg(value_name = "oss://BUCKET/KEY")]
+    pub(crate) target: BucketUrl,
+    /// A data disk, uploaded too if it is a file; may be repeated
+    #[arg(long, value_name = "FILE|oss://BUCKET/KEY")]
+    pub(crate) data_disk: Vec<FileOrObject>,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
+    #[command(flatten)]
+    pub(crate) after: FanOutArgs,
+    /// Writes a record of what was published to this file, as JSON, with the SHA-256 of the image
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) object: TargetArgs,
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+    #[command(flatten)]
+    pub(crate) inspection: InspectionArgs,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Lists the account's custom images of a region
+    #[command(after_help = "Example:\n  ossup image list --region cn-hangzhou")]
+    List(ImageListArgs),
+    /// Shows an image or an import task
+    #[command(after_help = "Example:\n  ossup image show m-bp1… --region cn-hangzhou")]
+    Show(ImageArgs),
+    /// Waits until an image is available
+    #[command(after_help = "Example:\n  ossup image wait t-bp1… --region cn-hangzhou --timeout 6h")]
+    Wait(ImageWaitArgs),
+    /// Cancels an import
+    #[command(after_help = "Example:\n  ossup image cancel t-bp1… --region cn-hangzhou")]
+    Cancel(TaskArgs),
+    /// Copies an image to other regions
+    #[command(after_help = "Example:\n  ossup image copy m-bp1… --region cn-hangzhou --to eu-central-1")]
+    Copy(ImageCopyArgs),
+    /// Shares an image with other accounts
+    #[command(after_help = "Example:\n  ossup image share m-bp1… --region cn-hangzhou --with 123456789")]
+    Share(ImageShareArgs),
+    /// Takes a sharing back
+    #[command(after_help = "Example:\n  ossup image unshare m-bp1… --region cn-hangzhou --with 123456789")]
+    Unshare(ImageShareArgs),
+    /// Deletes an image
+    #[command(after_help = "Example:\n  ossup image delete m-bp1… --region cn-hangzhou --yes")]
+    Delete(ImageDeleteArgs),
+}
+
+/// An image or a task, by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TaskOrImage {
+    Task(TaskId),
+    Image(ImageId),
+}
+
+impl std::str::FromStr for TaskOrImage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("t-") {
+            return text.parse().map(Self::Task).map_err(|error| format!("{error}"));
+        }
+        if text.starts_with("m-") {
+            return text.parse().map(Self::Image).map_err(|error| format!("{error}"));
+        }
+        Err("write a task's id (t-…) or an image's (m-…)".to_owned())
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageListArgs {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageArgs {
+    /// Id of a task (t-…) or an image (m-…)
+    #[arg(value_name = "TASK|IMAGE")]
+    pub(crate) id: TaskOrImage,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageWaitArgs {
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    /// Id of the import's task (t-…)
+    pub(crate) task: TaskId,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageCopyArgs {
+    /// Id of the image (m-…)
+    pub(crate) image: ImageId,
+    /// Regions to copy it to
+    #[arg(long, value_name = "REGION,…", value_delimiter = ',', required = true)]
+    pub(crate) to: Vec<Region>,
+    /// Name of the copies [default: the image's name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageShareArgs {
+    /// Id of the image (m-…)
+    pub(crate) image: ImageId,
+    /// Ids of the accounts
+    #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', required = true)]
+    pub(crate) with: Vec<AccountId>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImageDeleteArgs {
+    /// Id of the image (m-…)
+    pub(crate) image: ImageId,
+    /// Deletes it although instances use it
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) retry: RetryArgs,
+}

@@ -1,0 +1,222 @@
+use futures::stream::{self, StreamExt, TryStreamExt};
+use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportTask, Importer};
+use ossup::model::{ClientToken, ImageId, Region, SnapshotId};
+use serde_json::{Value, json};
+
+use crate::args::{
+    ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
+    ImageWaitArgs, RetryArgs, TaskArgs, TaskOrImage,
+};
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use crate::ui::{ImportsShown, confirm, printable};
+
+/// How many copies are followed at a time.
+const COPIES_AT_ONCE: usize = 5;
+
+/// Runs one of the `image` commands. A signal ends a wait and cancels nothing.
+pub(crate) async fn run(command: &ImageCommand, context: &Context) -> Result<(), Failure> {
+    match command {
+        ImageCommand::List(args) => list(args, context).await,
+        ImageCommand::Show(args) => show(args, context).await,
+        ImageCommand::Wait(args) => wait(args, context).await,
+        ImageCommand::Cancel(args) => cancel(args, context).await,
+        ImageCommand::Copy(args) => copy(args, context).await,
+        ImageCommand::Share(args) => share(args, context, true).await,
+        ImageCommand::Unshare(args) => share(args, context, false).await,
+        ImageCommand::Delete(args) => delete(args, context).await,
+    }
+}
+
+fn importer(
+    connection: &ConnectionArgs,
+    retry: &RetryArgs,
+    context: &Context,
+) -> Result<(Importer, Region), Failure> {
+    let connection = context.connect(connection, retry, None)?;
+    let region = connection.client.region().clone();
+    Ok((Importer::new(connection.client), region))
+}
+
+async fn list(args: &ImageListArgs, context: &Context) -> Result<(), Failure> {
+    let (importer, region) = importer(&args.connection, &args.retry, context)?;
+    let images = importer.images(&region).await?;
+    if images.is_empty() {
+        context.output.remark(format!("no custom images in {region}"));
+    }
+    let line = |image: &CustomImage| {
+        let size = image.size_gib.map(|size| format!("{size} GiB")).unwrap_or_default();
+        let name = image.name.as_deref().unwrap_or_default();
+        format!("{}  {:<12} {size:>9}  {}", image.image_id, image.status.as_str(), printable(name))
+    };
+    let text = images.iter().map(line).collect::<Vec<_>>().join("\n");
+    let images: Vec<_> = images.iter().map(|image| members(&region, image)).collect();
+    context.output.result(json!({"images": images}), &text)
+}
+
+async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
+    let (importer, region) = importer(&args.connection, &args.retry, context)?;
+    let task = importer.resolve(&region, id(&args.id)).await?;
+    let image = importer.image(&region, &task.image_id).await?;
+    let detail = match &task.task_id {
+        Some(id) => importer.task(&region, id).await?,
+        None => None,
+    };
+    let shared: Vec<_> = match &image {
+        Some(_) => importer.shared_with(&region, &task.image_id).await?.into_iter().collect(),
+        None => Vec::new(),
+    };
+    let mut object = match &image {
+        Some(image) => members(&region, image),
+        None => json!({"region": region, "image_id": task.image_id, "status": null}),
+    };
+    object["task_id"] = json!(task.task_id);
+    object["task_status"] = json!(detail.as_ref().map(|detail| detail.status.as_str()));
+    object["task_percent"] = json!(detail.as_ref().and_then(|detail| detail.percent));
+    object["shared_with"] = json!(shared);
+    let failure = detail.as_ref().and_then(|detail| detail.failure());
+    object["error_code"] = json!(failure.and_then(|operation| operation.error_code.as_deref()));
+    object["error_message"] = json!(failure.and_then(|operation| operation.error_message.as_deref()));
+    let text = object.as_object().into_iter().flatten().filter_map(|(name, value)| {
+        let value = match value {
+            Value::Null => return None,
+            Value::Array(values) if values.is_empty() => return None,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some(format!("{name:<16}{}", printable(&value)))
+    });
+    let text = text.collect::<Vec<_>>().join("\n");
+    context.output.result(object, &text)
+}
+
+async fn wait(args: &ImageWaitArgs, context: &Context) -> Result<(), Failure> {
+    let (importer, region) = importer(&args.image.connection, &args.image.retry, context)?;
+    let task = importer.resolve(&region, id(&args.image.id)).await?;
+    let shown = ImportsShown::start(context.output);
+    let importer =
+        importer.with_events(shown.sink()).with_wait_limit(args.waiting.timeout.map(|span| span.0));
+    let image = importer.follow(&task).await?;
+    drop(shown);
+    let mut object = members(&region, &image);
+    object["task_id"] = json!(task.task_id);
+    context.output.result(object, image.image_id.as_str())
+}
+
+async fn cancel(args: &TaskArgs, context: &Context) -> Result<(), Failure> {
+    let (importer, region) = importer(&args.connection, &args.retry, context)?;
+    let task = importer.resolve(&region, args.task.as_str()).await?;
+    match importer.cancel(&task).await? {
+        CancelOutcome::Cancelled { snapshots } => {
+            context.output.remark(format!("task {} is cancelled; the object is untouched", args.task));
+            if !snapshots.is_empty() {
+                let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
+                context.output.warning(format!("snapshots are left, and cost money until deleted: {ids}"));
+            }
+            context.output.result(
+                json!({"task_id": args.task, "image_id": task.image_id, "cancelled": true, "snapshots": snapshots}),
+                "",
+            )
+        }
+        CancelOutcome::TooLate { image } => {
+            let what = match image {
+                Some(image) => format!("image {} is {}", image.image_id, image.status),
+                None => "there is no image".to_owned(),
+            };
+            Err(Failure::new(Kind::Import, format!("task {} had ended before: {what}", args.task)))
+        }
+        _ => Err(Failure::new(Kind::Import, format!("what became of task {} is not known", args.task))),
+    }
+}
+
+async fn copy(args: &ImageCopyArgs, context: &Context) -> Result<(), Failure> {
+    let (importer, region) = importer(&args.connection, &args.retry, context)?;
+    let missing = || Failure::new(Kind::Usage, format!("there is no image {} in {region}", args.image));
+    let source = importer.image(&region, &args.image).await?.ok_or_else(missing)?;
+    let name = args.name.clone().or(source.name).ok_or_else(|| {
+        Failure::new(Kind::Usage, "the image has no name that the copies could have").hint("say --name")
+    })?;
+    let shown = ImportsShown::start(context.output);
+    let importer =
+        importer.with_events(shown.sink()).with_wait_limit(args.waiting.timeout.map(|span| span.0));
+    let copies: Vec<(ImportTask, CustomImage)> = stream::iter(&args.to)
+        .map(|destination| async {
+            let request = CopyRequest::new(region.clone(), args.image.clone(), destination.clone(), &name);
+            let task = importer.copy(&request, &token()).await?;
+            let image = importer.follow(&task).await?;
+            Ok::<_, Failure>((task, image))
+        })
+        .buffered(COPIES_AT_ONCE)
+        .try_collect()
+        .await?;
+    drop(shown);
+    let text: Vec<_> = copies.iter().map(|(task, _)| format!("{}\t{}", task.image_id, task.region)).collect();
+    let objects: Vec<_> = copies.iter().map(|(task, image)| members(&task.region, image)).collect();
+    context.output.result(json!({"images": objects}), &text.join("\n"))
+}
+
+async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<(), Failure> {
+    let (importer, region) = importer(&args.connection, &args.retry, context)?;
+    if share {
+        importer.share(&region, &args.image, &args.with).await?;
+    } else {
+        importer.unshare(&region, &args.image, &args.with).await?;
+    }
+    let accounts = importer.shared_with(&region, &args.image).await?;
+    let text = accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    context.output.result(json!({"region": region, "image_id": args.image, "shared_with": accounts}), &text)
+}
+
+async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure> {
+    let (importer, region) = importer(&args.connection, &args.retry, context)?;
+    let image = importer.image(&region, &args.image).await?;
+    let name = image.as_ref().and_then(|image| image.name.clone()).unwrap_or_default();
+    confirm(&format!("delete image {} ({name}) in {region}?", args.image), args.yes).await?;
+    importer.delete_image(&region, &args.image, args.force).await?;
+    let snapshots = snapshots(image.as_ref());
+    if !snapshots.is_empty() {
+        let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
+        context.output.warning(format!("its snapshots stay, and cost money until deleted: {ids}"));
+    }
+    let deleted: &ImageId = &args.image;
+    context
+        .output
+        .result(json!({"region": region, "image_id": deleted, "deleted": true, "snapshots": snapshots}), "")
+}
+
+fn snapshots(image: Option<&CustomImage>) -> Vec<SnapshotId> {
+    image.iter().flat_map(|image| &image.disks).filter_map(|disk| disk.snapshot_id.clone()).collect()
+}
+
+fn members(region: &Region, image: &CustomImage) -> Value {
+    json!({
+        "region": region,
+        "image_id": image.image_id,
+        "name": image.name,
+        "status": image.status.as_str(),
+        "percent": image.progress,
+        "size_gib": image.size_gib,
+        "platform": image.platform,
+        "os_type": image.os_type,
+        "architecture": image.architecture,
+        "boot_mode": image.boot_mode,
+        "family": image.family,
+        "description": image.description,
+        "copied": image.is_copied,
+        "created": image.created.map(|created| created.to_string()),
+        "snapshots": snapshots(Some(image)),
+        "tags": image.tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>(),
+        "risks": image.detection.as_ref().map(|detection| detection.risks.len()),
+    })
+}
+
+fn id(id: &TaskOrImage) -> &str {
+    match id {
+        TaskOrImage::Task(id) => id.as_str(),
+        TaskOrImage::Image(id) => id.as_str(),
+    }
+}
+
+fn token() -> ClientToken {
+    uuid::Uuid::new_v4().to_string().parse().expect("a UUID is a valid client token")
+}

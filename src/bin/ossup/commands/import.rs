@@ -1,0 +1,109 @@
+use ossup::image::{Role, Wishes};
+use ossup::model::ObjectRef;
+use serde_json::json;
+
+use super::importing::{self, Disk, Imports};
+use super::inspection;
+use crate::args::ImportArgs;
+use crate::context::{Connection, Context};
+use crate::failure::{Failure, Kind};
+
+/// Imports objects as a custom image.
+pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Failure> {
+    let follows = !args.after.copy_to.is_empty()
+        || !args.after.share_with.is_empty()
+        || args.after.family.is_some()
+        || args.after.delete_object;
+    if follows && !args.wait {
+        let text = "what follows the import needs the image, so it has to be waited for";
+        return Err(Failure::new(Kind::Usage, text).hint("say --wait"));
+    }
+    let object = &args.object;
+    let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
+    let prepared = context.stop.or(prepare(args, context, &connection)).await?;
+    let Some((imports, request)) = prepared else { return Ok(()) };
+    let publish = imports.publish(request, &args.after, context).wait(args.wait);
+    let report = imports.run(context, &publish, &args.after).await?;
+    let members = importing::joined(
+        json!({"bucket": object.bucket, "key": object.key, "url": connection.url(object)}),
+        importing::members(&report),
+    );
+    let task = &report.import.task;
+    let text = match (&report.import.image, &task.task_id) {
+        (None, Some(id)) => {
+            context
+                .output
+                .remark(format!("`ossup image wait {id} --region {}` follows the import", task.region));
+            id.to_string()
+        }
+        _ => task.image_id.to_string(),
+    };
+    if let Some(next) = importing::next_step(&report.import) {
+        context.output.remark(next);
+    }
+    context.output.result(members, &text)
+}
+
+/// Looks at the objects and at what else could be in the way. A dry run ends here.
+async fn prepare(
+    args: &ImportArgs,
+    context: &Context,
+    connection: &Connection,
+) -> Result<Option<(Imports, ossup::import::ImportRequest)>, Failure> {
+    let name = args.object.to_string();
+    let system =
+        look(args, context, connection, importing::wishes(&args.request, &name, &args.object), &args.object);
+    let system = system.await?;
+    let mut data = Vec::new();
+    for object in &args.data_disk {
+        let mut wishes = Wishes::new(Role::Data, object.to_string());
+        wishes.key = Some(object.key.as_str().to_owned());
+        data.push(look(args, context, connection, wishes, object).await?);
+    }
+    let request = importing::request(&args.request, connection.client.region(), &system, &data);
+    let limit = args.waiting.timeout.map(|span| span.0);
+    let mut imports = Imports::new(context, connection, limit)?;
+    if args.dry_run {
+        imports.importer().dry_run(&request).await?;
+        let shown = shown(&request);
+        context.output.remark("the service would import this");
+        context.output.result(
+            json!({"dry_run": true, "request": serde_json::to_value(&request).unwrap_or_default()}),
+            &shown,
+        )?;
+        return Ok(None);
+    }
+    imports.check(context, &request, args.request.create_role).await?;
+    Ok(Some((imports, request)))
+}
+
+async fn look(
+    args: &ImportArgs,
+    context: &Context,
+    connection: &Connection,
+    wishes: Wishes,
+    object: &ObjectRef,
+) -> Result<Disk, Failure> {
+    let report = match args.inspection.no_inspect {
+        true => None,
+        false => {
+            let report = inspection::object(&connection.client, object, &wishes).await?;
+            inspection::show(&report, context.output);
+            inspection::judge(&object.to_string(), &report, args.inspection.strict, args.inspection.force)?;
+            Some(report)
+        }
+    };
+    Ok(Disk { object: object.clone(), report })
+}
+
+/// Returns the request's parameters, one a line.
+fn shown(request: &ossup::import::ImportRequest) -> String {
+    use ossup::protocol::{Operation, Request};
+    match request.operation(None, true).request() {
+        Request::Rpc(call) => {
+            let lines: Vec<_> = call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            lines.join("\n")
+        }
+        Request::Oss(_) => String::new(),
+    }
+}

@@ -1,0 +1,295 @@
+//! What `import`, `publish` and `demo` share: the request, the checks before it, and the run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ossup::image::{Report, Role, Severity, Wishes};
+use ossup::import::{ImdsSupport, ImportDisk, ImportError, ImportRequest, ImportTask, Importer, RoleState};
+use ossup::model::{BootMode, ObjectRef, Region};
+use ossup::protocol::ecs::ModifyImageAttribute;
+use ossup::publish::{Preflight, Problem, Publish, PublishError, PublishReport, Published};
+use ossup::state::StateDir;
+use serde_json::{Value, json};
+
+use super::inspection;
+use crate::args::{FanOutArgs, ImdsArg, RequestArgs};
+use crate::context::{Connection, Context};
+use crate::failure::{Failure, Kind};
+use crate::ui::ImportsShown;
+
+/// The system disk of an instance has at least so many GiB ("RunInstances" page).
+const SMALLEST_SYSTEM_DISK: u64 = 40;
+
+/// A disk to be imported: its object, and what an inspection found.
+pub(crate) struct Disk {
+    pub(crate) object: ObjectRef,
+    pub(crate) report: Option<Report>,
+}
+
+/// Returns what the user wants of the system disk, so that contradictions with its contents are found.
+pub(crate) fn wishes(args: &RequestArgs, name: &str, object: &ObjectRef) -> Wishes {
+    let mut wishes = Wishes::new(Role::System, name);
+    wishes.key = Some(object.key.as_str().to_owned());
+    wishes.format = args.format;
+    wishes.boot_mode = args.boot_mode;
+    wishes.architecture = args.architecture;
+    wishes.os_type = args.os_type;
+    wishes.platform.clone_from(&args.platform);
+    wishes.disk_size = args.disk_size.map(u64::from);
+    wishes
+}
+
+/// Returns the request: what was typed, else what was found.
+pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: &[Disk]) -> ImportRequest {
+    let found = system.report.as_ref().map(|report| &report.settings);
+    let mut disk = disk(system);
+    if let Some(format) = args.format {
+        disk = disk.with_format(format);
+    }
+    if let Some(size) = args.disk_size {
+        disk = disk.with_size_gib(size);
+    }
+    let mut request = ImportRequest::new(region.clone(), &args.name, disk);
+    for data in data {
+        request = request.with_data_disk(self::disk(data));
+    }
+    if let Some(text) = &args.description {
+        request = request.with_description(text);
+    }
+    if let Some(platform) = &args.platform {
+        request = request.with_platform(platform);
+    }
+    if let Some(architecture) = args.architecture.or_else(|| found?.architecture) {
+        request = request.with_architecture(architecture);
+    }
+    if let Some(os_type) = args.os_type {
+        request = request.with_os_type(os_type);
+    }
+    // ImportImage does not take the mode that leaves the choice to the instance.
+    let boot_mode = args.boot_mode.or_else(|| found?.boot_mode);
+    if let Some(mode) = boot_mode.filter(|mode| *mode != BootMode::UefiPreferred) {
+        request = request.with_boot_mode(mode);
+    }
+    if let Some(license) = args.license {
+        request = request.with_license(license);
+    }
+    for tag in &args.tag {
+        request = request.with_tag(&tag.key, &tag.value);
+    }
+    if let Some(role) = &args.role_name {
+        request = request.with_role(role);
+    }
+    if let Some(group) = &args.resource_group {
+        request = request.with_resource_group(group);
+    }
+    if let Some(arn) = &args.storage_location {
+        request = request.with_storage_location(arn);
+    }
+    if args.nvme {
+        request = request.with_nvme_support(true);
+    }
+    if let Some(imds) = args.imds {
+        request = request.with_imds_support(match imds {
+            ImdsArg::V1 => ImdsSupport::V1,
+            ImdsArg::V2 => ImdsSupport::V2,
+        });
+    }
+    request.with_detection(args.detection)
+}
+
+fn disk(disk: &Disk) -> ImportDisk {
+    let mut import = ImportDisk::new(disk.object.clone());
+    if let Some(report) = &disk.report {
+        if let Some(format) = report.settings.format {
+            import = import.with_format(format);
+        }
+        if let Some(size) = report.settings.disk_size.and_then(|size| u32::try_from(size).ok()) {
+            import = import.with_size_gib(size);
+        }
+    }
+    import
+}
+
+/// Imports by a connection, with their progress.
+pub(crate) struct Imports {
+    importer: Importer,
+    shown: ImportsShown,
+    state: PathBuf,
+    local: bool,
+}
+
+impl Imports {
+    pub(crate) fn new(
+        context: &Context,
+        connection: &Connection,
+        limit: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        let shown = ImportsShown::start(context.output);
+        let importer =
+            Importer::new(connection.client.clone()).with_events(shown.sink()).with_wait_limit(limit);
+        let state = connection.settings.state_dir()?.to_owned();
+        Ok(Self { importer, shown, state, local: connection.local.is_some() })
+    }
+
+    pub(crate) fn importer(&self) -> &Importer {
+        &self.importer
+    }
+
+    /// Looks at all that would make the service refuse the import, and sets the role up if that is wanted.
+    pub(crate) async fn check(
+        &mut self,
+        context: &Context,
+        request: &ImportRequest,
+        create_role: bool,
+    ) -> Result<(), Failure> {
+        refuse_by_rules(request, context)?;
+        let problems = Preflight::new(&self.importer, request)
+            .name_may_be_taken(self.has_begun(request)?)
+            .bucket_may_be_made(self.local)
+            .run()
+            .await;
+        let (mut refusals, mut role) = (Vec::new(), false);
+        for problem in problems {
+            match problem {
+                Problem::Role(state) if create_role && state != RoleState::Untrusting => role = true,
+                problem if problem.refuses() => refusals.push(problem),
+                problem => context.output.warning(problem.to_string()),
+            }
+        }
+        if let Some(first) = refusals.first() {
+            let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let kind = match first {
+                Problem::Role(_) => Kind::Credentials,
+                Problem::NoBucket { .. } | Problem::BucketRegion { .. } => Kind::Usage,
+                _ => Kind::Import,
+            };
+            let failure = Failure::new(kind, format!("the import would be refused: {text}"));
+            return Err(match first {
+                Problem::Role(_) => failure.hint(crate::failure::role_advice()),
+                Problem::BucketRegion { region, .. } => {
+                    failure.hint(format!("say --region {region}, and copy the image with --copy-to"))
+                }
+                Problem::NameTaken { .. } => {
+                    failure.hint("choose another --name, or delete that image: `ossup image delete IMAGE`")
+                }
+                _ => failure,
+            });
+        }
+        if role {
+            let set_up = self.importer.create_role().await?;
+            context.output.remark("the RAM role that lets ECS read OSS is set up");
+            self.importer = self.importer.clone().with_role_grace(set_up.grace());
+        }
+        Ok(())
+    }
+
+    /// Whether an earlier run of the same request may have taken the name.
+    fn has_begun(&self, request: &ImportRequest) -> Result<bool, Failure> {
+        let now = self.importer.client().now();
+        let flow = StateDir::new(&self.state).flow(request.region(), request.name(), now);
+        let flow = flow.and_then(|file| file.load());
+        let flow = flow.map_err(|error| Failure::from(PublishError::State(error)))?;
+        let text = serde_json::to_string(request).expect("a request is plain data");
+        Ok(flow.is_some_and(|flow| flow.request == text))
+    }
+
+    /// Returns the publish of a request.
+    pub(crate) fn publish(&self, request: ImportRequest, after: &FanOutArgs, context: &Context) -> Publish {
+        Publish::new(self.importer.clone(), request, &self.state)
+            .copy_to(after.copy_to.iter().cloned())
+            .share_with(after.share_with.iter().cloned())
+            .delete_objects(after.delete_object)
+            .keep_going(after.keep_going)
+            .events(self.shown.sink())
+            .cancel(context.stop.token())
+    }
+
+    /// Runs a publish. A signal ends the wait and cancels nothing. What follows the publish is done too.
+    pub(crate) async fn run(
+        &self,
+        context: &Context,
+        publish: &Publish,
+        after: &FanOutArgs,
+    ) -> Result<PublishReport, Failure> {
+        let mut report = publish.run().await.map_err(|error| match error {
+            PublishError::Cancelled { .. } => self.stopped(context),
+            PublishError::Upload(error) => crate::failure::upload(&error, true, &context.stop),
+            error => error.into(),
+        })?;
+        if let Some((region, error)) = report.failures.pop_first() {
+            let done = members_of(&report.import, report.copies.values());
+            let failure = Failure::from(error).resumable(true).with_members(done);
+            return Err(failure.context(format!("the image was not copied to {region}")));
+        }
+        if let Some(family) = &after.family {
+            for published in std::iter::once(&report.import).chain(report.copies.values()) {
+                self.set_family(&published.task, family).await?;
+            }
+        }
+        Ok(report)
+    }
+
+    async fn set_family(&self, task: &ImportTask, family: &str) -> Result<(), Failure> {
+        let mut modify = ModifyImageAttribute::new(task.region.clone(), task.image_id.clone());
+        modify.family = Some(family.to_owned());
+        self.importer.client().call(&modify).await?;
+        Ok(())
+    }
+
+    fn stopped(&self, context: &Context) -> Failure {
+        let failure = context.stop.failure("stopped").resumable(true);
+        match self.shown.begun().first() {
+            Some((region, id)) => failure.hint(format!(
+                "the import goes on by itself: `ossup image wait {id} --region {region}` follows it, and only \
+                 `ossup image cancel` ends it; the same command again goes on here"
+            )),
+            None => failure.hint("run the same command again to go on"),
+        }
+    }
+}
+
+/// Refuses a request that breaks the documented rules, before anyone is asked.
+fn refuse_by_rules(request: &ImportRequest, context: &Context) -> Result<(), Failure> {
+    let findings = request.check();
+    for finding in findings.iter().filter(|finding| finding.severity == Severity::Warn) {
+        context.output.warning(inspection::sentence(finding));
+    }
+    if request.is_refused() { Err(ImportError::Refused { findings }.into()) } else { Ok(()) }
+}
+
+/// Returns the members about images for `--output json`.
+pub(crate) fn members(report: &PublishReport) -> Value {
+    members_of(&report.import, report.copies.values())
+}
+
+fn members_of<'a>(import: &'a Published, copies: impl Iterator<Item = &'a Published>) -> Value {
+    let one = |published: &Published| {
+        json!({
+            "region": published.task.region,
+            "image_id": published.task.image_id,
+            "task_id": published.task.task_id,
+            "request_id": published.task.request_id,
+            "status": published.image.as_ref().map_or("Creating", |image| image.status.as_str()),
+        })
+    };
+    let images: Vec<_> = std::iter::once(import).chain(copies).map(one).collect();
+    joined(one(import), json!({"images": images}))
+}
+
+/// Returns the line that starts an instance of the image, the last step of the documented procedure.
+pub(crate) fn next_step(import: &Published) -> Option<String> {
+    let size = import.image.as_ref()?.size_gib.unwrap_or(0).max(SMALLEST_SYSTEM_DISK);
+    let (region, id) = (&import.task.region, &import.task.image_id);
+    Some(format!(
+        "to start an instance: aliyun ecs RunInstances --RegionId {region} --ImageId {id} \
+         --InstanceType TYPE --VSwitchId vsw-ID --SecurityGroupId sg-ID --SystemDisk.Size {size}"
+    ))
+}
+
+/// Joins two JSON objects.
+pub(crate) fn joined(mut first: Value, second: Value) -> Value {
+    if let (Some(members), Value::Object(more)) = (first.as_object_mut(), second) {
+        members.extend(more);
+    }
+    first
+}

@@ -1,0 +1,143 @@
+//! Failures of imports and of what follows them.
+
+use ossup::ErrorKind;
+use ossup::import::{ImportError, Site, authorization_url};
+use ossup::publish::PublishError;
+use ossup::state::StateError;
+
+use super::{Failure, service};
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        let failure = Self::from_error(error.kind().into(), &error);
+        let resumable = matches!(error, ImportError::StillRunning { .. });
+        match advice(&error) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+        .resumable(resumable)
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let hint = match &error {
+            PublishError::Import(cause) => advice(cause),
+            PublishError::Object { source, .. } => service::advice(source),
+            PublishError::State(StateError::Locked { .. }) => Some("wait for it, or stop it".to_owned()),
+            _ => None,
+        };
+        let resumable = !matches!(&error, PublishError::Import(cause) if cause.kind() == ErrorKind::Import);
+        let failure = Self::from_error(error.kind().into(), &error).resumable(resumable);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure.hint("run the same command again: what is done is kept"),
+        }
+    }
+}
+
+/// Says how ECS comes to read OSS.
+pub(crate) fn role_advice() -> String {
+    format!(
+        "run again with --create-role, or let the account's owner open {} once (international accounts: {})",
+        authorization_url(Site::China),
+        authorization_url(Site::International)
+    )
+}
+
+fn advice(error: &ImportError) -> Option<String> {
+    match error {
+        ImportError::RoleMissing { .. } => Some(role_advice()),
+        ImportError::RoleTrust { .. } => Some(
+            "let its trust policy name the service ecs.aliyuncs.com; it is not changed by itself".to_owned(),
+        ),
+        ImportError::NameTaken { image_id, .. } => {
+            Some(format!("choose another --name, or delete that image: `ossup image delete {image_id}`"))
+        }
+        ImportError::StillRunning { task, .. } => Some(format!(
+            "follow it again: `ossup image wait {} --region {}`",
+            task.task_id.as_ref().map_or(task.image_id.as_str(), |id| id.as_str()),
+            task.region
+        )),
+        ImportError::DryRunIgnored { task } => Some(match &task.task_id {
+            Some(id) => format!("cancel it: `ossup image cancel {id} --region {}`", task.region),
+            None => format!("delete it: `ossup image delete {} --region {}`", task.image_id, task.region),
+        }),
+        ImportError::Failed { code, .. } => known(code.as_deref()).map(str::to_owned),
+        ImportError::Call { source, .. } => known(source.service().and_then(|answer| answer.code.as_deref()))
+            .map(str::to_owned)
+            .or_else(|| service::advice(source)),
+        _ => None,
+    }
+}
+
+/// Advice for the codes of imports, copies and sharing.
+fn known(code: Option<&str>) -> Option<&'static str> {
+    Some(match code? {
+        "InvalidOSS.NotAuthorized" => {
+            "the role is there, but lacks oss:GetObject, oss:GetBucketLocation or oss:GetBucketInfo on this bucket"
+        }
+        "InvalidOSSBucket.NotFound" | "InvalidOSSBucket.NotMatched" => {
+            "the bucket is not in this region or not of this account: import in its own region and use --copy-to"
+        }
+        "InvalidOSSBucket.EncryptUnsupported" => {
+            "the bucket encrypts by default: use one without default encryption"
+        }
+        "InvalidOSSObject.NotFound" => "check the object's key: it is taken literally",
+        "InvalidOSSObject.NeedRestore" => "the object is archived: restore it, or upload it as Standard",
+        "InvalidOSSObject.Size" => "the object is empty",
+        "UnsupportedSuffix.OSSObject" => "let the object's key end in .raw, .vhd or .qcow2",
+        "InvalidImageName.Malformed" => {
+            "2 to 128 letters, digits, `.`, `_`, `:` and `-`, with a letter first, and no `aliyun` or `acs:` first"
+        }
+        "InvalidImageName.Duplicated" => "the name is taken: choose another --name",
+        "QuotaExceed.Image" => "the region's quota of custom images is used up: delete some, or ask for more",
+        "InvalidImageSize" | "InvalidDataDiskSize" => {
+            "`ossup inspect` tells the disk's size; --disk-size must be at least that"
+        }
+        "InvalidVHDImage.IncorrectSize" => {
+            "convert it again: `qemu-img convert -O vpc -o force_size=on IMAGE OUT.vhd`"
+        }
+        "InvalidImageFormat.Malformed" => "`ossup inspect oss://BUCKET/KEY` tells what the object is",
+        "UserNotInTheWhiteList" | "InvalidRegion.NotSupport" | "InvalidImageFormat.RegionNotSupported" => {
+            "not offered to this account or in this region: ask the vendor's support, or use another region or format"
+        }
+        "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => "an unpaid bill, or OSS is off",
+        "InvalidTaskId.IncorrectTaskStatus" => "the task has ended: `ossup image show` tells how",
+        "ImageUseShared" => "take its sharing back first: `ossup image unshare`",
+        "ImageUsingByInstance" => "instances use it; --force deletes it all the same",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Kind;
+
+    #[test]
+    fn a_wait_that_ended_names_the_command_that_goes_on() {
+        let mut task =
+            ossup::import::ImportTask::of_image("cn-hangzhou".parse().unwrap(), "m-1".parse().unwrap());
+        task.task_id = Some("t-1".parse().unwrap());
+        let failure: Failure =
+            ImportError::StillRunning { task, waited: std::time::Duration::from_secs(60) }.into();
+        assert_eq!(failure.kind.exit_code(), 8);
+        assert!(failure.text().contains("ossup image wait t-1 --region cn-hangzhou"), "{}", failure.text());
+        assert_eq!(failure.json()["error"]["resumable"], true);
+    }
+
+    #[test]
+    fn a_failed_import_is_no_other_failure() {
+        let error = ImportError::Failed {
+            image_id: "m-1".parse().unwrap(),
+            task_id: None,
+            percent: Some(40),
+            code: Some("InvalidVHDImage.IncorrectSize".to_owned()),
+            message: None,
+        };
+        let failure: Failure = error.into();
+        assert_eq!(failure.kind, Kind::Import);
+        assert!(failure.text().contains("force_size"), "{}", failure.text());
+    }
+}

@@ -1,0 +1,128 @@
+//! Imports: alone, in one with the upload, waited for, cancelled, copied, shared.
+
+use serde_json::Value;
+
+use crate::support::{Server, World};
+
+const MIB: u64 = 1 << 20;
+
+/// A world with an uploaded disk in the embedded store.
+fn uploaded() -> (World, String) {
+    let world = World::new();
+    let local = world.local();
+    world.disk("disk.raw", 64 * MIB, 1);
+    world.ok(&["upload", "disk.raw", "oss://images/", &local]);
+    (world, local)
+}
+
+#[test]
+fn publish_uploads_imports_and_waits() {
+    let world = World::new();
+    let local = world.local();
+    world.disk("disk.raw", 64 * MIB, 1);
+    world.disk("data.raw", 64 * MIB, 2);
+    let value = world.json(&[
+        "publish",
+        "disk.raw",
+        "oss://images/web/",
+        "--name=web-1",
+        "--data-disk=data.raw",
+        "--copy-to=eu-central-1,us-west-1",
+        "--share-with=1234567890",
+        "--tag=team=web",
+        "--manifest=record.json",
+        &local,
+    ]);
+    assert_eq!((&value["status"], &value["verified"]), (&"Available".into(), &"crc64".into()), "{value}");
+    assert_eq!(value["images"].as_array().unwrap().len(), 3);
+    let record: Value = serde_json::from_slice(&std::fs::read(world.path("record.json")).unwrap()).unwrap();
+    assert_eq!(record["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(record["image_id"], value["image_id"]);
+
+    let shown = world.json(&["image", "show", value["image_id"].as_str().unwrap(), &local]);
+    assert_eq!((&shown["name"], &shown["boot_mode"]), (&"web-1".into(), &"BIOS".into()));
+    assert_eq!(shown["shared_with"][0], "1234567890");
+    let copies = world.json(&["image", "list", &local, "--region=eu-central-1"]);
+    assert_eq!(copies["images"][0]["name"], "web-1");
+    assert_eq!(world.json(&["list", "oss://images", &local])["uploads"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn import_returns_after_the_submission_and_wait_follows_it() {
+    let (world, local) = uploaded();
+    let object = "oss://images/disk.raw";
+    let value = world.json(&["import", object, "--name=web-1", &local]);
+    let (task, image) = (value["task_id"].as_str().unwrap(), value["image_id"].as_str().unwrap());
+    assert_eq!(value["status"], "Creating");
+    let again = world.json(&["import", object, "--name=web-1", &local]);
+    assert_eq!(again["image_id"], value["image_id"], "the same command makes no second image");
+    let waited = world.json(&["image", "wait", task, &local]);
+    assert_eq!((&waited["image_id"], &waited["status"]), (&image.into(), &"Available".into()));
+    assert_eq!(world.ok(&["image", "wait", image, &local]).stdout.trim(), image);
+
+    world.ok(&["image", "share", image, "--with=1000000042,1000000043", &local]);
+    let left = world.ok(&["image", "unshare", image, "--with=1000000042", &local]).stdout;
+    assert_eq!(left, "1000000043\n");
+    world.ok(&["image", "unshare", image, "--with=1000000043", &local]);
+    world.fails(2, &["image", "delete", image, &local]);
+    world.ok(&["image", "delete", image, "--yes", &local]);
+    assert!(world.json(&["image", "list", &local])["images"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_taken_name_is_refused_before_anything_is_sent() {
+    let (world, local) = uploaded();
+    world.ok(&["import", "oss://images/disk.raw", "--name=web-1", "--wait", &local]);
+    world.disk("other.raw", 64 * MIB, 2);
+    let stderr = world.fails(7, &["publish", "other.raw", "oss://images/", "--name=web-1", &local]);
+    assert!(stderr.contains("taken") && stderr.contains("ossup image delete"), "{stderr}");
+    let gone = world.run(&["inspect", "oss://images/other.raw", &local]);
+    assert!(gone.stderr.contains("404") || gone.stderr.contains("NoSuchKey"), "{gone:?}");
+}
+
+#[test]
+fn bad_requests_are_refused_with_the_rule() {
+    let (world, local) = uploaded();
+    let object = "oss://images/disk.raw";
+    for (args, code, part) in [
+        (&["--name=1web"][..], 2, "name"),
+        (&["--name=web", "--architecture=arm64", "--boot-mode=BIOS"][..], 2, "UEFI"),
+        (&["--name=web", "--boot-mode=UEFI"][..], 3, "UEFI"),
+        (&["--name=web", "--format=QCOW2"][..], 3, "QCOW2"),
+        (&["--name=web", "--copy-to=us-west-1"][..], 2, "--wait"),
+    ] {
+        let finished = world.run(&[&["import", object, &local], args].concat());
+        assert!(finished.code == Some(code) || finished.code == Some(3), "{args:?}: {finished:?}");
+        assert!(finished.stderr.contains(part), "{args:?}: {finished:?}");
+    }
+    assert!(world.json(&["image", "list", &local])["images"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_dry_run_shows_the_request_and_makes_nothing() {
+    let (world, local) = uploaded();
+    let shown = world.ok(&["import", "oss://images/disk.raw", "--name=web-1", "--dry-run", &local]).stdout;
+    assert!(
+        shown.contains("DiskDeviceMapping.1.OSSObject=disk.raw") && shown.contains("Format=RAW"),
+        "{shown}"
+    );
+    assert!(world.json(&["image", "list", &local])["images"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_wait_that_ends_early_leaves_the_import_going_and_cancel_ends_it() {
+    let mut world = World::new();
+    // Here an import takes its real time.
+    let _server = Server::start(&mut world, &[]);
+    world.disk("disk.raw", 64 * MIB, 1);
+    world.ok(&["upload", "disk.raw", "oss://images/"]);
+    let args = ["import", "oss://images/disk.raw", "--name=web-1", "--wait", "--timeout=1s", "--create-role"];
+    let stderr = world.fails(8, &args);
+    assert!(stderr.contains("ossup image wait t-"), "{stderr}");
+    let list = world.json(&["image", "list"]);
+    let image = list["images"][0]["image_id"].as_str().unwrap();
+    let shown = world.json(&["image", "show", image]);
+    let task = shown["task_id"].as_str().unwrap();
+    world.ok(&["image", "cancel", task]);
+    assert!(world.json(&["image", "list"])["images"].as_array().unwrap().is_empty());
+}
