@@ -62,7 +62,7 @@ def main() -> int:
         if suite in PYTHON_SUITES:
             command = [where / "venv/bin/python", "-m", "unittest", suite]
         else:
-            command = ["node", "--test", "--test-reporter=spec", HERE / f"{suite}.test.cjs"]
+            command = ["node", "--dns-result-order=ipv4first", "--test", HERE / f"{suite}.test.cjs"]
         if subprocess.run(command, cwd=HERE, env=env).returncode != 0:
             failed.append(suite)
     if failed:
