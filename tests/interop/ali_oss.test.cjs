@@ -6,7 +6,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
@@ -353,3 +353,27 @@ for (const v4 of [false, true]) {
     });
   });
 }
+
+test('what `ossup` uploads reads back', async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ossup-interop-'));
+  try {
+    const data = crypto.randomBytes((8 << 20) + 12_345);
+    const file = path.join(folder, 'disk.raw');
+    fs.writeFileSync(file, data);
+    for (const name of ['uploaded.raw', '中文/with space+plus%25.raw']) {
+      const shared = ['--endpoint', `http://127.0.0.1:${server.port}`, '--region', 'cn-hangzhou', '--output', 'json'];
+      const command = ['upload', file, `oss://${BUCKET}/${name}`, '--no-inspect', '--state-dir', `${folder}/state`, ...shared];
+      const env = { PATH: process.env.PATH, HOME: folder, OSS_ACCESS_KEY_ID: KEY_ID, OSS_ACCESS_KEY_SECRET: SECRET };
+      const done = spawnSync(process.env.OSSUP, command, { env, encoding: 'utf8', timeout: 120_000 });
+      assert.equal(done.status, 0, done.stderr);
+      const report = JSON.parse(done.stdout);
+      for (const v4 of [false, true]) {
+        const head = await client(v4).head(name);
+        assert.equal(head.res.headers['x-oss-hash-crc64ecma'], report.crc64);
+        assert.deepEqual((await client(v4).get(name)).content, data);
+      }
+    }
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});
