@@ -4,6 +4,7 @@ mod auth;
 mod faults;
 mod multipart;
 mod objects;
+mod robustness;
 
 use std::sync::{Arc, Mutex};
 
