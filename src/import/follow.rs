@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::judge::{Look, Verdict, judge};
-use super::{CustomImage, ImportError, ImportTask, Importer};
+use super::{CustomImage, Detection, ImportError, ImportTask, Importer};
 use crate::client::{CallCause, CallError};
 use crate::event::{Event, ImportProgress};
-use crate::model::{SnapshotId, SnapshotStatus, TaskStatus};
+use crate::model::{ImageId, Region, SnapshotId, SnapshotStatus, TaskStatus};
 use crate::protocol::Action;
 use crate::protocol::ecs::{DescribeTaskAttribute, TaskDetail};
 
@@ -101,6 +101,36 @@ impl Importer {
             let pause = self.pace.after(began.elapsed());
             let longer = pause.saturating_mul(1 << watch.throttled.min(8));
             tokio::time::sleep(longer.min(LONGEST_PAUSE.max(pause))).await;
+        }
+    }
+
+    /// Waits for the service's check of an image that was imported
+    /// [with detection](super::ImportRequest::with_detection), at most `limit` (the check takes some minutes),
+    /// and returns what it found. It says nothing about whether the import went well.
+    ///
+    /// Returns nothing if the check has not begun or not ended within the limit.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::Vanished`] if the image is gone, [`ImportError::Call`] if it cannot be looked up.
+    pub async fn detection(
+        &self,
+        region: &Region,
+        image: &ImageId,
+        limit: Duration,
+    ) -> Result<Option<Detection>, ImportError> {
+        let began = Instant::now();
+        loop {
+            let found = self.image(region, image).await?;
+            let found = found.ok_or_else(|| ImportError::Vanished { image_id: image.clone() })?;
+            if let Some(detection) = found.detection.filter(|detection| detection.finished) {
+                return Ok(Some(detection));
+            }
+            let pause = self.pace.after(began.elapsed());
+            if began.elapsed() + pause > limit {
+                return Ok(None);
+            }
+            tokio::time::sleep(pause).await;
         }
     }
 

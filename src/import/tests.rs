@@ -390,6 +390,21 @@ async fn every_oddity_of_the_service_is_survived() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_services_own_check_is_awaited_for_a_while() {
+    let bench = Bench::new(|options| options.detection_risks = true);
+    let limit = Duration::from_secs(600);
+    let plain = bench.imported().await;
+    let found = bench.importer.detection(&region(), &plain.image_id, limit).await.unwrap();
+    assert_eq!(found, None, "none was asked for");
+    let checked = request("checked").with_detection(true);
+    let task = bench.importer.submit(&checked, &token("c-2"), false).await.unwrap();
+    bench.importer.follow(&task).await.unwrap();
+    let found = bench.importer.detection(&region(), &task.image_id, limit).await.unwrap().unwrap();
+    let high: Vec<_> = found.risks.iter().filter(|risk| risk.level == "High").collect();
+    assert_eq!((high.len(), high[0].name.as_str()), (1, "GUESTOS.CloudInit"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn errors_on_the_way_do_not_end_the_wait() {
     let bench = Bench::new(|_| {});
     let task = bench.submit().await;
