@@ -16,6 +16,10 @@ use crate::checksum;
 /// Zero runs are left out of blob files in units of this many bytes, a file system's usual block.
 const BLOCK: u64 = 4096;
 static ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+/// How many zero bytes at the start of a blob wait to be hashed: if nothing else follows, their sums are known.
+const MAX_WAITING: u64 = 64 << 20;
+/// How many MD5s of zero runs are remembered. Parts have few different lengths.
+const MAX_REMEMBERED: usize = 1024;
 
 /// Names a blob file. Made here only, so that it is safe as a file name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,6 +62,8 @@ struct Directory {
     held: Mutex<HashMap<BlobId, Weak<Blob>>>,
     /// Set when the store goes down: from then on nothing is deleted.
     closing: AtomicBool,
+    /// MD5 of zero runs by their length.
+    zeros: Mutex<HashMap<u64, [u8; 16]>>,
 }
 
 /// A hold on a blob file: the file stays while one lives.
@@ -80,7 +86,8 @@ impl Drop for Blob {
 
 impl Blobs {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self(Arc::new(Directory { path, held: Mutex::default(), closing: AtomicBool::new(false) }))
+        let (held, closing, zeros) = Default::default();
+        Self(Arc::new(Directory { path, held, closing, zeros }))
     }
 
     /// Returns a hold on a blob that is held already or, at start, on one that a record names.
@@ -137,6 +144,7 @@ impl Blobs {
             keep,
             file: None,
             len: 0,
+            waiting: 0,
             crc: checksum::Hasher::new(),
             md5: md5.then(Md5::new),
         }
@@ -153,6 +161,8 @@ pub(crate) struct BlobWriter {
     keep: bool,
     file: Option<(Arc<Blob>, File)>,
     len: u64,
+    /// Zero bytes, the last ones taken in, that are not hashed yet.
+    waiting: u64,
     crc: checksum::Hasher,
     md5: Option<Md5>,
 }
@@ -175,15 +185,60 @@ impl BlobWriter {
     ///
     /// When the disk is full or broken.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let zeros = self.keep && all_zero(bytes);
+        if zeros && self.waiting == self.len && self.len + bytes.len() as u64 <= MAX_WAITING {
+            self.waiting += bytes.len() as u64;
+        } else {
+            self.hash_waiting();
+            self.hash(bytes);
+            if self.keep && !zeros {
+                self.store(bytes)?;
+            }
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn hash(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         if let Some(md5) = &mut self.md5 {
             md5.update(bytes);
         }
-        if self.keep {
-            self.store(bytes)?;
+    }
+
+    fn hash_waiting(&mut self) {
+        while self.waiting > 0 {
+            let count = self.waiting.min(BLOCK);
+            self.waiting -= count;
+            self.hash(&ZEROS[..usize::try_from(count).expect("a block is small")]);
         }
-        self.len += bytes.len() as u64;
-        Ok(())
+    }
+
+    /// Returns the sums of all bytes.
+    fn sums(&mut self) -> Sums {
+        if self.waiting == 0 {
+            return Sums { md5: self.md5.take().map(|md5| md5.finalize().into()), crc: self.crc.value() };
+        }
+        // All of it is zeros: what was computed once for this length holds.
+        let blobs = self.blobs.clone();
+        let mut known = blobs.0.zeros.lock().expect("no panic while the lock is held");
+        let md5 = match (&self.md5, known.get(&self.len)) {
+            (None, _) => None,
+            (Some(_), Some(md5)) => Some(*md5),
+            (Some(_), None) => {
+                drop(known);
+                self.hash_waiting();
+                let md5: Option<[u8; 16]> = self.md5.take().map(|md5| md5.finalize().into());
+                known = blobs.0.zeros.lock().expect("no panic while the lock is held");
+                if let Some(md5) = md5
+                    && known.len() < MAX_REMEMBERED
+                {
+                    known.insert(self.len, md5);
+                }
+                md5
+            }
+        };
+        Sums { md5, crc: checksum::of_zeros(self.len) }
     }
 
     /// Returns how many bytes were taken in.
@@ -216,9 +271,7 @@ impl BlobWriter {
     }
 
     fn is_zero_block(&self, bytes: &[u8], at: usize) -> bool {
-        let block = &bytes[at..self.block_end(bytes, at)];
-        // Comparing slices is `memcmp`: fast, and it ends at the first byte that differs.
-        block == &ZEROS[..block.len()]
+        all_zero(&bytes[at..self.block_end(bytes, at)])
     }
 
     fn file(&mut self) -> io::Result<&File> {
@@ -237,8 +290,8 @@ impl BlobWriter {
     /// # Errors
     ///
     /// When the disk is full or broken.
-    pub(crate) fn finish(self) -> io::Result<Written> {
-        let sums = Sums { md5: self.md5.map(|md5| md5.finalize().into()), crc: self.crc.value() };
+    pub(crate) fn finish(mut self) -> io::Result<Written> {
+        let sums = self.sums();
         let (source, hold) = match self.file {
             Some((hold, file)) => {
                 file.set_len(self.len)?;
@@ -250,4 +303,9 @@ impl BlobWriter {
         let segment = (self.len > 0).then_some(Segment { len: self.len, source, sums: Some(sums) });
         Ok(Written { segment, _hold: hold, size: self.len, sums })
     }
+}
+
+fn all_zero(bytes: &[u8]) -> bool {
+    // Comparing slices is `memcmp`: fast, and it ends at the first byte that differs.
+    bytes.chunks(ZEROS.len()).all(|block| block == &ZEROS[..block.len()])
 }

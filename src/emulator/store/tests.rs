@@ -117,6 +117,33 @@ fn zero_blocks_become_holes_and_read_back_as_zeros() {
 }
 
 #[test]
+fn sums_are_those_of_the_bytes_however_many_zeros_lead() {
+    use md5::{Digest, Md5};
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_bucket(dir.path());
+    let zeros = vec![0; 10_000];
+    for pieces in [
+        &[][..],
+        &[&zeros[..]],
+        &[&zeros[..]],
+        &[&zeros[..], &zeros[..5]],
+        &[&zeros[..], b"data", &zeros[..]],
+        &[b"data", &zeros[..]],
+        &[&zeros[..5], &[0, 1]],
+    ] {
+        let whole = pieces.concat();
+        let taken = written(&store, pieces);
+        let expected = Sums { md5: Some(Md5::digest(&whole).into()), crc: checksum::of(&whole) };
+        assert_eq!((taken.sums, taken.size), (expected, whole.len() as u64));
+        if taken.size > 0 {
+            let record = object(key("bytes"), taken.segment.clone().into_iter().collect());
+            store.put_object(&bucket(), record, false).unwrap();
+            assert!(read(&store, "bytes") == whole);
+        }
+    }
+}
+
+#[test]
 fn everything_is_there_after_a_restart_and_leavings_are_swept() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_bucket(dir.path());
