@@ -57,6 +57,9 @@ pub mod credentials;
 pub mod emulator;
 mod error;
 pub mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 pub mod image;
 pub mod import;

@@ -29,6 +29,9 @@ pub use flow::{Flow, FlowFile, FlowImage};
 pub use journal::{Journal, JournalContents, PartRecord};
 pub use lock::{Holder, Lock};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use {dir::parse_checkpoint, journal::read as read_journal};
+
 /// What went wrong with the state directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,0 +1,167 @@
+//! One body for each parser of bytes from outside: whatever it is given, it neither panics nor runs away.
+//!
+//! The tests here drive them with seeds and random bytes; `fuzz/` drives the same bodies with a fuzzer.
+
+use http::{HeaderMap, StatusCode};
+
+use crate::image::{Wishes, inspect};
+use crate::model::{BucketName, ObjectRef, Region, UploadId};
+use crate::protocol::{Answer, Operation, ecs, oss, ram, rpc, sts};
+
+/// A fuzz body.
+pub type Body = fn(&[u8]);
+
+/// All bodies by name.
+pub const BODIES: [(&str, Body); 8] = [
+    ("oss_answers", oss_answers),
+    ("rpc_answers", rpc_answers),
+    ("journal", journal),
+    ("checkpoint", checkpoint),
+    ("profiles", profiles),
+    ("words", words),
+    ("images", images),
+    ("signatures", signatures),
+];
+
+fn answer(status: u16, body: &[u8]) -> Answer {
+    let status = StatusCode::from_u16(status).expect("the statuses here are valid");
+    let mut headers = HeaderMap::new();
+    // The error document of a HEAD travels in a header.
+    if let Ok(value) = http::HeaderValue::from_bytes(body) {
+        headers.insert("x-oss-err", value.clone());
+        headers.insert("etag", value.clone());
+        headers.insert("content-range", value);
+    }
+    Answer { status, headers, body: bytes::Bytes::copy_from_slice(body) }
+}
+
+fn decode<O: Operation>(operation: &O, bytes: &[u8]) {
+    let _ = operation.decode(&answer(200, bytes)).map(drop);
+}
+
+fn object() -> ObjectRef {
+    "oss://images/disk.raw".parse().expect("the reference is valid")
+}
+
+fn bucket() -> BucketName {
+    object().bucket
+}
+
+/// Error documents, listings and results of OSS.
+pub fn oss_answers(bytes: &[u8]) {
+    let error = oss::parse_error(&answer(403, bytes));
+    let _ = (oss::action(&error, true), error.to_string());
+    let id = UploadId::new("id");
+    decode(&oss::Initiate::new(object()), bytes);
+    decode(&oss::ListParts::new(object(), id.clone()), bytes);
+    decode(&oss::ListUploads::new(bucket()), bytes);
+    decode(&oss::Complete::new(object(), id, Vec::new()), bytes);
+    decode(&oss::GetBucketInfo { bucket: bucket() }, bytes);
+    decode(&oss::HeadObject::new(object()), bytes);
+}
+
+/// Error documents and results of ECS, RAM and STS.
+pub fn rpc_answers(bytes: &[u8]) {
+    let error = rpc::error::parse(&answer(400, bytes));
+    let _ = (rpc::error::action(&error), error.to_string());
+    let region: Region = "cn-hangzhou".parse().expect("the region is valid");
+    decode(&ecs::ImportImage::new(region.clone(), Vec::new()), bytes);
+    decode(&ecs::DescribeImages::new(region.clone()), bytes);
+    decode(&ecs::DescribeTasks::new(region), bytes);
+    decode(&ram::GetRole::new("role"), bytes);
+    decode(&sts::GetCallerIdentity { region: None }, bytes);
+}
+
+/// The journal of an upload.
+pub fn journal(bytes: &[u8]) {
+    let contents = crate::state::read_journal(bytes);
+    assert!(contents.parts.windows(2).all(|pair| pair[0].number < pair[1].number));
+}
+
+/// The checkpoint of an upload.
+pub fn checkpoint(bytes: &[u8]) {
+    let _ = crate::state::parse_checkpoint(bytes).map(drop);
+}
+
+/// Config files of other tools.
+pub fn profiles(bytes: &[u8]) {
+    for name in [None, Some("default")] {
+        let _ = crate::credentials::ossutil::parse(bytes, name).map(drop);
+        let _ = crate::credentials::aliyun::parse(bytes, name).map(drop);
+    }
+}
+
+/// What people type, and what stands in request lines.
+pub fn words(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = text.parse::<ObjectRef>().map(|object| assert_eq!(object.to_string(), text));
+    let _ = text.parse::<crate::model::Endpoint>().map(|endpoint| (endpoint.region(), endpoint.to_string()));
+    let _ = text.parse::<Region>().map(drop);
+    let _ = crate::protocol::sign::encode::decode_query(text).map(drop);
+}
+
+/// Disk images of any kind.
+pub fn images(bytes: &[u8]) {
+    let _ = inspect(&bytes.to_vec(), &Wishes::default()).map(|report| report.verdict());
+}
+
+/// Authorization headers, as a server reads them.
+pub fn signatures(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = crate::protocol::sign::oss_v4::Authorization::parse(text).map(drop);
+    let _ = crate::protocol::sign::oss_v1::parse_authorization(text).map(drop);
+    let _ = crate::protocol::sign::acs3::Authorization::parse(text).map(drop);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SEEDS: [&[u8]; 8] = [
+        b"<?xml version=\"1.0\"?><Error><Code>NoSuchUpload</Code><Message>m</Message><EC>0042-00000203</EC></Error>",
+        b"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker><Part>\
+          <PartNumber>1</PartNumber><ETag>\"A\"</ETag><HashCrc64ecma>1</HashCrc64ecma><Size>9</Size></Part></ListPartsResult>",
+        b"{\"Code\":\"Throttling\",\"Message\":\"m\",\"RequestId\":\"r\"}",
+        b"{\"Images\":{\"Image\":[{\"ImageId\":\"m-1\",\"Status\":\"Creating\",\"Progress\":\"32%\"}]},\"TotalCount\":1}",
+        b"[Credentials]\nlanguage=EN\naccessKeyID=id\naccessKeySecret=secret\nendpoint=oss-cn-hangzhou.aliyuncs.com\n",
+        b"{\"current\":\"default\",\"profiles\":[{\"name\":\"default\",\"mode\":\"AK\",\"access_key_id\":\"a\"}]}",
+        b"OSS4-HMAC-SHA256 Credential=id/20250101/cn-hangzhou/oss/aliyun_v4_request,Signature=00",
+        b"QFI\xfb\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x10",
+    ];
+
+    #[test]
+    fn the_seeds_pass_through_every_body() {
+        for (_, body) in BODIES {
+            SEEDS.into_iter().for_each(body);
+            body(b"");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_pass_through_every_body(bytes: Vec<u8>) {
+            for (_, body) in BODIES {
+                body(&bytes);
+            }
+        }
+
+        #[test]
+        fn damaged_seeds_pass_through_every_body(
+            seed in prop::sample::select(SEEDS.to_vec()),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            cut: prop::sample::Index,
+        ) {
+            let mut bytes = seed.to_vec();
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(cut.index(bytes.len() + 1));
+            for (_, body) in BODIES {
+                body(&bytes);
+            }
+        }
+    }
+}
