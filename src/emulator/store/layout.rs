@@ -7,7 +7,7 @@
 //! DIR/buckets/BUCKET/bucket.json
 //! DIR/buckets/BUCKET/objects/HASH.json        HASH is of the key, which is in the record
 //! DIR/buckets/BUCKET/uploads/ID/upload.json
-//! DIR/buckets/BUCKET/uploads/ID/NUMBER.json   one for each part
+//! DIR/buckets/BUCKET/uploads/ID/parts.log     a line for each part that came in, the last of a number counts
 //! DIR/records/KIND/HASH.json                  images, tasks, …
 //! ```
 //!
@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::model::{BucketName, ObjectKey, PartNumber, UploadId};
+use crate::model::{BucketName, ObjectKey, UploadId};
 
 /// The version of the layout that this code reads and writes.
 const FORMAT: &str = "1";
@@ -86,8 +86,8 @@ impl Layout {
         self.uploads(bucket).join(id.as_str())
     }
 
-    pub(super) fn part(&self, bucket: &BucketName, id: &UploadId, number: PartNumber) -> PathBuf {
-        self.upload(bucket, id).join(format!("{number:05}.json"))
+    pub(super) fn parts(&self, bucket: &BucketName, id: &UploadId) -> PathBuf {
+        self.upload(bucket, id).join("parts.log")
     }
 
     pub(super) fn records(&self, kind: &'static str) -> PathBuf {
@@ -120,6 +120,32 @@ pub(super) fn save<T: Serialize>(path: &Path, record: &T) -> Result<(), StoreErr
     file.write_all(&text).map_err(failed)?;
     drop(file);
     fs::rename(&temporary, path).map_err(failed)
+}
+
+/// Adds a record to a log. A line that cannot be written whole is taken back.
+pub(super) fn append<T: Serialize>(path: &Path, record: &T) -> Result<(), StoreError> {
+    let failed = |error| StoreError::io(path, error);
+    let mut line = serde_json::to_vec(record).map_err(io::Error::other).map_err(failed)?;
+    line.push(b'\n');
+    let mut file = fs::File::options().create(true).append(true).open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    file.write_all(&line).or_else(|error| file.set_len(length).and(Err(error))).map_err(failed)
+}
+
+/// Reads the records of a log; none if there is no log. A torn last line, which a kill leaves behind, is cut off.
+pub(super) fn load_log<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, StoreError> {
+    let failed = |error| StoreError::io(path, error);
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        bytes => bytes.map_err(failed)?,
+    };
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    if whole < bytes.len() {
+        let file = fs::File::options().write(true).open(path).map_err(failed)?;
+        file.set_len(whole as u64).map_err(failed)?;
+    }
+    let lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).map_err(|error| failed(io::Error::other(error)))).collect()
 }
 
 /// Reads a record.

@@ -293,8 +293,7 @@ fn load_bucket(layout: &Layout, blobs: &Blobs, record: BucketRecord) -> Result<B
             continue;
         }
         let mut parts = BTreeMap::new();
-        for path in layout::entries(&path)?.into_iter().filter(|path| *path != header) {
-            let record: PartRecord = layout::load(&path)?;
+        for record in layout::load_log::<PartRecord>(&layout.parts(&record.name, &upload.id))? {
             let part = Part { _holds: blobs.hold_all(&record.segments), record };
             parts.insert(part.record.number, Arc::new(part));
         }

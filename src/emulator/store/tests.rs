@@ -173,6 +173,37 @@ fn everything_is_there_after_a_restart_and_leavings_are_swept() {
 }
 
 #[test]
+fn a_torn_line_of_the_parts_log_is_dropped_and_the_last_of_a_number_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_bucket(dir.path());
+    upload(&store, "U1");
+    part(&store, "U1", 1, b"old");
+    part(&store, "U1", 2, b"two");
+    part(&store, "U1", 1, b"newer");
+    drop(store);
+    let log = dir.path().join("buckets/images/uploads/U1/parts.log");
+    let lines = fs::read(&log).unwrap();
+    let whole: Vec<usize> = (0..lines.len()).filter(|at| lines[*at] == b'\n').map(|at| at + 1).collect();
+    assert_eq!(whole.len(), 3);
+    for cut in [lines.len(), lines.len() - 1, whole[1] + 1] {
+        fs::write(&log, &lines[..cut]).unwrap();
+        let store = open(dir.path());
+        let found = store.upload(&bucket(), &key("disk"), &UploadId::new("U1")).unwrap();
+        let sizes: Vec<u64> = found.parts.values().map(|part| part.record.size).collect();
+        assert_eq!(sizes, if cut == lines.len() { [5, 3] } else { [3, 3] }, "cut at {cut}");
+        if cut < lines.len() {
+            // What comes next does not stick to the torn line. Blobs that no line names are gone by now.
+            assert_eq!(fs::read(&log).unwrap().len(), whole[1]);
+            part(&store, "U1", 3, b"three");
+            drop((store, found));
+            let store = open(dir.path());
+            let found = store.upload(&bucket(), &key("disk"), &UploadId::new("U1")).unwrap();
+            assert_eq!(found.parts.len(), 3);
+        }
+    }
+}
+
+#[test]
 fn a_kill_right_behind_complete_leaves_no_open_upload() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_bucket(dir.path());

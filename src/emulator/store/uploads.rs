@@ -71,7 +71,7 @@ impl Store {
         let mut buckets = self.buckets_now();
         let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
         let upload = entry.uploads.get_mut(&(key.clone(), id.clone())).ok_or(StoreError::NoSuchUpload)?;
-        layout::save(&self.layout.part(bucket, id, record.number), &record)?;
+        layout::append(&self.layout.parts(bucket, id), &record)?;
         let part = Part { _holds: self.blobs.hold_all(&record.segments), record };
         upload.parts.insert(part.record.number, Arc::new(part));
         Ok(())
