@@ -27,7 +27,8 @@ fn cut_connections_cost_no_more_than_the_parts_in_flight() {
     let every = (length / 4).min(1024 * MIB);
     let proxy = Proxy::start(&server.endpoint, Faults { cut_every: Some(every), ..Faults::default() });
     world.env("OSS_ENDPOINT", &proxy.endpoint);
-    world.file("disk.raw", length as usize, 1);
+    // Zeros do as well as any bytes on the wire, and need no disk.
+    std::fs::File::create(world.path("disk.raw")).unwrap().set_len(length).unwrap();
     let value = world.json(&["upload", "disk.raw", "oss://images/x", "--no-inspect"]);
     assert_eq!(value["verified"], "crc64");
     assert!(proxy.cuts() >= length / every, "{} cuts", proxy.cuts());
