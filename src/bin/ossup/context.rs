@@ -19,9 +19,6 @@ use crate::settings::{Outside, Place, RpcPlace, Settings, SettingsError, local_e
 use crate::signals::Stop;
 use crate::ui::Output;
 
-/// Imports of the embedded store take about two seconds for what takes the service an hour.
-const LOCAL_SPEED: f64 = 1800.0;
-
 /// The process, as far as commands may see it.
 pub(crate) struct Context {
     pub(crate) output: Output,
@@ -135,6 +132,6 @@ fn http(settings: &Settings) -> Result<Arc<dyn Transport>, Failure> {
 }
 
 fn open_local(folder: &Path, settings: &Settings) -> Result<Emulator, Failure> {
-    let options = EmulatorOptions::local(folder).with_region(settings.region.clone()).with_speed(LOCAL_SPEED);
+    let options = EmulatorOptions::local(folder).with_region(settings.region.clone());
     Emulator::open(options).map_err(|error| Failure::from_error(Kind::Other, &error))
 }

@@ -2,6 +2,7 @@
 
 use ossup::ErrorKind;
 use ossup::complete::CompleteError;
+use ossup::model::ObjectRef;
 use ossup::session::SessionError;
 use ossup::source::SourceError;
 use ossup::state::StateError;
@@ -18,22 +19,24 @@ pub(crate) fn upload(error: &UploadError, kept: bool, stop: &Stop) -> Failure {
         ErrorKind::Cancelled => stop.failure("stopped"),
         kind => Failure::from_error(kind.into(), error),
     };
-    let parts = match error {
-        UploadError::Transfer { parts, .. } => *parts,
-        _ => 0,
+    let again = || match error {
+        UploadError::Transfer { object, parts, .. } => again(Some(object), *parts),
+        _ => again(None, 0),
     };
-    let hints = [advice(error), resumable.then(|| again(parts))];
+    let hints = [advice(error), resumable.then(again)];
     let hint = hints.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let failure = failure.resumable(resumable);
     if hint.is_empty() { failure } else { failure.hint(hint) }
 }
 
-fn again(parts: usize) -> String {
-    match parts {
-        0 => "run the same command again to go on".to_owned(),
-        1 => "run the same command again to go on: 1 part is kept".to_owned(),
-        _ => format!("run the same command again to go on: {parts} parts are kept"),
-    }
+fn again(object: Option<&ObjectRef>, parts: usize) -> String {
+    let resume = object.map(|object| format!(", or `ossup resume {object}`")).unwrap_or_default();
+    let kept = match parts {
+        0 => String::new(),
+        1 => ": 1 part is kept".to_owned(),
+        _ => format!(": {parts} parts are kept"),
+    };
+    format!("run the same command again to go on{resume}{kept}")
 }
 
 fn advice(error: &UploadError) -> Option<String> {

@@ -30,7 +30,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
     let cannot = |error: std::io::Error| Failure::from_error(Kind::Other, &error);
     let began = Instant::now();
     let folder = tempfile::Builder::new().prefix("ossup-demo-").tempdir().map_err(cannot)?;
-    let say = |text: String| context.output.remark(text);
+    let say = |text: String| text.lines().for_each(|line| context.output.remark(line));
     say(format!(
         "This runs the whole way on the embedded emulator: no account, no network. Everything is in {} and \
          is removed at the end.",
@@ -78,11 +78,13 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
 
 fn image(args: &DemoArgs, folder: &Path, context: &Context) -> Result<PathBuf, Failure> {
     if let Some(image) = &args.image {
-        context.output.remark(format!("\n1. The image is `{}`.", image.display()));
+        context.output.remark("");
+        context.output.remark(format!("1. The image is `{}`.", image.display()));
         return transfer::absolute(image);
     }
+    context.output.remark("");
     context.output.remark(format!(
-        "\n1. Make a sparse RAW disk of {} with boot code, an active partition, ext4 and some data.",
+        "1. Make a sparse RAW disk of {} with boot code, an active partition, ext4 and some data.",
         bytes(disk::LENGTH)
     ));
     let path = folder.join("demo.raw");
