@@ -40,6 +40,8 @@ impl Client {
         let signed = self.sign(&request, credentials.as_ref(), call, &meter)?;
         let sent = self.send(signed, &meter, operation.timeout(), call).await;
         call.progress.sent(meter.handed());
+        let request_id = sent.as_ref().ok().and_then(|answer| answer.request_id().map(str::to_owned));
+        let status = sent.as_ref().ok().map(|answer| answer.status.as_u16());
         let outcome = match sent {
             // Before a connection stands nothing can have been carried out.
             Err(error) => {
@@ -51,7 +53,7 @@ impl Client {
             }
             Ok(answer) => self.read(operation, &request, &answer, credentials),
         };
-        self.trace(operation.name(), call, attempt, began, &outcome);
+        self.trace(operation.name(), call, attempt, began, (status, request_id.as_deref()), &outcome);
         outcome
     }
 
@@ -166,25 +168,31 @@ impl Client {
         }))
     }
 
+    /// Leaves one line for each attempt: what it was, and what came of it.
     fn trace<T>(
         &self,
         operation: &'static str,
         call: &Call<'_>,
         attempt: u32,
         began: Instant,
+        (status, request_id): (Option<u16>, Option<&str>),
         outcome: &Result<T, Box<Failure>>,
     ) {
         let ms = began.elapsed().as_millis() as u64;
         let part = call.part.map(u16::from);
         match outcome {
-            Ok(_) => tracing::info!(target: "ossup::request", operation, part, attempt, ms, "ok"),
+            Ok(_) => tracing::info!(
+                target: "ossup::request", operation, part, attempt, status, request_id, ms, "ok"
+            ),
             Err(failure) => match &failure.cause {
+                // The id of an error stands in its document, also where no header has it.
                 CallCause::Service(error) => tracing::info!(
-                    target: "ossup::request", operation, part, attempt, ms, status = error.status,
-                    code = error.code.as_deref(), request_id = error.request_id.as_deref(), "refused"
+                    target: "ossup::request", operation, part, attempt, status,
+                    request_id = error.request_id.as_deref(), ms, code = error.code.as_deref(), "refused"
                 ),
                 cause => tracing::info!(
-                    target: "ossup::request", operation, part, attempt, ms, reason = super::reason(cause), "failed"
+                    target: "ossup::request", operation, part, attempt, status, request_id, ms,
+                    reason = super::reason(cause), "failed"
                 ),
             },
         }

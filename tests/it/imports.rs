@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Server, World};
+use crate::support::{Server, World, finish, signal};
 
 const MIB: u64 = 1 << 20;
 
@@ -125,4 +125,31 @@ fn a_wait_that_ends_early_leaves_the_import_going_and_cancel_ends_it() {
     let task = shown["task_id"].as_str().unwrap();
     world.ok(&["image", "cancel", task]);
     assert!(world.json(&["image", "list"])["images"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_stopped_wait_cancels_nothing_and_says_so() {
+    use std::io::{BufRead, BufReader, Read};
+
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    world.disk("disk.raw", 64 * MIB, 1);
+    world.ok(&["upload", "disk.raw", "oss://images/"]);
+    let args =
+        ["import", "oss://images/disk.raw", "--name=web-1", "--wait", "--progress=json", "--create-role"];
+    let mut child = world.command(&args).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("submitted") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the import ended before it began");
+    }
+    signal(&child, "INT");
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(finish(child).code, Some(130), "{rest}");
+    assert!(rest.contains("ossup image wait t-") && rest.contains("goes on by itself"), "{rest}");
+    let again = world.json(&["import", "oss://images/disk.raw", "--name=web-1", "--wait"]);
+    assert_eq!(again["status"], "Available");
+    assert_eq!(world.json(&["image", "list"])["images"].as_array().unwrap().len(), 1);
 }

@@ -103,7 +103,8 @@ fn requests_are_logged_one_line_each() {
     for (line, operation) in
         lines.iter().zip(["InitiateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
     {
-        assert!(line.contains(operation) && line.contains("ms="), "{line}");
+        let all = [operation, "ms=", "status=200", "request_id="];
+        assert!(all.iter().all(|part| line.contains(part)), "{line}");
     }
     assert!(!finished.stderr.contains("ossup-emulator-secret"));
 }

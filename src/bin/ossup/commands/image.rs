@@ -16,15 +16,17 @@ const COPIES_AT_ONCE: usize = 5;
 
 /// Runs one of the `image` commands. A signal ends a wait and cancels nothing.
 pub(crate) async fn run(command: &ImageCommand, context: &Context) -> Result<(), Failure> {
+    let stop = &context.stop;
     match command {
-        ImageCommand::List(args) => list(args, context).await,
-        ImageCommand::Show(args) => show(args, context).await,
+        // A wait says what it leaves behind when it is stopped.
         ImageCommand::Wait(args) => wait(args, context).await,
-        ImageCommand::Cancel(args) => cancel(args, context).await,
-        ImageCommand::Copy(args) => copy(args, context).await,
-        ImageCommand::Share(args) => share(args, context, true).await,
-        ImageCommand::Unshare(args) => share(args, context, false).await,
-        ImageCommand::Delete(args) => delete(args, context).await,
+        ImageCommand::List(args) => stop.or(list(args, context)).await,
+        ImageCommand::Show(args) => stop.or(show(args, context)).await,
+        ImageCommand::Cancel(args) => stop.or(cancel(args, context)).await,
+        ImageCommand::Copy(args) => stop.or(copy(args, context)).await,
+        ImageCommand::Share(args) => stop.or(share(args, context, true)).await,
+        ImageCommand::Unshare(args) => stop.or(share(args, context, false)).await,
+        ImageCommand::Delete(args) => stop.or(delete(args, context)).await,
     }
 }
 
@@ -92,11 +94,20 @@ async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
 
 async fn wait(args: &ImageWaitArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.image.connection, &args.image.retry, context)?;
-    let task = importer.resolve(&region, id(&args.image.id)).await?;
+    let task = context.stop.or(async { Ok(importer.resolve(&region, id(&args.image.id)).await?) }).await?;
     let shown = ImportsShown::start(context.output);
     let importer =
         importer.with_events(shown.sink()).with_wait_limit(args.waiting.timeout.map(|span| span.0));
-    let image = importer.follow(&task).await?;
+    let image = tokio::select! {
+        image = importer.follow(&task) => image?,
+        () = context.stop.token().cancelled_owned() => {
+            let cancel = task.task_id.as_ref().map_or(task.image_id.as_str(), |id| id.as_str());
+            return Err(context.stop.failure("stopped").resumable(true).hint(format!(
+                "the import goes on by itself; the same command follows it again, and only \
+                 `ossup image cancel {cancel}` ends it"
+            )));
+        }
+    };
     drop(shown);
     let mut object = members(&region, &image);
     object["task_id"] = json!(task.task_id);

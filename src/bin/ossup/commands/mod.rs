@@ -39,7 +39,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Abort(args) => stop.or(abort::run(&args, context)).await,
         Command::Gc(args) => stop.or(gc::run(&args, context)).await,
         Command::Bucket(command) => stop.or(bucket::run(&command, context)).await,
-        Command::Image(command) => stop.or(image::run(&command, context)).await,
+        Command::Image(command) => image::run(&command, context).await,
         Command::Emulator(args) => emulator::run(args, context).await,
         Command::Completions(args) => completions::run(&args),
     }
