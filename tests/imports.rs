@@ -78,6 +78,8 @@ const MODULES: &[Module] = &[
         name: "emulator",
         may: &["model", "clock", "checksum", "credentials", "image", "http", "protocol::sign"],
     },
+    // Beside: bodies for a fuzzer, one for each parser wherever it is.
+    Module { name: "fuzz", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "emulator"] },
 ];
 
 const STAGES: &[&str] = &["session", "transfer", "complete", "url", "import"];
