@@ -97,3 +97,91 @@ fn failed(error: CallError) -> CredentialsError {
     let request_id = request_id.map(|id| format!(", request id {id}")).unwrap_or_default();
     CredentialsError { provider: "STS".to_owned(), reason: format!("{}{request_id}", error.cause), transient }
 }
+
+#[cfg(all(test, feature = "emulator"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::client::ClientOptions;
+    use crate::credentials::{Method, StaticCredentials};
+    use crate::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
+    use crate::model::{Endpoint, EndpointKind, Region};
+    use crate::protocol::oss::GetBucketInfo;
+    use crate::provider::from_method;
+
+    fn emulator(dir: &tempfile::TempDir) -> (Emulator, ClientOptions) {
+        let emulator = Emulator::open(EmulatorOptions::new(dir.path())).unwrap();
+        let region: Region = "cn-hangzhou".parse().unwrap();
+        emulator.create_bucket("images".parse().unwrap(), region.clone()).unwrap();
+        let options = ClientOptions::new(
+            Endpoint::for_region(&region, EndpointKind::Public),
+            region,
+            Arc::new(StaticCredentials::anonymous()),
+            Arc::new(emulator.clone()),
+        );
+        (emulator, options)
+    }
+
+    fn role() -> AssumedRole {
+        let mut role = AssumedRole::new("acs:ram::1234567890123456:role/aliyunecsimageimportdefaultrole");
+        role.duration = std::time::Duration::from_secs(900);
+        role
+    }
+
+    fn keys(secret: &str) -> Method {
+        Method::Keys(Credentials::new(DEFAULT_ACCESS_KEY_ID, secret))
+    }
+
+    async fn opens_the_bucket(options: ClientOptions) -> Result<(), CallError> {
+        let info = GetBucketInfo { bucket: "images".parse().unwrap() };
+        Client::new(options).call(&info).await.map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn an_assumed_role_signs_the_requests_that_follow() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_emulator, mut options) = emulator(&dir);
+        let source = Box::new(keys(DEFAULT_ACCESS_KEY_SECRET));
+        let provider = from_method(&Method::AssumeRole { role: role(), source }, &options);
+        let credentials = provider.credentials(None).await.unwrap().unwrap();
+        assert!(credentials.is_temporary() && credentials.expires.is_some(), "{credentials:?}");
+        options.credentials = provider;
+        opens_the_bucket(options).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_refusal_by_sts_is_told_with_its_code_and_is_not_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_emulator, options) = emulator(&dir);
+        let source = Box::new(keys("wrong"));
+        let provider = from_method(&Method::AssumeRole { role: role(), source }, &options);
+        let error = provider.credentials(None).await.unwrap_err();
+        assert!(!error.transient && error.reason.contains("SignatureDoesNotMatch"), "{error}");
+        assert!(error.reason.contains("request id"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_token_file_is_read_for_each_request_and_a_missing_one_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_emulator, options) = emulator(&dir);
+        let token_file = dir.path().join("token");
+        let method = Method::Oidc {
+            role: role(),
+            provider_arn: "acs:ram::1234567890123456:oidc-provider/cluster".to_owned(),
+            token_file: token_file.clone(),
+        };
+        let provider = from_method(&method, &options);
+        let error = provider.credentials(None).await.unwrap_err();
+        assert!(error.provider.contains("token") && error.reason.contains("cannot be read"), "{error}");
+        std::fs::write(&token_file, " \n").unwrap();
+        assert!(provider.credentials(None).await.unwrap_err().reason.contains("empty"));
+        std::fs::write(&token_file, "eyJhbGciOiJSUzI1NiJ9.e30.hunter2\n").unwrap();
+        let credentials = provider.credentials(None).await.unwrap().unwrap();
+        assert!(credentials.is_temporary(), "{credentials:?}");
+        // A token that rotated is seen by the next request.
+        std::fs::write(&token_file, "hunter2").unwrap();
+        let error = provider.credentials(Some(&credentials)).await.unwrap_err().to_string();
+        assert!(error.contains("OIDCToken") && !error.contains("hunter2"), "{error}");
+    }
+}

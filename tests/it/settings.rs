@@ -1,6 +1,6 @@
 //! Where settings come from, seen from outside.
 
-use crate::support::World;
+use crate::support::{Server, World};
 
 #[test]
 fn a_plain_url_needs_no_credentials_and_takes_the_key_literally() {
@@ -52,4 +52,24 @@ fn half_a_pair_names_the_variable() {
     world.env("OSS_ACCESS_KEY_ID", "LTAIid");
     let stderr = world.fails(4, &["list", "oss://images", "--region=cn-hangzhou"]);
     assert!(stderr.contains("OSS_ACCESS_KEY_SECRET"), "{stderr}");
+}
+
+#[test]
+fn a_profile_s_role_is_assumed_and_its_credentials_sign() {
+    let mut world = World::new();
+    let server = Server::start(&mut world, &[]);
+    for name in ["OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET"] {
+        world.env(name, "");
+    }
+    let config = format!(
+        "[default]\nmode=RamRoleArn\naccessKeyID={}\naccessKeySecret={}\nregion=cn-hangzhou\nendpoint={}\n\
+         roleArn=acs:ram::1234567890123456:role/aliyunecsimageimportdefaultrole\n",
+        ossup::emulator::DEFAULT_ACCESS_KEY_ID,
+        ossup::emulator::DEFAULT_ACCESS_KEY_SECRET,
+        server.endpoint
+    );
+    std::fs::write(world.path(".ossutilconfig"), config).unwrap();
+    world.file("disk.raw", 1 << 20, 1);
+    let finished = world.ok(&["upload", "disk.raw", "oss://images/x", "--no-inspect", "-v"]);
+    assert!(finished.stderr.contains("operation=\"AssumeRole\""), "{}", finished.stderr);
 }

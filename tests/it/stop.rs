@@ -106,3 +106,16 @@ fn a_second_process_is_told_who_drives_the_upload() {
     std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
     finish(child);
 }
+
+#[test]
+fn resume_knows_the_endpoint_by_itself_and_asks_for_credentials_anew() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    world.file("disk.raw", 4 * MIB, 3);
+    stopped(&world, &slow("", "disk.raw", "oss://images/x"), "TERM");
+    world.env("OSS_ENDPOINT", "");
+    world.env("OSS_REGION", "");
+    let value = world.json(&["resume"]);
+    assert!(value["uploads"][0]["resumed_parts"].as_u64().unwrap() >= 1, "{value}");
+    assert_eq!(value["uploads"][0]["verified"], "crc64");
+}
