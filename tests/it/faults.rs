@@ -179,3 +179,27 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
         pause(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn a_fault_file_makes_the_emulator_lose_the_answer_to_complete() {
+    let mut world = World::new();
+    let plan = r#"{"rules": [{"operation": "CompleteMultipartUpload", "times": 1,
+        "fault": {"kind": "reset", "when": "after_commit"}}]}"#;
+    let file = world.path("faults.json");
+    std::fs::write(&file, plan).unwrap();
+    let _server = Server::start(&mut world, &["--faults", file.to_str().unwrap()]);
+    world.file("disk.raw", 300_000, 1);
+    let finished = world.ok(&["upload", "disk.raw", "oss://images/disk.raw", "--no-inspect", "-v"]);
+    let said = &finished.stderr;
+    let complete = |outcome: &str, attempt: u32| {
+        let start = format!("{outcome} operation=\"CompleteMultipartUpload\" attempt={attempt} ");
+        said.lines().find(|line| line.contains(&start)).unwrap_or_else(|| panic!("{start}: {said}"))
+    };
+    complete("failed", 1);
+    assert!(complete("refused", 2).contains("NoSuchUpload"));
+    assert!(said.contains("verified by CRC-64"), "{said}");
+
+    std::fs::write(&file, r#"{"rules": [{"fault": {"kind": "explode"}}]}"#).unwrap();
+    let stderr = world.fails(2, &["emulator", "--listen=127.0.0.1:0", "--faults", file.to_str().unwrap()]);
+    assert!(stderr.contains("faults.json") && stderr.contains("explode"), "{stderr}");
+}

@@ -15,7 +15,7 @@ pub struct FaultPlan {
 
 /// A plan that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the fault plan cannot be read: {0}")]
+#[error("malformed fault plan: {0}")]
 pub struct FaultPlanError(String);
 
 impl FaultPlan {

@@ -163,6 +163,11 @@ pub(crate) struct BucketArgs {
 Examples:
   ossup emulator --data /tmp/oss --bucket images
   ossup emulator --listen 127.0.0.1:0 --discard --region eu-central-1 --bucket images@cn-hangzhou
+  ossup emulator --bucket images --faults faults.json
+
+A fault file, here one that loses the first answer to Complete:
+  {\"rules\": [{\"operation\": \"CompleteMultipartUpload\", \"times\": 1,
+              \"fault\": {\"kind\": \"reset\", \"when\": \"after_commit\"}}]}
 
 At start it prints its key pair and address as `export` lines for a shell.")]
 pub(crate) struct EmulatorArgs {
@@ -190,6 +195,9 @@ pub(crate) struct EmulatorArgs {
     /// Keeps checksums and sizes but no bytes: objects cannot be read back
     #[arg(long)]
     pub(crate) discard: bool,
+    /// JSON file that says what goes wrong on purpose, by operation, part and attempt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,11 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ossup::credentials::Credentials;
 use ossup::emulator::{
-    DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions, Server, StoreError,
+    DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions, FaultPlan, Server,
+    StoreError,
 };
 use serde_json::json;
 
@@ -60,7 +61,8 @@ fn open(args: &EmulatorArgs, data: PathBuf, keys: &Credentials) -> Result<Emulat
     let options = EmulatorOptions::new(data)
         .with_region(args.region.clone())
         .with_credentials(accepted)
-        .with_discard(args.discard);
+        .with_discard(args.discard)
+        .with_faults(faults(args.faults.as_deref())?);
     let failed = |error: StoreError| Failure::from_error(Kind::Other, &error);
     let emulator = Emulator::open(options).map_err(failed)?;
     for bucket in &args.bucket {
@@ -71,6 +73,15 @@ fn open(args: &EmulatorArgs, data: PathBuf, keys: &Credentials) -> Result<Emulat
         }
     }
     Ok(emulator)
+}
+
+fn faults(file: Option<&Path>) -> Result<FaultPlan, Failure> {
+    let Some(file) = file else { return Ok(FaultPlan::default()) };
+    let unreadable = || format!("cannot read the fault plan `{}`", file.display());
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::from_error(Kind::Usage, &error).context(unreadable()))?;
+    FaultPlan::from_json(&text)
+        .map_err(|error| Failure::from_error(Kind::Usage, &error).context(unreadable()))
 }
 
 fn keys(args: &EmulatorArgs) -> Credentials {
