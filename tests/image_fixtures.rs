@@ -66,9 +66,10 @@ fn unpack(name: &str) -> Vec<u8> {
     miniz_oxide::inflate::decompress_to_vec(&packed[10..packed.len() - 8]).unwrap()
 }
 
-fn small_images() -> Vec<(String, Vec<u8>)> {
+/// The names of the images of the repository. They are unpacked one at a time: together they fill 600 MiB.
+fn small_images() -> Vec<String> {
     let small = expected().into_iter().filter(|expected| !expected.only_in_directory);
-    small.map(|expected| (expected.name.clone(), unpack(&expected.name))).collect()
+    small.map(|expected| expected.name).collect()
 }
 
 /// Counts the bytes that are read.
@@ -136,7 +137,8 @@ fn every_packed_image_is_in_the_table() {
 
 #[test]
 fn an_object_read_by_ranges_gives_the_same_report() {
-    for (name, image) in small_images() {
+    for name in small_images() {
+        let image = unpack(&name);
         let direct = inspect(&image, &wishes(&name)).unwrap();
         let (by_ranges, fetches, held) = inspect_by_ranges(&image, &wishes(&name));
         assert_eq!(direct, by_ranges, "{name}");
@@ -313,24 +315,21 @@ proptest! {
         tail in prop::option::of((0u64..1024, nasty())),
         cut in prop::option::of(prop_oneof![0u64..2048, 0u64..0x100_0000, Just(1u64 << 62), Just(u64::MAX)]),
     ) {
-        thread_local! {
-            static IMAGES: Vec<(String, Vec<u8>)> = small_images();
+        let names = small_images();
+        let name = index.get(&names);
+        let base = unpack(name);
+        let length = cut.unwrap_or(base.length());
+        let mut patches = patches.clone();
+        if let Some((back, bytes)) = &tail {
+            patches.push((length.saturating_sub(*back), bytes.clone()));
         }
-        IMAGES.with(|images| {
-            let (name, base) = index.get(images);
-            let length = cut.unwrap_or(base.length());
-            let mut patches = patches.clone();
-            if let Some((back, bytes)) = &tail {
-                patches.push((length.saturating_sub(*back), bytes.clone()));
-            }
-            let mutated = Mutated { base, length, patches };
-            let counting = Counting::new(&mutated);
-            let report = inspect(&counting, &wishes(name)).unwrap();
-            assert!(counting.bytes.get() <= READ_BUDGET, "{name}");
-            let (_, fetches, held) = inspect_by_ranges(&mutated, &wishes(name));
-            assert!(fetches <= 300 && held <= READ_BUDGET, "{name}: {fetches} fetches, {held} bytes");
-            assert!(serde_json::to_string(&report).unwrap().starts_with('{'));
-        });
+        let mutated = Mutated { base: &base, length, patches };
+        let counting = Counting::new(&mutated);
+        let report = inspect(&counting, &wishes(name)).unwrap();
+        prop_assert!(counting.bytes.get() <= READ_BUDGET, "{name}");
+        let (_, fetches, held) = inspect_by_ranges(&mutated, &wishes(name));
+        prop_assert!(fetches <= 300 && held <= READ_BUDGET, "{name}: {fetches} fetches, {held} bytes");
+        prop_assert!(serde_json::to_value(&report).unwrap().is_object());
     }
 
     #[test]
