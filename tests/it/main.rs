@@ -5,6 +5,7 @@ mod demo;
 mod examples;
 mod faults;
 mod imports;
+mod memory;
 mod proxy;
 mod settings;
 mod stop;

@@ -1,0 +1,47 @@
+//! Peak memory of the command, whatever the sizes of file and parts.
+
+use std::process::Child;
+use std::time::Duration;
+
+use crate::support::{Server, World, finish};
+
+const MIB: u64 = 1 << 20;
+
+/// Returns the peak resident memory of a process in KiB, looked at until it ends.
+fn peak_kib(child: &mut Child) -> u64 {
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        peak = peak.max(kib.unwrap_or_default());
+        pause();
+    }
+    peak
+}
+
+#[expect(clippy::disallowed_methods, reason = "another process is watched")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_stays_flat_at_16_and_at_64_connections() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &["--discard"]);
+    let length = 512 * MIB;
+    std::fs::File::create(world.path("disk.raw")).unwrap().set_len(length).unwrap();
+    for (parallel, limit_mib) in [("--parallel=16", 32), ("--parallel=64", 64)] {
+        for part_size in ["--part-size=1MiB", "--part-size=64MiB"] {
+            let target = format!("oss://images/{parallel}{part_size}");
+            let args = ["upload", "disk.raw", &target, "--no-inspect", "--quiet", parallel, part_size];
+            let mut upload = world.command(&args).spawn().unwrap();
+            let peak = peak_kib(&mut upload);
+            let finished = finish(upload);
+            assert_eq!(finished.code, Some(0), "{finished:?}");
+            assert!(peak > 0 && peak <= limit_mib << 10, "{parallel} {part_size}: {peak} KiB");
+        }
+    }
+}
