@@ -25,8 +25,10 @@ const START: usize = 4;
 const FEWEST: usize = 2;
 /// More connections are kept if goodput rises by so much of what they promise.
 const PAYS: f64 = 0.3;
-/// If it rises by so much of it, the next step of the search is twice as long.
+/// If it rises by so much of it, the next step of the search is twice as long,
 const STEEP: f64 = 0.8;
+/// but only within this time from the start: later there is no such hurry, and chance may do it.
+const EARLY: Duration = Duration::from_secs(3);
 /// The search ends with so many times the connections that the goodput needs, to fill the pauses between parts,
 const HEADROOM: f64 = 1.3;
 /// but where it rose by less than this, with what it had before.
@@ -41,8 +43,13 @@ const CHANGED: f64 = 0.25;
 const MORE: f64 = 1.5;
 /// and how many times as few.
 const FEWER: f64 = 0.75;
-/// A round outside of the search has at least so many parts: chance averages out.
+/// A round outside of the search has at least so many parts, for chance to average out,
 const ROUND: usize = 8;
+/// and takes at least this long.
+const ROUND_TIME: Duration = Duration::from_millis(500);
+/// A change of the link calls for a try, but not for one more within so long: on a busy machine goodput changes
+/// all the time.
+const CHANGE_TRIED_EVERY: Duration = Duration::from_secs(5);
 /// How long after the search, or after a change of the link, fewer connections are tried,
 const FEWER_AFTER: Duration = Duration::from_secs(5);
 /// and more.
@@ -76,6 +83,8 @@ pub(super) struct Climb {
     round: Round,
     more: Tries,
     fewer: Tries,
+    /// When a try last ended.
+    tried: Duration,
     broken: f64,
     /// When connections were last given up after trouble, and the most that are tried while that is remembered.
     gave_up: Option<(Duration, usize)>,
@@ -123,6 +132,7 @@ impl Climb {
             round: Round::default(),
             more: Tries { at: MORE_AFTER, wait: MORE_AFTER },
             fewer: Tries { at: FEWER_AFTER, wait: FEWER_AFTER },
+            tried: Duration::ZERO,
             broken: 0.0,
             gave_up: None,
         }
@@ -158,6 +168,7 @@ impl Climb {
     /// Decides, if the round has enough parts.
     fn judge(&mut self, now: Duration) {
         let rate = self.round.bytes as f64 / self.round.took.as_secs_f64().max(1e-6);
+        let over = self.round.parts >= self.target.max(ROUND) && now >= self.round.since + ROUND_TIME;
         let level = Measured { target: self.target, goodput: self.target as f64 * rate };
         match self.phase {
             Phase::Search { before } if self.round.parts >= self.target.div_ceil(2) => {
@@ -168,12 +179,12 @@ impl Climb {
                     && level.goodput < before.goodput * (1.0 - COSTS)
                     && self.round.parts >= ROUND =>
             {
-                self.tried(before, level, now);
+                self.judge_try(before, level, now);
             }
-            Phase::Try { before } if self.round.parts >= self.target.max(ROUND) => {
-                self.tried(before, level, now);
+            Phase::Try { before } if over => {
+                self.judge_try(before, level, now);
             }
-            Phase::Hold { goodput } if self.round.parts >= self.target.max(ROUND) => {
+            Phase::Hold { goodput } if over => {
                 self.held(goodput, level, now);
             }
             _ => {}
@@ -189,14 +200,15 @@ impl Climb {
             self.hold(target, None, now);
         } else {
             self.phase = Phase::Search { before: Some(level) };
-            let times = if gain.is_some_and(|gain| gain >= STEEP) { 4 } else { 2 };
+            let steep = now < EARLY && gain.is_some_and(|gain| gain >= STEEP);
+            let times = if steep { 4 } else { 2 };
             self.set(level.target * times, now);
         }
     }
 
     fn held(&mut self, before: Option<f64>, level: Measured, now: Duration) {
         if before.is_some_and(|before| (level.goodput / before - 1.0).abs() > CHANGED) {
-            self.more = Tries { at: now, wait: MORE_AFTER };
+            self.more = Tries { at: now.max(self.tried + CHANGE_TRIED_EVERY), wait: MORE_AFTER };
             self.fewer = Tries { at: now + FEWER_AFTER, wait: FEWER_AFTER };
         }
         if now >= self.fewer.at && self.target > FEWEST {
@@ -209,7 +221,8 @@ impl Climb {
         }
     }
 
-    fn tried(&mut self, before: Measured, level: Measured, now: Duration) {
+    fn judge_try(&mut self, before: Measured, level: Measured, now: Duration) {
+        self.tried = now;
         if level.target > before.target {
             if gain(before, level) >= PAYS {
                 self.search(Some(before), level, now);

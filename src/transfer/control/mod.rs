@@ -9,7 +9,7 @@
 //! Nothing here knows what limits the link. The service's rate for one connection, the line, the disk and a
 //! bandwidth limit all look alike: goodput that more connections raise or do not.
 //!
-//! On simulated links, from default settings, as a share of what the link can carry (medians of ten runs):
+//! On simulated links, from default settings, as a share of what the link can carry (medians of six runs):
 //!
 //! | connection, line in MB/s | latency | object | share | test |
 //! |---|---|---|---|---|
