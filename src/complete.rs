@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::client::{CallError, Client};
+use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
 use crate::model::{Crc64, ETag, ObjectRef};
 use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
@@ -129,6 +129,7 @@ impl Completer<'_> {
         session: &Session,
         list: &PartList,
         journal: &mut Journaling,
+        progress: &Progress,
     ) -> Result<Completed, CompleteError> {
         check_unchanged(self.source)?;
         journal.completing().map_err(CompleteError::State)?;
@@ -144,7 +145,8 @@ impl Completer<'_> {
             parts,
             overwrite: session.overwrite,
         };
-        match self.client.call(&operation).await {
+        let call = Call { body: None, part: None, progress, events: self.events, max_cuts: None };
+        match self.client.call_with(&operation, call).await {
             Ok(answer) => {
                 if answer.callback_failed {
                     self.events.notice("the object is there, but the bucket's callback failed");

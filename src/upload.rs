@@ -280,7 +280,7 @@ impl Upload {
         let mut present = std::mem::take(&mut session.parts);
         for round in 0.. {
             let list = self.transfer(&session, progress, present, &mut journal).await?;
-            match self.completer().run(&session, &list, &mut journal).await? {
+            match self.completer().run(&session, &list, &mut journal, progress).await? {
                 Completed::Stored(stored) => {
                     if let Some(dir) = session.dir {
                         self.forgotten(dir.forget());

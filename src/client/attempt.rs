@@ -39,7 +39,10 @@ impl Client {
         let meter = Meter::new();
         let signed = self.sign(&request, credentials.as_ref(), call, &meter)?;
         let sent = self.send(signed, &meter, operation.timeout(), call).await;
-        call.progress.sent(meter.handed());
+        // Only parts count: the list of a Complete is none of the object's bytes.
+        if call.part.is_some() {
+            call.progress.sent(meter.handed());
+        }
         let request_id = sent.as_ref().ok().and_then(|answer| answer.request_id().map(str::to_owned));
         let status = sent.as_ref().ok().map(|answer| answer.status.as_u16());
         let outcome = match sent {
