@@ -12,7 +12,7 @@ use crate::model::{Crc64, ETag, ObjectRef};
 use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
 use crate::session::Session;
 use crate::source::{Source, SourceIdentity};
-use crate::state::{PartRecord, StateError};
+use crate::state::PartRecord;
 use crate::transfer::{Journaling, PartList};
 
 /// By what an object was proved to be the one that was sent.
@@ -101,9 +101,6 @@ pub enum CompleteError {
         /// What is there.
         theirs: Crc64,
     },
-    /// The state could not be kept.
-    #[error("cannot keep the state of the upload")]
-    State(#[source] StateError),
 }
 
 /// What completing came to.
@@ -132,7 +129,7 @@ impl Completer<'_> {
         progress: &Progress,
     ) -> Result<Completed, CompleteError> {
         check_unchanged(self.source)?;
-        journal.completing().map_err(CompleteError::State)?;
+        journal.completing();
         self.events.emit(Event::Completing);
         let parts = list
             .parts()

@@ -82,9 +82,7 @@ impl UploadError {
             Self::Session(SessionError::Source { .. } | SessionError::Length) => ErrorKind::Other,
             Self::Transfer { source: TransferError::Damaged { .. }, .. } => ErrorKind::Integrity,
             Self::Cancelled | Self::Transfer { source: TransferError::Cancelled, .. } => ErrorKind::Cancelled,
-            Self::Transfer { source: TransferError::State { source }, .. } => source.kind(),
             Self::Transfer { source: TransferError::Source { .. }, .. } => ErrorKind::Other,
-            Self::Complete(CompleteError::State(error)) => error.kind(),
             Self::Complete(CompleteError::Exists { .. }) => ErrorKind::Conflict,
             Self::Complete(
                 CompleteError::SourceChanged { .. }

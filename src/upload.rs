@@ -275,7 +275,7 @@ impl Upload {
         mut session: Session,
         progress: &Arc<Progress>,
     ) -> Result<(StoredObject, usize, usize), UploadError> {
-        let mut journal = Journaling::new(session.journal.take());
+        let mut journal = Journaling::new(session.journal.take(), self.events.clone());
         let resumed = session.parts.len();
         let mut present = std::mem::take(&mut session.parts);
         for round in 0.. {

@@ -77,24 +77,31 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(StateError::io("read", path)(error)),
         };
+        let journal = Self::on(path)?;
+        let whole = bytes.len() - bytes.len() % RECORD_SIZE;
+        if whole < bytes.len() {
+            journal.file.set_len(whole as u64).map_err(StateError::io("mend", path))?;
+        }
+        Ok((journal, read(&bytes)))
+    }
+
+    /// Opens the journal to append to it, whatever it holds.
+    pub(crate) fn on(path: &Path) -> Result<Self, StateError> {
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o600)
             .open(path)
             .map_err(StateError::io("open", path))?;
-        let whole = bytes.len() - bytes.len() % RECORD_SIZE;
-        if whole < bytes.len() {
-            file.set_len(whole as u64).map_err(StateError::io("mend", path))?;
-        }
-        Ok((Self { file, path: path.to_owned() }, read(&bytes)))
+        Ok(Self { file, path: path.to_owned() })
     }
 
     /// Appends a part. A tag too long for a record is left to ListParts to tell again.
     ///
     /// # Errors
     ///
-    /// When the record cannot be written: the disk is full. A record written in part is cut off.
+    /// When the record cannot be written: the disk is full. A record written in part is cut off, here or when the
+    /// journal is next opened; nothing may be appended after a failure.
     pub fn append(&mut self, part: &PartRecord) -> Result<(), StateError> {
         match encode_part(part) {
             Some(record) => self.write(&record),
@@ -126,10 +133,15 @@ impl Journal {
     fn write(&mut self, record: &[u8; RECORD_SIZE]) -> Result<(), StateError> {
         let before = self.file.metadata().map_err(StateError::io("write", &self.path))?.len();
         self.file.write_all(record).map_err(|error| {
-            // A torn record in the middle would shift all that follow.
-            let cut = self.file.set_len(before);
-            StateError::io("write", &self.path)(cut.err().unwrap_or(error))
+            // A torn last record is cut off when the journal is opened, but why leave one.
+            let _ = self.file.set_len(before);
+            StateError::io("write", &self.path)(error)
         })
+    }
+
+    /// Returns what a failed sync means.
+    pub(crate) fn sync_failed(&self, error: io::Error) -> StateError {
+        StateError::io("sync", &self.path)(error)
     }
 }
 

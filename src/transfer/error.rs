@@ -2,7 +2,6 @@ use std::io;
 
 use crate::client::CallError;
 use crate::model::{ByteRange, Crc64, PartNumber};
-use crate::state::StateError;
 
 /// Why not all parts got in. Those that did are kept.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +38,4 @@ pub enum TransferError {
     /// It was stopped from outside.
     #[error("the upload was stopped")]
     Cancelled,
-    /// The state could not be kept.
-    #[error("cannot keep the state of the upload")]
-    State {
-        /// Why.
-        source: StateError,
-    },
 }

@@ -189,7 +189,7 @@ impl Transfer {
                             self.progress.observe_rate(record.range.len(), took);
                             let (bytes, waiting) = (record.range.len(), schedule.waiting());
                             self.control.acknowledged(Acknowledged { bytes, took, in_flight, waiting }, elapsed);
-                            journal.append(&record, &self.events);
+                            journal.append(&record);
                             let (number, range) = (record.number, record.range);
                             done.push(record);
                             *parts_in = done.len();
@@ -218,7 +218,7 @@ impl Transfer {
                     }
                 }
                 _ = ticks.tick() => {
-                    journal.start_sync();
+                    journal.start_sync().await;
                     watch.tick(&self.client, &self.progress, &self.events);
                 }
                 _ = straggler_ticks.tick(), if stop.is_none() => {

@@ -6,11 +6,11 @@
 //! - `OSSUP_SOAK_KILLS`: how many kills the soak survives; `OSSUP_SOAK_SEED` repeats a run
 //! - `OSSUP_OUTAGE_SECONDS`: for how long the server is gone
 
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::proxy::{Faults, Proxy};
-use crate::support::{Server, World, finish, signal};
+use crate::support::{Finished, Server, World, finish, signal};
 
 const MIB: u64 = 1 << 20;
 
@@ -202,4 +202,49 @@ fn a_fault_file_makes_the_emulator_lose_the_answer_to_complete() {
     std::fs::write(&file, r#"{"rules": [{"fault": {"kind": "explode"}}]}"#).unwrap();
     let stderr = world.fails(2, &["emulator", "--listen=127.0.0.1:0", "--faults", file.to_str().unwrap()]);
     assert!(stderr.contains("faults.json") && stderr.contains("explode"), "{stderr}");
+}
+
+/// Runs an upload whose files may not grow beyond so many blocks of 512 bytes: what a full disk is to it.
+fn with_file_limit(world: &World, blocks: u32, args: &[&str]) -> Finished {
+    let line = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    let command = world.command(args);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &line, "sh"]).arg(command.get_program()).args(args).env_clear();
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(command.get_current_dir().unwrap());
+    finish(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+#[test]
+fn a_disk_that_fills_up_does_not_end_the_upload() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    world.file("disk.raw", 40 * MIB as usize, 1);
+    // The checkpoint fits and the journal of 40 parts does not.
+    let args = ["upload", "disk.raw", "oss://images/x", "--no-inspect", "--part-size=1MiB"];
+    let finished = with_file_limit(&world, 4, &args);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stderr.contains("can no longer be resumed from here"), "{finished:?}");
+    assert_eq!(finished.stderr.matches("journal").count(), 1, "said once: {finished:?}");
+    assert!(finished.stderr.contains("verified by CRC-64"), "{finished:?}");
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_ends_it_before_the_first_byte() {
+    let mut world = World::new();
+    let server = Server::start(&mut world, &[]);
+    let proxy = Proxy::start(&server.endpoint, Faults::default());
+    world.env("OSS_ENDPOINT", &proxy.endpoint);
+    world.file("disk.raw", MIB as usize, 1);
+    world.file("occupied", 1, 1);
+    let upload = ["upload", "disk.raw", "oss://images/x", "--no-inspect"];
+    let elsewhere = [&upload[..], &["--state-dir=occupied"]].concat();
+    let stderr = world.fails(1, &elsewhere);
+    assert!(stderr.contains("state directory") && stderr.contains("--no-resume"), "{stderr}");
+    // The folder can be made and holds nothing: a disk without room.
+    let finished = with_file_limit(&world, 0, &upload);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("--no-resume"), "{finished:?}");
+    assert_eq!(proxy.bytes_up(), 0);
+    world.ok(&[&elsewhere[..], &["--no-resume"]].concat());
 }
