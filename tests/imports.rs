@@ -71,8 +71,6 @@ const MODULES: &[Module] = &[
     Module { name: "upload", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4"] },
     Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
     Module { name: "error", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "publish"] },
-    // The fuzz bodies reach into the parsers that they are for.
-    Module { name: "fuzz", may: &["tier 0", "tier 1", "state"] },
     // Beside: it must not share the client's view of the wire, or both could be wrong alike.
     Module {
         name: "emulator",
