@@ -40,7 +40,8 @@ struct Kept {
 
 impl Kept {
     fn new(credentials: Credentials, now: Timestamp) -> Self {
-        let renew_at = credentials.expires.map(|end| {
+        // What arrives expired tells that the clock here is wrong. The service will say when it is too old.
+        let renew_at = credentials.expires.filter(|end| *end > now).map(|end| {
             let life = Duration::try_from(end.duration_since(now)).unwrap_or_default();
             end - RENEW_BEFORE.min(life / 5)
         });
@@ -199,6 +200,16 @@ mod tests {
         assert_eq!(id(&provider, None).await, "STS.1");
         clock.pass(1);
         assert_eq!(id(&provider, None).await, "STS.2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_ahead_does_not_make_every_request_ask_anew() {
+        let (_, clock, fetch) = provider(&[]);
+        let ahead = Standing(Mutex::new(clock.now() + Duration::from_secs(8 * 3600)));
+        let provider = Refreshing::new(Arc::clone(&fetch) as Arc<dyn Fetch>, Arc::new(ahead));
+        let first = provider.credentials(None).await.unwrap().unwrap();
+        assert_eq!(id(&provider, None).await, "STS.1");
+        assert_eq!(id(&provider, Some(&first)).await, "STS.2", "the service says when they are too old");
     }
 
     #[tokio::test(start_paused = true)]
