@@ -222,7 +222,7 @@ fn a_disk_that_fills_up_does_not_end_the_upload() {
     world.file("disk.raw", 40 * MIB as usize, 1);
     // The checkpoint fits and the journal of 40 parts does not.
     let args = ["upload", "disk.raw", "oss://images/x", "--no-inspect", "--part-size=1MiB"];
-    let finished = with_file_limit(&world, 4, &args);
+    let finished = with_file_limit(&world, 3, &args);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert!(finished.stderr.contains("can no longer be resumed from here"), "{finished:?}");
     assert_eq!(finished.stderr.matches("journal").count(), 1, "said once: {finished:?}");
