@@ -10,7 +10,7 @@ use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
 use crate::model::{Crc64, ETag, ObjectRef};
 use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::source::{Source, SourceIdentity};
 use crate::state::PartRecord;
 use crate::transfer::{Journaling, PartList};
@@ -156,8 +156,12 @@ impl Completer<'_> {
             Err(error) if error.is("NoSuchUpload") => self.settle_gone(list).await.map(Completed::Stored),
             Err(error) if error.is("FileAlreadyExists") => {
                 let same = self.same_object(list.length(), list.crc64(), Some(list)).await?;
-                same.map(Completed::Stored)
-                    .ok_or_else(|| CompleteError::Exists { object: self.object.clone() })
+                let stored = same.ok_or_else(|| CompleteError::Exists { object: self.object.clone() })?;
+                // If somebody else made it, our parts are of no use and would be paid for.
+                if let Err(error) = session::abort(self.client, self.object, &session.upload_id).await {
+                    self.events.notice(format!("the object is there already, but the parts stay: {error}"));
+                }
+                Ok(Completed::Stored(stored))
             }
             Err(error) => Err(self.failed(error)),
         }

@@ -3,7 +3,7 @@
 use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
 use crate::import::ImportError;
-use crate::protocol::ServiceError;
+use crate::protocol::{Action, ServiceError};
 use crate::publish::PublishError;
 use crate::session::SessionError;
 use crate::state::StateError;
@@ -44,10 +44,10 @@ impl CallError {
             CallCause::Transport(_) => ErrorKind::Network,
             CallCause::Credentials(error) if error.transient => ErrorKind::Network,
             CallCause::Credentials(_) => ErrorKind::Credentials,
-            CallCause::Decode(_) | CallCause::Request(_) => ErrorKind::Other,
+            CallCause::Decode(_) | CallCause::Kept(_) | CallCause::Request(_) => ErrorKind::Other,
             CallCause::Service(error) => match error.code.as_deref() {
-                // The bucket lives elsewhere: the wrong endpoint was named, and no permission is missing.
-                _ if error.endpoint.is_some() => ErrorKind::Usage,
+                // The bucket lives elsewhere: the wrong endpoint or region was named, and no permission is missing.
+                _ if self.action == Action::OtherEndpoint => ErrorKind::Usage,
                 Some("NoSuchBucket" | "InvalidBucketName" | "InvalidObjectName") => ErrorKind::Usage,
                 Some("FileAlreadyExists" | "FileImmutable" | "BucketAlreadyExists") => ErrorKind::Conflict,
                 Some("InvalidDigest" | "InvalidCRC64") => ErrorKind::Integrity,

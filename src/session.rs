@@ -7,16 +7,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::client::{CallError, Client};
 use crate::event::{Event, EventSink};
 use crate::model::{ObjectRef, StorageClass, UploadId};
 use crate::plan::{CutRule, Part, Plan, PlanError};
+use crate::protocol::Operation;
 use crate::protocol::oss::{Abort, Initiate, ListParts, ListUploads, ListedPart};
 use crate::source::{Source, SourceIdentity};
-use crate::state::{
-    CHECKPOINT_VERSION, Checkpoint, Journal, JournalContents, PartRecord, StateDir, StateError, UploadDir,
-};
+use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, StateDir, StateError, UploadDir};
 use crate::transfer::{Limits, read};
 
 /// How an upload is begun or taken up again.
@@ -101,7 +101,8 @@ pub(crate) struct Session {
 pub(crate) enum Opened {
     /// An upload is open.
     Session(Box<Session>),
-    /// The upload that the state knows is gone, and may have become the object: these are its parts.
+    /// The upload that the state knows is gone, and may have become the object. These are its parts, as far as the
+    /// journal has them; none if they need not be the source's.
     Gone { plan: Plan, parts: Vec<PartRecord>, dir: UploadDir },
 }
 
@@ -166,8 +167,24 @@ impl Opener<'_> {
             storage_class: self.options.storage_class,
             ..Initiate::new(self.options.object.clone())
         };
-        let upload_id = self.client.call(&operation).await.map_err(|error| self.failed(error))?;
-        self.session(dir, upload_id, plan, Vec::new(), self.options.overwrite)
+        let upload_id = match self.client.call(&operation).await {
+            Ok(upload_id) => upload_id,
+            Err(error) => {
+                // No upload is known any more, so an empty folder is all that would stay.
+                if let Some(Err(error)) = dir.map(UploadDir::forget) {
+                    tracing::debug!(%error, "a folder stays behind");
+                }
+                return Err(self.failed(error));
+            }
+        };
+        match self.session(dir, upload_id.clone(), plan, Vec::new(), self.options.overwrite) {
+            Ok(opened) => Ok(opened),
+            Err(error) => {
+                // An upload that nothing knows would stay on the bucket for ever. That it does is the lesser error.
+                let _ = self.abort(&upload_id).await;
+                Err(error)
+            }
+        }
     }
 
     async fn adopt(
@@ -219,10 +236,11 @@ impl Opener<'_> {
             let count = contents.damaged;
             self.events.notice(format!("{count} damaged journal records: those parts are verified instead"));
         }
-        let Some(listed) = self.list(&checkpoint.upload_id).await? else {
-            return Ok(self.gone(plan, contents, dir));
-        };
         let verify = self.options.verify || !known_file;
+        let Some(listed) = self.list(&checkpoint.upload_id).await? else {
+            let parts = if verify { Vec::new() } else { contents.parts };
+            return Ok(Opened::Gone { plan, parts, dir });
+        };
         let parts = self.prove(&plan, &contents.parts, listed, verify).await?;
         let session = Session {
             upload_id: checkpoint.upload_id,
@@ -234,10 +252,6 @@ impl Opener<'_> {
         };
         self.opened(&session);
         Ok(Opened::Session(Box::new(session)))
-    }
-
-    fn gone(&self, plan: Plan, contents: JournalContents, dir: UploadDir) -> Opened {
-        Opened::Gone { plan, parts: contents.parts, dir }
     }
 
     fn session(
@@ -405,11 +419,14 @@ pub async fn list_parts(
 ///
 /// # Errors
 ///
-/// What the requests give; an upload that is gone already is none.
+/// What the requests give; an upload that is gone already is none. [`CallCause::Kept`](crate::client::CallCause::Kept) when the service still
+/// lists it after several aborts.
 pub async fn abort(client: &Client, object: &ObjectRef, upload_id: &UploadId) -> Result<(), CallError> {
-    const ROUNDS: usize = 3;
+    const PAUSES: [u64; 3] = [0, 1, 3];
     let operation = Abort { object: object.clone(), upload_id: upload_id.clone() };
-    for _ in 0..ROUNDS {
+    let mut parts = 0;
+    for pause in PAUSES {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
         match client.call(&operation).await {
             Err(error) if !error.is("NoSuchUpload") => return Err(error),
             _ => {}
@@ -417,8 +434,8 @@ pub async fn abort(client: &Client, object: &ObjectRef, upload_id: &UploadId) ->
         match list_parts(client, object, upload_id).await {
             Err(error) if error.is("NoSuchUpload") => return Ok(()),
             Err(error) => return Err(error),
-            Ok(_) => {}
+            Ok(listed) => parts = listed.len(),
         }
     }
-    Ok(())
+    Err(CallError::kept(operation.name(), PAUSES.len() as u32, parts))
 }

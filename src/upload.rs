@@ -16,7 +16,7 @@ use crate::model::{ObjectRef, StorageClass};
 use crate::session::{self, Opened, Opener, Session, SessionError, SessionOptions};
 use crate::source::Source;
 use crate::state::{PartRecord, StateDir};
-use crate::transfer::{Control, Journaling, Limits, PartList, Transfer, TransferError, read};
+use crate::transfer::{Control, Journaling, Limits, PartList, Transfer, TransferError, Watch, read};
 
 /// Most parts in flight while their number adapts.
 pub const DEFAULT_MAX_PARALLEL: usize = 64;
@@ -24,6 +24,9 @@ pub const DEFAULT_MAX_PARALLEL: usize = 64;
 const RECONCILIATIONS: usize = 2;
 /// How long requests other than parts may go on after the upload was stopped: longer than parts may.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is waited for after the last part.
+const PUTTING_TOGETHER: &str = "the service puts the object together";
 
 /// An upload of one source to one object.
 #[derive(Debug, Clone)]
@@ -240,8 +243,9 @@ impl Upload {
             Err(stored) => (stored, 0, 0),
             Ok(Opened::Session(session)) => self.drive(*session, &progress).await?,
             Ok(Opened::Gone { plan, parts, dir }) => {
-                let count = parts.len();
-                match self.settle_gone(PartList::new(&plan, parts)).await? {
+                let list = PartList::new(&plan, parts);
+                let count = list.as_ref().map_or(0, |list| list.parts().len());
+                match self.settle_gone(list).await? {
                     Some(stored) => {
                         self.forgotten(dir.forget());
                         (stored, count, count)
@@ -280,7 +284,9 @@ impl Upload {
         let mut present = std::mem::take(&mut session.parts);
         for round in 0.. {
             let list = self.transfer(&session, progress, present, &mut journal).await?;
-            match self.completer().run(&session, &list, &mut journal, progress).await? {
+            let completer = self.completer();
+            let completing = completer.run(&session, &list, &mut journal, progress);
+            match Watch::over(&self.client, progress, &self.events, PUTTING_TOGETHER, completing).await? {
                 Completed::Stored(stored) => {
                     if let Some(dir) = session.dir {
                         self.forgotten(dir.forget());
@@ -290,7 +296,14 @@ impl Upload {
                 Completed::PartsDiffer if round < RECONCILIATIONS => {
                     self.events
                         .notice("the service has other parts than were sent: they are listed and sent again");
-                    present = self.reconcile(&session, list.parts()).await?;
+                    match self.reconcile(&session, list.parts()).await? {
+                        Some(proved) => present = proved,
+                        // It was completed or aborted meanwhile, by whomever.
+                        None => {
+                            let stored = self.completer().settle_gone(&list).await?;
+                            return Ok((stored, list.parts().len(), resumed));
+                        }
+                    }
                 }
                 Completed::PartsDiffer => break,
             }
@@ -337,18 +350,20 @@ impl Upload {
         })
     }
 
+    /// Returns the parts that the service has as they were sent; nothing if the upload is gone.
     async fn reconcile(
         &self,
         session: &Session,
         parts: &[PartRecord],
-    ) -> Result<Vec<PartRecord>, UploadError> {
+    ) -> Result<Option<Vec<PartRecord>>, UploadError> {
         let opener = self.opener();
-        let listed = opener.list(&session.upload_id).await?.unwrap_or_default();
-        Ok(opener.prove(&session.plan, parts, listed, false).await?)
+        let Some(listed) = opener.list(&session.upload_id).await? else { return Ok(None) };
+        Ok(Some(opener.prove(&session.plan, parts, listed, false).await?))
     }
 
+    /// Returns the object if an upload that is gone became it. Without a list of parts to go by, the file is read.
     async fn settle_gone(&self, list: Option<PartList>) -> Result<Option<StoredObject>, UploadError> {
-        let Some(list) = list else { return Ok(None) };
+        let Some(list) = list else { return self.same_as_source().await };
         match self.completer().settle_gone(&list).await {
             Ok(stored) => Ok(Some(stored)),
             Err(CompleteError::Gone { .. }) => Ok(None),
@@ -359,14 +374,20 @@ impl Upload {
     /// When the key is taken already: done if the object there is the same as the source, which costs one
     /// read of it; else refused.
     async fn settle_existing(&self, error: SessionError) -> Result<StoredObject, UploadError> {
-        let taken = matches!(&error, SessionError::Call { source, .. } if source.is("FileAlreadyExists"));
-        let length = self.source.length();
-        let (true, Some(length)) = (taken, length) else { return Err(error.into()) };
+        if !matches!(&error, SessionError::Call { source, .. } if source.is("FileAlreadyExists")) {
+            return Err(error.into());
+        }
+        let object = self.session.object.clone();
+        Ok(self.same_as_source().await?.ok_or(CompleteError::Exists { object })?)
+    }
+
+    /// Returns the object that is there if it is the same as the source. That costs one read of the source, but
+    /// only if the sizes are the same.
+    async fn same_as_source(&self) -> Result<Option<StoredObject>, UploadError> {
         let completer = self.completer();
-        let exists = || CompleteError::Exists { object: self.session.object.clone() };
-        let head = completer.head().await?;
-        if head.is_none_or(|head| head.size != length) {
-            return Err(exists().into());
+        let Some(length) = self.source.length() else { return Ok(None) };
+        if completer.head().await?.is_none_or(|head| head.size != length) {
+            return Ok(None);
         }
         self.events.notice("an object of the same size is there: it is compared with the file");
         let whole = crate::model::ByteRange::new(0, length);
@@ -375,7 +396,7 @@ impl Upload {
             UploadError::Transfer { object, parts: 0, source: TransferError::Source { offset: 0, source } }
         })?;
         complete::check_unchanged(&self.source)?;
-        Ok(completer.same_object(length, crc64, None).await?.ok_or_else(exists)?)
+        Ok(completer.same_object(length, crc64, None).await?)
     }
 
     /// The object is there; state that cannot be removed is only untidy.

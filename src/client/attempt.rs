@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::Method;
 use http_body_util::{BodyExt, Limited};
@@ -52,7 +53,7 @@ impl Client {
                     error.kind,
                     TransportErrorKind::Resolve | TransportErrorKind::Connect | TransportErrorKind::Tls
                 );
-                Err(broken(error, !early))
+                Err(broken(error, !early, self.shared.answered.load(Ordering::Relaxed)))
             }
             Ok(answer) => self.read(operation, &request, &answer, credentials),
         };

@@ -39,12 +39,21 @@ pub enum CallCause {
     /// There were no credentials to sign with.
     #[error(transparent)]
     Credentials(CredentialsError),
+    /// The service said that an upload is aborted, and goes on listing it with so many parts.
+    #[error("the upload is still listed, with {0} parts")]
+    Kept(usize),
     /// The request cannot be written: its URL or a header is malformed.
     #[error("the request cannot be written: {0}")]
     Request(String),
 }
 
 impl CallError {
+    /// Says that what was to be deleted is still there.
+    pub(crate) fn kept(operation: &'static str, attempts: u32, parts: usize) -> Self {
+        let cause = CallCause::Kept(parts);
+        Self { operation, part: None, attempts, ambiguous: false, cause, action: Action::Never }
+    }
+
     /// Returns the service's answer, if that is why it failed.
     pub fn service(&self) -> Option<&ServiceError> {
         match &self.cause {

@@ -169,7 +169,11 @@ impl Client {
                 CallCause::Service(error) => error.retry_after.map(Duration::from_secs),
                 _ => None,
             };
-            let mut decision = state.after(failure.action, budget_left, (options.dice)(), asked);
+            let mut action = failure.action;
+            if action == Action::Never && self.signed_by_others(&failure).await {
+                action = Action::RefreshCredentials;
+            }
+            let mut decision = state.after(action, budget_left, (options.dice)(), asked);
             if failure.maybe_done && operation.idempotence() == Idempotence::Once {
                 decision = Decision::GiveUp;
             }
@@ -222,6 +226,15 @@ impl Client {
         }
     }
 
+    /// Whether a signature was refused that was made with credentials that have been replaced since.
+    async fn signed_by_others(&self, failure: &Failure) -> bool {
+        let refused =
+            matches!(&failure.cause, CallCause::Service(error) if error.is("SignatureDoesNotMatch"));
+        let Some(used) = failure.credentials.as_ref().filter(|_| refused) else { return false };
+        let current = self.shared.options.credentials.credentials(None).await;
+        matches!(current, Ok(Some(current)) if current != *used)
+    }
+
     fn budget(&self) -> Duration {
         let budget = self.shared.options.retry_timeout;
         if self.shared.answered.load(Ordering::Relaxed) { budget } else { budget.min(FIRST_CONTACT) }
@@ -260,11 +273,12 @@ fn malformed(reason: impl ToString) -> Box<Failure> {
     })
 }
 
-/// What failed on the way.
-fn broken(error: TransportError, maybe_done: bool) -> Box<Failure> {
+/// What failed on the way. `answered` says whether a service ever answered: where one did, a certificate that
+/// does not fit, or a page that is no HTTP, is the network's doing and passes; else the endpoint is wrong.
+fn broken(error: TransportError, maybe_done: bool, answered: bool) -> Box<Failure> {
     let action = match error.kind {
         TransportErrorKind::Source => Action::Never,
-        TransportErrorKind::Tls | TransportErrorKind::NotHttp => Action::RetryFew,
+        TransportErrorKind::Tls | TransportErrorKind::NotHttp if !answered => Action::RetryFew,
         _ => Action::Retry,
     };
     let cause = CallCause::Transport(error);

@@ -258,7 +258,7 @@ fn can_pass(error: &CallError, watch: &mut Watch) -> bool {
         CallCause::Service(_) => {
             !matches!(error.action, Action::Never | Action::RefreshCredentials | Action::FixClock)
         }
-        CallCause::Request(_) => false,
+        CallCause::Kept(_) | CallCause::Request(_) => false,
     }
 }
 

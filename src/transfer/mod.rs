@@ -11,6 +11,7 @@ mod journaling;
 mod limits;
 pub(crate) mod read;
 mod schedule;
+mod watch;
 mod worker;
 
 use std::collections::HashMap;
@@ -20,7 +21,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, Aborted};
 use futures::stream::FuturesUnordered;
-use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -39,18 +39,13 @@ use crate::source::Source;
 use crate::state::PartRecord;
 use control::{Acknowledged, OnItsWay, Trouble};
 use schedule::Schedule;
+pub(crate) use watch::Watch;
 use worker::{Context, Outcome};
 
-/// How often clocks and the journal are looked at.
-const TICK: Duration = Duration::from_secs(1);
 /// How often stragglers are looked for.
 const STRAGGLER_TICK: Duration = Duration::from_millis(100);
 /// How long parts in flight may still get in after a gentle stop.
 const GRACE: Duration = Duration::from_secs(3);
-/// After so long without an acknowledged part a line says why.
-const SILENCE: Duration = Duration::from_secs(30);
-/// A difference between wall and monotonic time that only a sleep of the machine makes.
-const SLEPT: i64 = 10;
 
 /// All parts of an object: their ranges tile it exactly, each byte once.
 #[derive(Debug, Clone)]
@@ -143,11 +138,10 @@ impl Transfer {
         let mut done = present;
         let mut running: HashMap<PartNumber, Running> = HashMap::new();
         let mut workers = FuturesUnordered::new();
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = watch::ticks();
         let mut straggler_ticks = tokio::time::interval(STRAGGLER_TICK);
         straggler_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut watch = Watch::new(&self.client);
+        let mut watch = Watch::new(&self.client, "parts are on their way, and no attempt has failed");
         let began = Instant::now();
         let mut stop: Option<(TransferError, Instant)> = None;
         // Connections that break at once are not made anew at once.
@@ -260,37 +254,5 @@ async fn sleep_until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Notices that the machine slept, and that nothing gets through.
-struct Watch {
-    wall: Timestamp,
-    monotonic: Instant,
-    silence_told: Duration,
-}
-
-impl Watch {
-    fn new(client: &Client) -> Self {
-        Self { wall: client.options().clock.now(), monotonic: Instant::now(), silence_told: Duration::ZERO }
-    }
-
-    fn tick(&mut self, client: &Client, progress: &Progress, events: &EventSink) {
-        let (wall, monotonic) = (client.options().clock.now(), Instant::now());
-        let passed = (monotonic - self.monotonic).as_secs() as i64;
-        let jump = wall.duration_since(self.wall).as_secs() - passed;
-        (self.wall, self.monotonic) = (wall, monotonic);
-        if jump.abs() >= SLEPT {
-            events.notice("the machine slept or its clock was set: all connections are made anew");
-            client.reset();
-        }
-        let silent = progress.silent();
-        if silent < SILENCE {
-            self.silence_told = Duration::ZERO;
-        } else if silent >= self.silence_told + SILENCE {
-            self.silence_told = silent;
-            let reason = progress.last_failure().unwrap_or_else(|| "no attempt has failed so far".to_owned());
-            events.emit(Event::Stalled { silent, reason });
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! A transport between client and emulator that loses, refuses and falsifies by script.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http_body_util::BodyExt;
@@ -17,10 +18,20 @@ pub(super) enum Effect {
     LostRequest,
     /// The request is carried out and the connection breaks before the answer arrives.
     LostAnswer,
+    /// No connection, or none that is one.
+    Fails(TransportErrorKind),
+    /// The request is carried out, and this answer comes instead of its own.
+    Instead(u16, String),
     /// Nothing ever comes back.
     Silence,
+    /// The request is carried out, and nothing ever comes back.
+    SilentAnswer,
     /// A header of the answer is replaced, or removed.
     Header(&'static str, Option<&'static str>),
+    /// So are several.
+    Headers(&'static [(&'static str, Option<&'static str>)]),
+    /// It is refused, and told when to come back.
+    Refused { status: u16, code: &'static str, retry_after: &'static str },
     /// The test does something first; then the request goes its way.
     First(Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>),
 }
@@ -40,11 +51,12 @@ pub(super) struct Scripted {
     emulator: Emulator,
     rules: Arc<Mutex<Vec<Rule>>>,
     seen: Arc<Mutex<Vec<&'static str>>>,
+    resets: Arc<AtomicUsize>,
 }
 
 impl Scripted {
     pub(super) fn new(emulator: Emulator) -> Self {
-        Self { emulator, rules: Arc::default(), seen: Arc::default() }
+        Self { emulator, rules: Arc::default(), seen: Arc::default(), resets: Arc::default() }
     }
 
     /// Affects the `times` requests of an operation that follow the first `skip`.
@@ -73,6 +85,11 @@ impl Scripted {
         let mut order = self.seen.lock().unwrap().clone();
         order.dedup();
         order
+    }
+
+    /// Returns how often all connections were dropped.
+    pub(super) fn resets(&self) -> usize {
+        self.resets.load(Ordering::Relaxed)
     }
 
     fn effect(&self, operation: &'static str) -> Option<Effect> {
@@ -115,14 +132,28 @@ impl Transport for Scripted {
                     assert!(answer.status().is_success(), "the scripted request was to succeed");
                     Err(broken())
                 }
+                Some(Effect::Fails(kind)) => Err(TransportError::new(kind, "scripted")),
+                Some(Effect::Instead(status, document)) => {
+                    let answer = self.emulator.send(request).await?;
+                    assert!(answer.status().is_success(), "the scripted request was to succeed");
+                    Ok(http::Response::builder().status(status).body(full(document)).unwrap())
+                }
                 Some(Effect::Silence) => std::future::pending().await,
+                Some(Effect::SilentAnswer) => {
+                    self.emulator.send(request).await?;
+                    std::future::pending().await
+                }
                 Some(Effect::Header(name, value)) => {
-                    let mut answer = self.emulator.send(request).await?;
-                    answer.headers_mut().remove(name);
-                    if let Some(value) = value {
-                        answer.headers_mut().insert(name, value.parse().unwrap());
-                    }
-                    Ok(answer)
+                    self.emulator.send(request).await.map(|answer| with_headers(answer, &[(name, value)]))
+                }
+                Some(Effect::Headers(headers)) => {
+                    self.emulator.send(request).await.map(|answer| with_headers(answer, headers))
+                }
+                Some(Effect::Refused { status, code, retry_after }) => {
+                    request.into_body().collect().await.map_err(|_| broken())?;
+                    let document = format!("<Error><Code>{code}</Code></Error>");
+                    let answer = http::Response::builder().status(status).header("retry-after", retry_after);
+                    Ok(answer.body(full(document)).unwrap())
                 }
                 Some(Effect::First(first)) => {
                     first().await;
@@ -131,6 +162,23 @@ impl Transport for Scripted {
             }
         })
     }
+
+    fn reset(&self) {
+        self.resets.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn with_headers(
+    mut answer: http::Response<Body>,
+    headers: &[(&'static str, Option<&'static str>)],
+) -> http::Response<Body> {
+    for (name, value) in headers {
+        answer.headers_mut().remove(*name);
+        if let Some(value) = value {
+            answer.headers_mut().insert(*name, value.parse().unwrap());
+        }
+    }
+    answer
 }
 
 fn operation(request: &http::Request<Body>) -> &'static str {

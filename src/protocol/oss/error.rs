@@ -62,8 +62,9 @@ fn foreign(body: &[u8]) -> String {
 
 /// Returns what to do about an error of OSS. `temporary` says whether the credentials came from STS.
 ///
-/// Two cases need more than the error and are the caller's: `FileAlreadyExists` after a repeated request may
-/// be about our own object, and `SignatureDoesNotMatch` may follow from credentials that changed meanwhile.
+/// Two cases need more than the error and are the client's and the caller's: `SignatureDoesNotMatch` may follow
+/// from credentials that changed meanwhile, and `FileAlreadyExists` after a repeated request may be about our own
+/// object.
 pub fn action(error: &ServiceError, temporary: bool) -> Action {
     let code = error.code.as_deref().unwrap_or_default();
     let ec = error.ec.as_deref().unwrap_or_default();

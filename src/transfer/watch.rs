@@ -1,0 +1,81 @@
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use crate::client::{Client, Progress};
+use crate::event::{Event, EventSink};
+
+/// How often clocks and the journal are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// After so long without an acknowledged part a line says why.
+const SILENCE: Duration = Duration::from_secs(30);
+/// A difference between wall and monotonic time that only a sleep of the machine makes, in seconds.
+const SLEPT: i64 = 10;
+
+/// Notices that the machine slept, and that nothing gets through.
+pub(crate) struct Watch {
+    wall: Timestamp,
+    monotonic: Instant,
+    silence_told: Duration,
+    /// What is waited for while nothing has failed.
+    waiting_for: &'static str,
+}
+
+impl Watch {
+    pub(super) fn new(client: &Client, waiting_for: &'static str) -> Self {
+        Self {
+            wall: client.options().clock.now(),
+            monotonic: Instant::now(),
+            silence_told: Duration::ZERO,
+            waiting_for,
+        }
+    }
+
+    /// Runs `work` under a watch.
+    pub(crate) async fn over<T>(
+        client: &Client,
+        progress: &Progress,
+        events: &EventSink,
+        waiting_for: &'static str,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut watch = Self::new(client, waiting_for);
+        let mut ticks = ticks();
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = ticks.tick() => watch.tick(client, progress, events),
+            }
+        }
+    }
+
+    pub(super) fn tick(&mut self, client: &Client, progress: &Progress, events: &EventSink) {
+        let (wall, monotonic) = (client.options().clock.now(), Instant::now());
+        let passed = (monotonic - self.monotonic).as_secs() as i64;
+        let jump = wall.duration_since(self.wall).as_secs() - passed;
+        (self.wall, self.monotonic) = (wall, monotonic);
+        if jump.abs() >= SLEPT {
+            events.notice("the machine slept or its clock was set: all connections are made anew");
+            client.reset();
+        }
+        let silent = progress.silent();
+        if silent < SILENCE {
+            self.silence_told = Duration::ZERO;
+        } else if silent >= self.silence_told + SILENCE {
+            self.silence_told = silent;
+            let reason = progress.last_failure().unwrap_or_else(|| self.waiting_for.to_owned());
+            events.emit(Event::Stalled { silent, reason });
+        }
+    }
+}
+
+/// Returns the ticks at which clocks are looked at.
+pub(super) fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,77 @@
+//! State that is lost, or knows less than the bucket.
+
+use super::*;
+
+/// The upload became the object in a run whose journal had no room for all of its parts.
+#[tokio::test]
+async fn an_upload_that_is_gone_is_recognised_without_its_journal() {
+    let world = World::new(4 * MIB);
+    world.interrupt_after(2).await;
+    let folder = world.folder();
+    let checkpoint = std::fs::read(folder.join("checkpoint.json")).unwrap();
+    let journal = std::fs::read(folder.join("journal")).unwrap();
+    world.upload().run().await.unwrap();
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("checkpoint.json"), checkpoint).unwrap();
+    std::fs::write(folder.join("journal"), journal).unwrap();
+    let sent = world.script.count("UploadPart");
+    let report = world.upload().overwrite(true).run().await.unwrap();
+    assert_eq!(world.script.count("UploadPart"), sent);
+    assert_eq!((report.bytes_sent, report.stored.verified), (0, complete::Verified::Crc64));
+}
+
+/// The object is what another file became that looks the same to the file system.
+#[tokio::test]
+async fn a_gone_upload_of_another_file_is_not_taken_for_this_one() {
+    for other_inode in [true, false] {
+        let world = World::new(3 * MIB);
+        world.script.rule("Complete", 0, usize::MAX, Effect::SilentAnswer);
+        let upload = world.upload();
+        let lost = async {
+            while world.stored().await.is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            result = upload.run() => panic!("{result:?}"),
+            () = lost => {}
+        }
+        world.script.clear();
+        let mut changed = world.bytes.clone();
+        changed[0] ^= 1;
+        let times = std::fs::metadata(world.file()).unwrap().modified().unwrap();
+        let file = if other_inode { world.folder.path().join("copy.raw") } else { world.file() };
+        std::fs::write(&file, &changed).unwrap();
+        let opened = std::fs::File::options().write(true).open(&file).unwrap();
+        opened.set_times(std::fs::FileTimes::new().set_modified(times)).unwrap();
+        let upload = world.upload_of(&file).overwrite(true).verify_resume(!other_inode);
+        let report = upload.run().await.unwrap();
+        assert_eq!(world.stored().await, Some(changed));
+        assert_eq!(report.bytes_sent, 3 * MIB);
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_cannot_be_written_leaves_no_upload_on_the_bucket() {
+    let world = World::new(MIB);
+    let state = StateDir::new(world.folder.path().join("state"));
+    drop(state.lock(world.client.region(), &world.object(), jiff::Timestamp::UNIX_EPOCH).unwrap());
+    // The probe can be written, and the checkpoint cannot.
+    std::fs::create_dir(world.folder().join("checkpoint.tmp")).unwrap();
+    let error = world.upload().run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
+    assert_eq!(world.script.order()[..2], ["Initiate", "Abort"]);
+    assert_eq!(world.open_uploads().await, 0);
+}
+
+#[tokio::test]
+async fn a_restart_leaves_one_upload_and_not_two() {
+    let world = World::new(4 * MIB);
+    world.interrupt_after(2).await;
+    assert_eq!(world.open_uploads().await, 1);
+    let report = world.upload().restart(true).run().await.unwrap();
+    assert_eq!(report.resumed_parts, 0);
+    assert_eq!(world.open_uploads().await, 0);
+    world.assert_stored().await;
+}
