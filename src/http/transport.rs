@@ -2,13 +2,14 @@ use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::time::Instant;
 
 use super::{Body, Transport, TransportError, TransportErrorKind};
 use crate::credentials::BoxFuture;
@@ -21,6 +22,9 @@ const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(20);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// When TCP starts probing a silent connection.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// The HTTP library hands out a response a moment before it counts the connection as free. A request that comes
+/// within that moment opens one more, which costs far more than to wait for so long.
+const FREED_AFTER: Duration = Duration::from_millis(1);
 
 /// How the network is reached.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +56,8 @@ impl HttpOptions {
     }
 }
 
+const HELD: &str = "nothing panics while the lock is held";
+
 /// HTTP/1.1 over TCP and TLS.
 pub struct HttpTransport {
     options: HttpOptions,
@@ -59,6 +65,8 @@ pub struct HttpTransport {
     authorities: Vec<CertificateDer<'static>>,
     /// Replaced as a whole by [`Transport::reset`]; clones in use keep theirs.
     clients: RwLock<Arc<Clients>>,
+    /// When the last response arrived.
+    responded: Mutex<Option<Instant>>,
 }
 
 /// Loading the system's certificates takes long enough to be noticed, so clear text goes without.
@@ -90,11 +98,11 @@ impl HttpTransport {
                     )
                 })?,
         };
-        Ok(Self { options, proxy, authorities, clients: RwLock::default() })
+        Ok(Self { options, proxy, authorities, clients: RwLock::default(), responded: Mutex::default() })
     }
 
     fn client(&self, tls: bool) -> Result<reqwest::Client, TransportError> {
-        let clients = Arc::clone(&self.clients.read().expect("no panic while the lock is held"));
+        let clients = Arc::clone(&self.clients.read().expect(HELD));
         let cell = if tls { &clients.tls } else { &clients.clear };
         if let Some(client) = cell.get() {
             return Ok(client.clone());
@@ -165,6 +173,10 @@ impl Transport for HttpTransport {
         request: http::Request<Body>,
     ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>> {
         Box::pin(async move {
+            let responded = *self.responded.lock().expect(HELD);
+            if let Some(responded) = responded {
+                tokio::time::sleep_until(responded + FREED_AFTER).await;
+            }
             let client = self.client(request.uri().scheme() == Some(&http::uri::Scheme::HTTPS))?;
             let (head, body) = request.into_parts();
             let url = head.uri.to_string();
@@ -175,12 +187,13 @@ impl Transport for HttpTransport {
                 .send()
                 .await
                 .map_err(classify)?;
+            *self.responded.lock().expect(HELD) = Some(Instant::now());
             Ok(http::Response::from(response).map(|body| body.map_err(io::Error::other).boxed()))
         })
     }
 
     fn reset(&self) {
-        *self.clients.write().expect("no panic while the lock is held") = Arc::default();
+        *self.clients.write().expect(HELD) = Arc::default();
     }
 }
 
@@ -256,5 +269,41 @@ impl Resolve for Spreading {
             }
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::http::empty;
+
+    /// On one thread what runs first is no chance: the next request is always made before the library has seen
+    /// that the connection is free.
+    #[tokio::test]
+    async fn requests_one_after_another_share_a_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut head = [0; 4096];
+                    while stream.read(&mut head).await.is_ok_and(|count| count > 0) {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                    }
+                });
+            }
+        });
+        let transport = HttpTransport::new(HttpOptions::default()).unwrap();
+        for _ in 0..20 {
+            let request = http::Request::put(format!("http://{address}/")).body(empty()).unwrap();
+            transport.send(request).await.unwrap();
+        }
+        assert_eq!(accepted.load(Ordering::Relaxed), 1);
     }
 }
