@@ -6,7 +6,8 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::Instant;
 
 use super::meter::{Meter, Metered};
-use super::{Call, CallCause, Client, Failure, broken, malformed, skew};
+use super::skew::{self, Correction};
+use super::{Call, CallCause, Client, Failure, Progress, broken, malformed};
 use crate::credentials::Credentials;
 use crate::http::{Body, TransportError, TransportErrorKind, empty, full};
 use crate::model::Scheme;
@@ -16,6 +17,18 @@ use crate::protocol::{
 
 /// The largest answer that is read: a page of 1,000 parts or images stays far below.
 const MAX_ANSWER: usize = 8 << 20;
+
+/// Counts what an attempt sent however it ends: a part may be dropped on its way.
+struct CountSent<'a> {
+    meter: &'a Meter,
+    progress: &'a Progress,
+}
+
+impl Drop for CountSent<'_> {
+    fn drop(&mut self) {
+        self.progress.sent(self.meter.handed());
+    }
+}
 
 impl Client {
     /// Makes one attempt and says what its failure means.
@@ -34,16 +47,17 @@ impl Client {
                 cause: CallCause::Credentials(error),
                 maybe_done: false,
                 server_time: None,
+                correction: Correction::default(),
                 credentials: None,
             })?;
         let request = operation.request();
         let meter = Meter::new();
-        let signed = self.sign(&request, credentials.as_ref(), call, &meter)?;
-        let sent = self.send(signed, &meter, operation.timeout(), call).await;
+        let correction = self.shared.skew.correction();
+        let signed = self.sign(&request, credentials.as_ref(), correction, call, &meter)?;
         // Only parts count: the list of a Complete is none of the object's bytes.
-        if call.part.is_some() {
-            call.progress.sent(meter.handed());
-        }
+        let counted = call.part.map(|_| CountSent { meter: &meter, progress: call.progress });
+        let sent = self.send(signed, &meter, operation.timeout(), call).await;
+        drop(counted);
         let request_id = sent.as_ref().ok().and_then(|answer| answer.request_id().map(str::to_owned));
         let status = sent.as_ref().ok().map(|answer| answer.status.as_u16());
         let outcome = match sent {
@@ -55,7 +69,7 @@ impl Client {
                 );
                 Err(broken(error, !early, self.shared.answered.load(Ordering::Relaxed)))
             }
-            Ok(answer) => self.read(operation, &request, &answer, credentials),
+            Ok(answer) => self.read(operation, &request, &answer, (correction, credentials)),
         };
         self.trace(operation.name(), call, attempt, began, (status, request_id.as_deref()), &outcome);
         outcome
@@ -65,11 +79,12 @@ impl Client {
         &self,
         request: &Request,
         credentials: Option<&Credentials>,
+        correction: Correction,
         call: &Call<'_>,
         meter: &Arc<Meter>,
     ) -> Result<http::Request<Body>, Box<Failure>> {
         let options = &self.shared.options;
-        let now = self.now();
+        let now = correction.apply(options.clock.now());
         let (method, uri, headers, content) = match request {
             Request::Oss(request) => {
                 let mut headers = request.headers.clone();
@@ -117,8 +132,13 @@ impl Client {
         class: TimeoutClass,
         call: &Call<'_>,
     ) -> Result<Answer, TransportError> {
+        let length = http_body::Body::size_hint(request.body()).exact().unwrap_or_default();
         let exchange = async {
             let (head, body) = self.shared.options.transport.send(request).await?.into_parts();
+            if head.status.is_success() && meter.handed() < length {
+                let what = "an answer came before the whole body was sent";
+                return Err(TransportError::new(TransportErrorKind::Broken, what));
+            }
             let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
                 TransportError::new(TransportErrorKind::Broken, "the answer was cut or too long")
                     .with_source(error)
@@ -144,7 +164,7 @@ impl Client {
         operation: &O,
         request: &Request,
         answer: &Answer,
-        credentials: Option<Credentials>,
+        (correction, credentials): (Correction, Option<Credentials>),
     ) -> Result<O::Output, Box<Failure>> {
         if answer.status.is_success() {
             return operation.decode(answer).map_err(|error| {
@@ -153,6 +173,7 @@ impl Client {
                     action: Action::RetryFew,
                     maybe_done: true,
                     server_time: None,
+                    correction,
                     credentials: None,
                 })
             });
@@ -168,6 +189,7 @@ impl Client {
             action,
             maybe_done,
             server_time,
+            correction,
             credentials,
         }))
     }

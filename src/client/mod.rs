@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 pub use error::{CallCause, CallError};
 pub use options::{ClientOptions, DEFAULT_RETRY_TIMEOUT};
@@ -30,7 +29,7 @@ use crate::http::{Body, TransportError, TransportErrorKind};
 use crate::model::{Endpoint, PartNumber, Region};
 use crate::protocol::{Action, Idempotence, Operation, Request, ServiceError, oss, rpc};
 use crate::retry::{Decision, RetryState};
-use skew::Skew;
+use skew::{Correction, Skew};
 
 /// How long a service that never answered is tried before the first call to it gives up: a mistyped host
 /// should not cost the whole retry budget.
@@ -68,6 +67,14 @@ pub(crate) struct Call<'a> {
     pub(crate) max_cuts: Option<u32>,
 }
 
+/// What an attempt can meet that fewer requests at a time might not.
+enum Trouble {
+    /// The service asked for less.
+    Throttled,
+    /// The connection broke or was silent, or the service failed.
+    Broken,
+}
+
 /// A failed attempt.
 struct Failure {
     cause: CallCause,
@@ -76,7 +83,27 @@ struct Failure {
     maybe_done: bool,
     /// The server's time, to correct the clock by.
     server_time: Option<Timestamp>,
+    /// The correction that the request was signed with.
+    correction: Correction,
     credentials: Option<Credentials>,
+}
+
+impl Failure {
+    /// What it says of the way to the service, and of the service's load.
+    fn trouble(&self) -> Option<Trouble> {
+        match &self.cause {
+            CallCause::Service(error) if self.action == Action::Throttled || error.status == 429 => {
+                Some(Trouble::Throttled)
+            }
+            CallCause::Service(error) if error.status >= 500 || error.status == 408 => Some(Trouble::Broken),
+            CallCause::Transport(error)
+                if matches!(error.kind, TransportErrorKind::Broken | TransportErrorKind::Timeout) =>
+            {
+                Some(Trouble::Broken)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Client {
@@ -108,12 +135,12 @@ impl Client {
 
     /// Returns the server's time as far as it is known: the local time with the correction that was learnt.
     pub fn now(&self) -> Timestamp {
-        self.shared.skew.corrected(self.shared.options.clock.now())
+        self.shared.skew.correction().apply(self.shared.options.clock.now())
     }
 
     /// Returns by how many seconds the local clock had to be corrected.
     pub fn clock_correction(&self) -> i64 {
-        self.shared.skew.seconds()
+        self.shared.skew.correction().seconds()
     }
 
     /// Drops all connections and fails the attempts under way, so that they are made anew: after a sleep of
@@ -146,7 +173,6 @@ impl Client {
         call: Call<'_>,
     ) -> Result<O::Output, CallError> {
         let options = &self.shared.options;
-        let began = Instant::now();
         let mut state = RetryState::default();
         let (mut attempts, mut cuts, mut ambiguous) = (0u32, 0u32, false);
         let mut rejected = None;
@@ -163,8 +189,9 @@ impl Client {
                 self.shared.answered.store(true, Ordering::Relaxed);
             }
             ambiguous |= failure.maybe_done;
-            let silent = call.progress.silent().min(began.elapsed());
-            let budget_left = self.budget().saturating_sub(silent);
+            let reason = reason(&failure.cause);
+            call.progress.failed(reason.clone());
+            let budget_left = self.budget().saturating_sub(call.progress.failing_for());
             let asked = match &failure.cause {
                 CallCause::Service(error) => error.retry_after.map(Duration::from_secs),
                 _ => None,
@@ -192,16 +219,16 @@ impl Client {
                 cause: failure.cause,
                 action: failure.action,
             };
-            if failure.action == Action::Throttled {
-                call.progress.throttle();
+            match failure.trouble() {
+                Some(Trouble::Throttled) => call.progress.throttle(),
+                Some(Trouble::Broken) => call.progress.broke(),
+                None => {}
             }
-            let reason = reason(&failure.cause);
-            call.progress.failed(reason.clone());
             let delay = match decision {
                 Decision::GiveUp => return Err(give_up(failure)),
                 Decision::FixClock => {
                     let local = options.clock.now();
-                    if !self.shared.skew.learn(failure.server_time, local) {
+                    if !self.shared.skew.learn(failure.server_time, local, failure.correction) {
                         return Err(give_up(failure));
                     }
                     Duration::ZERO
@@ -269,6 +296,7 @@ fn malformed(reason: impl ToString) -> Box<Failure> {
         action: Action::Never,
         maybe_done: false,
         server_time: None,
+        correction: Correction::default(),
         credentials: None,
     })
 }
@@ -282,5 +310,12 @@ fn broken(error: TransportError, maybe_done: bool, answered: bool) -> Box<Failur
         _ => Action::Retry,
     };
     let cause = CallCause::Transport(error);
-    Box::new(Failure { cause, action, maybe_done, server_time: None, credentials: None })
+    Box::new(Failure {
+        cause,
+        action,
+        maybe_done,
+        server_time: None,
+        correction: Correction::default(),
+        credentials: None,
+    })
 }

@@ -6,26 +6,37 @@ use tokio::time::Instant;
 
 /// What the requests of one upload have in common: when something last succeeded, and what was counted.
 ///
-/// The budget of time without progress hangs on it: as long as any part gets in, no part is given up for time.
+/// The budget of time without progress hangs on it: as long as any part gets in, no part is given up for time. It
+/// begins with the first failure, since a large part on a slow line may take longer than the whole budget.
 #[derive(Debug)]
 pub(crate) struct Progress {
     acknowledged: Mutex<Instant>,
-    last_failure: Mutex<Option<String>>,
+    failing: Mutex<Option<Failing>>,
     bytes_sent: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
+    broken: AtomicU64,
     /// Bytes per second of one connection, 0 until it was observed.
     rate: AtomicU64,
+}
+
+/// Attempts that failed since something last succeeded.
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    /// Why the last one did.
+    reason: String,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
         Self {
             acknowledged: Mutex::new(Instant::now()),
-            last_failure: Mutex::default(),
+            failing: Mutex::default(),
             bytes_sent: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
             rate: AtomicU64::new(0),
         }
     }
@@ -33,7 +44,7 @@ impl Progress {
     /// Notes that the service acknowledged something.
     pub(crate) fn acknowledge(&self) {
         *self.acknowledged.lock().expect(HELD) = Instant::now();
-        *self.last_failure.lock().expect(HELD) = None;
+        *self.failing.lock().expect(HELD) = None;
     }
 
     /// Returns for how long nothing was acknowledged.
@@ -41,13 +52,20 @@ impl Progress {
         self.acknowledged.lock().expect(HELD).elapsed()
     }
 
+    /// Returns for how long attempts have failed and none succeeded.
+    pub(crate) fn failing_for(&self) -> Duration {
+        self.failing.lock().expect(HELD).as_ref().map_or(Duration::ZERO, |failing| failing.since.elapsed())
+    }
+
     /// Returns why the last attempt failed, if none has succeeded since.
     pub(crate) fn last_failure(&self) -> Option<String> {
-        self.last_failure.lock().expect(HELD).clone()
+        self.failing.lock().expect(HELD).as_ref().map(|failing| failing.reason.clone())
     }
 
     pub(super) fn failed(&self, reason: String) {
-        *self.last_failure.lock().expect(HELD) = Some(reason);
+        let mut failing = self.failing.lock().expect(HELD);
+        let since = failing.as_ref().map_or_else(Instant::now, |failing| failing.since);
+        *failing = Some(Failing { since, reason });
     }
 
     pub(super) fn retried(&self) {
@@ -61,6 +79,15 @@ impl Progress {
     /// Returns how often the service asked for fewer requests.
     pub(crate) fn throttled(&self) -> u64 {
         self.throttled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn broke(&self) {
+        self.broken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many attempts broke: the connection was cut or silent, or the service failed.
+    pub(crate) fn broken(&self) -> u64 {
+        self.broken.load(Ordering::Relaxed)
     }
 
     pub(super) fn sent(&self, bytes: u64) {
@@ -92,3 +119,22 @@ impl Progress {
 }
 
 const HELD: &str = "nothing panics while the lock is held";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_begins_with_the_first_failure() {
+        let progress = Progress::new();
+        tokio::time::advance(Duration::from_secs(7200)).await;
+        assert_eq!(progress.failing_for(), Duration::ZERO, "a large part on a slow line");
+        progress.failed("cut".to_owned());
+        tokio::time::advance(Duration::from_secs(60)).await;
+        progress.failed("cut again".to_owned());
+        assert_eq!(progress.failing_for(), Duration::from_secs(60));
+        assert_eq!(progress.last_failure().as_deref(), Some("cut again"));
+        progress.acknowledge();
+        assert_eq!((progress.failing_for(), progress.last_failure()), (Duration::ZERO, None));
+    }
+}

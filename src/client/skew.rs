@@ -7,39 +7,46 @@ use crate::model::limits::MAX_CLOCK_SKEW_SECONDS;
 /// dates to 1970.
 const PLAUSIBLE: (i64, i64) = (1_704_067_200, 4_102_444_800);
 
-/// How far this machine's clock is behind the server's, learnt from the server's answers.
-#[derive(Debug, Default)]
-pub(super) struct Skew {
-    /// Milliseconds to be added to the local time.
-    offset: AtomicI64,
-}
+/// Milliseconds to be added to the local time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Correction(i64);
 
-impl Skew {
+impl Correction {
     /// Returns the time that the server should have now.
-    pub(super) fn corrected(&self, local: Timestamp) -> Timestamp {
-        let offset = SignedDuration::from_millis(self.offset.load(Ordering::Relaxed));
-        local.checked_add(offset).unwrap_or(local)
+    pub(super) fn apply(self, local: Timestamp) -> Timestamp {
+        local.checked_add(SignedDuration::from_millis(self.0)).unwrap_or(local)
     }
 
-    /// Takes the server's time from a refusal: its error document's, else the Date header's. Returns whether
-    /// it was plausible and calls for a correction.
-    pub(super) fn learn(&self, server: Option<Timestamp>, local: Timestamp) -> bool {
+    /// Returns it in whole seconds.
+    pub(super) fn seconds(self) -> i64 {
+        self.0 / 1000
+    }
+}
+
+/// How far this machine's clock is behind the server's, learnt from the server's answers.
+#[derive(Debug, Default)]
+pub(super) struct Skew(AtomicI64);
+
+impl Skew {
+    /// Returns the correction that is known now.
+    pub(super) fn correction(&self) -> Correction {
+        Correction(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Takes the server's time from a refusal of a request that was signed with `used`: its error document's
+    /// time, else the Date header's. Returns whether signing again can help.
+    pub(super) fn learn(&self, server: Option<Timestamp>, local: Timestamp, used: Correction) -> bool {
         let Some(server) = server.filter(|t| (PLAUSIBLE.0..PLAUSIBLE.1).contains(&t.as_second())) else {
             return false;
         };
-        let offset = server.duration_since(local);
-        let before = SignedDuration::from_millis(self.offset.load(Ordering::Relaxed));
-        // A refusal for skew with a clock that agrees comes from somewhere else; signing again cannot help.
-        if (offset - before).unsigned_abs().as_secs() < MAX_CLOCK_SKEW_SECONDS as u64 / 15 {
+        let offset = Correction(server.duration_since(local).as_millis() as i64);
+        // A refusal for skew with a clock that agrees comes from somewhere else. It is compared with what the
+        // request was signed with: of many that fail at once, the first has already corrected the clock.
+        if (offset.0 - used.0).abs() < MAX_CLOCK_SKEW_SECONDS * 1000 / 15 {
             return false;
         }
-        self.offset.store(offset.as_millis() as i64, Ordering::Relaxed);
+        self.0.store(offset.0, Ordering::Relaxed);
         true
-    }
-
-    /// Returns the correction in whole seconds.
-    pub(super) fn seconds(&self) -> i64 {
-        self.offset.load(Ordering::Relaxed) / 1000
     }
 }
 
@@ -57,10 +64,12 @@ mod tests {
         let skew = Skew::default();
         let local: Timestamp = "2026-01-01T08:00:00Z".parse().unwrap();
         let server: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        assert!(skew.learn(Some(server), local));
-        assert_eq!(skew.corrected(local), server);
-        assert_eq!(skew.seconds(), -8 * 3600);
-        assert!(!skew.learn(Some(server), local), "nothing new");
+        let used = skew.correction();
+        assert!(skew.learn(Some(server), local, used));
+        assert_eq!(skew.correction().apply(local), server);
+        assert_eq!(skew.correction().seconds(), -8 * 3600);
+        assert!(skew.learn(Some(server), local, used), "another request that was signed before");
+        assert!(!skew.learn(Some(server), local, skew.correction()), "nothing new");
     }
 
     #[test]
@@ -68,10 +77,10 @@ mod tests {
         let skew = Skew::default();
         let local: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         for server in ["1970-01-01T00:00:10Z", "2200-01-01T00:00:00Z"] {
-            assert!(!skew.learn(Some(server.parse().unwrap()), local));
+            assert!(!skew.learn(Some(server.parse().unwrap()), local, Correction::default()));
         }
-        assert!(!skew.learn(None, local));
-        assert_eq!(skew.corrected(local), local);
+        assert!(!skew.learn(None, local, Correction::default()));
+        assert_eq!(skew.correction(), Correction::default());
     }
 
     #[test]

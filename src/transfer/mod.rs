@@ -147,7 +147,9 @@ impl Transfer {
         // Connections that break at once are not made anew at once.
         let (mut cuts, mut hold) = (0, Instant::now());
         let mut target = self.control.target();
-        let mut throttled = self.progress.throttled();
+        let mut troubles = (self.progress.throttled(), self.progress.broken());
+        // What was verified before took its time, in which nothing could get in.
+        self.progress.acknowledge();
         self.events.emit(Event::Concurrency { target });
         loop {
             if stop.is_none() && self.cancel.is_cancelled() {
@@ -194,8 +196,7 @@ impl Transfer {
                             self.events.emit(Event::PartReturned { number: part.number });
                             cuts += 1;
                             hold = Instant::now() + Backoff::NORMAL.delay(cuts, (self.client.options().dice)());
-                            self.control.trouble(Trouble::Broken, elapsed);
-                            if self.progress.silent() >= self.client.options().retry_timeout && stop.is_none() {
+                            if self.progress.failing_for() >= self.client.options().retry_timeout && stop.is_none() {
                                 let (number, range) = (part.number, part.range);
                                 let failed = TransferError::Part { number, range, source: error };
                                 stop = Some((failed, Instant::now()));
@@ -219,10 +220,7 @@ impl Transfer {
                     self.cut_stragglers(&running, schedule.waiting(), began.elapsed());
                 }
             }
-            if self.progress.throttled() > throttled {
-                throttled = self.progress.throttled();
-                self.control.trouble(Trouble::Throttled, began.elapsed());
-            }
+            self.pass_troubles(&mut troubles, began.elapsed());
             if self.control.target() != target {
                 target = self.control.target();
                 self.events.emit(Event::Concurrency { target });
@@ -235,6 +233,18 @@ impl Transfer {
             None => Ok(PartList::new(&self.plan, done)
                 .expect("nothing waits and nothing runs, so the parts that are in tile the object")),
         }
+    }
+
+    /// Tells the controller what attempts have met since it was last told, those too that were made again.
+    fn pass_troubles(&mut self, told: &mut (u64, u64), elapsed: Duration) {
+        let now = (self.progress.throttled(), self.progress.broken());
+        if now.0 > told.0 {
+            self.control.trouble(Trouble::Throttled, elapsed);
+        }
+        for _ in told.1..now.1 {
+            self.control.trouble(Trouble::Broken, elapsed);
+        }
+        *told = now;
     }
 
     /// Drops parts that take far longer than they should: their bytes are dealt again, in smaller parts and

@@ -279,6 +279,74 @@ async fn a_skewed_clock_is_corrected_from_the_answer() {
     assert_eq!(world.script.count("Initiate"), 2, "refused once, and then signed by the right time");
 }
 
+/// A clock that somebody sets right while requests are under way.
+#[derive(Debug, Default)]
+struct SetRight(std::sync::atomic::AtomicBool);
+
+impl Clock for SetRight {
+    fn now(&self) -> jiff::Timestamp {
+        if self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            crate::clock::SystemClock.now()
+        } else {
+            Ahead.now()
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_that_a_set_clock_refuses_all_at_once_all_get_in() {
+    let clock = Arc::new(SetRight::default());
+    let world = World::with(3 * MIB, |options| options.with_clock(clock.clone()));
+    let sink = EventSink::new(move |event| {
+        // Initiate has taught the eight hours by now, and no part is signed yet.
+        if matches!(event, Event::Concurrency { .. }) {
+            clock.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    let all = Arc::new(tokio::sync::Barrier::new(3));
+    let wait = move || -> BoxFuture<'static, ()> {
+        let all = Arc::clone(&all);
+        Box::pin(async move {
+            all.wait().await;
+        })
+    };
+    world.script.rule("UploadPart", 0, 3, Effect::First(Arc::new(wait)));
+    world.upload().events(sink).run().await.unwrap();
+    world.assert_stored().await;
+    assert_eq!(world.client.clock_correction(), 0);
+    assert_eq!(world.script.count("UploadPart"), 6, "each refused once");
+}
+
+#[tokio::test]
+async fn an_answer_before_the_whole_part_was_sent_is_none() {
+    let world = World::new(2 * MIB);
+    world.script.rule("UploadPart", 0, 1, Effect::Answer(200, String::new()));
+    let report = world.upload().run().await.unwrap();
+    assert_eq!(report.retries, 1);
+    world.assert_stored().await;
+}
+
+#[tokio::test]
+async fn a_service_that_fails_gets_fewer_parts_at_a_time() {
+    let world = World::new(8 * MIB);
+    world.script.refuse("UploadPart", 4, 500, "InternalError");
+    let targets = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&targets);
+    let sink = EventSink::new(move |event| {
+        if let Event::Concurrency { target } = event {
+            seen.lock().unwrap().push(target);
+        }
+    });
+    let source = Arc::new(FileSource::open(world.file()).unwrap());
+    Upload::new(world.client.clone(), source, world.object())
+        .part_size(MIB)
+        .events(sink)
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(targets.lock().unwrap()[..2], [4, 3]);
+}
+
 /// A provider whose first token is dead; it counts how often it had to make a new one.
 #[derive(Debug, Default)]
 struct Renewing {
