@@ -11,7 +11,8 @@
 //!
 //! - [`model`] has the field's words as types, [`event`] what the pipeline tells while it works;
 //! - [`checksum`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
-//! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets;
+//! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
+//!   read of a source passes through the blocks of [`transfer::Limits`];
 //! - [`client`] joins protocol, transport and retries: the only retry loop, for every service.
 //!
 //! The library prints nothing, reads no environment variable and no home directory. It works on any tokio
@@ -48,6 +49,7 @@
 //! # }
 //! ```
 
+mod blocks;
 pub mod checksum;
 pub mod client;
 pub mod clock;

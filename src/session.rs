@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::blocks::{Limits, digest};
 use crate::client::{CallError, Client};
 use crate::event::{Event, EventSink};
 use crate::model::{ObjectRef, StorageClass, UploadId};
@@ -17,7 +18,6 @@ use crate::protocol::Operation;
 use crate::protocol::oss::{Abort, Initiate, ListParts, ListUploads, ListedPart};
 use crate::source::{Source, SourceIdentity};
 use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, StateDir, StateError, UploadDir};
-use crate::transfer::{Limits, read};
 
 /// How an upload is begun or taken up again.
 #[derive(Debug, Clone)]
@@ -339,11 +339,11 @@ impl Opener<'_> {
     /// listed.
     async fn compare(&self, part: Part, there: ListedPart) -> Result<Option<PartRecord>, SessionError> {
         let failed = |source| SessionError::Source { part: part.number.get(), source };
-        let crc64 = read::crc64(self.source, part.range, self.limits).await.map_err(failed)?;
+        let crc64 = digest::crc64(self.source, part.range, self.limits).await.map_err(failed)?;
         let good = match there.crc64 {
             Some(listed) => listed == crc64,
             None => {
-                let md5 = read::md5(self.source, part.range, self.limits).await.map_err(failed)?;
+                let md5 = digest::md5(self.source, part.range, self.limits).await.map_err(failed)?;
                 let hex: String = md5.iter().map(|byte| format!("{byte:02X}")).collect();
                 there.etag.unquoted().eq_ignore_ascii_case(&hex)
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::blocks::digest;
 use crate::client::{Client, Progress};
 use crate::complete::{self, CompleteError, Completed, Completer, StoredObject};
 use crate::event::{Event, EventSink};
@@ -16,7 +17,7 @@ use crate::model::{ObjectRef, StorageClass};
 use crate::session::{self, Opened, Opener, Session, SessionError, SessionOptions};
 use crate::source::Source;
 use crate::state::{PartRecord, StateDir};
-use crate::transfer::{Control, Journaling, Limits, PartList, Transfer, TransferError, Watch, read};
+use crate::transfer::{Control, Journaling, Limits, PartList, Transfer, TransferError, Watch};
 
 /// Most parts in flight while their number adapts.
 pub const DEFAULT_MAX_PARALLEL: usize = 64;
@@ -391,7 +392,7 @@ impl Upload {
         }
         self.events.notice("an object of the same size is there: it is compared with the file");
         let whole = crate::model::ByteRange::new(0, length);
-        let crc64 = read::crc64(&self.source, whole, &self.limits).await.map_err(|source| {
+        let crc64 = digest::crc64(&self.source, whole, &self.limits).await.map_err(|source| {
             let object = self.session.object.clone();
             UploadError::Transfer { object, parts: 0, source: TransferError::Source { offset: 0, source } }
         })?;

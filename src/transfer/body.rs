@@ -7,18 +7,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 
-use super::limits::{BLOCK_SIZE, Block, BlockWaiter, Limits};
+use crate::blocks::{BlockReader, Limits};
 use crate::checksum::Hasher;
 use crate::client::MakeBody;
 use crate::http::{Body, SourceFailed};
 use crate::model::{ByteRange, Crc64};
 use crate::source::Source;
-
-/// How much of the source is asked for ahead once a read had to wait for the disk.
-const READ_AHEAD: u64 = 4 << 20;
 
 /// Makes the body of one range, anew for every attempt.
 pub(crate) struct RangeBody {
@@ -53,94 +49,6 @@ impl MakeBody for RangeBody {
     }
 }
 
-/// Reads a range block by block: at once what the page cache has, on another thread what the disk must bring.
-///
-/// One block may still be read on that thread after the reader is dropped; nothing else outlives it.
-pub(crate) struct BlockReader {
-    source: Arc<dyn Source>,
-    at: u64,
-    end: u64,
-    /// Up to where the disk was asked to read ahead.
-    advised: u64,
-    blocks: BlockWaiter,
-    step: Step,
-}
-
-enum Step {
-    Idle,
-    Reading(JoinHandle<(Block, usize, io::Result<()>)>),
-}
-
-impl BlockReader {
-    pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: &Limits) -> Self {
-        let (at, end) = (range.start, range.end);
-        Self { source, at, end, advised: at, blocks: limits.waiter(), step: Step::Idle }
-    }
-
-    /// Returns the next bytes, or nothing at the end of the range.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        loop {
-            match &mut self.step {
-                Step::Idle if self.at == self.end => return Poll::Ready(None),
-                Step::Idle => {
-                    let block = ready!(self.blocks.poll_block(cx));
-                    if let Some(read) = self.fill(block) {
-                        return Poll::Ready(Some(read));
-                    }
-                }
-                Step::Reading(reading) => {
-                    let read = ready!(Pin::new(reading).poll(cx));
-                    self.step = Step::Idle;
-                    let (block, count, result) = match read {
-                        Ok(read) => read,
-                        Err(error) => return Poll::Ready(Some(Err(io::Error::other(error)))),
-                    };
-                    return Poll::Ready(Some(result.map(|()| self.pass(block, count))));
-                }
-            }
-        }
-    }
-
-    /// Reads into a block what is ready, or begins to read on a thread and returns nothing.
-    fn fill(&mut self, mut block: Block) -> Option<io::Result<Bytes>> {
-        let wanted = (self.end - self.at).min(BLOCK_SIZE as u64) as usize;
-        match self.source.read_ready(self.at, &mut block.bytes_mut()[..wanted]) {
-            Err(error) => Some(Err(error)),
-            Ok(Some(count)) => Some(Ok(self.pass(block, count))),
-            Ok(None) => {
-                self.step = Step::Reading(self.read_on_thread(block, wanted));
-                None
-            }
-        }
-    }
-
-    fn pass(&mut self, block: Block, count: usize) -> Bytes {
-        self.at += count as u64;
-        block.freeze(count)
-    }
-
-    fn read_on_thread(
-        &mut self,
-        mut block: Block,
-        wanted: usize,
-    ) -> JoinHandle<(Block, usize, io::Result<()>)> {
-        let (source, at) = (Arc::clone(&self.source), self.at);
-        let ahead = (self.at + READ_AHEAD).min(self.end);
-        let advise = ahead > self.advised + READ_AHEAD / 2 || self.advised <= self.at;
-        let advised = advise.then(|| ByteRange::new(self.advised.max(at), ahead.max(at)));
-        if advise {
-            self.advised = ahead;
-        }
-        tokio::task::spawn_blocking(move || {
-            if let Some(range) = advised.filter(|range| !range.is_empty()) {
-                source.will_need(range);
-            }
-            let result = source.read_exact(at, &mut block.bytes_mut()[..wanted]);
-            (block, wanted, result)
-        })
-    }
-}
-
 struct Streamed {
     reader: BlockReader,
     limits: Limits,
@@ -159,7 +67,7 @@ impl Streamed {
         match ready!(self.reader.poll_next(cx)) {
             Some(Ok(bytes)) => {
                 self.hasher.update(&bytes);
-                if self.reader.at == self.reader.end {
+                if self.reader.left() == 0 {
                     *self.crc64.lock().expect("nothing panics while the lock is held") =
                         Some(self.hasher.value());
                 }
@@ -191,12 +99,12 @@ impl http_body::Body for Streamed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.throttle.is_none() && self.reader.at == self.reader.end
+        self.throttle.is_none() && self.reader.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
         let waiting = self.throttle.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
-        SizeHint::with_exact(self.reader.end - self.reader.at + waiting)
+        SizeHint::with_exact(self.reader.left() + waiting)
     }
 }
 
@@ -205,6 +113,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::blocks::BLOCK_SIZE;
     use crate::checksum;
     use crate::source::SourceIdentity;
 

@@ -8,8 +8,6 @@ mod body;
 mod control;
 mod error;
 mod journaling;
-mod limits;
-pub(crate) mod read;
 mod schedule;
 mod watch;
 mod worker;
@@ -27,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use control::Control;
 pub use error::TransferError;
 pub(crate) use journaling::Journaling;
-pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
 
+pub use crate::blocks::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
 use crate::checksum;
 use crate::client::{Client, Progress};
 use crate::event::{Event, EventSink};

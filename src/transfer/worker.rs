@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::body::RangeBody;
 use super::error::TransferError;
-use super::limits::Limits;
+use crate::blocks::{Limits, digest};
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::EventSink;
 use crate::model::{ObjectRef, UploadId};
@@ -103,7 +103,7 @@ async fn content_md5(context: &Context, part: Part) -> Result<Option<String>, Tr
     if !context.content_md5 {
         return Ok(None);
     }
-    let md5 = super::read::md5(&context.source, part.range, &context.limits).await;
+    let md5 = digest::md5(&context.source, part.range, &context.limits).await;
     let md5 = md5.map_err(|source| TransferError::Source { offset: part.range.start, source })?;
     Ok(Some(BASE64_STANDARD.encode(md5)))
 }

@@ -330,7 +330,7 @@ async fn an_answer_before_the_whole_part_was_sent_is_none() {
 async fn a_service_that_fails_gets_fewer_parts_at_a_time() {
     let world = World::new(8 * MIB);
     world.script.refuse("UploadPart", 4, 500, "InternalError");
-    let targets = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let targets = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&targets);
     let sink = EventSink::new(move |event| {
         if let Event::Concurrency { target } = event {

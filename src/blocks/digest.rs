@@ -7,8 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
-use super::body::BlockReader;
-use super::limits::Limits;
+use super::{BlockReader, Limits};
 use crate::checksum::Hasher;
 use crate::model::{ByteRange, Crc64};
 use crate::source::Source;

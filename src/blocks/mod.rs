@@ -1,0 +1,11 @@
+//! Blocks: the memory in which bytes travel from a source to wherever they go.
+//!
+//! All that is read of an image, for sending or for its checksum alone, passes through blocks of one pool, so that
+//! one limit bounds the memory of everything that a process does.
+
+pub(crate) mod digest;
+mod limits;
+mod reader;
+
+pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
+pub(crate) use reader::BlockReader;
