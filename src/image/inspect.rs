@@ -62,7 +62,9 @@ impl<'a> Inspection<'a> {
         if length > limits::MAX_OBJECT_SIZE {
             self.findings.refuse(Rule::FObject, "the file is larger than an object can be (48.8 TiB)");
         }
-        let holes = self.wishes.allocated_size.is_some_and(|allocated| allocated < length / 2);
+        // Less than one GiB is not worth a second file.
+        let saved = self.wishes.allocated_size.map_or(0, |allocated| length.saturating_sub(allocated));
+        let holes = saved > length / 2 && saved >= size::GIB;
         if format == Format::Raw && holes {
             let gib = |bytes: u64| bytes as f64 / size::GIB as f64;
             let allocated = self.wishes.allocated_size.unwrap_or(length);

@@ -260,13 +260,36 @@ fn a_raw_file_is_whole() {
     assert_eq!(broken(&report(&gpt[..gpt.len() - 1])), [(Rule::RGptB, Refuse), (Rule::R512, Refuse)]);
 }
 
+/// A disk that goes on with zeros.
+struct Grown {
+    front: Vec<u8>,
+    length: u64,
+}
+
+impl ReadAt for Grown {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        buffer.fill(0);
+        let start = usize::try_from(offset).unwrap().min(self.front.len());
+        let count = buffer.len().min(self.front.len() - start);
+        buffer[..count].copy_from_slice(&self.front[start..start + count]);
+        Ok(())
+    }
+}
+
 #[test]
 fn holes_suggest_another_format() {
-    let with = |allocated: u64| {
-        broken(&report_for(&mbr_disk(), &Wishes { allocated_size: Some(allocated), ..wishes() }))
+    const GIB: u64 = 1 << 30;
+    let with = |length: u64, allocated: u64| {
+        let disk = Grown { front: mbr_disk(), length };
+        broken(&inspect(&disk, &Wishes { allocated_size: Some(allocated), ..wishes() }).unwrap())
     };
-    assert_eq!(with(3 << 20), [(Rule::FSparse, Warn)]);
-    assert_eq!(with(4 << 20), []);
+    assert_eq!(with(40 * GIB, 19 * GIB), [(Rule::FSparse, Warn)]);
+    assert_eq!(with(40 * GIB, 20 * GIB), []);
+    assert_eq!(with(GIB, GIB / 4), [], "so little is not worth the words");
 }
 
 #[test]

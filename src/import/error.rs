@@ -49,7 +49,7 @@ pub enum ImportError {
         source: Box<CallError>,
     },
     /// The import or copy failed.
-    #[error("{}", failure(*percent, code.as_deref(), message.as_deref()))]
+    #[error("{}", failure(image_id, *percent, code.as_deref(), message.as_deref()))]
     Failed {
         /// The image, which cannot be used.
         image_id: ImageId,
@@ -135,11 +135,11 @@ fn first(findings: &[Finding]) -> String {
     refusals.join("; ")
 }
 
-fn failure(percent: Option<u8>, code: Option<&str>, message: Option<&str>) -> String {
+fn failure(image_id: &ImageId, percent: Option<u8>, code: Option<&str>, message: Option<&str>) -> String {
     let at = percent.map_or_else(String::new, |percent| format!(" at {percent} %"));
     let code = code.map_or_else(String::new, |code| format!(": `{code}`"));
     let message = message.map_or_else(String::new, |message| format!(": {message}"));
-    format!("the import failed{at}{code}{message}")
+    format!("making image {image_id} failed{at}{code}{message}")
 }
 
 fn list(accounts: &[AccountId]) -> String {

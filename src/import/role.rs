@@ -78,14 +78,15 @@ pub fn authorization_url(site: Site) -> String {
 }
 
 impl Importer {
-    /// Looks whether ECS may read OSS. An answer of [`RoleState::Unknown`] is no reason to stop.
+    /// Looks whether ECS may read OSS by the role `name`, [`IMPORT_ROLE`] unless the request names another. An
+    /// answer of [`RoleState::Unknown`] is no reason to stop.
     ///
     /// # Errors
     ///
     /// When RAM cannot be reached.
-    pub async fn role_state(&self) -> Result<RoleState, ImportError> {
-        let failed = |error| ImportError::call(format!("look at the role `{IMPORT_ROLE}`"))(error);
-        let role = match self.client.call(&GetRole::new(IMPORT_ROLE)).await {
+    pub async fn role_state(&self, name: &str) -> Result<RoleState, ImportError> {
+        let failed = |error| ImportError::call(format!("look at the role `{name}`"))(error);
+        let role = match self.client.call(&GetRole::new(name)).await {
             Ok(role) => role,
             Err(error) if error.is("EntityNotExist.Role") => return Ok(RoleState::Missing),
             Err(error) if is_denied(&error) => return Ok(RoleState::Unknown),
@@ -94,7 +95,7 @@ impl Importer {
         if !role.trusts_service(TRUSTED) {
             return Ok(RoleState::Untrusting);
         }
-        match self.client.call(&ListPoliciesForRole::new(IMPORT_ROLE)).await {
+        match self.client.call(&ListPoliciesForRole::new(name)).await {
             Ok(policies) if policies.is_empty() => Ok(RoleState::Powerless),
             Ok(_) => Ok(RoleState::Ready),
             Err(error) if is_denied(&error) => Ok(RoleState::Unknown),

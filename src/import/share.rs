@@ -1,10 +1,10 @@
-//! Sharing an image with other accounts, proved by looking at the list.
+//! Sharing an image with other accounts, proved by looking at the list, and putting it into a family.
 
 use std::collections::BTreeSet;
 
 use super::{ImportError, Importer};
 use crate::model::{AccountId, ImageId, Region};
-use crate::protocol::ecs::{DescribeImageSharePermission, ModifyImageSharePermission};
+use crate::protocol::ecs::{DescribeImageSharePermission, ModifyImageAttribute, ModifyImageSharePermission};
 
 /// Most pages of accounts that are read; an image can be shared with fewer than one page holds.
 const MAX_PAGES: u32 = 100;
@@ -38,6 +38,25 @@ impl Importer {
         } else {
             Err(ImportError::NotShared { image_id: image.clone(), accounts: missing })
         }
+    }
+
+    /// Puts an image into a family, from which instances can take the newest one. The same call again changes
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::Call`] if the service refuses.
+    pub async fn set_family(
+        &self,
+        region: &Region,
+        image: &ImageId,
+        family: &str,
+    ) -> Result<(), ImportError> {
+        let mut modify = ModifyImageAttribute::new(region.clone(), image.clone());
+        modify.family = Some(family.to_owned());
+        let modified = self.client.call(&modify).await;
+        modified.map_err(ImportError::call(format!("put image {image} into the family `{family}`")))?;
+        Ok(())
     }
 
     /// Takes an image back from accounts.

@@ -1,6 +1,6 @@
 //! From image files to custom images in every region where they are wanted.
 //!
-//! Upload, import, copies, sharing, deletion of the objects, in this order: sharing waits until every copy is
+//! Upload, import, copies, family, sharing, deletion of the objects, in this order: sharing waits until every copy is
 //! Available, so that a half-finished set is never given away, and objects are deleted last. Each step is
 //! written down ([`Flow`]); the same call again continues after the last one, wherever it was interrupted.
 
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::PublishError;
-pub use preflight::{Preflight, Problem};
+pub use preflight::{CHECK_LIMIT, Preflight, Problem};
 
 use crate::event::EventSink;
 use crate::import::{CustomImage, ImportRequest, ImportTask, Importer};
@@ -35,6 +35,7 @@ pub struct Publish {
     uploads: Vec<Upload>,
     state: StateDir,
     copy_to: Vec<Region>,
+    family: Option<String>,
     share_with: Vec<AccountId>,
     delete_objects: bool,
     keep_going: bool,
@@ -63,6 +64,8 @@ pub struct PublishReport {
     pub import: Published,
     /// Its copies, by region.
     pub copies: BTreeMap<Region, Published>,
+    /// The family that all of them are in.
+    pub family: Option<String>,
     /// The accounts that all of them are shared with.
     pub shared_with: Vec<AccountId>,
     /// The objects that were deleted.
@@ -82,6 +85,7 @@ impl Publish {
             uploads: Vec::new(),
             state: StateDir::new(state),
             copy_to: Vec::new(),
+            family: None,
             share_with: Vec::new(),
             delete_objects: false,
             keep_going: false,
@@ -102,6 +106,13 @@ impl Publish {
     #[must_use]
     pub fn copy_to(mut self, regions: impl IntoIterator<Item = Region>) -> Self {
         self.copy_to.extend(regions);
+        self
+    }
+
+    /// Puts the image and its copies into this family once all are Available.
+    #[must_use]
+    pub fn family(mut self, family: impl Into<Option<String>>) -> Self {
+        self.family = family.into();
         self
     }
 
@@ -187,6 +198,7 @@ impl Publish {
             uploads,
             import,
             copies: BTreeMap::new(),
+            family: None,
             shared_with: Vec::new(),
             deleted: Vec::new(),
             failures: BTreeMap::new(),
@@ -196,6 +208,8 @@ impl Publish {
             steps.copies(&mut report).await?;
             // Nothing is given away or deleted while a region is missing.
             if report.failures.is_empty() {
+                // A family first: who the images are shared with finds them in it.
+                steps.family(&mut report).await?;
                 steps.share(&mut report).await?;
                 steps.delete_objects(&mut report).await?;
             }

@@ -1,9 +1,17 @@
 //! What can be asked before the first byte is sent, so that hours are not spent on what ECS will refuse.
 
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
 use crate::client::CallError;
-use crate::import::{ImportRequest, Importer, RoleState};
+use crate::import::{ImportError, ImportRequest, Importer, RoleState};
 use crate::model::BucketName;
 use crate::protocol::oss::GetBucketInfo;
+use crate::protocol::sts::GetCallerIdentity;
+
+/// How long each check may take: a network that lets only some of the services through is no reason to wait.
+pub const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Something that stands in the way of an import, or that could not be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +37,15 @@ pub enum Problem {
         bucket: BucketName,
         /// Its storage class.
         class: String,
+    },
+    /// The bucket belongs to another account, and ECS imports only from the caller's own.
+    BucketOwner {
+        /// The bucket.
+        bucket: BucketName,
+        /// Whose it is.
+        owner: String,
+        /// Whose the credentials are.
+        account: String,
     },
     /// There is no such bucket.
     NoBucket {
@@ -78,6 +95,11 @@ impl std::fmt::Display for Problem {
                     "bucket `{bucket}` is of class {class}; only objects of class Standard or IA are imported"
                 )
             }
+            Self::BucketOwner { bucket, owner, account } => write!(
+                f,
+                "bucket `{bucket}` belongs to account {owner}, and the image would to {account}; ECS imports only \
+                 from buckets of the same account"
+            ),
             Self::NoBucket { bucket } => write!(f, "there is no bucket `{bucket}`"),
             Self::NameTaken { name, by } => write!(f, "the image name `{name}` is taken by {by}"),
             Self::Role(RoleState::Missing) => {
@@ -120,53 +142,81 @@ impl<'a> Preflight<'a> {
         self
     }
 
-    /// Looks at buckets, name and role. A check that is not allowed is a problem that refuses nothing.
+    /// Looks at buckets, name and role, all at once. A check that is not allowed, or not answered within
+    /// [`CHECK_LIMIT`], is a problem that refuses nothing.
     pub async fn run(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut buckets: Vec<&BucketName> =
+        let (buckets, name, role) = tokio::join!(
+            in_time("the bucket", self.buckets()),
+            in_time("the image name", self.name()),
+            in_time("the role for imports", self.role()),
+        );
+        [buckets, name, role].concat()
+    }
+
+    async fn buckets(&self) -> Vec<Problem> {
+        let buckets: BTreeSet<&BucketName> =
             self.request.disks().iter().map(|disk| &disk.object.bucket).collect();
-        buckets.sort_unstable();
-        buckets.dedup();
+        let (mut problems, mut owners) = (Vec::new(), Vec::new());
         for bucket in buckets {
-            self.bucket(bucket, &mut problems).await;
-        }
-        if !self.name_may_be_taken {
-            match self.importer.find_image(self.request.region(), self.request.name()).await {
-                Ok(None) => {}
-                Ok(Some(image)) => problems.push(Problem::NameTaken {
-                    name: self.request.name().to_owned(),
-                    by: format!("{} ({})", image.image_id, image.status),
-                }),
-                Err(error) => problems.push(Problem::Unchecked {
-                    what: "the image name".to_owned(),
-                    reason: error.call_error().map_or_else(|| error.to_string(), reason),
-                }),
+            if let Some(owner) = self.bucket(bucket, &mut problems).await {
+                owners.push((bucket, owner));
             }
         }
-        match self.importer.role_state().await {
-            Ok(RoleState::Ready) => {}
-            Ok(state) => problems.push(Problem::Role(state)),
-            Err(error) => problems.push(Problem::Unchecked {
-                what: "the role for imports".to_owned(),
-                reason: error.call_error().map_or_else(|| error.to_string(), reason),
-            }),
+        if owners.is_empty() {
+            return problems;
+        }
+        match self.importer.client().call(&GetCallerIdentity::new()).await {
+            Ok(caller) => {
+                let foreign = owners.into_iter().filter(|(_, owner)| differ(owner, &caller.account_id));
+                problems.extend(foreign.map(|(bucket, owner)| Problem::BucketOwner {
+                    bucket: bucket.clone(),
+                    owner,
+                    account: caller.account_id.clone(),
+                }));
+            }
+            Err(error) => problems
+                .push(Problem::Unchecked { what: "whose the bucket is".to_owned(), reason: reason(&error) }),
         }
         problems
     }
 
-    async fn bucket(&self, bucket: &BucketName, problems: &mut Vec<Problem>) {
+    async fn name(&self) -> Vec<Problem> {
+        if self.name_may_be_taken {
+            return Vec::new();
+        }
+        let name = self.request.name();
+        match self.importer.find_image(self.request.region(), name).await {
+            Ok(None) => Vec::new(),
+            Ok(Some(image)) => vec![Problem::NameTaken {
+                name: name.to_owned(),
+                by: format!("{} ({})", image.image_id, image.status),
+            }],
+            Err(error) => vec![unchecked("the image name", &error)],
+        }
+    }
+
+    async fn role(&self) -> Vec<Problem> {
+        match self.importer.role_state(self.request.role()).await {
+            Ok(RoleState::Ready) => Vec::new(),
+            Ok(state) => vec![Problem::Role(state)],
+            Err(error) => vec![unchecked("the role for imports", &error)],
+        }
+    }
+
+    /// Looks at one bucket and returns its owner, if that is known.
+    async fn bucket(&self, bucket: &BucketName, problems: &mut Vec<Problem>) -> Option<String> {
         let info = match self.importer.client().call(&GetBucketInfo { bucket: bucket.clone() }).await {
             Ok(info) => info,
             Err(error) if error.is("NoSuchBucket") => {
                 if !self.bucket_may_be_made {
                     problems.push(Problem::NoBucket { bucket: bucket.clone() });
                 }
-                return;
+                return None;
             }
             Err(error) => {
                 let what = format!("bucket `{bucket}`");
                 problems.push(Problem::Unchecked { what, reason: reason(&error) });
-                return;
+                return None;
             }
         };
         let bucket = bucket.clone();
@@ -180,12 +230,52 @@ impl<'a> Preflight<'a> {
         if let Some(class) = info.storage_class.filter(|class| class.contains("Archive")) {
             problems.push(Problem::BucketArchived { bucket, class });
         }
+        info.owner_id
     }
+}
+
+/// Ends a check that is not answered: it can only warn, and must not hold up an upload.
+async fn in_time(what: &str, check: impl Future<Output = Vec<Problem>>) -> Vec<Problem> {
+    let late = |_| {
+        let reason = format!("no answer within {} s", CHECK_LIMIT.as_secs());
+        vec![Problem::Unchecked { what: what.to_owned(), reason }]
+    };
+    tokio::time::timeout(CHECK_LIMIT, check).await.unwrap_or_else(late)
+}
+
+/// Whether two account ids are surely those of different accounts. An id in another form says nothing.
+fn differ(owner: &str, account: &str) -> bool {
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    is_id(owner) && is_id(account) && owner.trim_start_matches('0') != account.trim_start_matches('0')
+}
+
+fn unchecked(what: &str, error: &ImportError) -> Problem {
+    let reason = error.call_error().map_or_else(|| error.to_string(), reason);
+    Problem::Unchecked { what: what.to_owned(), reason }
 }
 
 fn reason(error: &CallError) -> String {
     match error.service() {
         Some(answer) => answer.to_string(),
         None => format!("{error}: {}", error.cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_differ_only_where_both_are_known() {
+        assert!(differ("1234567890123456", "1234567890123457"));
+        for (owner, account) in [("0012", "12"), ("", "12"), ("user-name", "12"), ("12", "****12")] {
+            assert!(!differ(owner, account), "{owner} {account}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_without_an_answer_is_a_warning() {
+        let problems = in_time("the role", std::future::pending()).await;
+        assert!(matches!(&problems[..], [problem] if !problem.refuses()), "{problems:?}");
     }
 }

@@ -168,6 +168,30 @@ impl Steps<'_> {
         Ok(())
     }
 
+    /// Puts the image and all copies into the family.
+    pub(super) async fn family(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
+        let Some(family) = &self.publish.family else { return Ok(()) };
+        let images = std::iter::once(&report.import).chain(report.copies.values());
+        for task in images.map(|published| &published.task) {
+            let known = self.flow.families.get(&task.region);
+            if known == Some(family) {
+                continue;
+            }
+            if let Some(other) = known {
+                self.publish.events.notice(format!(
+                    "{}: image {} is moved from the family `{other}` of an earlier run to `{family}`",
+                    task.region, task.image_id
+                ));
+            }
+            let set = self.publish.importer.set_family(&task.region, &task.image_id, family);
+            self.publish.until_cancelled(set).await?.map_err(PublishError::Import)?;
+            self.flow.families.insert(task.region.clone(), family.clone());
+            self.save()?;
+        }
+        report.family = Some(family.clone());
+        Ok(())
+    }
+
     /// Shares the image and all copies.
     pub(super) async fn share(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
         let accounts: BTreeSet<_> = self.publish.share_with.iter().cloned().collect();

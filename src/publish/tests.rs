@@ -1,15 +1,17 @@
 //! Publishing over the emulator: interrupted at every request, it ends in one image per region.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 use super::*;
 use crate::client::{Client, ClientOptions};
 use crate::credentials::{BoxFuture, StaticCredentials};
-use crate::emulator::{Emulator, EmulatorOptions};
+use crate::emulator::{
+    BucketRecord, Emulator, EmulatorOptions, Encryption, Fault, FaultPlan, FaultRule, When,
+};
 use crate::http::{Body, Transport, TransportError};
 use crate::import::ImportDisk;
 use crate::model::{DiskFormat, Endpoint, ImageStatus};
@@ -93,6 +95,7 @@ impl World {
         Publish::new(importer, request, state)
             .upload(upload)
             .copy_to([region(REGIONS[1]), region(REGIONS[2])])
+            .family("web".to_owned())
             .share_with(["1234567890123456".parse().unwrap()])
     }
 
@@ -106,6 +109,7 @@ impl World {
             let images = importer.images(&region(name)).await.unwrap();
             assert_eq!(images.len(), 1, "{name}: {images:?}");
             assert_eq!(images[0].status, ImageStatus::Available, "{name}");
+            assert_eq!(images[0].family.as_deref(), Some("web"), "{name}");
             let accounts = importer.shared_with(&region(name), &images[0].image_id).await.unwrap();
             assert_eq!(accounts.len(), 1, "{name}");
         }
@@ -221,6 +225,70 @@ async fn what_stands_in_the_way_is_known_before_the_first_byte() {
     let publish = world.publish(world.alive());
     let problems = Preflight::new(&publish.importer, &publish.request).run().await;
     assert!(matches!(problems.as_slice(), [Problem::NameTaken { .. }]), "{problems:?}");
-    let problems = Preflight::new(&publish.importer, &publish.request).name_may_be_taken(true).run().await;
-    assert!(problems.is_empty(), "{problems:?}");
+    let preflight = Preflight::new(&publish.importer, &publish.request).name_may_be_taken(true);
+    assert_eq!(preflight.run().await, []);
+
+    let images = "images".parse().unwrap();
+    let change = |change: fn(&mut BucketRecord)| world.emulator.update_bucket(&images, change).unwrap();
+    change(|bucket| bucket.owner = "4242".to_owned());
+    let problems = preflight.run().await;
+    assert!(matches!(&problems[..], [Problem::BucketOwner { owner, .. }] if owner == "4242"), "{problems:?}");
+    assert!(problems[0].refuses());
+    change(|bucket| bucket.storage_class = "ColdArchive".to_owned());
+    change(|bucket| {
+        bucket.encryption = Some(Encryption { algorithm: "KMS".to_owned(), key_id: None });
+    });
+    let problems = preflight.run().await;
+    let [encrypted, archived, foreign] = &problems[..] else { panic!("{problems:?}") };
+    assert!(matches!(encrypted, Problem::BucketEncrypted { .. }) && encrypted.refuses());
+    assert!(matches!(archived, Problem::BucketArchived { .. }) && !archived.refuses());
+    assert!(matches!(foreign, Problem::BucketOwner { .. }));
+}
+
+#[tokio::test]
+async fn what_may_not_be_looked_at_stops_nothing() {
+    let world = World::new();
+    world.image();
+    world.emulator.create_bucket("images".parse().unwrap(), region(REGIONS[0])).unwrap();
+    let denied = ["GetBucketInfo", "GetCallerIdentity", "DescribeImages", "GetRole"];
+    let publish = world.publish(world.alive());
+    let preflight = Preflight::new(&publish.importer, &publish.request);
+    for operation in denied {
+        let denied = Fault::Status {
+            status: 403,
+            code: "Forbidden.RAM".to_owned(),
+            when: When::default(),
+            retry_after: None,
+        };
+        world.emulator.set_faults(FaultPlan::of([FaultRule::on(operation, denied)]));
+        let problems = preflight.run().await;
+        assert!(matches!(&problems[..], [problem] if !problem.refuses()), "{operation}: {problems:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_family_than_that_of_an_earlier_run_is_said() {
+    let world = World::new();
+    world.image();
+    let (sink, said) = notices();
+    world.publish(world.alive()).events(sink.clone()).run().await.unwrap();
+    world.publish(world.alive()).events(sink.clone()).run().await.unwrap();
+    assert!(said.lock().unwrap().is_empty(), "the same family again is no news");
+    let report = world.publish(world.alive()).family("other".to_owned()).events(sink).run().await.unwrap();
+    assert_eq!(report.family.as_deref(), Some("other"));
+    let said = said.lock().unwrap();
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].contains("`web`") && said[0].contains("`other`"), "{said:?}");
+}
+
+/// What is told while a publish runs, but not its progress.
+fn notices() -> (EventSink, Arc<Mutex<Vec<String>>>) {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&said);
+    let sink = EventSink::new(move |event| {
+        if let crate::event::Event::Notice { text } = event {
+            list.lock().unwrap().push(text);
+        }
+    });
+    (sink, said)
 }

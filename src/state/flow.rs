@@ -1,4 +1,4 @@
-//! Which steps of a publish are done: import, copies, sharing, deletion of the objects.
+//! Which steps of a publish are done: import, copies, family, sharing, deletion of the objects.
 //!
 //! A step's token is written before the step, and its ids right after it, each time the whole file anew
 //! (temporary file, sync, rename). So a publish that was interrupted anywhere converges when it is run again.
@@ -57,6 +57,9 @@ pub struct Flow {
     pub import: FlowImage,
     /// The copies, by destination.
     pub copies: BTreeMap<Region, FlowImage>,
+    /// The family that each region's image was put into. Absent in files of before there were any.
+    #[serde(default)]
+    pub families: BTreeMap<Region, String>,
     /// The accounts that each region's image is shared with.
     pub shared: BTreeMap<Region, BTreeSet<AccountId>>,
     /// The objects that were deleted.
@@ -72,6 +75,7 @@ impl Flow {
             objects: objects.into(),
             import: FlowImage::new(token),
             copies: BTreeMap::new(),
+            families: BTreeMap::new(),
             shared: BTreeMap::new(),
             deleted: BTreeSet::new(),
         }
@@ -168,6 +172,7 @@ mod tests {
         flow.import.image_id = Some("m-bp1abcdefghijklmnopq".parse().unwrap());
         flow.copies.insert("us-west-1".parse().unwrap(), FlowImage::new("token-2".parse().unwrap()));
         flow.shared.insert(region.clone(), BTreeSet::from(["1234567890123456".parse().unwrap()]));
+        flow.families.insert(region.clone(), "web".to_owned());
         flow.deleted.insert("oss://images/disk.raw".parse().unwrap());
         file.save(&flow).unwrap();
         assert!(matches!(state.flow(&region, "web", now), Err(StateError::Locked { .. })));

@@ -3,6 +3,7 @@ use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportTask, Importe
 use ossup::model::{ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
+use super::importing;
 use crate::args::{
     ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
     ImageWaitArgs, RetryArgs, TaskArgs, TaskOrImage,
@@ -217,7 +218,9 @@ fn members(region: &Region, image: &CustomImage) -> Value {
         "created": image.created.map(|created| created.to_string()),
         "snapshots": snapshots(Some(image)),
         "tags": image.tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>(),
-        "risks": image.detection.as_ref().map(|detection| detection.risks.len()),
+        "risks": image.detection.as_ref().map(|detection| {
+            detection.risks.iter().map(importing::risk_members).collect::<Vec<_>>()
+        }),
     })
 }
 

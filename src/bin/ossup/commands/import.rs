@@ -1,9 +1,10 @@
 use ossup::image::{Role, Wishes};
 use ossup::model::ObjectRef;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::importing::{self, Disk, Imports};
 use super::inspection;
+use super::preflight::refuse_by_rules;
 use crate::args::ImportArgs;
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind};
@@ -23,11 +24,14 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     let prepared = context.stop.or(prepare(args, context, &connection)).await?;
     let Some((imports, request)) = prepared else { return Ok(()) };
     let publish = imports.publish(request, &args.after, context).wait(args.wait);
-    let report = imports.run(context, &publish, &args.after).await?;
-    let members = importing::joined(
+    let report = imports.run(context, &publish).await?;
+    let mut members = importing::joined(
         json!({"bucket": object.bucket, "key": object.key, "url": connection.url(object)}),
         importing::members(&report),
     );
+    if args.request.detection && args.wait {
+        members["risks"] = imports.detection(context, &report.import).await?;
+    }
     let task = &report.import.task;
     let text = match (&report.import.image, &task.task_id) {
         (None, Some(id)) => {
@@ -61,19 +65,21 @@ async fn prepare(
         data.push(look(args, context, connection, wishes, object).await?);
     }
     let request = importing::request(&args.request, connection.client.region(), &system, &data);
+    refuse_by_rules(&request, std::iter::once(&system).chain(&data), &args.inspection, context)?;
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, connection, limit)?;
     if args.dry_run {
         imports.importer().dry_run(&request).await?;
-        let shown = shown(&request);
         context.output.remark("the service would import this");
-        context.output.result(
-            json!({"dry_run": true, "request": serde_json::to_value(&request).unwrap_or_default()}),
-            &shown,
-        )?;
+        let params = params(&request);
+        let text =
+            params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
+        let request: Map<String, Value> =
+            params.into_iter().map(|(name, value)| (name, value.into())).collect();
+        context.output.result(json!({"dry_run": true, "request": request}), &text)?;
         return Ok(None);
     }
-    imports.check(context, &request, args.request.create_role).await?;
+    imports.check(context, &request, args.request.create_role, args.inspection.force).await?;
     Ok(Some((imports, request)))
 }
 
@@ -96,14 +102,11 @@ async fn look(
     Ok(Disk { object: object.clone(), report })
 }
 
-/// Returns the request's parameters, one a line.
-fn shown(request: &ossup::import::ImportRequest) -> String {
+/// Returns the request's parameters as they are sent.
+fn params(request: &ossup::import::ImportRequest) -> Vec<(String, String)> {
     use ossup::protocol::{Operation, Request};
     match request.operation(None, true).request() {
-        Request::Rpc(call) => {
-            let lines: Vec<_> = call.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            lines.join("\n")
-        }
-        Request::Oss(_) => String::new(),
+        Request::Rpc(call) => call.params,
+        Request::Oss(_) => Vec::new(),
     }
 }

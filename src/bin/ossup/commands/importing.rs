@@ -3,22 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ossup::image::{Report, Role, Severity, Wishes};
-use ossup::import::{ImdsSupport, ImportDisk, ImportError, ImportRequest, ImportTask, Importer, RoleState};
-use ossup::model::{BootMode, ObjectRef, Region};
-use ossup::protocol::ecs::ModifyImageAttribute;
-use ossup::publish::{Preflight, Problem, Publish, PublishError, PublishReport, Published};
-use ossup::state::StateDir;
+use ossup::image::request::platform_os_type;
+use ossup::image::{Report, Role, Wishes};
+use ossup::import::{ImdsSupport, ImportDisk, ImportRequest, Importer, Risk};
+use ossup::model::{BootMode, ObjectRef, OsType, Region};
+use ossup::publish::{Publish, PublishError, PublishReport, Published};
 use serde_json::{Value, json};
 
-use super::inspection;
 use crate::args::{FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::ui::ImportsShown;
 
 /// The system disk of an instance has at least so many GiB ("RunInstances" page).
 const SMALLEST_SYSTEM_DISK: u64 = 40;
+
+/// How long the service's check of an image is waited for; it takes some minutes.
+const DETECTION_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// A disk to be imported: its object, and what an inspection found.
 pub(crate) struct Disk {
@@ -62,7 +63,10 @@ pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: 
     if let Some(architecture) = args.architecture.or_else(|| found?.architecture) {
         request = request.with_architecture(architecture);
     }
-    if let Some(os_type) = args.os_type {
+    // The service takes an image for Linux unless it is told otherwise, whatever the platform's name says.
+    let windows = |platform: &String| platform_os_type(platform) == OsType::Windows;
+    let of_platform = args.platform.as_ref().filter(|platform| windows(platform)).map(|_| OsType::Windows);
+    if let Some(os_type) = args.os_type.or(of_platform) {
         request = request.with_os_type(os_type);
     }
     // ImportImage does not take the mode that leaves the choice to the instance.
@@ -112,10 +116,11 @@ fn disk(disk: &Disk) -> ImportDisk {
 
 /// Imports by a connection, with their progress.
 pub(crate) struct Imports {
-    importer: Importer,
+    pub(super) importer: Importer,
     shown: ImportsShown,
-    state: PathBuf,
-    local: bool,
+    pub(super) state: PathBuf,
+    /// Whether the embedded store is asked.
+    pub(super) local: bool,
 }
 
 impl Imports {
@@ -135,82 +140,20 @@ impl Imports {
         &self.importer
     }
 
-    /// Looks at all that would make the service refuse the import, and sets the role up if that is wanted.
-    pub(crate) async fn check(
-        &mut self,
-        context: &Context,
-        request: &ImportRequest,
-        create_role: bool,
-    ) -> Result<(), Failure> {
-        refuse_by_rules(request, context)?;
-        let problems = Preflight::new(&self.importer, request)
-            .name_may_be_taken(self.has_begun(request)?)
-            .bucket_may_be_made(self.local)
-            .run()
-            .await;
-        let (mut refusals, mut role) = (Vec::new(), false);
-        for problem in problems {
-            match problem {
-                Problem::Role(state) if create_role && state != RoleState::Untrusting => role = true,
-                problem if problem.refuses() => refusals.push(problem),
-                problem => context.output.warning(problem.to_string()),
-            }
-        }
-        if let Some(first) = refusals.first() {
-            let text = refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            let kind = match first {
-                Problem::Role(_) => Kind::Credentials,
-                Problem::NoBucket { .. } | Problem::BucketRegion { .. } => Kind::Usage,
-                _ => Kind::Import,
-            };
-            let failure = Failure::new(kind, format!("the import would be refused: {text}"));
-            return Err(match first {
-                Problem::Role(_) => failure.hint(crate::failure::role_advice()),
-                Problem::BucketRegion { region, .. } => {
-                    failure.hint(format!("say --region {region}, and copy the image with --copy-to"))
-                }
-                Problem::NameTaken { .. } => {
-                    failure.hint("choose another --name, or delete that image: `ossup image delete IMAGE`")
-                }
-                _ => failure,
-            });
-        }
-        if role {
-            let set_up = self.importer.create_role().await?;
-            context.output.remark("the RAM role that lets ECS read OSS is set up");
-            self.importer = self.importer.clone().with_role_grace(set_up.grace());
-        }
-        Ok(())
-    }
-
-    /// Whether an earlier run of the same request may have taken the name.
-    fn has_begun(&self, request: &ImportRequest) -> Result<bool, Failure> {
-        let now = self.importer.client().now();
-        let flow = StateDir::new(&self.state).flow(request.region(), request.name(), now);
-        let flow = flow.and_then(|file| file.load());
-        let flow = flow.map_err(|error| Failure::from(PublishError::State(error)))?;
-        let text = serde_json::to_string(request).expect("a request is plain data");
-        Ok(flow.is_some_and(|flow| flow.request == text))
-    }
-
     /// Returns the publish of a request.
     pub(crate) fn publish(&self, request: ImportRequest, after: &FanOutArgs, context: &Context) -> Publish {
         Publish::new(self.importer.clone(), request, &self.state)
             .copy_to(after.copy_to.iter().cloned())
             .share_with(after.share_with.iter().cloned())
+            .family(after.family.clone())
             .delete_objects(after.delete_object)
             .keep_going(after.keep_going)
             .events(self.shown.sink())
             .cancel(context.stop.token())
     }
 
-    /// Runs a publish. A signal ends the wait and cancels nothing. What follows the publish is done too.
-    pub(crate) async fn run(
-        &self,
-        context: &Context,
-        publish: &Publish,
-        after: &FanOutArgs,
-    ) -> Result<PublishReport, Failure> {
+    /// Runs a publish. A signal ends the wait and cancels nothing.
+    pub(crate) async fn run(&self, context: &Context, publish: &Publish) -> Result<PublishReport, Failure> {
         let mut report = publish.run().await.map_err(|error| match error {
             PublishError::Cancelled { .. } => self.stopped(context),
             PublishError::Upload(error) => crate::failure::upload(&error, true, &context.stop),
@@ -221,19 +164,28 @@ impl Imports {
             let failure = Failure::from(error).resumable(true).with_members(done);
             return Err(failure.context(format!("the image was not copied to {region}")));
         }
-        if let Some(family) = &after.family {
-            for published in std::iter::once(&report.import).chain(report.copies.values()) {
-                self.set_family(&published.task, family).await?;
-            }
-        }
         Ok(report)
     }
 
-    async fn set_family(&self, task: &ImportTask, family: &str) -> Result<(), Failure> {
-        let mut modify = ModifyImageAttribute::new(task.region.clone(), task.image_id.clone());
-        modify.family = Some(family.to_owned());
-        self.importer.client().call(&modify).await?;
-        Ok(())
+    /// Waits for the service's check of the image, and tells what it found.
+    pub(crate) async fn detection(&self, context: &Context, import: &Published) -> Result<Value, Failure> {
+        let task = &import.task;
+        let detection = self.importer.detection(&task.region, &task.image_id, DETECTION_LIMIT);
+        let found = context.stop.or(async { Ok(detection.await?) }).await?;
+        let Some(found) = found else {
+            context.output.warning(format!(
+                "the check of the image has not ended: `ossup image show {}` tells what it finds",
+                task.image_id
+            ));
+            return Ok(Value::Null);
+        };
+        for risk in &found.risks {
+            context.output.warning(format!("a risk ({}): {}", risk.level.to_lowercase(), said(risk)));
+        }
+        if found.risks.is_empty() {
+            context.output.remark("the check of the image found no risks");
+        }
+        Ok(found.risks.iter().map(risk_members).collect())
     }
 
     fn stopped(&self, context: &Context) -> Failure {
@@ -246,15 +198,6 @@ impl Imports {
             None => failure.hint("run the same command again to go on"),
         }
     }
-}
-
-/// Refuses a request that breaks the documented rules, before anyone is asked.
-fn refuse_by_rules(request: &ImportRequest, context: &Context) -> Result<(), Failure> {
-    let findings = request.check();
-    for finding in findings.iter().filter(|finding| finding.severity == Severity::Warn) {
-        context.output.warning(inspection::sentence(finding));
-    }
-    if request.is_refused() { Err(ImportError::Refused { findings }.into()) } else { Ok(()) }
 }
 
 /// Returns the members about images for `--output json`.
@@ -274,6 +217,16 @@ fn members_of<'a>(import: &'a Published, copies: impl Iterator<Item = &'a Publis
     };
     let images: Vec<_> = std::iter::once(import).chain(copies).map(one).collect();
     joined(one(import), json!({"images": images}))
+}
+
+/// Returns a risk of the image check for people.
+pub(crate) fn said(risk: &Risk) -> String {
+    let details = [&risk.value, &risk.code].into_iter().flatten().map(String::as_str);
+    std::iter::once(risk.name.as_str()).chain(details).collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn risk_members(risk: &Risk) -> Value {
+    json!({"name": risk.name, "level": risk.level, "value": risk.value, "code": risk.code})
 }
 
 /// Returns the line that starts an instance of the image, the last step of the documented procedure.

@@ -13,6 +13,7 @@ mod inspect;
 mod inspection;
 mod list;
 mod open_uploads;
+mod preflight;
 mod publish;
 mod range;
 mod resume;

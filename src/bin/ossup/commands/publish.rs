@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::importing::{self, Disk, Imports};
+use super::preflight::refuse_by_rules;
 use super::{inspection, transfer};
 use crate::args::PublishArgs;
 use crate::args::values::FileOrObject;
@@ -38,9 +39,11 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let disks: Vec<Disk> = data.iter().map(DataDisk::disk).collect();
     let first = Disk { object: system.object.clone(), report: system.report.clone() };
     let request = importing::request(&args.request, connection.client.region(), &first, &disks);
+    refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &args.inspection, context)?;
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &connection, limit)?;
-    context.stop.or(imports.check(context, &request, args.request.create_role)).await?;
+    let force = args.inspection.force;
+    context.stop.or(imports.check(context, &request, args.request.create_role, force)).await?;
 
     let limits = transfer::limits(&args.transfer);
     let mut publish = imports.publish(request, &args.after, context);
@@ -52,13 +55,16 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         publish = publish.upload(upload);
         shown.push(progress);
     }
-    let report = imports.run(context, &publish, &args.after).await?;
+    let report = imports.run(context, &publish).await?;
     drop(shown);
     report.uploads.iter().for_each(|report| context.output.remark(transfer::sentence(report)));
     if let Some(next) = importing::next_step(&report.import) {
         context.output.remark(next);
     }
-    let members = members(&connection, &object, &report);
+    let mut members = members(&connection, &object, &report);
+    if args.request.detection {
+        members["risks"] = imports.detection(context, &report.import).await?;
+    }
     if let Some(path) = &args.manifest {
         write_manifest(path, &args.image, members.clone())?;
     }
@@ -78,6 +84,7 @@ fn members(connection: &Connection, object: &ObjectRef, report: &PublishReport) 
     let upload_seconds: f64 = report.uploads.iter().map(|upload| upload.took.as_secs_f64()).sum();
     let total = report.took.as_secs_f64();
     let rest = json!({
+        "family": report.family,
         "shared_with": report.shared_with,
         "deleted": report.deleted.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "timings": {

@@ -63,12 +63,25 @@ fn advice(error: &ImportError) -> Option<String> {
             Some(id) => format!("cancel it: `ossup image cancel {id} --region {}`", task.region),
             None => format!("delete it: `ossup image delete {} --region {}`", task.image_id, task.region),
         }),
-        ImportError::Failed { code, .. } => known(code.as_deref()).map(str::to_owned),
+        ImportError::Failed { code, image_id, task_id, .. } => {
+            let known = known(code.as_deref()).map(str::to_owned);
+            // A copy, which has no task, is deleted and begun again by the same command.
+            known.or_else(|| task_id.as_ref().map(|_| freed_name(image_id)))
+        }
+        ImportError::Unknown { id, .. } if id.starts_with("t-") => Some(
+            "tasks are forgotten some time after their end: `ossup image list` shows what came of them"
+                .to_owned(),
+        ),
         ImportError::Call { source, .. } => known(source.service().and_then(|answer| answer.code.as_deref()))
             .map(str::to_owned)
             .or_else(|| service::advice(source)),
         _ => None,
     }
+}
+
+/// Says what keeps a failed import from being tried again under its name.
+fn freed_name(image_id: &ossup::model::ImageId) -> String {
+    format!("`ossup image delete {image_id}` frees the name for another try; the object is kept")
 }
 
 /// Advice for the codes of imports, copies and sharing.
@@ -93,7 +106,7 @@ fn known(code: Option<&str>) -> Option<&'static str> {
         "InvalidImageName.Duplicated" => "the name is taken: choose another --name",
         "QuotaExceed.Image" => "the region's quota of custom images is used up: delete some, or ask for more",
         "InvalidImageSize" | "InvalidDataDiskSize" => {
-            "`ossup inspect` tells the disk's size; --disk-size must be at least that"
+            "`ossup inspect` tells the least --disk-size; the region may take 40 to 500 GiB only (data disks: 5 to 2000)"
         }
         "InvalidVHDImage.IncorrectSize" => {
             "convert it again: `qemu-img convert -O vpc -o force_size=on IMAGE OUT.vhd`"
@@ -104,6 +117,9 @@ fn known(code: Option<&str>) -> Option<&'static str> {
         }
         "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => "an unpaid bill, or OSS is off",
         "InvalidTaskId.IncorrectTaskStatus" => "the task has ended: `ossup image show` tells how",
+        "InvalidOperation.VhdImageUnsupported" => {
+            "images made from VHD are not copied: convert the file to QCOW2 or RAW, and publish that"
+        }
         "ImageUseShared" => "take its sharing back first: `ossup image unshare`",
         "ImageUsingByInstance" => "instances use it; --force deletes it all the same",
         _ => return None,

@@ -1,0 +1,109 @@
+//! What is looked at before the first byte: the request by the documented rules, then the account.
+
+use ossup::image::{Finding, Severity};
+use ossup::import::{ImportError, ImportRequest, RoleState};
+use ossup::publish::{Preflight, Problem, PublishError};
+use ossup::state::StateDir;
+
+use super::importing::{Disk, Imports};
+use super::inspection;
+use crate::args::InspectionArgs;
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+
+/// Refuses a request that breaks the documented rules, before anyone is asked. What the inspection of the disks
+/// has said is not said again.
+pub(crate) fn refuse_by_rules<'a>(
+    request: &ImportRequest,
+    disks: impl IntoIterator<Item = &'a Disk>,
+    args: &InspectionArgs,
+    context: &Context,
+) -> Result<(), Failure> {
+    let reports = disks.into_iter().filter_map(|disk| disk.report.as_ref());
+    let told: Vec<&Finding> = reports.flat_map(|report| &report.findings).collect();
+    let mut findings = request.check();
+    findings.retain(|finding| finding.refuses() || !told.contains(&finding));
+    if request.is_refused() {
+        return Err(ImportError::Refused { findings }.into());
+    }
+    let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warn);
+    let warnings: Vec<String> = warnings.map(inspection::sentence).collect();
+    if args.strict && !warnings.is_empty() {
+        let failure =
+            Failure::new(Kind::ImageRefused, format!("the request is refused: {}", warnings.join("; ")));
+        return Err(failure.hint("without --strict, warnings do not stop"));
+    }
+    warnings.iter().for_each(|warning| context.output.warning(warning));
+    Ok(())
+}
+
+impl Imports {
+    /// Looks at all that would make the service refuse the import, and sets the role up if that is wanted.
+    pub(crate) async fn check(
+        &mut self,
+        context: &Context,
+        request: &ImportRequest,
+        create_role: bool,
+        force: bool,
+    ) -> Result<(), Failure> {
+        let problems = Preflight::new(&self.importer, request)
+            .name_may_be_taken(self.has_begun(request)?)
+            .bucket_may_be_made(self.local)
+            .run()
+            .await;
+        let (mut refusals, mut role) = (Vec::new(), false);
+        for problem in problems {
+            match problem {
+                Problem::Role(state) if create_role && state != RoleState::Untrusting => role = true,
+                problem if problem.refuses() && !force => refusals.push(problem),
+                problem => context.output.warning(problem.to_string()),
+            }
+        }
+        if let Some(failure) = refused(&refusals) {
+            return Err(failure);
+        }
+        if role {
+            let set_up = self.importer.create_role().await?;
+            context.output.remark("the RAM role that lets ECS read OSS is set up");
+            self.importer = self.importer.clone().with_role_grace(set_up.grace());
+        }
+        Ok(())
+    }
+
+    /// Whether an earlier run of the same request may have taken the name.
+    fn has_begun(&self, request: &ImportRequest) -> Result<bool, Failure> {
+        let now = self.importer.client().now();
+        let flow = StateDir::new(&self.state).flow(request.region(), request.name(), now);
+        let flow = flow.and_then(|file| file.load());
+        let flow = flow.map_err(|error| Failure::from(PublishError::State(error)))?;
+        let text = serde_json::to_string(request).expect("a request is plain data");
+        Ok(flow.is_some_and(|flow| flow.request == text))
+    }
+}
+
+/// Returns the failure of a request that would be refused: all reasons, and what to do about the first.
+fn refused(problems: &[Problem]) -> Option<Failure> {
+    let first = problems.first()?;
+    let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let kind = match first {
+        Problem::Role(_) => Kind::Credentials,
+        Problem::NoBucket { .. } | Problem::BucketRegion { .. } => Kind::Usage,
+        _ => Kind::Import,
+    };
+    let failure = Failure::new(kind, format!("the import would be refused: {text}"));
+    Some(match first {
+        Problem::Role(_) => failure.hint(crate::failure::role_advice()),
+        Problem::NoBucket { bucket } => {
+            failure.hint(format!("make it: `ossup bucket create oss://{bucket}`"))
+        }
+        Problem::BucketRegion { region, .. } => {
+            failure.hint(format!("say --region {region}, and copy the image with --copy-to"))
+        }
+        Problem::BucketOwner { .. } | Problem::BucketEncrypted { .. } => failure
+            .hint("use a bucket of the account's own without default encryption; --force tries all the same"),
+        Problem::NameTaken { .. } => {
+            failure.hint("choose another --name, or delete that image: `ossup image delete IMAGE`")
+        }
+        _ => failure,
+    })
+}
