@@ -30,7 +30,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::credentials::Credentials;
 use crate::model::{BucketName, Region};
 
-pub use api::EcsOptions;
+pub use api::{EcsOptionError, EcsOptions};
 pub use faults::{Fault, FaultPlan, FaultPlanError, FaultRule, When};
 pub use options::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, EmulatorOptions};
 pub use server::{IDLE_LIMIT, MAX_CONNECTIONS, MAX_HEAD, Server};

@@ -8,6 +8,11 @@ fn help_and_version_go_to_stdout() {
     assert!(world.ok(&["--version"]).stdout.starts_with("ossup "));
     let help = world.ok(&["upload", "--help"]).stdout;
     assert!(help.contains("Examples:") && help.contains("--bandwidth-limit"), "{help}");
+    // As the README has it.
+    for command in [&["upload"][..], &["image", "wait"], &["emulator"]] {
+        let help = world.ok(&[&["help"], command].concat()).stdout;
+        assert!(help.contains("Example"), "{command:?}: {help}");
+    }
 }
 
 #[test]

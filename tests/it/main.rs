@@ -10,5 +10,6 @@ mod proxy;
 mod settings;
 mod stop;
 mod support;
+mod switches;
 mod upload;
 mod uploads;

@@ -26,7 +26,7 @@ use super::store::Store;
 use crate::http::Body;
 
 pub(crate) use cloud::Cloud;
-pub use options::EcsOptions;
+pub use options::{EcsOptionError, EcsOptions};
 
 use answer::{Envelope, Refusal};
 use call::Call;

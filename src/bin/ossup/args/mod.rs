@@ -1,10 +1,12 @@
 //! What was typed. What it means is `settings`' business.
 
+mod emulator;
 mod import;
 mod remote;
 mod transfer;
 pub(crate) mod values;
 
+pub(crate) use emulator::EmulatorArgs;
 pub(crate) use import::{
     FanOutArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
     ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskArgs, TaskOrImage,
@@ -15,20 +17,16 @@ pub(crate) use transfer::{
     UploadArgs,
 };
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ossup::model::{ObjectRef, Region};
+use ossup::model::ObjectRef;
 
-use values::{BucketUrl, NewBucket, Span};
+use values::{BucketUrl, Span};
 
 /// Uploads big machine images to Alibaba Cloud OSS, resumably, and imports them into ECS
 #[derive(Debug, Parser)]
 #[command(
     name = "ossup",
     version,
-    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100,
@@ -156,48 +154,6 @@ pub(crate) struct BucketArgs {
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     pub(crate) retry: RetryArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ossup emulator --data /tmp/oss --bucket images
-  ossup emulator --listen 127.0.0.1:0 --discard --region eu-central-1 --bucket images@cn-hangzhou
-  ossup emulator --bucket images --faults faults.json
-
-A fault file, here one that loses the first answer to Complete:
-  {\"rules\": [{\"operation\": \"CompleteMultipartUpload\", \"times\": 1,
-              \"fault\": {\"kind\": \"reset\", \"when\": \"after_commit\"}}]}
-
-At start it prints its key pair and address as `export` lines for a shell.")]
-pub(crate) struct EmulatorArgs {
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
-    pub(crate) listen: SocketAddr,
-    /// Folder for buckets, objects, uploads and images; a temporary one if not given
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Region of requests whose host names none
-    #[arg(long, default_value = "cn-hangzhou")]
-    pub(crate) region: Region,
-    /// Makes a bucket at start; may be repeated
-    #[arg(long, value_name = "NAME[@REGION]")]
-    pub(crate) bucket: Vec<NewBucket>,
-    /// Access key id that is accepted, instead of the fixed one
-    #[arg(long, value_name = "ID", requires = "access_key_secret")]
-    pub(crate) access_key_id: Option<String>,
-    /// Its secret: one for the emulator, never a real one
-    #[arg(long, value_name = "SECRET", requires = "access_key_id")]
-    pub(crate) access_key_secret: Option<String>,
-    /// STS token that is accepted beside the key pair
-    #[arg(long, value_name = "TOKEN")]
-    pub(crate) sts_token: Option<String>,
-    /// Keeps checksums and sizes but no bytes: objects cannot be read back
-    #[arg(long)]
-    pub(crate) discard: bool,
-    /// JSON file that says what goes wrong on purpose, by operation, part and attempt
-    #[arg(long, value_name = "FILE")]
-    pub(crate) faults: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -214,26 +214,6 @@ impl FromStr for EndpointArg {
     }
 }
 
-/// `NAME[@REGION]`: a bucket that the emulator makes at start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NewBucket {
-    pub(crate) name: BucketName,
-    pub(crate) region: Option<ossup::model::Region>,
-}
-
-impl FromStr for NewBucket {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, region) = match text.split_once('@') {
-            Some((name, region)) => (name, Some(region)),
-            None => (text, None),
-        };
-        let region = region.map(str::parse).transpose().map_err(|error| bad(format!("{error}")))?;
-        Ok(Self { name: name.parse().map_err(|error| bad(format!("{error}")))?, region })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,9 +282,6 @@ mod tests {
     fn tags_buckets_and_parallelism() {
         assert_eq!("a=b=c".parse(), Ok(Tag { key: "a".to_owned(), value: "b=c".to_owned() }));
         assert!("=b".parse::<Tag>().is_err() && "b".parse::<Tag>().is_err());
-        let bucket: NewBucket = "images@oss-eu-central-1".parse().unwrap();
-        assert_eq!(bucket.region.unwrap().as_str(), "eu-central-1");
-        assert!("Images".parse::<NewBucket>().is_err() && "images@".parse::<NewBucket>().is_err());
         assert_eq!("auto".parse(), Ok(Parallel::Auto));
         assert_eq!("12".parse(), Ok(Parallel::Fixed(12)));
         assert!("0".parse::<Parallel>().is_err() && "many".parse::<Parallel>().is_err());

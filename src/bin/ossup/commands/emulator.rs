@@ -58,11 +58,15 @@ fn open(args: &EmulatorArgs, data: PathBuf, keys: &Credentials) -> Result<Emulat
     if let Some(token) = &args.sts_token {
         accepted.push(keys.clone().with_token(token));
     }
-    let options = EmulatorOptions::new(data)
+    let mut options = EmulatorOptions::new(data)
         .with_region(args.region.clone())
         .with_credentials(accepted)
         .with_discard(args.discard)
+        .with_speed(args.speed)
         .with_faults(faults(args.faults.as_deref())?);
+    for setting in &args.ecs {
+        setting.apply(&mut options.ecs).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    }
     let failed = |error: StoreError| Failure::from_error(Kind::Other, &error);
     let emulator = Emulator::open(options).map_err(failed)?;
     for bucket in &args.bucket {
@@ -70,6 +74,7 @@ fn open(args: &EmulatorArgs, data: PathBuf, keys: &Credentials) -> Result<Emulat
         if emulator.bucket(&bucket.name).is_none() {
             let region = bucket.region.clone().unwrap_or_else(|| args.region.clone());
             emulator.create_bucket(bucket.name.clone(), region).map_err(failed)?;
+            emulator.update_bucket(&bucket.name, |record| bucket.settle(record)).map_err(failed)?;
         }
     }
     Ok(emulator)

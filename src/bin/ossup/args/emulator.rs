@@ -1,0 +1,210 @@
+//! The emulator, its buckets and its settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use ossup::emulator::{BucketRecord, EcsOptionError, EcsOptions, Encryption};
+use ossup::model::{BucketName, Region, StorageClass};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ossup emulator --data /tmp/oss --bucket images
+  ossup emulator --listen 127.0.0.1:0 --discard --region eu-central-1 --bucket images@cn-hangzhou
+  ossup emulator --bucket images,encryption=KMS,class=IA,owner=1234567890123456
+  ossup emulator --bucket images --faults faults.json
+  ossup emulator --bucket images --ecs paused --ecs looks_before_available=3 --ecs system_disk_gib=40-500
+
+A fault file, here one that loses the first answer to Complete:
+  {\"rules\": [{\"operation\": \"CompleteMultipartUpload\", \"times\": 1,
+              \"fault\": {\"kind\": \"reset\", \"when\": \"after_commit\"}}]}
+
+What --ecs sets (a name alone: to true):
+  base_duration=SECONDS         the least time of an import or a copy; bytes_per_second adds to it
+  running_limit, image_quota    imports at a time, images of a region
+  system_disk_gib, data_disk_gib=LOW-HIGH
+                                sizes that are taken
+  check_suffix, probe=false     look at the key's suffix; do not look into objects
+  import_role=false             the role that lets ECS read OSS is missing
+  role_propagation=SECONDS      a new role is not seen for so long
+  role_code, task_id_field, dry_run_code, stringly_typed
+                                other spellings of the service's answers
+  looks_before_available, looks_before_usable
+                                the image follows its finished task only after so many looks
+  finished_but_failed, forget_ended_tasks, paused, late_snapshot_ids, fuzzy_neighbours
+                                how imports and searches may go
+  detection_risks               the check after the import finds risks
+  vhd_not_copyable, copies_to_fail, cancel_leaves_image
+                                how copies and cancelled imports may go
+
+At start it prints its key pair and address as `export` lines for a shell.")]
+pub(crate) struct EmulatorArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    pub(crate) listen: SocketAddr,
+    /// Folder for buckets, objects, uploads and images; a temporary one if not given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Region of requests whose host names none
+    #[arg(long, default_value = "cn-hangzhou")]
+    pub(crate) region: Region,
+    /// Makes a bucket at start; may be repeated. `,owner=ACCOUNT`, `,encryption=ALGORITHM` and `,class=CLASS`
+    /// may follow
+    #[arg(long, value_name = "NAME[@REGION]")]
+    pub(crate) bucket: Vec<NewBucket>,
+    /// Access key id that is accepted, instead of the fixed one
+    #[arg(long, value_name = "ID", requires = "access_key_secret")]
+    pub(crate) access_key_id: Option<String>,
+    /// Its secret: one for the emulator, never a real one
+    #[arg(long, value_name = "SECRET", requires = "access_key_id")]
+    pub(crate) access_key_secret: Option<String>,
+    /// STS token that is accepted beside the key pair
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) sts_token: Option<String>,
+    /// Keeps checksums and sizes but no bytes: objects cannot be read back
+    #[arg(long)]
+    pub(crate) discard: bool,
+    /// JSON file that says what goes wrong on purpose, by operation, part and attempt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    /// How ECS, RAM and STS behave, see below; may be repeated
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) ecs: Vec<EcsSetting>,
+    /// How many times faster than real time imports and copies go
+    #[arg(long, value_name = "TIMES", default_value_t = 1.0)]
+    pub(crate) speed: f64,
+}
+
+/// A bucket that the emulator makes at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewBucket {
+    pub(crate) name: BucketName,
+    pub(crate) region: Option<Region>,
+    owner: Option<String>,
+    encryption: Option<String>,
+    class: Option<StorageClass>,
+}
+
+impl NewBucket {
+    /// Changes what was said of the bucket beside its name and region.
+    pub(crate) fn settle(&self, record: &mut BucketRecord) {
+        if let Some(owner) = &self.owner {
+            record.owner.clone_from(owner);
+        }
+        if let Some(algorithm) = &self.encryption {
+            record.encryption = Some(Encryption { algorithm: algorithm.clone(), key_id: None });
+        }
+        if let Some(class) = self.class {
+            record.storage_class = class.to_string();
+        }
+    }
+}
+
+impl FromStr for NewBucket {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split(',');
+        let place = parts.next().unwrap_or_default();
+        let (name, region) = match place.split_once('@') {
+            Some((name, region)) => (name, Some(region)),
+            None => (place, None),
+        };
+        let region = region.map(str::parse).transpose().map_err(|error| format!("{error}"))?;
+        let name = name.parse().map_err(|error| format!("{error}"))?;
+        let mut bucket = Self { name, region, owner: None, encryption: None, class: None };
+        for part in parts {
+            match part.split_once('=') {
+                Some(("owner", id)) if !id.is_empty() => bucket.owner = Some(id.to_owned()),
+                Some(("encryption", algorithm @ ("AES256" | "KMS" | "SM4"))) => {
+                    bucket.encryption = Some(algorithm.to_owned());
+                }
+                Some(("class", class)) => {
+                    bucket.class = Some(class.parse().map_err(|error| format!("{error}"))?);
+                }
+                _ => {
+                    return Err(format!(
+                        "`{part}` is none of owner=ACCOUNT, encryption=AES256|KMS|SM4, class=CLASS"
+                    ));
+                }
+            }
+        }
+        Ok(bucket)
+    }
+}
+
+/// A setting of the emulated ECS; a name alone is switched on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EcsSetting {
+    name: String,
+    value: String,
+}
+
+impl EcsSetting {
+    pub(crate) fn apply(&self, options: &mut EcsOptions) -> Result<(), EcsOptionError> {
+        options.set(&self.name, &self.value)
+    }
+}
+
+impl FromStr for EcsSetting {
+    type Err = EcsOptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').unwrap_or((text, "true"));
+        // Both ways of joining words are understood.
+        let setting = Self { name: name.replace('-', "_"), value: value.to_owned() };
+        // What cannot be set is said before anything starts.
+        setting.apply(&mut EcsOptions::default())?;
+        Ok(setting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_may_say_where_it_is_whose_and_how() {
+        let bucket: NewBucket = "images@oss-eu-central-1,owner=12,encryption=KMS,class=IA".parse().unwrap();
+        assert_eq!(bucket.region.as_ref().unwrap().as_str(), "eu-central-1");
+        let mut record = BucketRecord::new(
+            bucket.name.clone(),
+            "cn-hangzhou".parse().unwrap(),
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+        );
+        bucket.settle(&mut record);
+        assert_eq!((record.owner.as_str(), record.storage_class.as_str()), ("12", "IA"));
+        assert_eq!(record.encryption.unwrap().algorithm, "KMS");
+        for text in
+            ["Images", "images@", "images,owner=", "images,class=Cold", "images,colour=red", "images,"]
+        {
+            assert!(text.parse::<NewBucket>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_are_known_when_they_are_typed() {
+        let mut options = EcsOptions::default();
+        "finished-but-failed".parse::<EcsSetting>().unwrap().apply(&mut options).unwrap();
+        assert!(options.finished_but_failed);
+        assert!("finished".parse::<EcsSetting>().is_err());
+        assert!("paused=often".parse::<EcsSetting>().is_err());
+    }
+
+    #[test]
+    fn the_help_names_every_setting() {
+        use clap::CommandFactory;
+
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            _args: EmulatorArgs,
+        }
+        let help = Alone::command().get_after_help().unwrap().to_string();
+        for name in EcsOptions::names() {
+            assert!(help.contains(&name), "{name}");
+        }
+    }
+}
