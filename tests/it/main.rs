@@ -8,6 +8,7 @@ mod imports;
 mod memory;
 mod proxy;
 mod settings;
+mod soak;
 mod stop;
 mod support;
 mod switches;

@@ -23,12 +23,15 @@ pub(crate) struct Proxy {
     address: std::net::SocketAddr,
 }
 
+#[derive(Default)]
 struct Shared {
     target: Mutex<String>,
     faults: Faults,
     up: AtomicU64,
     down: AtomicU64,
     cuts: AtomicU64,
+    requests: AtomicU64,
+    in_vain: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -37,14 +40,7 @@ impl Proxy {
     pub(crate) fn start(target: &str, faults: Faults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared {
-            target: Mutex::new(host(target)),
-            faults,
-            up: AtomicU64::new(0),
-            down: AtomicU64::new(0),
-            cuts: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared { target: Mutex::new(host(target)), faults, ..Shared::default() });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
             for client in listener.incoming() {
@@ -71,6 +67,16 @@ impl Proxy {
         self.shared.up.load(Ordering::Relaxed)
     }
 
+    /// Returns how many requests went towards the server.
+    pub(crate) fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many bytes of requests were in vain: in flight when their connection ended, or refused.
+    pub(crate) fn bytes_in_vain(&self) -> u64 {
+        self.shared.in_vain.load(Ordering::Relaxed)
+    }
+
     /// Returns how many connections were cut.
     pub(crate) fn cuts(&self) -> u64 {
         self.shared.cuts.load(Ordering::Relaxed)
@@ -92,12 +98,14 @@ fn host(endpoint: &str) -> String {
 impl Shared {
     fn serve(self: Arc<Self>, client: TcpStream, server: TcpStream) {
         let up = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let both = self.clone();
-        std::thread::spawn(move || both.copy(up.0, up.1, true));
-        std::thread::spawn(move || self.copy(server, client, false));
+        let (both, open) = (self.clone(), Arc::new(AtomicU64::new(0)));
+        let request = Arc::clone(&open);
+        std::thread::spawn(move || both.copy(up.0, up.1, &request, true));
+        std::thread::spawn(move || self.copy(server, client, &open, false));
     }
 
-    fn copy(&self, mut from: TcpStream, mut to: TcpStream, upwards: bool) {
+    /// Copies one direction until either ends. `open` counts the bytes of the request that has no answer yet.
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, open: &AtomicU64, upwards: bool) {
         let (count, every) = match upwards {
             true => (&self.up, self.faults.cut_every),
             false => (&self.down, self.faults.cut_answers_every),
@@ -106,6 +114,18 @@ impl Shared {
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             let before = count.fetch_add(read as u64, Ordering::Relaxed);
             let after = before + read as u64;
+            match upwards {
+                true => {
+                    let first = open.fetch_add(read as u64, Ordering::Relaxed) == 0;
+                    self.requests.fetch_add(u64::from(first), Ordering::Relaxed);
+                }
+                // The first bytes of an answer; of a longer one the rest finds nothing open.
+                false => {
+                    let bytes = open.swap(0, Ordering::Relaxed);
+                    let refused = !buffer.starts_with(b"HTTP/1.1 2");
+                    self.in_vain.fetch_add(if refused { bytes } else { 0 }, Ordering::Relaxed);
+                }
+            }
             if let Some(at) = self.faults.corrupt_at.filter(|at| upwards && (before..after).contains(at)) {
                 buffer[(at - before) as usize] ^= 1;
             }
@@ -120,5 +140,6 @@ impl Shared {
         // Whatever ended one direction ends both.
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
+        self.in_vain.fetch_add(open.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 }

@@ -1,0 +1,165 @@
+//! Uploads that survive kills of client and server at random moments, and random faults.
+//!
+//! `OSSUP_SOAK_KILLS` says how many kills; `OSSUP_SOAK_SEED` repeats a run.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Child;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::faults::{pause, setting};
+use crate::proxy::{Faults, Proxy};
+use crate::support::{Server, World, finish, noise, signal};
+
+const MIB: u64 = 1 << 20;
+const LENGTH: u64 = 16 * MIB;
+const PART: u64 = MIB;
+const PARALLEL: u64 = 4;
+/// Most that a request has beside a part's bytes; the longest is the list of a Complete.
+const HEAD: u64 = 4 << 10;
+/// More bytes of the proxy than this towards the server, and a connection is cut.
+const CUT_EVERY: u64 = 7 * MIB;
+
+#[test]
+fn random_kills_end_in_the_same_bytes() {
+    let kills = setting("OSSUP_SOAK_KILLS", 6);
+    let mut dice = Dice(setting("OSSUP_SOAK_SEED", fresh_seed()) | 1);
+    let seed = dice.0;
+    eprintln!("OSSUP_SOAK_SEED={seed}");
+    let mut world = World::new();
+    world.file("disk.raw", LENGTH as usize, seed);
+    let mut server = faulty(&mut world, &mut dice);
+    let proxy = Proxy::start(&server.endpoint, Faults { cut_every: Some(CUT_EVERY), ..Faults::default() });
+    world.env("OSS_ENDPOINT", &proxy.endpoint);
+    let (mut killed, mut uploads, mut resent) = (0, 0, 0);
+    // One upload survives some kills; further ones, of other keys, make up the number.
+    while killed < kills {
+        let target = format!("oss://images/{uploads}");
+        uploads += 1;
+        let before = Counts::of(&proxy);
+        let (mut here, mut finished) = (0, false);
+        while !finished {
+            let mut upload = start(&world, &target);
+            if killed >= kills || here >= 4 {
+                let done = finish(upload);
+                assert_eq!(done.code, Some(0), "seed {seed}: {done:?}");
+                break;
+            }
+            pause(Duration::from_millis(100 + dice.roll(1200)));
+            if let Some(status) = upload.try_wait().unwrap() {
+                assert!(status.success(), "seed {seed}: {:?}", finish(upload));
+                break;
+            }
+            (killed, here) = (killed + 1, here + 1);
+            if dice.roll(2) == 0 {
+                signal(&upload, "KILL");
+                finish(upload);
+            } else {
+                drop(server);
+                server = faulty(&mut world, &mut dice);
+                proxy.retarget(&server.endpoint);
+                world.env("OSS_ENDPOINT", &proxy.endpoint);
+                let done = finish(upload);
+                assert_eq!(done.code, Some(0), "seed {seed}: {done:?}");
+                finished = true;
+            }
+        }
+        let counted = Counts::of(&proxy).since(&before);
+        let again = counted.up.saturating_sub(LENGTH + counted.requests * HEAD);
+        assert!(again <= counted.in_vain, "seed {seed}: {again} bytes sent again, {counted:?}");
+        // Nor was more in flight than may be: all parts at a kill, and one at a cut or a fault.
+        let most = here * PARALLEL + counted.cuts + counted.faults();
+        assert!(counted.in_vain <= most * (PART + HEAD), "seed {seed}: {here} kills, {counted:?}");
+        resent += again;
+        assert!(read_back(&world, &target) == noise(LENGTH as usize, seed), "seed {seed}: {target}");
+    }
+    eprintln!("{killed} kills, {uploads} uploads, {} of {} bytes sent again", resent, uploads * LENGTH);
+    let open = world.json(&["list", "oss://images"]);
+    assert_eq!(open["uploads"].as_array().unwrap().len(), 0, "seed {seed}: {open}");
+}
+
+/// What the proxy counted.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    up: u64,
+    requests: u64,
+    in_vain: u64,
+    cuts: u64,
+}
+
+impl Counts {
+    fn of(proxy: &Proxy) -> Self {
+        let (up, requests) = (proxy.bytes_up(), proxy.requests());
+        Self { up, requests, in_vain: proxy.bytes_in_vain(), cuts: proxy.cuts() }
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            up: self.up - before.up,
+            requests: self.requests - before.requests,
+            in_vain: self.in_vain - before.in_vain,
+            cuts: self.cuts - before.cuts,
+        }
+    }
+
+    /// Returns how many requests may have met a fault: all beyond those that an upload needs.
+    fn faults(&self) -> u64 {
+        self.requests.saturating_sub(LENGTH / PART)
+    }
+}
+
+/// Starts an emulator where now and then a request is refused or its answer is lost.
+///
+/// Not that of Initiate: an upload that nobody knows is left behind then, as `docs/reliability.md` says.
+fn faulty(world: &mut World, dice: &mut Dice) -> Server {
+    let rule = |operation: &str, probability: f64, fault: &str| {
+        format!(r#"{{"operation": "{operation}", "probability": {probability}, "fault": {{{fault}}}}}"#)
+    };
+    let refused = r#""kind": "status", "status": 503, "code": "ServiceUnavailable", "when": "before_commit""#;
+    let rules = [
+        rule("UploadPart", 0.03, r#""kind": "reset", "when": "after_commit""#),
+        rule("UploadPart", 0.03, r#""kind": "reset", "when": {"body_byte": 300000}"#),
+        rule("UploadPart", 0.03, refused),
+        rule("ListParts", 0.1, r#""kind": "truncate_response", "bytes": 100"#),
+        rule("CompleteMultipartUpload", 0.2, r#""kind": "reset", "when": "after_commit""#),
+        rule("CompleteMultipartUpload", 0.2, r#""kind": "status", "status": 500, "code": "InternalError""#),
+    ];
+    let plan = format!(r#"{{"seed": {}, "rules": [{}]}}"#, dice.roll(1 << 30), rules.join(", "));
+    let file = world.path("faults.json");
+    std::fs::write(&file, plan).unwrap();
+    Server::start(world, &["--faults", file.to_str().unwrap()])
+}
+
+fn start(world: &World, target: &str) -> Child {
+    let args = ["upload", "disk.raw", target, "--no-inspect", "--part-size=1MiB", "--parallel=4"];
+    world.command(&[&args[..], &["--bandwidth-limit=12MiB/s"]].concat()).spawn().unwrap()
+}
+
+/// Reads an object by its presigned URL.
+fn read_back(world: &World, target: &str) -> Vec<u8> {
+    let url = world.ok(&["url", target, "--sign=10m"]).stdout;
+    let (host, path) = url.trim().strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..200]));
+    let head = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    answer.split_off(head + 4)
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a seed that differs from run to run, and is printed")]
+fn fresh_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
+}
