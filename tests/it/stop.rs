@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
-use crate::support::{Server, World, finish, signal};
+use crate::support::{Finished, Server, World, finish, signal};
 
 const MIB: usize = 1 << 20;
 
@@ -35,6 +35,19 @@ fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1)
+}
+
+/// Runs the command that a hint shows between backticks, as a shell understands it.
+fn run_shown(world: &World, shown: &str) -> Finished {
+    let (_, rest) = shown.split_once("`ossup resume").expect(shown);
+    let (args, _) = rest.split_once('`').expect(shown);
+    let command = world.command(&[]);
+    let line = format!("{} resume{args} --output=json", command.get_program().to_str().unwrap());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &line]).env_clear().current_dir(command.get_current_dir().unwrap());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let piped = std::process::Stdio::piped;
+    finish(shell.stdin(std::process::Stdio::null()).stdout(piped()).stderr(piped()).spawn().unwrap())
 }
 
 /// Leaves an unfinished upload of `image` behind.
@@ -128,4 +141,55 @@ fn resume_knows_the_endpoint_by_itself_and_asks_for_credentials_anew() {
     let value = world.json(&["resume"]);
     assert!(value["uploads"][0]["resumed_parts"].as_u64().unwrap() >= 1, "{value}");
     assert_eq!(value["uploads"][0]["verified"], "crc64");
+}
+
+#[test]
+fn the_command_that_is_shown_resumes_wherever_the_state_is() {
+    let mut world = World::new();
+    world.file("disk.raw", 4 * MIB, 1);
+    let resumes = |world: &World, args: &[&str]| {
+        let (code, rest) = stopped(world, args, "INT");
+        assert_eq!(code, Some(130), "{rest}");
+        let text = rest.replace("\\u0027", "'");
+        let finished = run_shown(world, &text);
+        assert_eq!(finished.code, Some(0), "{text} {finished:?}");
+        let value: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        assert!(value["uploads"][0]["resumed_parts"].as_u64().unwrap() >= 1, "{value}");
+    };
+    let local = format!("--endpoint=local:{}", world.path("my store").display());
+    resumes(&world, &slow(&local, "disk.raw", "oss://images/it's a key"));
+    let _server = Server::start(&mut world, &[]);
+    resumes(&world, &slow("--state-dir=elsewhere", "disk.raw", "oss://images/x"));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut world = World::new();
+    let plan = r#"{"rules": [{"operation": "UploadPart", "part": 2, "fault": {"kind": "stall"}}]}"#;
+    std::fs::write(world.path("faults.json"), plan).unwrap();
+    let server = Server::start(&mut world, &["--faults", "faults.json"]);
+    world.file("disk.raw", 3 * MIB, 1);
+    let args = ["upload", "disk.raw", "oss://images/x", "--no-inspect", "--progress=json"];
+    let mut child =
+        world.command(&[&args[..], &["--part-size=1MiB", "--parallel=1"]].concat()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut wait_for = |words: &str| {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended before `{words}`");
+        }
+    };
+    wait_for("part_done");
+    signal(&child, "INT");
+    wait_for("once more stops at once");
+    let began = std::time::Instant::now();
+    signal(&child, "INT");
+    assert_eq!(finish(child).code, Some(130));
+    // The part in flight would have had three seconds.
+    assert!(began.elapsed().as_secs_f64() < 2.0, "{:?}", began.elapsed());
+    drop(server);
+    let _server = Server::start(&mut world, &[]);
+    let value = world.json(&["upload", "disk.raw", "oss://images/x", "--no-inspect"]);
+    assert_eq!(value["resumed_parts"], 1, "{value}");
 }

@@ -32,6 +32,8 @@ pub(crate) struct Context {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
+    /// What was typed, to be said again in commands that are shown.
+    pub(crate) typed: ConnectionArgs,
     /// The embedded store, if that is where requests go.
     pub(crate) local: Option<Emulator>,
 }
@@ -98,7 +100,7 @@ impl Context {
             options = options.with_retry_timeout(timeout.0);
         }
         options.credentials = credentials.unwrap_or_else(|| from_method(&method, &options));
-        Ok(Connection { client: Client::new(options), settings, local })
+        Ok(Connection { client: Client::new(options), settings, typed: args.clone(), local })
     }
 
     fn outside(&self) -> Outside<'_> {

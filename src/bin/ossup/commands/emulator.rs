@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::args::EmulatorArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::ui::word;
 
 /// Serves an emulator until a signal ends it.
 pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Failure> {
@@ -104,7 +105,7 @@ fn endpoint(address: SocketAddr) -> String {
 fn exports(args: &EmulatorArgs, keys: &Credentials, address: SocketAddr) -> String {
     let mut lines = String::new();
     let mut export = |name: &str, value: &str| {
-        let _ = writeln!(lines, "export {name}={}", quoted(value));
+        let _ = writeln!(lines, "export {name}={}", word(value));
     };
     export("OSS_ACCESS_KEY_ID", &keys.access_key_id);
     export("OSS_ACCESS_KEY_SECRET", keys.access_key_secret.expose());
@@ -115,26 +116,4 @@ fn exports(args: &EmulatorArgs, keys: &Credentials, address: SocketAddr) -> Stri
     export("OSS_ENDPOINT", &endpoint(address));
     lines.truncate(lines.trim_end().len());
     lines
-}
-
-/// Returns a value as one word of a shell.
-fn quoted(value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:+=@[]".contains(&byte);
-    if !value.is_empty() && value.bytes().all(plain) {
-        return value.to_owned();
-    }
-    format!("'{}'", value.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_single_words_of_a_shell() {
-        assert_eq!(quoted("http://127.0.0.1:9000"), "http://127.0.0.1:9000");
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quoted(""), "''");
-    }
 }

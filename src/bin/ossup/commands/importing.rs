@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::args::{FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
-use crate::failure::Failure;
+use crate::failure::{Again, Failure};
 use crate::ui::ImportsShown;
 
 /// The system disk of an instance has at least so many GiB ("RunInstances" page).
@@ -156,7 +156,7 @@ impl Imports {
     pub(crate) async fn run(&self, context: &Context, publish: &Publish) -> Result<PublishReport, Failure> {
         let mut report = publish.run().await.map_err(|error| match error {
             PublishError::Cancelled { .. } => self.stopped(context),
-            PublishError::Upload(error) => crate::failure::upload(&error, true, &context.stop),
+            PublishError::Upload(error) => crate::failure::upload(&error, Again::Same, &context.stop),
             error => error.into(),
         })?;
         if let Some((region, error)) = report.failures.pop_first() {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::args::values::Parallel;
 use crate::args::{TargetArgs, TransferArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{self, Failure, Kind};
+use crate::failure::{self, Again, Failure, Kind};
 use crate::ui::{Progress, bytes, duration};
 
 /// Returns the limits that all uploads of the command share.
@@ -81,7 +81,8 @@ pub(crate) async fn upload(
     let (upload, progress) = prepare(context, connection, source, object, target, args, limits)?;
     let result = upload.run().await;
     drop(progress);
-    result.map_err(|error| failure::upload(&error, !target.no_resume, &context.stop))
+    let again = if target.no_resume { Again::No } else { Again::Resume(&connection.typed) };
+    result.map_err(|error| failure::upload(&error, again, &context.stop))
 }
 
 /// Returns a report's members for `--output json`.

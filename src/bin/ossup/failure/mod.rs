@@ -5,7 +5,7 @@ mod service;
 mod upload;
 
 pub(crate) use import::role_advice;
-pub(crate) use upload::upload;
+pub(crate) use upload::{Again, upload};
 
 use std::error::Error;
 use std::fmt::Write as _;

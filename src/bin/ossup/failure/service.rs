@@ -2,6 +2,7 @@
 
 use ossup::client::{CallCause, CallError};
 use ossup::http::TransportErrorKind;
+use ossup::model::Endpoint;
 use ossup::protocol::ServiceError;
 
 /// Returns advice about a failed request, if there is better than the service's message.
@@ -25,7 +26,16 @@ pub(super) fn advice(error: &CallError) -> Option<String> {
 
 fn service(answer: &ServiceError) -> Option<String> {
     if let Some(endpoint) = &answer.endpoint {
-        return Some(format!("the bucket is served by another endpoint: say --endpoint {endpoint}"));
+        // Both, since one of them may have been typed, and they must agree.
+        let region = endpoint.parse().ok().and_then(|endpoint: Endpoint| endpoint.region());
+        let region = region.map(|region| format!(" --region {region}")).unwrap_or_default();
+        return Some(format!("the bucket is served by another endpoint: say --endpoint {endpoint}{region}"));
+    }
+    if matches!(answer.ec.as_deref(), Some("0002-00000226" | "0002-00000228")) {
+        return Some(
+            "requests are signed for a region that is not the endpoint's: say the bucket's --region"
+                .to_owned(),
+        );
     }
     if let Some(advice) = answer.code.as_deref().and_then(known) {
         return Some(advice.to_owned());
@@ -86,7 +96,11 @@ mod tests {
     fn a_bucket_elsewhere_names_the_right_endpoint() {
         let mut elsewhere = answer(403, "AccessDenied");
         elsewhere.endpoint = Some("oss-cn-beijing.aliyuncs.com".to_owned());
-        assert!(service(&elsewhere).unwrap().contains("--endpoint oss-cn-beijing.aliyuncs.com"));
+        let advice = service(&elsewhere).unwrap();
+        assert!(advice.ends_with("--endpoint oss-cn-beijing.aliyuncs.com --region cn-beijing"), "{advice}");
+        let mut region = answer(400, "InvalidArgument");
+        region.ec = Some("0002-00000226".to_owned());
+        assert!(service(&region).unwrap().contains("--region"));
     }
 
     #[test]

@@ -9,34 +9,86 @@ use ossup::state::StateError;
 use ossup::transfer::TransferError;
 use ossup::upload::UploadError;
 
-use super::{Failure, Kind, service};
-use crate::signals::Stop;
+use std::fmt::Write as _;
+use std::path::PathBuf;
 
-/// Turns an upload's error into a failure. `kept` says whether state is kept, so that it can go on later.
-pub(crate) fn upload(error: &UploadError, kept: bool, stop: &Stop) -> Failure {
-    let resumable = kept && error.is_resumable();
+use clap::ValueEnum;
+
+use super::{Failure, Kind, service};
+use crate::args::values::EndpointArg;
+use crate::args::{ConnectionArgs, SignVersionArg};
+use crate::signals::Stop;
+use crate::ui::word;
+
+/// How an upload that failed can go on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Again<'a> {
+    /// Not at all: no state is kept.
+    No,
+    /// By the same command.
+    Same,
+    /// By the same command, or as an upload of its own that is reached by these options.
+    Resume(&'a ConnectionArgs),
+}
+
+/// Turns an upload's error into a failure.
+pub(crate) fn upload(error: &UploadError, again: Again<'_>, stop: &Stop) -> Failure {
+    let resumable = !matches!(again, Again::No) && error.is_resumable();
     let failure = match error.kind() {
         ErrorKind::Cancelled => stop.failure("stopped"),
         kind => Failure::from_error(kind.into(), error),
     };
-    let again = || match error {
-        UploadError::Transfer { object, parts, .. } => again(Some(object), *parts),
-        _ => again(None, 0),
-    };
-    let hints = [advice(error), resumable.then(again)];
+    let going_on = || going_on(error, again);
+    let hints = [advice(error), resumable.then(going_on)];
     let hint = hints.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let failure = failure.resumable(resumable);
     if hint.is_empty() { failure } else { failure.hint(hint) }
 }
 
-fn again(object: Option<&ObjectRef>, parts: usize) -> String {
-    let resume = object.map(|object| format!(", or `ossup resume {object}`")).unwrap_or_default();
+fn going_on(error: &UploadError, again: Again<'_>) -> String {
+    let (object, parts) = match error {
+        UploadError::Transfer { object, parts, .. } => (Some(object), *parts),
+        _ => (None, 0),
+    };
+    let resume = match (again, object) {
+        (Again::Resume(connection), Some(object)) => format!(", or `{}`", resume(object, connection)),
+        _ => String::new(),
+    };
     let kept = match parts {
         0 => String::new(),
         1 => ": 1 part is kept".to_owned(),
         _ => format!(": {parts} parts are kept"),
     };
     format!("run the same command again to go on{resume}{kept}")
+}
+
+/// Returns the command that goes on with an upload: with those options that its checkpoint does not remember.
+fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String {
+    let ConnectionArgs { endpoint, profile, config_file, state_dir, ca_file, proxy, .. } = connection;
+    let path = |path: &PathBuf| path.display().to_string();
+    let local = match endpoint {
+        Some(EndpointArg::Local(folder)) => Some(format!("local:{}", folder.display())),
+        _ => None,
+    };
+    let style = connection.addressing_style.and_then(|style| style.to_possible_value());
+    let options = [
+        ("--endpoint", local),
+        ("--addressing-style", style.map(|style| style.get_name().to_owned())),
+        ("--profile", profile.clone()),
+        ("--config-file", config_file.as_ref().map(path)),
+        ("--state-dir", state_dir.as_ref().map(path)),
+        ("--ca-file", ca_file.as_ref().map(path)),
+        // A proxy's URL may hold a password.
+        ("--proxy", proxy.clone().filter(|url| !url.contains('@'))),
+        ("--sign-version", (connection.sign_version == SignVersionArg::V1).then(|| "v1".to_owned())),
+    ];
+    let mut command = format!("ossup resume {}", word(&object.to_string()));
+    for (name, value) in options {
+        if let Some(value) = value {
+            let _ = write!(command, " {name} {}", word(&value));
+        }
+    }
+    command
 }
 
 fn advice(error: &UploadError) -> Option<String> {
@@ -103,5 +155,26 @@ impl From<SourceError> for Failure {
             _ => Kind::Other,
         };
         Self::from_error(kind, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_resumes_has_what_the_checkpoint_does_not_remember() {
+        let object = "oss://images/it's.raw".parse().unwrap();
+        let mut connection =
+            ConnectionArgs { proxy: Some("http://u:secret@proxy".into()), ..Default::default() };
+        connection.endpoint = Some(EndpointArg::Url("https://oss-cn-hangzhou.aliyuncs.com".into()));
+        assert_eq!(resume(&object, &connection), r"ossup resume 'oss://images/it'\''s.raw'");
+        connection.endpoint = Some(EndpointArg::Local("my store".into()));
+        connection.state_dir = Some("state".into());
+        connection.sign_version = SignVersionArg::V1;
+        assert_eq!(
+            resume(&"oss://images/x".parse().unwrap(), &connection),
+            "ossup resume oss://images/x --endpoint 'local:my store' --state-dir state --sign-version v1"
+        );
     }
 }

@@ -19,6 +19,15 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Returns text as one word of a shell.
+pub(crate) fn word(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:+=@[]".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+}
+
 /// Returns a number of bytes in the largest binary unit that it reaches.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -53,6 +62,14 @@ mod tests {
     fn foreign_text_moves_no_cursor() {
         assert_eq!(printable("a\u{1b}[31m\nb\u{202e}"), "a\\u{1b}[31m\\u{a}b\\u{202e}");
         assert!(matches!(printable("中文 ok"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn words_of_a_shell_stay_single() {
+        assert_eq!(word("http://127.0.0.1:9000"), "http://127.0.0.1:9000");
+        assert_eq!(word("a b"), "'a b'");
+        assert_eq!(word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(word(""), "''");
     }
 
     #[test]

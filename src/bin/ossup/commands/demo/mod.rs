@@ -22,7 +22,7 @@ use super::{importing, inspection, transfer};
 use crate::args::values::EndpointArg;
 use crate::args::{ConnectionArgs, DemoArgs, RetryArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{self, Failure, Kind};
+use crate::failure::{self, Again, Failure, Kind};
 use crate::ui::{ImportsShown, Progress, bytes, duration};
 
 /// Runs the demonstration in a temporary folder, which is removed whatever happens.
@@ -147,7 +147,7 @@ async fn interrupted_upload(
         Err(error) if error.kind() == ErrorKind::Cancelled => {
             context.output.remark("Interrupted. The parts that are in are kept and recorded.");
         }
-        Err(error) => return Err(failure::upload(&error, true, &context.stop)),
+        Err(error) => return Err(failure::upload(&error, Again::No, &context.stop)),
     }
     Ok(())
 }
@@ -162,7 +162,7 @@ async fn upload(
     let upload = prepared(connection, image, object)?.events(progress.sink()).cancel(context.stop.token());
     let outcome = upload.run().await;
     drop(progress);
-    outcome.map_err(|error| failure::upload(&error, false, &context.stop))
+    outcome.map_err(|error| failure::upload(&error, Again::No, &context.stop))
 }
 
 fn request(connection: &Connection, object: &ObjectRef, report: &ossup::image::Report) -> ImportRequest {
