@@ -5,17 +5,20 @@
 //! second way needs no journal, and so also serves an upload that another machine began. A listed part that
 //! fits the plan in neither way is ignored: it is not named at Complete, and its number may be sent anew.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+mod bucket;
+mod prove;
 
-use crate::blocks::{Limits, digest};
-use crate::client::{CallError, Client};
+use std::sync::Arc;
+
+pub use bucket::{abort, list_parts};
+
+use crate::blocks::Limits;
+use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
 use crate::model::{ObjectRef, StorageClass, UploadId};
-use crate::plan::{CutRule, Part, Plan, PlanError};
+use crate::plan::{CutRule, Plan, PlanError};
 use crate::protocol::Operation;
-use crate::protocol::oss::{Abort, Initiate, ListParts, ListUploads, ListedPart};
+use crate::protocol::oss::{Initiate, ListUploads, ListedPart};
 use crate::source::{Source, SourceIdentity};
 use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, StateDir, StateError, UploadDir};
 
@@ -112,6 +115,8 @@ pub(crate) struct Opener<'a> {
     pub(crate) source: &'a Arc<dyn Source>,
     pub(crate) limits: &'a Limits,
     pub(crate) events: &'a EventSink,
+    /// When the service was last heard of.
+    pub(crate) progress: &'a Progress,
     pub(crate) options: &'a SessionOptions,
 }
 
@@ -167,7 +172,7 @@ impl Opener<'_> {
             storage_class: self.options.storage_class,
             ..Initiate::new(self.options.object.clone())
         };
-        let upload_id = match self.client.call(&operation).await {
+        let upload_id = match self.call(&operation).await {
             Ok(upload_id) => upload_id,
             Err(error) => {
                 // No upload is known any more, so an empty folder is all that would stay.
@@ -307,55 +312,9 @@ impl Opener<'_> {
         });
     }
 
-    /// Returns the parts that are in, of those that the service lists: recorded alike, or equal to the local
-    /// bytes. Of overlapping ones (an upload that was cut otherwise before) the first stays.
-    pub(crate) async fn prove(
-        &self,
-        plan: &Plan,
-        recorded: &[PartRecord],
-        listed: Vec<ListedPart>,
-        verify: bool,
-    ) -> Result<Vec<PartRecord>, SessionError> {
-        let recorded: HashMap<_, _> = recorded.iter().map(|part| (part.number, part)).collect();
-        let mut proved: Vec<PartRecord> = Vec::new();
-        for there in listed {
-            let Some(part) = plan.part(there.number, there.size) else { continue };
-            if proved.last().is_some_and(|before| before.range.end > part.range.start) {
-                continue;
-            }
-            let record = recorded
-                .get(&there.number)
-                .filter(|here| here.range == part.range && here.etag == there.etag)
-                .filter(|here| there.crc64.is_none_or(|crc64| crc64 == here.crc64));
-            match record {
-                Some(record) if !verify => proved.push((*record).clone()),
-                _ => proved.extend(self.compare(part, there).await?),
-            }
-        }
-        Ok(proved)
-    }
-
-    /// Compares a listed part with the local bytes: by CRC-64, or by MD5 against its tag where no CRC-64 is
-    /// listed.
-    async fn compare(&self, part: Part, there: ListedPart) -> Result<Option<PartRecord>, SessionError> {
-        let failed = |source| SessionError::Source { part: part.number.get(), source };
-        let crc64 = digest::crc64(self.source, part.range, self.limits).await.map_err(failed)?;
-        let good = match there.crc64 {
-            Some(listed) => listed == crc64,
-            None => {
-                let md5 = digest::md5(self.source, part.range, self.limits).await.map_err(failed)?;
-                let hex: String = md5.iter().map(|byte| format!("{byte:02X}")).collect();
-                there.etag.unquoted().eq_ignore_ascii_case(&hex)
-            }
-        };
-        self.events.emit(Event::Verified { number: part.number, good });
-        let record = PartRecord { number: part.number, range: part.range, etag: there.etag, crc64 };
-        Ok(good.then_some(record))
-    }
-
     /// Returns all listed parts, or nothing if the upload is gone.
     pub(crate) async fn list(&self, upload_id: &UploadId) -> Result<Option<Vec<ListedPart>>, SessionError> {
-        match list_parts(self.client, &self.options.object, upload_id).await {
+        match bucket::parts(self.client, &self.options.object, upload_id, self.progress, self.events).await {
             Ok(listed) => Ok(Some(listed)),
             Err(error) if error.is("NoSuchUpload") => Ok(None),
             Err(error) => Err(self.failed(error)),
@@ -368,7 +327,7 @@ impl Opener<'_> {
         let mut page = ListUploads::new(object.bucket.clone());
         page.prefix = Some(object.key.as_str().to_owned());
         loop {
-            let answer = self.client.call(&page).await.map_err(|error| self.failed(error))?;
+            let answer = self.call(&page).await.map_err(|error| self.failed(error))?;
             ids.extend(
                 answer
                     .uploads
@@ -387,55 +346,14 @@ impl Opener<'_> {
         abort(self.client, &self.options.object, upload_id).await.map_err(|error| self.failed(error))
     }
 
+    async fn call<O: Operation>(&self, operation: &O) -> Result<O::Output, CallError> {
+        let (progress, events) = (self.progress, self.events);
+        self.client
+            .call_with(operation, Call { body: None, part: None, progress, events, max_cuts: None })
+            .await
+    }
+
     fn failed(&self, error: CallError) -> SessionError {
         SessionError::Call { object: self.options.object.clone(), source: Box::new(error) }
     }
-}
-
-/// Lists the parts of an open upload, page by page, in ascending order.
-///
-/// # Errors
-///
-/// [`CallError`] with the code `NoSuchUpload` when the upload is not open any more.
-pub async fn list_parts(
-    client: &Client,
-    object: &ObjectRef,
-    upload_id: &UploadId,
-) -> Result<Vec<ListedPart>, CallError> {
-    let mut parts = Vec::new();
-    let mut page = ListParts::new(object.clone(), upload_id.clone());
-    loop {
-        let answer = client.call(&page).await?;
-        parts.extend(answer.parts);
-        match answer.next {
-            Some(next) => page.after = Some(next),
-            None => return Ok(parts),
-        }
-    }
-}
-
-/// Aborts an upload and makes sure that its parts are gone: a part that was in flight may land after the
-/// first abort ("AbortMultipartUpload" page).
-///
-/// # Errors
-///
-/// What the requests give; an upload that is gone already is none. [`CallCause::Kept`](crate::client::CallCause::Kept) when the service still
-/// lists it after several aborts.
-pub async fn abort(client: &Client, object: &ObjectRef, upload_id: &UploadId) -> Result<(), CallError> {
-    const PAUSES: [u64; 3] = [0, 1, 3];
-    let operation = Abort { object: object.clone(), upload_id: upload_id.clone() };
-    let mut parts = 0;
-    for pause in PAUSES {
-        tokio::time::sleep(Duration::from_secs(pause)).await;
-        match client.call(&operation).await {
-            Err(error) if !error.is("NoSuchUpload") => return Err(error),
-            _ => {}
-        }
-        match list_parts(client, object, upload_id).await {
-            Err(error) if error.is("NoSuchUpload") => return Ok(()),
-            Err(error) => return Err(error),
-            Ok(listed) => parts = listed.len(),
-        }
-    }
-    Err(CallError::kept(operation.name(), PAUSES.len() as u32, parts))
 }

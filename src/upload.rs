@@ -26,7 +26,9 @@ const RECONCILIATIONS: usize = 2;
 /// How long requests other than parts may go on after the upload was stopped: longer than parts may.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
-/// What is waited for after the last part.
+/// What is waited for before the first part,
+const ASKED_FOR: &str = "the service is asked for the upload";
+/// and after the last.
 const PUTTING_TOGETHER: &str = "the service puts the object together";
 
 /// An upload of one source to one object.
@@ -230,10 +232,11 @@ impl Upload {
     async fn stages(&self) -> Result<UploadReport, UploadError> {
         let began = Instant::now();
         let progress = Arc::new(Progress::new());
-        let opener = self.opener();
+        let opening = Progress::new();
+        let opener = self.opener(&opening);
         let opened = tokio::select! {
             biased;
-            opened = opener.open() => opened,
+            opened = Watch::over(&self.client, &opening, &self.events, ASKED_FOR, opener.open()) => opened,
             () = self.cancel.cancelled() => return Err(UploadError::Cancelled),
         };
         let opened = match opened {
@@ -253,7 +256,7 @@ impl Upload {
                     }
                     None => {
                         self.events.notice("the earlier upload is gone from the bucket: a new one begins");
-                        match self.opener().begin_again(dir).await {
+                        match self.opener(&opening).begin_again(dir).await {
                             Ok(Opened::Session(session)) => self.drive(*session, &progress).await?,
                             Ok(Opened::Gone { .. }) => unreachable!("an upload that was just begun is open"),
                             Err(error) => (self.settle_existing(error).await?, 0, 0),
@@ -297,7 +300,7 @@ impl Upload {
                 Completed::PartsDiffer if round < RECONCILIATIONS => {
                     self.events
                         .notice("the service has other parts than were sent: they are listed and sent again");
-                    match self.reconcile(&session, list.parts()).await? {
+                    match self.reconcile(&session, list.parts(), progress).await? {
                         Some(proved) => present = proved,
                         // It was completed or aborted meanwhile, by whomever.
                         None => {
@@ -356,8 +359,9 @@ impl Upload {
         &self,
         session: &Session,
         parts: &[PartRecord],
+        progress: &Progress,
     ) -> Result<Option<Vec<PartRecord>>, UploadError> {
-        let opener = self.opener();
+        let opener = self.opener(progress);
         let Some(listed) = opener.list(&session.upload_id).await? else { return Ok(None) };
         Ok(Some(opener.prove(&session.plan, parts, listed, false).await?))
     }
@@ -407,12 +411,13 @@ impl Upload {
         }
     }
 
-    fn opener(&self) -> Opener<'_> {
+    fn opener<'a>(&'a self, progress: &'a Progress) -> Opener<'a> {
         Opener {
             client: &self.client,
             source: &self.source,
             limits: &self.limits,
             events: &self.events,
+            progress,
             options: &self.session,
         }
     }

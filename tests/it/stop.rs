@@ -1,13 +1,14 @@
 //! Signals, kills, and going on afterwards.
 
 use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr};
 
 use crate::support::{Finished, Server, World, finish, signal};
 
 const MIB: usize = 1 << 20;
 
 /// Arguments of an upload that is slow enough to be interrupted: 1 MiB parts at 1 MiB/s.
-fn slow<'a>(world: &'a str, image: &'a str, target: &'a str) -> Vec<&'a str> {
+pub(crate) fn slow<'a>(world: &'a str, image: &'a str, target: &'a str) -> Vec<&'a str> {
     let mut args = vec!["upload", image, target, "--no-inspect", "--progress=json", "--part-size=1MiB"];
     args.extend(["--parallel=1", "--bandwidth-limit=1MiB/s"]);
     if !world.is_empty() {
@@ -16,8 +17,8 @@ fn slow<'a>(world: &'a str, image: &'a str, target: &'a str) -> Vec<&'a str> {
     args
 }
 
-/// Begins an upload and sends a signal once a part is in. Returns exit code and the rest of stderr.
-fn stopped(world: &World, args: &[&str], name: &str) -> (Option<i32>, String) {
+/// Begins an upload and waits until a part is in.
+fn begun(world: &World, args: &[&str]) -> (Child, BufReader<ChildStderr>) {
     let mut child = world.command(args).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -25,6 +26,19 @@ fn stopped(world: &World, args: &[&str], name: &str) -> (Option<i32>, String) {
         line.clear();
         assert!(stderr.read_line(&mut line).unwrap() > 0, "the upload ended before a part was in");
     }
+    (child, stderr)
+}
+
+/// Begins an upload of which a part is in, and that goes on by itself.
+pub(crate) fn running(world: &World, args: &[&str]) -> Child {
+    let (child, mut stderr) = begun(world, args);
+    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    child
+}
+
+/// Begins an upload and sends a signal once a part is in. Returns exit code and the rest of stderr.
+fn stopped(world: &World, args: &[&str], name: &str) -> (Option<i32>, String) {
+    let (child, mut stderr) = begun(world, args);
     signal(&child, name);
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
@@ -112,22 +126,13 @@ fn resume_without_arguments_finishes_everything() {
 
 #[test]
 fn a_second_process_is_told_who_drives_the_upload() {
-    let world = World::new();
-    let local = world.local();
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
     world.file("disk.raw", 4 * MIB, 1);
-    let mut child = world.command(&slow(&local, "disk.raw", "oss://images/x")).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("part_done") {
-        line.clear();
-        assert!(stderr.read_line(&mut line).unwrap() > 0);
-    }
-    let second = world.run(&["upload", "disk.raw", "oss://images/x", "--no-inspect", &local]);
-    // The embedded store itself has one owner at a time.
-    assert!(matches!(second.code, Some(1 | 9)), "{second:?}");
-    signal(&child, "INT");
-    std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
-    finish(child);
+    let child = running(&world, &slow("", "disk.raw", "oss://images/x"));
+    let stderr = world.fails(9, &["upload", "disk.raw", "oss://images/x", "--no-inspect"]);
+    assert!(stderr.contains(&format!("process {}", child.id())), "{stderr}");
+    assert_eq!(finish(child).code, Some(0), "the first one is not disturbed");
 }
 
 #[test]
@@ -165,7 +170,8 @@ fn the_command_that_is_shown_resumes_wherever_the_state_is() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let mut world = World::new();
-    let plan = r#"{"rules": [{"operation": "UploadPart", "part": 2, "fault": {"kind": "stall"}}]}"#;
+    // Of 3 MiB in parts of 1 MiB the second has this number.
+    let plan = r#"{"rules": [{"operation": "UploadPart", "part": 9, "fault": {"kind": "stall"}}]}"#;
     std::fs::write(world.path("faults.json"), plan).unwrap();
     let server = Server::start(&mut world, &["--faults", "faults.json"]);
     world.file("disk.raw", 3 * MIB, 1);

@@ -1,7 +1,7 @@
 //! Open uploads: listed, aborted, collected; and buckets.
 
-use crate::stop::interrupted;
-use crate::support::{Server, World};
+use crate::stop::{interrupted, running, slow};
+use crate::support::{Server, World, finish};
 
 const MIB: usize = 1 << 20;
 
@@ -41,6 +41,20 @@ fn gc_aborts_what_is_old_alone() {
     let gone = world.json(&["gc", "oss://images", "--older-than=0", "--yes", &local]);
     assert_eq!(gone["aborted"].as_array().unwrap().len(), 1);
     assert!(gone["bytes"].as_u64().unwrap() >= MIB as u64);
+    assert!(world.json(&["list", &local])["uploads"].as_array().unwrap().is_empty(), "forgotten here too");
+}
+
+#[test]
+fn gc_leaves_alone_what_another_process_drives() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    world.file("disk.raw", 6 * MIB, 1);
+    let child = running(&world, &slow("", "disk.raw", "oss://images/x"));
+    let value = world.json(&["gc", "oss://images", "--older-than=0", "--yes"]);
+    assert!(value["aborted"].as_array().unwrap().is_empty(), "{value}");
+    let stderr = world.fails(9, &["abort", "oss://images/x", "--yes"]);
+    assert!(stderr.contains("another process"), "{stderr}");
+    assert_eq!(finish(child).code, Some(0));
 }
 
 #[test]

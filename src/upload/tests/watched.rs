@@ -34,7 +34,7 @@ fn sleep(clock: &Arc<Settable>, seconds: i64) -> Effect {
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_slept_makes_its_connections_anew() {
-    for operation in ["UploadPart", "Complete"] {
+    for operation in ["Initiate", "UploadPart", "Complete"] {
         for seconds in [3600, -3600] {
             let (clock, began) = (Settable::new(), Instant::now());
             let world = World::with(3 * MIB, |options| options.with_clock(clock.clone()));
@@ -80,6 +80,8 @@ async fn silence_is_explained_every_thirty_seconds() {
     let refused = Effect::Answer(503, "<Error><Code>ServiceUnavailable</Code></Error>".to_owned());
     let lines = explained("UploadPart", refused).await;
     assert!(lines.len() == 3 && lines[0].contains("ServiceUnavailable"), "{lines:?}");
+    let lines = explained("Initiate", Effect::Silence).await;
+    assert!(lines[0].contains("asked for") && lines[1].contains("did not answer"), "{lines:?}");
     let lines = explained("Complete", Effect::Silence).await;
     assert!(lines.len() == 3 && lines[0].contains("puts the object together"), "{lines:?}");
 }

@@ -1,7 +1,7 @@
 use ossup::client::Client;
 use ossup::model::{ObjectRef, UploadId};
 use ossup::session;
-use ossup::state::StateDir;
+use ossup::state::{StateDir, StateError};
 use serde_json::json;
 
 use super::open_uploads;
@@ -28,27 +28,40 @@ pub(crate) async fn run(args: &AbortArgs, context: &Context) -> Result<(), Failu
         }
     };
     confirm(&format!("delete all parts of upload {id} of `{object}`?"), args.yes).await?;
-    // The lock keeps another process from going on with what is being deleted.
-    let state = connection.settings.state_dir().ok().map(StateDir::new);
-    let dir = match &state {
-        Some(state) => Some(
-            state
-                .lock(connection.client.region(), object, connection.client.now())
-                .map_err(|error| Failure::from_error(error.kind().into(), &error))?,
-        ),
-        None => None,
+    forget(&connection, object, id).await?;
+    context.output.remark(format!("upload {id} of `{object}` is aborted, its parts are gone"));
+    context
+        .output
+        .result(json!({"bucket": object.bucket, "key": object.key, "upload_id": id, "aborted": true}), "")
+}
+
+/// Aborts one upload and forgets what is known of it here.
+///
+/// # Errors
+///
+/// Also when another process drives an upload of this object: the lock keeps it from going on with what is being
+/// deleted.
+pub(crate) async fn forget(
+    connection: &Connection,
+    object: &ObjectRef,
+    id: &UploadId,
+) -> Result<(), Failure> {
+    let state_failed = |error: StateError| Failure::from_error(error.kind().into(), &error);
+    let dir = match connection.settings.state_dir() {
+        Ok(root) => {
+            let (region, now) = (connection.client.region(), connection.client.now());
+            Some(StateDir::new(root).lock(region, object, now).map_err(state_failed)?)
+        }
+        Err(_) => None,
     };
     session::abort(&connection.client, object, id).await?;
     if let Some(dir) = dir {
         let ours = dir.checkpoint().ok().flatten().is_none_or(|checkpoint| checkpoint.upload_id == *id);
         if ours {
-            dir.forget().map_err(|error| Failure::from_error(error.kind().into(), &error))?;
+            dir.forget().map_err(state_failed)?;
         }
     }
-    context.output.remark(format!("upload {id} of `{object}` is aborted, its parts are gone"));
-    context
-        .output
-        .result(json!({"bucket": object.bucket, "key": object.key, "upload_id": id, "aborted": true}), "")
+    Ok(())
 }
 
 /// Returns the open uploads of exactly this key: on the bucket, or known here alone.

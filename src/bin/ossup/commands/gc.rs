@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ossup::model::ObjectRef;
-use ossup::session;
 use serde_json::json;
 
+use super::abort;
 use super::open_uploads::{self, OpenUpload};
 use crate::args::GcArgs;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::ui::{bytes, confirm, duration};
 
 /// Aborts old open uploads of a bucket, whoever began them.
@@ -34,8 +34,15 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
             context.output.warning(format!("the key `{}` cannot be asked for", upload.listed.key));
             continue;
         };
-        session::abort(client, &ObjectRef::new(bucket.clone(), key), &upload.listed.upload_id).await?;
-        aborted.push(upload);
+        let object = ObjectRef::new(bucket.clone(), key);
+        match abort::forget(&connection, &object, &upload.listed.upload_id).await {
+            Ok(()) => aborted.push(upload),
+            // Old it may be, but not forgotten.
+            Err(failure) if failure.kind == Kind::Conflict => {
+                context.output.warning(format!("`{object}` is left alone: {}", failure.text().trim_end()));
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     let freed: u64 = aborted.iter().map(|upload| upload.bytes).sum();
     context.output.remark(format!("{} uploads aborted, {} freed", aborted.len(), bytes(freed)));

@@ -38,8 +38,9 @@ pub(crate) fn upload(error: &UploadError, again: Again<'_>, stop: &Stop) -> Fail
         ErrorKind::Cancelled => stop.failure("stopped"),
         kind => Failure::from_error(kind.into(), error),
     };
-    let going_on = || going_on(error, again);
-    let hints = [advice(error), resumable.then(going_on)];
+    // Where an object is in the way the same command is refused again.
+    let in_the_way = matches!(error, UploadError::Complete(CompleteError::Exists { .. }));
+    let hints = [advice(error), (resumable && !in_the_way).then(|| going_on(error, again))];
     let hint = hints.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let failure = failure.resumable(resumable);
     if hint.is_empty() { failure } else { failure.hint(hint) }
@@ -112,7 +113,7 @@ fn advice(error: &UploadError) -> Option<String> {
             "no object was made; when the file is at rest, begin anew with --restart"
         }
         UploadError::Complete(CompleteError::Exists { .. }) => {
-            "choose another key, or replace the object with --overwrite"
+            "choose another key, or replace the object: the same command with --overwrite; parts that are in are kept"
         }
         UploadError::Complete(CompleteError::Damaged { .. }) => {
             "do not import this object: delete it and upload anew"

@@ -1,0 +1,69 @@
+//! What the bucket has of an upload.
+
+use std::time::Duration;
+
+use crate::client::{Call, CallError, Client, Progress};
+use crate::event::EventSink;
+use crate::model::{ObjectRef, UploadId};
+use crate::protocol::Operation;
+use crate::protocol::oss::{Abort, ListParts, ListedPart};
+
+/// Lists the parts of an open upload, page by page, in ascending order.
+///
+/// # Errors
+///
+/// [`CallError`] with the code `NoSuchUpload` when the upload is not open any more.
+pub async fn list_parts(
+    client: &Client,
+    object: &ObjectRef,
+    upload_id: &UploadId,
+) -> Result<Vec<ListedPart>, CallError> {
+    parts(client, object, upload_id, &Progress::new(), &EventSink::none()).await
+}
+
+/// [`list_parts`], telling of retries.
+pub(super) async fn parts(
+    client: &Client,
+    object: &ObjectRef,
+    upload_id: &UploadId,
+    progress: &Progress,
+    events: &EventSink,
+) -> Result<Vec<ListedPart>, CallError> {
+    let mut parts = Vec::new();
+    let mut page = ListParts::new(object.clone(), upload_id.clone());
+    loop {
+        let call = Call { body: None, part: None, progress, events, max_cuts: None };
+        let answer = client.call_with(&page, call).await?;
+        parts.extend(answer.parts);
+        match answer.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(parts),
+        }
+    }
+}
+
+/// Aborts an upload and makes sure that its parts are gone: a part that was in flight may land after the
+/// first abort ("AbortMultipartUpload" page).
+///
+/// # Errors
+///
+/// What the requests give; an upload that is gone already is none. [`CallCause::Kept`](crate::client::CallCause::Kept) when the service still
+/// lists it after several aborts.
+pub async fn abort(client: &Client, object: &ObjectRef, upload_id: &UploadId) -> Result<(), CallError> {
+    const PAUSES: [u64; 3] = [0, 1, 3];
+    let operation = Abort { object: object.clone(), upload_id: upload_id.clone() };
+    let mut parts = 0;
+    for pause in PAUSES {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        match client.call(&operation).await {
+            Err(error) if !error.is("NoSuchUpload") => return Err(error),
+            _ => {}
+        }
+        match list_parts(client, object, upload_id).await {
+            Err(error) if error.is("NoSuchUpload") => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(listed) => parts = listed.len(),
+        }
+    }
+    Err(CallError::kept(operation.name(), PAUSES.len() as u32, parts))
+}
