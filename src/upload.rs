@@ -316,6 +316,17 @@ impl Upload {
         Err(CompleteError::Gone { object, found: "the service keeps losing parts".to_owned() }.into())
     }
 
+    /// Says so where memory or open files do not allow the parts in flight that were asked for.
+    fn bounded(&self, parts: usize, most: usize) -> usize {
+        if parts > most {
+            self.events.notice(format!(
+                "{most} parts in flight instead of {parts}: memory (--max-memory) and open files (ulimit -n) \
+                 allow no more"
+            ));
+        }
+        parts.min(most)
+    }
+
     async fn transfer(
         &self,
         session: &Session,
@@ -324,10 +335,10 @@ impl Upload {
         journal: &mut Journaling,
     ) -> Result<PartList, UploadError> {
         let part_size = session.plan.rule().part_size;
-        let most = self.max_parallel.min(self.limits.max_connections());
+        let most = self.limits.max_connections();
         let control = match self.parallel {
-            Some(parts) => Control::fixed(parts, part_size),
-            None => Control::adaptive(most, part_size),
+            Some(parts) => Control::fixed(self.bounded(parts, most), part_size),
+            None => Control::adaptive(self.max_parallel.min(most), part_size),
         };
         let transfer = Transfer {
             client: self.client.clone(),

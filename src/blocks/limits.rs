@@ -23,6 +23,7 @@ const CATCH_UP: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Limits {
     pool: Arc<Pool>,
+    max_connections: usize,
     bandwidth: Arc<Mutex<Bandwidth>>,
 }
 
@@ -37,7 +38,19 @@ impl Limits {
     pub fn new(max_memory: u64) -> Self {
         let blocks = (max_memory / BLOCK_SIZE as u64).clamp(BLOCKS_PER_CONNECTION as u64, 1 << 16) as usize;
         let pool = Pool { free: Mutex::default(), permits: Arc::new(Semaphore::new(blocks)), blocks };
-        Self { pool: Arc::new(pool), bandwidth: Arc::default() }
+        Self { pool: Arc::new(pool), max_connections: usize::MAX, bandwidth: Arc::default() }
+    }
+
+    /// Allows each upload so many connections at most, at least one.
+    #[must_use]
+    pub fn with_max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections.max(1);
+        self
+    }
+
+    /// Returns how many bytes of blocks so many connections need.
+    pub fn memory_for(connections: usize) -> u64 {
+        (connections * BLOCKS_PER_CONNECTION * BLOCK_SIZE) as u64
     }
 
     /// Limits sending to so many bytes per second, or not at all. It takes effect at once, also on uploads
@@ -52,9 +65,9 @@ impl Limits {
         lock(&self.bandwidth).rate
     }
 
-    /// Returns how many connections the memory feeds.
+    /// Returns how many connections one upload may use: so many as the memory feeds, and no more than allowed.
     pub fn max_connections(&self) -> usize {
-        (self.pool.blocks / BLOCKS_PER_CONNECTION).max(1)
+        (self.pool.blocks / BLOCKS_PER_CONNECTION).clamp(1, self.max_connections)
     }
 
     /// Returns what waits for blocks on behalf of one reader.

@@ -5,7 +5,9 @@
 
 pub(crate) mod digest;
 mod limits;
+mod machine;
 mod reader;
 
 pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
+pub use machine::Machine;
 pub(crate) use reader::BlockReader;

@@ -26,7 +26,7 @@ pub(crate) use control::Control;
 pub use error::TransferError;
 pub(crate) use journaling::Journaling;
 
-pub use crate::blocks::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
+pub use crate::blocks::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH, Machine};
 use crate::checksum;
 use crate::client::{Client, Progress};
 use crate::event::{Event, EventSink};

@@ -18,10 +18,10 @@ pub(crate) struct TransferArgs {
     /// Parts in flight: auto follows what the link takes
     #[arg(long, value_name = "auto|N", default_value = "auto")]
     pub(crate) parallel: Parallel,
-    /// Most parts in flight that auto may choose
+    /// Most parts in flight that auto may choose; by default 64, or what memory and open files allow
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) max_parallel: Option<u16>,
-    /// Most memory for data on its way, such as 16MiB
+    /// Most memory for data on its way, such as 16MiB; by default 32MiB, or an eighth of what there is
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_memory: Option<ByteSize>,
     /// Sends no faster than this, such as 50MiB/s

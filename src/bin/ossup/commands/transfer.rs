@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ossup::model::ObjectRef;
 use ossup::source::FileSource;
-use ossup::transfer::Limits;
+use ossup::transfer::{Limits, Machine};
 use ossup::upload::{Upload, UploadReport};
 use serde_json::{Value, json};
 
@@ -17,10 +17,11 @@ use crate::ui::{Progress, bytes, duration};
 
 /// Returns the limits that all uploads of the command share.
 pub(crate) fn limits(args: &TransferArgs) -> Limits {
-    let limits = match args.max_memory {
-        Some(size) => Limits::new(size.0),
-        None => Limits::default(),
+    let parallel = match args.parallel {
+        Parallel::Fixed(count) => Some(count),
+        Parallel::Auto => args.max_parallel.map(usize::from),
     };
+    let limits = Limits::fitting(&Machine::here(), args.max_memory.map(|size| size.0), parallel);
     limits.set_bandwidth(args.bandwidth_limit.map(|rate| rate.0));
     limits
 }
