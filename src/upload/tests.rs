@@ -27,6 +27,7 @@ use crate::model::{ByteRange, Crc64, UploadId};
 use crate::protocol::oss::{Initiate, ListUploads, PutObject, UploadPart};
 use crate::source::FileSource;
 
+mod damaged;
 mod forgotten;
 mod settled;
 mod table;

@@ -169,3 +169,16 @@ fn a_state_folder_that_cannot_be_written_ends_it_before_the_first_byte() {
     assert_eq!(proxy.bytes_up(), 0);
     world.ok(&[&elsewhere[..], &["--no-resume"]].concat());
 }
+
+#[test]
+fn an_object_of_other_bytes_is_named_as_suspect_and_not_imported() {
+    let mut world = World::new();
+    let plan = r#"{"rules": [{"operation": "CompleteMultipartUpload", "fault": {"kind": "wrong_crc"}}]}"#;
+    std::fs::write(world.path("faults.json"), plan).unwrap();
+    let _server = Server::start(&mut world, &["--faults", "faults.json"]);
+    world.disk("disk.raw", 64 * MIB, 1);
+    let stderr = world.fails(6, &["publish", "disk.raw", "oss://images/", "--name=web-1"]);
+    assert!(stderr.contains("`oss://images/disk.raw` is suspect"), "{stderr}");
+    assert!(stderr.contains("do not import"), "{stderr}");
+    assert!(world.json(&["image", "list"])["images"].as_array().unwrap().is_empty());
+}

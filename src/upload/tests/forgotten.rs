@@ -75,3 +75,19 @@ async fn a_restart_leaves_one_upload_and_not_two() {
     assert_eq!(world.open_uploads().await, 0);
     world.assert_stored().await;
 }
+
+/// The same upload is region, bucket and key, however the file and the endpoint are written.
+#[tokio::test]
+async fn another_spelling_of_file_and_endpoint_goes_on_all_the_same() {
+    let world = World::new(4 * MIB);
+    world.interrupt_after(2).await;
+    let mut options = world.client.options().clone();
+    options.endpoint = "http://127.0.0.1:80".parse().unwrap();
+    std::os::unix::fs::symlink(world.file(), world.folder.path().join("link.raw")).unwrap();
+    let file = world.folder.path().join("state/../link.raw");
+    let source = Arc::new(FileSource::open(&file).unwrap());
+    let upload = Upload::new(Client::new(options), source, world.object());
+    let report = upload.state_dir(world.folder.path().join("state")).run().await.unwrap();
+    assert_eq!(report.resumed_parts, 2);
+    world.assert_stored().await;
+}

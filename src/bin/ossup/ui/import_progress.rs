@@ -9,7 +9,7 @@ use ossup::event::{Event, EventSink, ImportProgress};
 use ossup::model::{ImageId, SnapshotStatus};
 
 use super::progress::Form;
-use super::text::duration;
+use super::text::{duration, json_line};
 use super::{Output, events, terminal};
 
 /// A plain line is repeated after so long even if nothing changed.
@@ -78,7 +78,7 @@ impl Shown {
         }
         if self.output.progress() == Form::Json {
             if let Some(line) = events::json(event) {
-                terminal::write(format!("{line}\n").as_bytes());
+                terminal::write(format!("{}\n", json_line(&line)).as_bytes());
             }
             return;
         }

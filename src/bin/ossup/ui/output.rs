@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::text::json_line;
 use super::{Form, SCHEMA, printable, terminal};
 use crate::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, Kind};
@@ -52,7 +53,7 @@ impl Output {
         if let Some(members) = object.as_object_mut() {
             members.insert("schema".to_owned(), SCHEMA.into());
         }
-        print(&object.to_string())
+        print(&json_line(&object))
     }
 
     /// Prints a result, or a part of it, if text is wanted.
@@ -69,7 +70,7 @@ impl Output {
         let text = text.as_ref();
         if self.progress == Form::Json {
             let event = serde_json::json!({"schema": SCHEMA, "event": "notice", "text": text});
-            terminal::write(format!("{event}\n").as_bytes());
+            terminal::write(format!("{}\n", json_line(&event)).as_bytes());
         } else if !self.quiet {
             terminal::write(format!("{}\n", printable(text)).as_bytes());
         }
@@ -98,7 +99,7 @@ impl Output {
 
 /// Prints the object of a failure. If stdout is gone, the exit code still says it.
 pub(crate) fn print_json(object: &serde_json::Value) {
-    let _ = print(&object.to_string());
+    let _ = print(&json_line(object));
 }
 
 fn print(line: &str) -> Result<(), Failure> {

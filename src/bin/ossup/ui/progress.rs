@@ -8,7 +8,7 @@ use ossup::event::{Event, EventSink};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::meter::Meter;
-use super::text::{bytes, duration, printable};
+use super::text::{bytes, duration, json_line, printable};
 use super::{Output, events, terminal};
 use crate::args::ProgressArg;
 
@@ -101,7 +101,7 @@ impl Shown {
         self.meter.lock().unwrap_or_else(PoisonError::into_inner).apply(event, Instant::now());
         if self.output.progress() == Form::Json {
             if let Some(line) = events::json(event) {
-                terminal::write(format!("{line}\n").as_bytes());
+                terminal::write(format!("{}\n", json_line(&line)).as_bytes());
             }
             return;
         }

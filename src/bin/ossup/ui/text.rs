@@ -3,20 +3,35 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+/// Whether a character moves the cursor, changes colours, or reorders what is shown.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Returns text without control characters and without those that reorder what is shown; they are escaped.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let unsafe_char = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(unsafe_char) {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if unsafe_char(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+        if is_unsafe(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
     }
     Cow::Owned(shown)
+}
+
+/// Returns JSON in one line that means the same and can be shown: JSON itself escapes only some of these.
+pub(crate) fn json_line(value: &serde_json::Value) -> String {
+    let mut line = String::new();
+    for c in value.to_string().chars() {
+        if is_unsafe(c) {
+            let mut units = [0; 2];
+            line.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 /// Returns text as one word of a shell.
@@ -62,6 +77,14 @@ mod tests {
     fn foreign_text_moves_no_cursor() {
         assert_eq!(printable("a\u{1b}[31m\nb\u{202e}"), "a\\u{1b}[31m\\u{a}b\\u{202e}");
         assert!(matches!(printable("中文 ok"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn json_moves_no_cursor_either_and_means_the_same() {
+        let value = serde_json::json!({"key": "a\u{9b}31m\u{202e}b\n中文"});
+        let line = json_line(&value);
+        assert_eq!(line, r#"{"key":"a\u009b31m\u202eb\n中文"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
     }
 
     #[test]
