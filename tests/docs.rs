@@ -1,0 +1,32 @@
+//! What the documents say exists.
+
+use std::path::Path;
+
+/// Appends all Rust sources below a folder.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    sources(&root.join("src"), &mut code);
+    sources(&root.join("tests"), &mut code);
+    let document = std::fs::read_to_string(root.join("docs/reliability.md")).unwrap();
+    // A test is named by a sentence; what else stands between backticks has fewer words.
+    let is_sentence = |name: &&str| {
+        name.split('_').count() > 3 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let named: Vec<&str> = document.split('`').skip(1).step_by(2).filter(is_sentence).collect();
+    assert!(named.len() > 50, "{}", named.len());
+    let missing: Vec<_> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/reliability.md names tests that do not exist: {missing:?}");
+}
