@@ -4,6 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, StateError};
@@ -16,6 +17,17 @@ const MAX_CHECKPOINT: u64 = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDir {
     root: PathBuf,
+}
+
+/// What a state directory knows.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct StoredUploads {
+    /// The uploads, in the order of their objects.
+    pub readable: Vec<StoredUpload>,
+    /// Why others cannot be read: their files are damaged, or of another version. Only who begins them anew, or
+    /// has that version, can go on with them.
+    pub unreadable: Vec<StateError>,
 }
 
 /// An upload that a state directory knows.
@@ -54,27 +66,27 @@ impl StateDir {
         Ok(UploadDir { path, _lock: lock })
     }
 
-    /// Lists all uploads with a readable checkpoint, without locking them.
+    /// Lists all uploads, without locking them. One that cannot be read does not hide the others.
     ///
     /// # Errors
     ///
-    /// When the directory or a checkpoint cannot be read. A missing directory is an empty one.
-    pub fn uploads(&self) -> Result<Vec<StoredUpload>, StateError> {
+    /// When the directory itself cannot be read. A missing directory is an empty one.
+    pub fn uploads(&self) -> Result<StoredUploads, StateError> {
         let folder = self.root.join("uploads");
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(StoredUploads::default()),
             Err(error) => return Err(StateError::io("read", &folder)(error)),
         };
-        let mut uploads = Vec::new();
+        let mut uploads = StoredUploads::default();
         for entry in entries {
             let path = entry.map_err(StateError::io("read", &folder))?.path();
-            if let Some(checkpoint) = read_checkpoint(&path)? {
-                let journal = read_journal(&path)?;
-                uploads.push(StoredUpload { checkpoint, journal });
+            match read_upload(&path) {
+                Ok(upload) => uploads.readable.extend(upload),
+                Err(error) => uploads.unreadable.push(error),
             }
         }
-        uploads.sort_by(|a, b| a.checkpoint.object.cmp(&b.checkpoint.object));
+        uploads.readable.sort_by(|a, b| a.checkpoint.object.cmp(&b.checkpoint.object));
         Ok(uploads)
     }
 
@@ -184,6 +196,11 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+fn read_upload(folder: &Path) -> Result<Option<StoredUpload>, StateError> {
+    let Some(checkpoint) = read_checkpoint(folder)? else { return Ok(None) };
+    Ok(Some(StoredUpload { checkpoint, journal: read_journal(folder)? }))
+}
+
 fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, StateError> {
     let path = folder.join("checkpoint.json");
     let damaged = |reason: String| StateError::Damaged { path: path.clone(), reason };
@@ -202,18 +219,22 @@ fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, StateError> {
 
 /// Reads a checkpoint's text; the error is the end of a sentence about the file.
 pub(crate) fn parse_checkpoint(text: &[u8]) -> Result<Checkpoint, String> {
+    parse_versioned(text, CHECKPOINT_VERSION)
+}
+
+/// Reads JSON that says its version. Nothing but the version is looked at before it is known to be ours, so that
+/// what a newer program wrote is not taken for damaged.
+pub(super) fn parse_versioned<T: DeserializeOwned>(text: &[u8], ours: u32) -> Result<T, String> {
     #[derive(serde::Deserialize)]
     struct Version {
         version: u32,
     }
-    let unreadable = |_| "is damaged; `--restart` begins the upload anew".to_owned();
-    let Version { version } = serde_json::from_slice(text).map_err(unreadable)?;
-    if version != CHECKPOINT_VERSION {
-        return Err(format!(
-            "was written by another version of ossup (format {version}); use that one, or `--restart`"
-        ));
+    let damaged = |_| "is damaged".to_owned();
+    let Version { version } = serde_json::from_slice(text).map_err(damaged)?;
+    if version != ours {
+        return Err(format!("was written by another version of ossup (format {version})"));
     }
-    serde_json::from_slice(text).map_err(unreadable)
+    serde_json::from_slice(text).map_err(damaged)
 }
 
 fn read_journal(folder: &Path) -> Result<JournalContents, StateError> {
@@ -264,7 +285,7 @@ mod tests {
     fn an_upload_is_found_again_and_forgotten() {
         let root = tempfile::tempdir().unwrap();
         let dir = StateDir::new(root.path().join("deep/state"));
-        assert!(dir.uploads().unwrap().is_empty());
+        assert!(dir.uploads().unwrap().readable.is_empty());
         let upload = lock(&dir).unwrap();
         assert_eq!(upload.checkpoint().unwrap(), None);
         upload.check_writable().unwrap();
@@ -273,9 +294,26 @@ mod tests {
         drop(upload);
         let upload = lock(&dir).unwrap();
         assert_eq!(upload.checkpoint().unwrap(), Some(checkpoint()));
-        assert_eq!(dir.uploads().unwrap()[0].checkpoint, checkpoint());
+        assert_eq!(dir.uploads().unwrap().readable[0].checkpoint, checkpoint());
         upload.forget().unwrap();
         assert_eq!(std::fs::read_dir(dir.root().join("uploads")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_upload_that_cannot_be_read_does_not_hide_the_others() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(root.path());
+        lock(&dir).unwrap().begin(&checkpoint()).unwrap();
+        for (folder, text) in [("damaged", "{"), ("newer", r#"{"version":7,"anything":"else"}"#)] {
+            let folder = root.path().join("uploads").join(folder);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("checkpoint.json"), text).unwrap();
+        }
+        let StoredUploads { readable, unreadable } = dir.uploads().unwrap();
+        assert_eq!(readable.iter().map(|upload| &upload.checkpoint).collect::<Vec<_>>(), [&checkpoint()]);
+        let mut said: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
+        said.sort();
+        assert!(said[0].ends_with("is damaged") && said[1].contains("(format 7)"), "{said:?}");
     }
 
     #[test]

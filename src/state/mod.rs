@@ -24,7 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
-pub use dir::{StateDir, StoredUpload, UploadDir};
+pub use dir::{StateDir, StoredUpload, StoredUploads, UploadDir};
 pub use flow::{Flow, FlowFile, FlowImage};
 pub use journal::{Journal, JournalContents, PartRecord};
 pub use lock::{Holder, Lock};

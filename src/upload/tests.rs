@@ -461,7 +461,7 @@ async fn a_part_that_another_attempt_replaced_is_sent_again_before_completing() 
         Effect::First(Arc::new(move || {
             let (client, object, state) = (client.clone(), object.clone(), state.clone());
             Box::pin(async move {
-                let stored = StateDir::new(state).uploads().unwrap().remove(0);
+                let stored = StateDir::new(state).uploads().unwrap().readable.remove(0);
                 let second = stored.journal.parts[1].number;
                 replace_part(&client, &object, &stored.checkpoint.upload_id, second).await;
             })
@@ -555,8 +555,10 @@ async fn the_last_answer_lost_with_the_process_is_settled_by_the_next_run() {
 async fn an_upload_that_is_gone_begins_anew() {
     let world = World::new(4 * MIB);
     world.interrupt_after(2).await;
-    let id =
-        StateDir::new(world.folder.path().join("state")).uploads().unwrap()[0].checkpoint.upload_id.clone();
+    let id = StateDir::new(world.folder.path().join("state")).uploads().unwrap().readable[0]
+        .checkpoint
+        .upload_id
+        .clone();
     abort(&world.client, &world.object(), &id).await.unwrap();
     let (sink, said) = listening();
     let report = world.upload().events(sink).run().await.unwrap();
@@ -586,7 +588,7 @@ async fn a_listed_part_of_other_bytes_is_sent_again() {
     let world = World::new(4 * MIB);
     world.interrupt_after(2).await;
     let state = StateDir::new(world.folder.path().join("state"));
-    let stored = state.uploads().unwrap().remove(0);
+    let stored = state.uploads().unwrap().readable.remove(0);
     let number = stored.journal.parts[0].number;
     replace_part(&world.client, &world.object(), &stored.checkpoint.upload_id, number).await;
     let report = world.upload().run().await.unwrap();

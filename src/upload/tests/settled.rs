@@ -69,7 +69,7 @@ async fn an_upload_that_vanished_before_complete_is_no_success() {
         let state = StateDir::new(world.folder.path().join("state"));
         let bytes = there.clone();
         let vanish = Effect::First(Arc::new(move || {
-            let id = state.uploads().unwrap()[0].checkpoint.upload_id.clone();
+            let id = state.uploads().unwrap().readable[0].checkpoint.upload_id.clone();
             if let Some(bytes) = &bytes {
                 crate::emulator::testing::put(&emulator, "images", "disk.raw", bytes);
             }

@@ -1,14 +1,14 @@
 use ossup::client::Client;
 use ossup::model::{ObjectRef, UploadId};
 use ossup::session;
-use ossup::state::{StateDir, StateError};
+use ossup::state::StateDir;
 use serde_json::json;
 
 use super::open_uploads;
 use crate::args::AbortArgs;
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind};
-use crate::ui::confirm;
+use crate::ui::{Output, confirm};
 
 /// Aborts an open upload and forgets it.
 pub(crate) async fn run(args: &AbortArgs, context: &Context) -> Result<(), Failure> {
@@ -16,7 +16,7 @@ pub(crate) async fn run(args: &AbortArgs, context: &Context) -> Result<(), Failu
     let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
     let ids = match &args.upload_id {
         Some(id) => vec![id.clone()],
-        None => known(&connection, object).await?,
+        None => known(&connection, object, context.output).await?,
     };
     let id = match ids.as_slice() {
         [id] => id,
@@ -46,11 +46,10 @@ pub(crate) async fn forget(
     object: &ObjectRef,
     id: &UploadId,
 ) -> Result<(), Failure> {
-    let state_failed = |error: StateError| Failure::from_error(error.kind().into(), &error);
     let dir = match connection.settings.state_dir() {
         Ok(root) => {
             let (region, now) = (connection.client.region(), connection.client.now());
-            Some(StateDir::new(root).lock(region, object, now).map_err(state_failed)?)
+            Some(StateDir::new(root).lock(region, object, now)?)
         }
         Err(_) => None,
     };
@@ -58,22 +57,27 @@ pub(crate) async fn forget(
     if let Some(dir) = dir {
         let ours = dir.checkpoint().ok().flatten().is_none_or(|checkpoint| checkpoint.upload_id == *id);
         if ours {
-            dir.forget().map_err(state_failed)?;
+            dir.forget()?;
         }
     }
     Ok(())
 }
 
 /// Returns the open uploads of exactly this key: on the bucket, or known here alone.
-async fn known(connection: &Connection, object: &ObjectRef) -> Result<Vec<UploadId>, Failure> {
+async fn known(
+    connection: &Connection,
+    object: &ObjectRef,
+    output: Output,
+) -> Result<Vec<UploadId>, Failure> {
     let mut ids = on_bucket(&connection.client, object).await?;
     if ids.is_empty()
         && let Ok(root) = connection.settings.state_dir()
     {
-        let stored = StateDir::new(root).uploads();
-        let stored = stored.map_err(|error| Failure::from_error(error.kind().into(), &error))?;
+        let stored = StateDir::new(root).uploads()?;
+        stored.unreadable.iter().for_each(|error| output.warning(error.to_string()));
         ids.extend(
             stored
+                .readable
                 .into_iter()
                 .filter(|upload| {
                     upload.checkpoint.object == *object

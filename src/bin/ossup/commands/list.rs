@@ -6,7 +6,7 @@ use serde_json::json;
 use super::open_uploads::{self, OpenUpload};
 use crate::args::ListArgs;
 use crate::context::Context;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::ui::{bytes, duration, printable};
 
 /// One upload, known here, on the bucket, or both.
@@ -27,8 +27,9 @@ struct Row {
 /// Lists open uploads.
 pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<(), Failure> {
     let state = StateDir::new(context.state_dir(&args.connection)?);
-    let stored = state.uploads().map_err(|error| Failure::from_error(Kind::Other, &error))?;
-    let mut rows: Vec<Row> = stored.into_iter().map(Row::stored).collect();
+    let stored = state.uploads()?;
+    stored.unreadable.iter().for_each(|error| context.output.warning(error.to_string()));
+    let mut rows: Vec<Row> = stored.readable.into_iter().map(Row::stored).collect();
     if let Some(bucket) = &args.bucket {
         let connection = context.connect(&args.connection, &args.retry, Some(&bucket.bucket))?;
         let listed = open_uploads::list(&connection.client, &bucket.bucket, &bucket.rest).await?;
@@ -38,7 +39,10 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<(), Failur
         merge(&mut rows, bucket.bucket.as_str(), open);
     }
     let now = SystemClock.now();
-    let object = json!({"uploads": rows.iter().map(|row| row.members(now)).collect::<Vec<_>>()});
+    let object = json!({
+        "uploads": rows.iter().map(|row| row.members(now)).collect::<Vec<_>>(),
+        "unreadable": stored.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
     let text = rows.iter().map(|row| row.line(now)).collect::<Vec<_>>().join("\n");
     if rows.is_empty() {
         context.output.remark("no open uploads");

@@ -13,21 +13,28 @@ use crate::failure::{Failure, Kind};
 /// One that fails does not keep the others from going on; the first failure is the command's.
 pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Failure> {
     let root = context.state_dir(&args.connection)?;
-    let stored =
-        StateDir::new(root).uploads().map_err(|error| Failure::from_error(error.kind().into(), &error))?;
+    let stored = StateDir::new(root).uploads()?;
     let wanted = |checkpoint: &Checkpoint| {
         args.object.as_ref().is_none_or(|object| *object == checkpoint.object)
             && args.connection.region.as_ref().is_none_or(|region| *region == checkpoint.region)
     };
-    let unfinished: Vec<_> = stored.into_iter().map(|upload| upload.checkpoint).filter(wanted).collect();
+    let unfinished: Vec<_> =
+        stored.readable.into_iter().map(|upload| upload.checkpoint).filter(wanted).collect();
+    let (mut done, mut failed) = (Vec::new(), None::<Failure>);
+    for error in stored.unreadable {
+        // Whose upload it is cannot be told. Who asks for everything must learn that something is left.
+        match &failed {
+            None if args.object.is_none() => failed = Some(error.into()),
+            _ => context.output.warning(error.to_string()),
+        }
+    }
     if let (Some(object), true) = (&args.object, unfinished.is_empty()) {
         return Err(Failure::new(Kind::Other, format!("no unfinished upload of `{object}` is known here")));
     }
-    if unfinished.is_empty() {
+    if unfinished.is_empty() && failed.is_none() {
         context.output.remark("nothing is unfinished");
     }
     let limits = transfer::limits(&args.transfer);
-    let (mut done, mut failed) = (Vec::new(), None::<Failure>);
     for checkpoint in unfinished {
         match one(&checkpoint, args, context, &limits).await {
             Ok((object, url)) => {

@@ -122,12 +122,29 @@ fn advice(error: &UploadError) -> Option<String> {
             "look at the object, then begin anew with --restart"
         }
         UploadError::Session(SessionError::State(StateError::Locked { .. })) => "wait for it, or stop it",
+        UploadError::Session(SessionError::State(StateError::Damaged { .. })) => {
+            "use the version of ossup that wrote it, or begin the upload anew with --restart"
+        }
         UploadError::Session(SessionError::State(StateError::Io { .. })) => {
             "say another --state-dir, or --no-resume to upload without keeping state"
         }
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let failure = Self::from_error(error.kind().into(), &error);
+        match &error {
+            StateError::Locked { .. } => failure.hint("wait for it, or stop it"),
+            StateError::Damaged { .. } => failure.hint(
+                "use the version of ossup that wrote it, or begin that upload anew with \
+                 `ossup upload IMAGE oss://BUCKET/KEY --restart`",
+            ),
+            _ => failure,
+        }
+    }
 }
 
 impl From<ErrorKind> for Kind {
