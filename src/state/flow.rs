@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::dir::{StateDir, folder_name, write_atomically};
+use super::dir::{StateDir, folder_name, parse_versioned, write_atomically};
 use super::{Holder, Lock, StateError};
 use crate::model::{AccountId, ClientToken, ImageId, ObjectRef, Region, TaskId};
 
@@ -121,14 +121,8 @@ impl FlowFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StateError::io("read", &self.path)(error)),
         };
-        let damaged =
-            |reason: &str| StateError::Damaged { path: self.path.clone(), reason: reason.to_owned() };
-        let flow: Flow = serde_json::from_slice(&text)
-            .map_err(|_| damaged("is damaged; remove it once you know which of its images exist"))?;
-        if flow.version != FLOW_VERSION {
-            return Err(damaged("was written by another version of ossup"));
-        }
-        Ok(Some(flow))
+        let damaged = |reason| StateError::Damaged { path: self.path.clone(), reason };
+        parse_versioned(&text, FLOW_VERSION).map(Some).map_err(damaged)
     }
 
     /// Writes the flow as a whole.
@@ -179,7 +173,10 @@ mod tests {
         state.flow(&region, "other", now).unwrap();
         assert_eq!(file.load().unwrap(), Some(flow));
         std::fs::write(&file.path, "{").unwrap();
-        assert!(matches!(file.load(), Err(StateError::Damaged { .. })));
+        assert!(file.load().unwrap_err().to_string().ends_with("is damaged"));
+        std::fs::write(&file.path, r#"{"version":2,"steps":[]}"#).unwrap();
+        let newer = file.load().unwrap_err().to_string();
+        assert!(newer.ends_with("was written by another version of ossup (format 2)"), "{newer}");
         file.forget().unwrap();
         assert_eq!(file.load().unwrap(), None);
     }

@@ -25,6 +25,10 @@ impl From<PublishError> for Failure {
             PublishError::Import(cause) => advice(cause),
             PublishError::Object { source, .. } => service::advice(source),
             PublishError::State(StateError::Locked { .. }) => Some("wait for it, or stop it".to_owned()),
+            PublishError::State(StateError::Damaged { .. }) => Some(
+                "use the version of ossup that wrote it, or remove it once you know which of its images exist"
+                    .to_owned(),
+            ),
             _ => None,
         };
         let resumable = !matches!(&error, PublishError::Import(cause) if cause.kind() == ErrorKind::Import);
