@@ -87,6 +87,7 @@ impl UploadError {
             Self::Complete(
                 CompleteError::SourceChanged { .. }
                 | CompleteError::Damaged { .. }
+                | CompleteError::Suspect { .. }
                 | CompleteError::Gone { .. },
             ) => ErrorKind::Integrity,
             Self::Session(SessionError::Call { .. })
