@@ -112,10 +112,13 @@ impl UploadError {
     pub fn is_resumable(&self) -> bool {
         match self {
             Self::Transfer { source, .. } => !matches!(source, TransferError::Damaged { .. }),
-            Self::Complete(error) => {
-                matches!(error, CompleteError::Call { .. } | CompleteError::Exists { .. })
-            }
+            // Where an object is in the way, the same call is refused again: the parts are kept, for another one.
+            Self::Complete(error) => matches!(error, CompleteError::Call { .. }),
             Self::Cancelled => true,
+            // What was there before is still there; nothing is wrong with what was asked for.
+            Self::Session(SessionError::Call { source, .. }) => {
+                matches!(source.kind(), ErrorKind::Network | ErrorKind::Credentials)
+            }
             Self::Session(_) => false,
         }
     }

@@ -117,7 +117,9 @@ async fn an_endpoint_that_never_spoke_tls_is_given_up_soon() {
     for (kind, sent) in [(TransportErrorKind::Tls, 3), (TransportErrorKind::NotHttp, 3)] {
         let world = World::new(MIB);
         world.script.rule("Initiate", 0, usize::MAX, Effect::Fails(kind));
-        assert_eq!(world.upload().run().await.unwrap_err().kind(), ErrorKind::Network);
+        let error = world.upload().run().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network);
+        assert!(error.is_resumable(), "a network that gave up is always resumable");
         assert_eq!(world.script.count("Initiate"), sent);
     }
 }
