@@ -247,16 +247,40 @@ impl Opener<'_> {
             return Ok(Opened::Gone { plan, parts, dir });
         };
         let parts = self.prove(&plan, &contents.parts, listed, verify).await?;
+        let journal = self.record(journal, &contents.parts, &parts);
         let session = Session {
             upload_id: checkpoint.upload_id,
             plan,
             parts,
             overwrite: self.options.overwrite || checkpoint.overwrite,
-            journal: Some(journal),
+            journal,
             dir: Some(dir),
         };
         self.opened(&session);
         Ok(Opened::Session(Box::new(session)))
+    }
+
+    /// Adds the parts to the journal that only the comparison proved, so that the next run need not read them again.
+    /// Returns no journal if the disk takes no more.
+    fn record(
+        &self,
+        mut journal: Journal,
+        recorded: &[PartRecord],
+        proved: &[PartRecord],
+    ) -> Option<Journal> {
+        for part in proved {
+            // The journal's parts are in the order of their numbers.
+            let known = recorded.binary_search_by_key(&part.number, |record| record.number);
+            if known.is_ok_and(|at| recorded[at] == *part) {
+                continue;
+            }
+            if let Err(error) = journal.append(part) {
+                self.events
+                    .notice(format!("{error}: parts that get in are compared with the file next time"));
+                return None;
+            }
+        }
+        Some(journal)
     }
 
     fn session(

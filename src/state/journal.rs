@@ -50,7 +50,7 @@ pub struct PartRecord {
 /// What a journal holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JournalContents {
-    /// The parts; of several records of one number the last.
+    /// The parts, in the order of their numbers; of several records of one number the last.
     pub parts: Vec<PartRecord>,
     /// Whether Complete may have been sent.
     pub completing: bool,

@@ -584,6 +584,23 @@ async fn parts_without_a_record_are_taken_for_what_they_are() {
 }
 
 #[tokio::test]
+async fn parts_that_a_comparison_proved_are_not_read_again_by_the_next_run() {
+    let world = World::new(6 * MIB);
+    world.interrupt_after(3).await;
+    std::fs::write(world.folder().join("journal"), "").unwrap();
+    world.interrupt_after(1).await;
+    let compared = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&compared);
+    let sink = EventSink::new(move |event| {
+        let one = usize::from(matches!(event, Event::Verified { .. }));
+        count.fetch_add(one, std::sync::atomic::Ordering::Relaxed);
+    });
+    let report = world.upload().events(sink).run().await.unwrap();
+    assert!(report.resumed_parts >= 4, "{report:?}");
+    assert_eq!(compared.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn a_listed_part_of_other_bytes_is_sent_again() {
     let world = World::new(4 * MIB);
     world.interrupt_after(2).await;
