@@ -297,11 +297,13 @@ impl Opener<'_> {
                 version: CHECKPOINT_VERSION,
                 region: self.client.region().clone(),
                 endpoint: self.client.endpoint().to_string(),
+                addressing_style: Some(self.client.endpoint().style()),
                 object: self.options.object.clone(),
                 upload_id: upload_id.clone(),
                 source: self.identity(plan.length()),
                 cut: plan.rule(),
                 overwrite,
+                storage_class: self.options.storage_class,
                 created: self.client.now(),
             };
             let mut opened = dir.begin(&checkpoint).map_err(SessionError::State)?;

@@ -24,7 +24,8 @@ impl Scheme {
 }
 
 /// Where the bucket's name goes in a URL. The signed resource does not depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AddressingStyle {
     /// `scheme://{bucket}.{host}/{key}`; the only style that public endpoints accept.
     Virtual,

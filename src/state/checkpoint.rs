@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ObjectRef, Region, UploadId};
+use crate::model::{AddressingStyle, ObjectRef, Region, StorageClass, UploadId};
 use crate::plan::CutRule;
 use crate::source::SourceIdentity;
 
@@ -18,6 +18,10 @@ pub struct Checkpoint {
     pub region: Region,
     /// The endpoint that was used, for information; another one of the region serves as well.
     pub endpoint: String,
+    /// Where the bucket's name went in a URL, which the endpoint's text does not tell. Absent before it was kept:
+    /// then it follows from the host.
+    #[serde(default)]
+    pub addressing_style: Option<AddressingStyle>,
     /// The object that the upload makes.
     #[serde(flatten)]
     pub object: ObjectRef,
@@ -29,6 +33,9 @@ pub struct Checkpoint {
     pub cut: CutRule,
     /// Whether an existing object may be replaced.
     pub overwrite: bool,
+    /// The object's storage class, for an upload that is gone and begins anew.
+    #[serde(default)]
+    pub storage_class: StorageClass,
     /// When the upload was begun.
     pub created: Timestamp,
 }

@@ -251,7 +251,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::model::UploadId;
+    use crate::model::{AddressingStyle, StorageClass, UploadId};
     use crate::plan::CutRule;
     use crate::source::SourceIdentity;
 
@@ -259,7 +259,8 @@ mod tests {
         Checkpoint {
             version: CHECKPOINT_VERSION,
             region: "cn-hangzhou".parse().unwrap(),
-            endpoint: "https://oss-cn-hangzhou.aliyuncs.com".to_owned(),
+            endpoint: "https://cdn.example.com".to_owned(),
+            addressing_style: Some(AddressingStyle::Cname),
             object: "oss://images/disk.raw".parse().unwrap(),
             upload_id: UploadId::new("0004B9894A22E5B1888A1E29F8236E2D"),
             source: SourceIdentity {
@@ -272,6 +273,7 @@ mod tests {
             },
             cut: CutRule { unit: 1 << 20, part_size: None },
             overwrite: false,
+            storage_class: StorageClass::InfrequentAccess,
             created: "2026-01-01T00:00:00Z".parse().unwrap(),
         }
     }
@@ -346,6 +348,9 @@ mod tests {
         for cut in 0..text.len() {
             assert!(parse_checkpoint(&text.as_bytes()[..cut]).is_err(), "cut at {cut}");
         }
+        let old = text.replace(r#""addressing_style":"cname","#, "").replace(r#""storage_class":"IA","#, "");
+        let old = parse_checkpoint(old.as_bytes()).unwrap();
+        assert_eq!((old.addressing_style, old.storage_class), (None, StorageClass::Standard));
         let foreign = text.replace("\"version\":1", "\"version\":2");
         assert!(parse_checkpoint(foreign.as_bytes()).unwrap_err().contains("format 2"));
     }

@@ -764,6 +764,27 @@ async fn a_state_directory_that_refuses_ends_it_before_the_first_request() {
 }
 
 #[tokio::test]
+async fn the_checkpoint_keeps_what_a_resume_elsewhere_must_know() {
+    let world = World::with(4 * MIB, |mut options| {
+        options.endpoint = options.endpoint.with_style(crate::model::AddressingStyle::Path).unwrap();
+        options
+    });
+    let cancel = CancellationToken::new();
+    let stopper = cancel.clone();
+    let sink = EventSink::new(move |event| {
+        if matches!(event, Event::PartDone { .. }) {
+            stopper.cancel();
+        }
+    });
+    let upload = world.upload().storage_class(StorageClass::InfrequentAccess).cancel(cancel).events(sink);
+    upload.run().await.unwrap_err();
+    let state = StateDir::new(world.folder.path().join("state"));
+    let checkpoint = state.uploads().unwrap().readable.remove(0).checkpoint;
+    assert_eq!(checkpoint.addressing_style, Some(crate::model::AddressingStyle::Path));
+    assert_eq!(checkpoint.storage_class, StorageClass::InfrequentAccess);
+}
+
+#[tokio::test]
 async fn another_part_size_keeps_the_old_plan() {
     let world = World::new(4 * MIB);
     world.interrupt_after(2).await;

@@ -11,7 +11,7 @@ pub(crate) use import::{
     FanOutArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
     ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskArgs, TaskOrImage,
 };
-pub(crate) use remote::{ConnectionArgs, RetryArgs, SignVersionArg};
+pub(crate) use remote::{AddressingArg, ConnectionArgs, RetryArgs, SignVersionArg};
 pub(crate) use transfer::{
     AbortArgs, DemoArgs, GcArgs, InspectArgs, InspectionArgs, ListArgs, ResumeArgs, TargetArgs, TransferArgs,
     UploadArgs,

@@ -70,6 +70,16 @@ impl From<AddressingArg> for AddressingStyle {
     }
 }
 
+impl From<AddressingStyle> for AddressingArg {
+    fn from(style: AddressingStyle) -> Self {
+        match style {
+            AddressingStyle::Virtual => Self::Virtual,
+            AddressingStyle::Path => Self::Path,
+            AddressingStyle::Cname => Self::Cname,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SignVersionArg {
     /// The old one, HMAC-SHA1

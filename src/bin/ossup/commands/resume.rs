@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::transfer;
 use crate::args::values::EndpointArg;
-use crate::args::{ConnectionArgs, ResumeArgs, TargetArgs};
+use crate::args::{AddressingArg, ConnectionArgs, ResumeArgs, TargetArgs};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
@@ -68,17 +68,59 @@ async fn one(
 ) -> Result<(serde_json::Value, String), Failure> {
     let object = &checkpoint.object;
     context.output.remark(format!("resuming `{}` to `{object}`", checkpoint.source.name));
-    let mut connection: ConnectionArgs = args.connection.clone();
-    connection.region = Some(checkpoint.region.clone());
-    if connection.endpoint.is_none() {
-        connection.endpoint = Some(EndpointArg::Url(checkpoint.endpoint.clone()));
-    }
+    let connection = connection(checkpoint, &args.connection);
     let source = FileSource::open(&checkpoint.source.name)?;
     let connection = context.connect(&connection, &args.transfer.retry, Some(&object.bucket))?;
-    let target = TargetArgs { overwrite: checkpoint.overwrite, ..TargetArgs::default() };
+    let target = TargetArgs {
+        overwrite: checkpoint.overwrite,
+        storage_class: checkpoint.storage_class,
+        ..TargetArgs::default()
+    };
     let report =
         transfer::upload(context, &connection, source, object, &target, &args.transfer, limits).await?;
     let url = connection.url(object);
     context.output.remark(transfer::sentence(&report));
     Ok((transfer::object(&report, &url), url))
+}
+
+/// Returns how the service is reached: as it was, unless something else was typed.
+fn connection(checkpoint: &Checkpoint, typed: &ConnectionArgs) -> ConnectionArgs {
+    let mut connection = typed.clone();
+    connection.region = Some(checkpoint.region.clone());
+    if connection.endpoint.is_none() {
+        connection.endpoint = Some(EndpointArg::Url(checkpoint.endpoint.clone()));
+        connection.addressing_style =
+            typed.addressing_style.or(checkpoint.addressing_style.map(AddressingArg::from));
+    }
+    connection
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let text = r#"{"version":1,"region":"cn-hangzhou","endpoint":"https://cdn.example.com",
+            "addressing_style":"cname","bucket":"images","key":"disk.raw","upload_id":"A",
+            "source":{"name":"disk.raw","length":1,"modified_ns":0,"changed_ns":0,"device":0,"inode":0},
+            "cut":{"unit":1048576,"part_size":null},"overwrite":false,"created":"2026-01-01T00:00:00Z"}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_custom_domain_is_still_one_when_the_upload_is_resumed() {
+        let found = connection(&checkpoint(), &ConnectionArgs::default());
+        assert_eq!(found.endpoint, Some(EndpointArg::Url("https://cdn.example.com".to_owned())));
+        assert_eq!(found.addressing_style, Some(AddressingArg::Cname));
+        assert_eq!(found.region, Some("cn-hangzhou".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_typed_comes_first() {
+        let typed = ConnectionArgs { endpoint: Some(EndpointArg::Internal), ..ConnectionArgs::default() };
+        let found = connection(&checkpoint(), &typed);
+        assert_eq!((found.endpoint, found.addressing_style), (Some(EndpointArg::Internal), None));
+        let typed = ConnectionArgs { addressing_style: Some(AddressingArg::Path), ..typed };
+        assert_eq!(connection(&checkpoint(), &typed).addressing_style, Some(AddressingArg::Path));
+    }
 }
