@@ -123,9 +123,8 @@ pub(crate) struct Opener<'a> {
 impl Opener<'_> {
     /// Takes up the upload of this object that the state knows, or the bucket if asked to adopt, or begins one.
     pub(crate) async fn open(&self) -> Result<Opened, SessionError> {
-        let length = self.source.length().ok_or(SessionError::Length)?;
         // Refused before anything is touched, also when an old plan would be kept.
-        let rule = CutRule::new(length, self.options.part_size).map_err(SessionError::Plan)?;
+        let (length, rule) = self.wished()?;
         let Some(dir) = self.lock()? else {
             if self.options.adopt {
                 return self.adopt(None, length, rule).await;
@@ -147,9 +146,14 @@ impl Opener<'_> {
 
     /// Begins a new upload in a folder whose upload is gone.
     pub(crate) async fn begin_again(&self, dir: UploadDir) -> Result<Opened, SessionError> {
-        let length = self.source.length().ok_or(SessionError::Length)?;
-        let rule = CutRule::new(length, self.options.part_size).map_err(SessionError::Plan)?;
+        let (length, rule) = self.wished()?;
         self.begin(Some(dir), length, rule).await
+    }
+
+    /// Returns the source's length and how it would be cut if it were begun now.
+    fn wished(&self) -> Result<(u64, CutRule), SessionError> {
+        let length = self.source.length().ok_or(SessionError::Length)?;
+        Ok((length, CutRule::new(length, self.options.part_size).map_err(SessionError::Plan)?))
     }
 
     fn lock(&self) -> Result<Option<UploadDir>, SessionError> {
