@@ -1,13 +1,36 @@
 //! Credentials as JSON, in the spelling of STS and the metadata service (`AccessKeyId`) and in that of the aliyun
 //! CLI (`access_key_id`).
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::credentials::Credentials;
+use crate::http::{Body, Transport};
 
 /// Longest answer that is read, in bytes.
 pub(super) const MAX_BYTES: usize = 64 << 10;
+
+/// Sends a request and reads the whole answer within `limit`. The error, which may pass, is the end of a sentence
+/// about the service.
+pub(super) async fn exchange(
+    transport: &dyn Transport,
+    request: Request<Body>,
+    limit: Duration,
+) -> Result<(StatusCode, Bytes), String> {
+    let exchange = async {
+        let response = transport.send(request).await.map_err(|error| error.message)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
+        let body = body.map_err(|_| "its answer was cut or is too long".to_owned())?;
+        Ok((status, body.to_bytes()))
+    };
+    tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err("it does not answer".to_owned()))
+}
 
 #[derive(Deserialize)]
 struct Answer {

@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
 
 use super::Fetch;
 use super::answer;
@@ -82,20 +81,13 @@ impl EcsRole {
 
     async fn send(&self, request: http::request::Builder) -> Result<Bytes, CredentialsError> {
         let request = request.body(empty()).map_err(|_| failed("the request is malformed", false))?;
-        let exchange = async {
-            let response = self.transport.send(request).await.map_err(|error| failed(error.message, true))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), answer::MAX_BYTES).collect().await;
-            let body = body.map_err(|_| failed("its answer was cut or is too long", true))?.to_bytes();
-            match status {
-                StatusCode::OK => Ok(body),
-                StatusCode::NOT_FOUND => Err(failed("the instance has no such RAM role", false)),
-                _ => Err(failed(format!("it answered {}", status.as_u16()), status.is_server_error())),
-            }
-        };
-        match tokio::time::timeout(TIMEOUT, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(failed("it does not answer: is this an ECS instance?", true)),
+        let exchange = answer::exchange(self.transport.as_ref(), request, TIMEOUT);
+        let (status, body) =
+            exchange.await.map_err(|reason| failed(format!("{reason}: is this an ECS instance?"), true))?;
+        match status {
+            StatusCode::OK => Ok(body),
+            StatusCode::NOT_FOUND => Err(failed("the instance has no such RAM role", false)),
+            _ => Err(failed(format!("it answered {}", status.as_u16()), status.is_server_error())),
         }
     }
 }

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
-
 use super::{Fetch, answer};
 use crate::credentials::{BoxFuture, Credentials, CredentialsError};
 use crate::http::{Transport, empty};
@@ -30,20 +28,12 @@ impl Uri {
             return Err(failed("it must start with http:// or https://", false));
         }
         let request = http::Request::get(uri).body(empty()).map_err(|_| failed("it is no URL", false))?;
-        let exchange = async {
-            let response = self.transport.send(request).await.map_err(|error| failed(error.message, true))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), answer::MAX_BYTES).collect().await;
-            let body = body.map_err(|_| failed("its answer was cut or is too long", true))?.to_bytes();
-            if !status.is_success() {
-                return Err(failed(format!("it answered {}", status.as_u16()), status.is_server_error()));
-            }
-            answer::parse(&body).map_err(|reason| failed(reason, false))
-        };
-        match tokio::time::timeout(TIMEOUT, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(failed("it does not answer", true)),
+        let exchange = answer::exchange(self.transport.as_ref(), request, TIMEOUT);
+        let (status, body) = exchange.await.map_err(|reason| failed(reason, true))?;
+        if !status.is_success() {
+            return Err(failed(format!("it answered {}", status.as_u16()), status.is_server_error()));
         }
+        answer::parse(&body).map_err(|reason| failed(reason, false))
     }
 }
 
