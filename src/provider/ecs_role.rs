@@ -40,7 +40,7 @@ impl EcsRole {
         let role = match &self.role_name {
             Some(name) => name.clone(),
             None => {
-                let names = self.get(ROLES, token.as_deref()).await?;
+                let names = self.get(ROLES, token.as_deref(), "the instance has no RAM role").await?;
                 let name =
                     String::from_utf8_lossy(&names).lines().next().unwrap_or_default().trim().to_owned();
                 if name.is_empty() {
@@ -53,7 +53,8 @@ impl EcsRole {
         if !role.chars().all(allowed) {
             return Err(failed("the role's name is malformed", false));
         }
-        let body = self.get(&format!("{ROLES}{role}"), token.as_deref()).await?;
+        let path = format!("{ROLES}{role}");
+        let body = self.get(&path, token.as_deref(), "the instance has no such RAM role").await?;
         answer::parse(&body).map_err(|reason| failed(reason, true))
     }
 
@@ -63,7 +64,7 @@ impl EcsRole {
             .uri(format!("{BASE}/latest/api/token"))
             .header("x-aliyun-ecs-metadata-token-ttl-seconds", TOKEN_TTL)
             .header("content-length", "0");
-        let body = self.send(request).await?;
+        let body = self.send(request, "it answered 404 when it was asked for a token").await?;
         let token = String::from_utf8_lossy(&body).trim().to_owned();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(failed("its token is malformed", true));
@@ -71,22 +72,32 @@ impl EcsRole {
         Ok(token)
     }
 
-    async fn get(&self, path: &str, token: Option<&str>) -> Result<Bytes, CredentialsError> {
+    async fn get(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        not_found: &'static str,
+    ) -> Result<Bytes, CredentialsError> {
         let mut request = Request::builder().uri(format!("{BASE}{path}"));
         if let Some(token) = token {
             request = request.header("x-aliyun-ecs-metadata-token", token);
         }
-        self.send(request).await
+        self.send(request, not_found).await
     }
 
-    async fn send(&self, request: http::request::Builder) -> Result<Bytes, CredentialsError> {
+    /// Sends a request. What it means that something is not there depends on what was asked for.
+    async fn send(
+        &self,
+        request: http::request::Builder,
+        not_found: &'static str,
+    ) -> Result<Bytes, CredentialsError> {
         let request = request.body(empty()).map_err(|_| failed("the request is malformed", false))?;
         let exchange = answer::exchange(self.transport.as_ref(), request, TIMEOUT);
         let (status, body) =
             exchange.await.map_err(|reason| failed(format!("{reason}: is this an ECS instance?"), true))?;
         match status {
             StatusCode::OK => Ok(body),
-            StatusCode::NOT_FOUND => Err(failed("the instance has no such RAM role", false)),
+            StatusCode::NOT_FOUND => Err(failed(not_found, false)),
             _ => Err(failed(format!("it answered {}", status.as_u16()), status.is_server_error())),
         }
     }
@@ -187,7 +198,8 @@ mod tests {
         let normal = || Metadata { normal: true, ..Metadata::default() };
         assert!(ask(normal(), Some("worker"), true).await.0.is_ok());
         let (result, log) = ask(normal(), Some("worker"), false).await;
-        assert!(result.is_err());
+        let reason = result.unwrap_err().reason;
+        assert!(reason.contains("token") && !reason.contains("role"), "{reason}");
         assert_eq!(log.len(), 1);
     }
 
