@@ -91,14 +91,6 @@ impl CutRule {
     }
 }
 
-/// What a part's bytes are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Content {
-    /// Bytes of the source, sent by UploadPart.
-    Source,
-}
-
 /// A part: what one UploadPart sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -107,8 +99,6 @@ pub struct Part {
     pub number: PartNumber,
     /// Its bytes of the object.
     pub range: ByteRange,
-    /// What they are made of.
-    pub content: Content,
 }
 
 /// The cut points of one object.
@@ -158,7 +148,7 @@ impl Plan {
         let start = u64::from(number.get() - 1) * self.rule.unit;
         let end = start.checked_add(size)?;
         let fits = size > 0 && end <= self.length && size <= MAX_PART_SIZE && self.is_cut_point(end);
-        fits.then(|| Part { number, range: ByteRange::new(start, end), content: Content::Source })
+        fits.then(|| Part { number, range: ByteRange::new(start, end) })
     }
 
     /// Returns the part that begins at `range.start` and has at most `wish` bytes, rounded to a cut point: at
@@ -176,7 +166,7 @@ impl Plan {
         let end = range.end.min(self.length).min(range.start + units * self.rule.unit);
         let index = u16::try_from(range.start / self.rule.unit).expect("there are at most 10,000 cut points");
         let number = PartNumber::new(index + 1).expect("there are at most 10,000 cut points");
-        Part { number, range: ByteRange::new(range.start, end), content: Content::Source }
+        Part { number, range: ByteRange::new(range.start, end) }
     }
 
     /// Returns what `covered` leaves of the object, in order. The ranges in `covered` need no order.

@@ -53,12 +53,10 @@ pub struct UploadReport {
     pub stored: StoredObject,
     /// How many parts it was made of; 0 if it was there already.
     pub parts: usize,
-    /// How many of them were neither sent nor copied in this run.
+    /// How many of them were not sent in this run.
     pub resumed_parts: usize,
     /// Body bytes of all attempts of this run.
     pub bytes_sent: u64,
-    /// Bytes that the service copied instead.
-    pub bytes_copied: u64,
     /// Attempts that followed a failed one.
     pub retries: u64,
     /// How long this run took.
@@ -271,7 +269,6 @@ impl Upload {
             parts,
             resumed_parts,
             bytes_sent: progress.bytes_sent(),
-            bytes_copied: 0,
             retries: progress.retries(),
             took: began.elapsed(),
         })

@@ -160,7 +160,7 @@ pub fn platform_os_type(platform: &str) -> OsType {
 }
 
 /// Returns the listed platform that looks most like `platform`, if one does.
-pub fn closest_platform(platform: &str) -> Option<&'static str> {
+fn closest_platform(platform: &str) -> Option<&'static str> {
     let plain = |text: &str| text.to_lowercase().replace([' ', '-', '_'], "");
     let typed = plain(&platform.chars().take(64).collect::<String>());
     if let Some(same) = PLATFORMS.iter().find(|listed| plain(listed) == typed) {

@@ -101,7 +101,6 @@ pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
         "parts": report.parts,
         "resumed_parts": report.resumed_parts,
         "bytes_sent": report.bytes_sent,
-        "bytes_copied": report.bytes_copied,
         "retries": report.retries,
         "seconds": report.took.as_secs_f64(),
     })
