@@ -1,6 +1,6 @@
 //! Help, versions and wrong arguments.
 
-use crate::support::World;
+use crate::support::{World, finish};
 
 #[test]
 fn help_and_version_go_to_stdout() {
@@ -54,4 +54,13 @@ fn failures_are_json_objects_where_json_is_wanted() {
 fn completions_name_the_commands() {
     let script = World::new().ok(&["completions", "bash"]).stdout;
     assert!(script.contains("resume"), "{script}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_no_command_badly() {
+    let world = World::new();
+    let mut child = world.command(&["completions", "bash"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let finished = finish(child);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
 }

@@ -42,6 +42,6 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Bucket(command) => stop.or(bucket::run(&command, context)).await,
         Command::Image(command) => image::run(&command, context).await,
         Command::Emulator(args) => emulator::run(args, context).await,
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, context.output),
     }
 }
