@@ -125,6 +125,24 @@ fn resume_without_arguments_finishes_everything() {
 }
 
 #[test]
+fn an_upload_that_cannot_be_resumed_hides_none_that_can() {
+    let world = World::new();
+    let local = world.local();
+    world.file("one.raw", 3 * MIB, 1);
+    interrupted(&world, "one.raw", "oss://images/one");
+    let damaged = world.path("store/ossup-state/uploads/damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    std::fs::write(damaged.join("checkpoint.json"), "{").unwrap();
+    let listed = world.json(&["list", &local]);
+    assert_eq!(listed["uploads"].as_array().unwrap().len(), 1);
+    assert!(listed["unreadable"][0].as_str().unwrap().ends_with("is damaged"), "{listed}");
+    let resumed = world.run(&["resume", &local, "--output=json"]);
+    let value: serde_json::Value = serde_json::from_str(&resumed.stdout).unwrap();
+    assert_eq!((resumed.code, value["error"]["exit_code"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(value["uploads"][0]["key"], "one", "what was finished is said all the same");
+}
+
+#[test]
 fn a_second_process_is_told_who_drives_the_upload() {
     let mut world = World::new();
     let _server = Server::start(&mut world, &[]);

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ossup::model::ObjectRef;
-use serde_json::json;
+use ossup::model::{BucketName, ObjectRef};
+use serde_json::{Value, json};
 
 use super::abort;
 use super::open_uploads::{self, OpenUpload};
@@ -41,16 +41,24 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
             Err(failure) if failure.kind == Kind::Conflict => {
                 context.output.warning(format!("`{object}` is left alone: {}", failure.text().trim_end()));
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(failure.with_members(members(bucket, &aborted))),
         }
     }
-    let freed: u64 = aborted.iter().map(|upload| upload.bytes).sum();
-    context.output.remark(format!("{} uploads aborted, {} freed", aborted.len(), bytes(freed)));
-    let members = aborted
-        .iter()
-        .map(|upload| json!({"key": upload.listed.key, "upload_id": upload.listed.upload_id, "bytes": upload.bytes}))
-        .collect::<Vec<_>>();
-    context.output.result(json!({"bucket": bucket, "aborted": members, "bytes": freed}), "")
+    context.output.remark(format!("{} uploads aborted, {} freed", aborted.len(), bytes(freed(&aborted))));
+    context.output.result(members(bucket, &aborted), "")
+}
+
+fn freed(aborted: &[OpenUpload]) -> u64 {
+    aborted.iter().map(|upload| upload.bytes).sum()
+}
+
+fn members(bucket: &BucketName, aborted: &[OpenUpload]) -> Value {
+    let one = |upload: &OpenUpload| json!({"key": upload.listed.key, "upload_id": upload.listed.upload_id, "bytes": upload.bytes});
+    json!({
+        "bucket": bucket,
+        "aborted": aborted.iter().map(one).collect::<Vec<_>>(),
+        "bytes": freed(aborted),
+    })
 }
 
 fn age(begun: Option<Timestamp>, now: Timestamp) -> Option<Duration> {

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
         }
     }
     match failed {
-        Some(failure) => Err(failure),
+        Some(failure) => Err(failure.with_members(json!({"uploads": done}))),
         None => context.output.object(json!({"uploads": done})),
     }
 }
