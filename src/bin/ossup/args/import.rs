@@ -185,9 +185,9 @@ pub(crate) enum ImageCommand {
     /// Waits until an image is available
     #[command(after_help = "Example:\n  ossup image wait t-bp1… --region cn-hangzhou --timeout 6h")]
     Wait(ImageWaitArgs),
-    /// Cancels an import
+    /// Cancels an import or a copy
     #[command(after_help = "Example:\n  ossup image cancel t-bp1… --region cn-hangzhou")]
-    Cancel(TaskArgs),
+    Cancel(ImageArgs),
     /// Copies an image to other regions
     #[command(after_help = "Example:\n  ossup image copy m-bp1… --region cn-hangzhou --to eu-central-1")]
     Copy(ImageCopyArgs),
@@ -248,16 +248,6 @@ pub(crate) struct ImageWaitArgs {
     pub(crate) image: ImageArgs,
     #[command(flatten)]
     pub(crate) waiting: WaitArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TaskArgs {
-    /// Id of the import's task (t-…)
-    pub(crate) task: TaskId,
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(crate) retry: RetryArgs,
 }
 
 #[derive(Debug, Args)]

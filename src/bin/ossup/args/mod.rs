@@ -9,7 +9,7 @@ pub(crate) mod values;
 pub(crate) use emulator::EmulatorArgs;
 pub(crate) use import::{
     FanOutArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
-    ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskArgs, TaskOrImage,
+    ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskOrImage,
 };
 pub(crate) use remote::{AddressingArg, ConnectionArgs, RetryArgs, SignVersionArg};
 pub(crate) use transfer::{

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::importing;
 use crate::args::{
     ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
-    ImageWaitArgs, RetryArgs, TaskArgs, TaskOrImage,
+    ImageWaitArgs, RetryArgs, TaskOrImage,
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
@@ -115,29 +115,33 @@ async fn wait(args: &ImageWaitArgs, context: &Context) -> Result<(), Failure> {
     context.output.result(object, image.image_id.as_str())
 }
 
-async fn cancel(args: &TaskArgs, context: &Context) -> Result<(), Failure> {
+async fn cancel(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.connection, &args.retry, context)?;
-    let task = importer.resolve(&region, args.task.as_str()).await?;
+    let task = importer.resolve(&region, id(&args.id)).await?;
+    let what = match &args.id {
+        TaskOrImage::Task(id) => format!("task {id}"),
+        TaskOrImage::Image(id) => format!("the making of image {id}"),
+    };
     match importer.cancel(&task).await? {
         CancelOutcome::Cancelled { snapshots } => {
-            context.output.remark(format!("task {} is cancelled; the object is untouched", args.task));
+            context.output.remark(format!("{what} is cancelled; the object is untouched"));
             if !snapshots.is_empty() {
                 let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
                 context.output.warning(format!("snapshots are left, and cost money until deleted: {ids}"));
             }
             context.output.result(
-                json!({"task_id": args.task, "image_id": task.image_id, "cancelled": true, "snapshots": snapshots}),
+                json!({"task_id": task.task_id, "image_id": task.image_id, "cancelled": true, "snapshots": snapshots}),
                 "",
             )
         }
         CancelOutcome::TooLate { image } => {
-            let what = match image {
+            let now = match image {
                 Some(image) => format!("image {} is {}", image.image_id, image.status),
                 None => "there is no image".to_owned(),
             };
-            Err(Failure::new(Kind::Import, format!("task {} had ended before: {what}", args.task)))
+            Err(Failure::new(Kind::Import, format!("{what} had ended before: {now}")))
         }
-        _ => Err(Failure::new(Kind::Import, format!("what became of task {} is not known", args.task))),
+        _ => Err(Failure::new(Kind::Import, format!("it is not known what became of {what}"))),
     }
 }
 
