@@ -79,7 +79,7 @@ pub(crate) enum ImdsArg {
 /// How long to wait.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WaitArgs {
-    /// Ends the wait after so long; the import goes on (exit code 8)
+    /// Ends the wait after so long; what was begun goes on (exit code 8)
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<Span>,
 }

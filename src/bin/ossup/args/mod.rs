@@ -127,7 +127,8 @@ Examples:
   ossup url oss://images/disk.qcow2 --region cn-hangzhou
   ossup url oss://images/disk.qcow2 --region cn-hangzhou --sign 2h")]
 pub(crate) struct UrlArgs {
-    /// The object, oss://BUCKET/KEY
+    /// The object
+    #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) object: ObjectRef,
     /// Signs the URL, so that whoever has it may read the object for this long (at most 7d)
     #[arg(long, value_name = "DURATION")]
@@ -148,7 +149,8 @@ pub(crate) enum BucketCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct BucketArgs {
-    /// The bucket, oss://BUCKET
+    /// The bucket
+    #[arg(value_name = "oss://BUCKET")]
     pub(crate) bucket: BucketUrl,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
@@ -188,6 +190,15 @@ mod tests {
             assert!(help.contains("Example") && help.contains(path.trim()), "{path}: {help}");
         }
         check(&Cli::command(), "");
+    }
+
+    #[test]
+    fn the_help_s_default_is_the_library_s() {
+        let cli = Cli::command();
+        let mut arguments = cli.find_subcommand("upload").unwrap().get_arguments();
+        let most = arguments.find(|argument| argument.get_long() == Some("max-parallel")).unwrap();
+        let help = most.get_help().unwrap().to_string();
+        assert!(help.contains(&format!("by default {},", ossup::upload::DEFAULT_MAX_PARALLEL)), "{help}");
     }
 
     #[test]

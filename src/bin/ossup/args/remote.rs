@@ -46,7 +46,8 @@ pub(crate) struct ConnectionArgs {
 #[command(next_help_heading = "Connection")]
 pub(crate) struct RetryArgs {
     /// Gives up after so long without progress [default: 30m]
-    #[arg(long, value_name = "DURATION")]
+    // Last under its heading in every command, wherever the group stands.
+    #[arg(long, value_name = "DURATION", display_order = 1000)]
     pub(crate) retry_timeout: Option<Span>,
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Fai
     let keys = keys(&args);
     let emulator = open(&args, data, &keys)?;
     let server = Server::bind(emulator.clone(), args.listen).await.map_err(|error| {
-        Failure::from_error(Kind::Other, &error).hint(format!("{} cannot be listened on", args.listen))
+        Failure::from_error(Kind::Other, &error).context(format!("cannot listen on {}", args.listen))
     })?;
     let address = server.address();
     if !server.is_loopback() {
