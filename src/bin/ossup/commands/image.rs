@@ -1,6 +1,7 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
+use ossup::ErrorKind;
 use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportTask, Importer};
-use ossup::model::{ClientToken, ImageId, Region, SnapshotId};
+use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
 use super::importing;
@@ -9,7 +10,7 @@ use crate::args::{
     ImageWaitArgs, RetryArgs, TaskOrImage,
 };
 use crate::context::Context;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, chain};
 use crate::ui::{ImportsShown, confirm, printable};
 
 /// How many copies are followed at a time.
@@ -65,9 +66,9 @@ async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
         Some(id) => importer.task(&region, id).await?,
         None => None,
     };
-    let shared: Vec<_> = match &image {
-        Some(_) => importer.shared_with(&region, &task.image_id).await?.into_iter().collect(),
-        None => Vec::new(),
+    let shared = match &image {
+        Some(_) => shared_with(&importer, &region, &task.image_id, context).await?,
+        None => Some(Vec::new()),
     };
     let mut object = match &image {
         Some(image) => members(&region, image),
@@ -91,6 +92,23 @@ async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     });
     let text = text.collect::<Vec<_>>().join("\n");
     context.output.result(object, &text)
+}
+
+/// Returns whom an image is shared with; nothing if that may not be known, which says nothing about the rest.
+async fn shared_with(
+    importer: &Importer,
+    region: &Region,
+    image: &ImageId,
+    context: &Context,
+) -> Result<Option<Vec<AccountId>>, Failure> {
+    match importer.shared_with(region, image).await {
+        Ok(accounts) => Ok(Some(accounts.into_iter().collect())),
+        Err(error) if error.kind() == ErrorKind::Credentials => {
+            context.output.warning(format!("whom it is shared with is not known: {}", chain(&error)));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn wait(args: &ImageWaitArgs, context: &Context) -> Result<(), Failure> {
