@@ -24,7 +24,7 @@ pub enum ErrorKind {
     Network,
     /// The source changed, or bytes arrived otherwise than they were sent.
     Integrity,
-    /// Another process drives the upload, or the object exists.
+    /// Another process is doing it already, or the object exists.
     Conflict,
     /// It was stopped from outside.
     Cancelled,

@@ -86,7 +86,7 @@ impl ObjectUrl {
         &self.text
     }
 
-    /// Returns when the URL stops to work, as far as is known here: a token may end earlier than its provider
+    /// Returns when the URL stops working, as far as is known here: a token may end earlier than its provider
     /// said. A plain URL has no end.
     pub fn expires(&self) -> Option<Timestamp> {
         self.expires

@@ -99,7 +99,7 @@ pub fn check_tags<K: AsRef<str>, V: AsRef<str>>(tags: &[(K, V)]) -> Vec<Finding>
         let name = shown(key);
         let lower = key.to_lowercase();
         if key.is_empty() || key.chars().count() > 128 {
-            findings.refuse(Rule::PTag, format!("tag key `{name}` has not 1 to 128 characters"));
+            findings.refuse(Rule::PTag, format!("tag key `{name}` must have 1 to 128 characters"));
         }
         if lower.starts_with("aliyun") || lower.starts_with("acs:") {
             findings.refuse(Rule::PTag, format!("tag key `{name}` begins with `aliyun` or `acs:`"));

@@ -46,8 +46,8 @@ pub enum StateError {
         /// What the system said.
         source: io::Error,
     },
-    /// Another process drives this upload.
-    #[error("another process drives this upload: {holder}")]
+    /// Another process is at the same upload or publish.
+    #[error("another process is doing this already: {holder}")]
     Locked {
         /// Who holds the lock.
         holder: Holder,

@@ -53,7 +53,7 @@ pub(crate) fn before_upload(
     Ok(Some(report))
 }
 
-/// Shows the findings that matter to who did not ask for them.
+/// Shows the findings that matter even to those who did not ask for an inspection.
 pub(crate) fn show(report: &Report, output: Output) {
     for finding in report.findings.iter().filter(|finding| finding.severity >= Severity::Warn) {
         output.remark(format!("{}: {}", finding.severity, sentence(finding)));
