@@ -207,9 +207,8 @@ fn differs_from_qemu(path: &Path, report: &Report) -> Option<String> {
 
 #[cfg(unix)]
 #[test]
-fn a_sparse_disk_of_100_gib_is_inspected_at_once() {
+fn a_sparse_disk_of_100_gib_is_inspected_by_its_first_bytes() {
     use std::os::unix::fs::FileExt as _;
-    use std::time::{Duration, Instant};
 
     use ossup::image::DiskFile;
 
@@ -218,17 +217,11 @@ fn a_sparse_disk_of_100_gib_is_inspected_at_once() {
     file.set_len(length).unwrap();
     let image = unpack("mbr.raw");
     file.write_all_at(&image, 0).unwrap();
-    let mut best = Duration::MAX;
-    for _ in 0..3 {
-        let start = Instant::now();
-        let disk = DiskFile::new(&file).unwrap();
-        let counting = Counting::new(&disk);
-        let report = inspect(&counting, &wishes("big.raw")).unwrap();
-        best = best.min(start.elapsed());
-        assert_eq!((report.virtual_size, report.settings.disk_size), (Some(length), Some(100)));
-        assert!(counting.bytes.get() < 1 << 20, "{} bytes read", counting.bytes.get());
-    }
-    assert!(best < Duration::from_millis(200), "{best:?}");
+    let disk = DiskFile::new(&file).unwrap();
+    let counting = Counting::new(&disk);
+    let report = inspect(&counting, &wishes("big.raw")).unwrap();
+    assert_eq!((report.virtual_size, report.settings.disk_size), (Some(length), Some(100)));
+    assert!(counting.bytes.get() < 1 << 20, "{} bytes read", counting.bytes.get());
     // Nothing but a hole: the front is read to see that it is blank, and no more.
     let hole = tempfile::tempfile().unwrap();
     hole.set_len(length).unwrap();
