@@ -205,6 +205,23 @@ impl Upload {
         self
     }
 
+    /// Returns the upload with a token of its own, which the one that it was given cancels too.
+    pub(crate) fn with_own_token(mut self) -> (Self, CancellationToken) {
+        self.cancel = self.cancel.child_token();
+        let token = self.cancel.clone();
+        (self, token)
+    }
+
+    /// Returns the source's length in bytes, if it has one.
+    pub(crate) fn source_length(&self) -> Option<u64> {
+        self.source.length()
+    }
+
+    /// Whether the number of parts in flight was given.
+    pub(crate) fn has_fixed_parallel(&self) -> bool {
+        self.parallel.is_some()
+    }
+
     /// Uploads, or continues an upload that an earlier call left.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 mod error;
 mod preflight;
 mod steps;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -26,6 +27,7 @@ use crate::protocol::oss::HeadObject;
 use crate::state::{Flow, StateDir};
 use crate::upload::{Upload, UploadReport};
 use steps::{Steps, new_token};
+use uploads::upload_all;
 
 /// A publish: what is uploaded first, what is asked of ECS, and what follows the import.
 #[derive(Debug, Clone)]
@@ -180,9 +182,7 @@ impl Publish {
             // The objects were deleted, which is the last step: there is nothing to upload again.
             Some(flow) if !flow.deleted.is_empty() => (flow, true),
             known => {
-                for upload in &self.uploads {
-                    uploads.push(upload.run().await.map_err(PublishError::Upload)?);
-                }
+                uploads = upload_all(&self.uploads).await.map_err(PublishError::Upload)?;
                 let objects = self.checksums(&uploads).await?;
                 match known {
                     Some(flow) if flow.objects == objects => (flow, true),

@@ -281,6 +281,56 @@ async fn another_family_than_that_of_an_earlier_run_is_said() {
     assert!(said[0].contains("`web`") && said[0].contains("`other`"), "{said:?}");
 }
 
+/// Bug: data disks of some MiB were sent one after the other, each with the link idle while it waited.
+#[tokio::test]
+async fn small_disks_go_beside_a_large_one() {
+    let world = World::new();
+    world.image();
+    let (sink, order) = (EventSink::new, Arc::new(Mutex::new(Vec::new())));
+    let sizes = [("large.raw", 65u64 << 20), ("one.raw", 2 << 20), ("two.raw", 1 << 20)];
+    let importer = world.importer(world.alive());
+    let uploads: Vec<Upload> = sizes
+        .iter()
+        .map(|&(name, length)| {
+            let path = world.folder.path().join(name);
+            std::fs::File::create(&path).unwrap().set_len(length).unwrap();
+            let object = format!("oss://images/{name}").parse().unwrap();
+            let order = Arc::clone(&order);
+            let source = Arc::new(FileSource::open(path).unwrap());
+            Upload::new(importer.client().clone(), source, object).events(sink(move |event| {
+                if matches!(event, crate::event::Event::Completed) {
+                    order.lock().unwrap().push(name);
+                }
+            }))
+        })
+        .collect();
+    // The large one hangs until the others must be done.
+    let stall = Fault::Stall { when: When::default(), seconds: Some(1.0) };
+    world
+        .emulator
+        .set_faults(FaultPlan::of([FaultRule::on("CompleteMultipartUpload", stall).with_key("large.raw")]));
+    let reports = upload_all(&uploads).await.unwrap();
+    let sent: Vec<u64> = reports.iter().map(|report| report.stored.size).collect();
+    assert_eq!(sent, sizes.map(|(_, length)| length), "reports are in the order that was given");
+    assert_eq!(order.lock().unwrap().last(), Some(&"large.raw"));
+
+    // One that fails stops the others, and is the reason.
+    let refused = Fault::Status {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        when: When::default(),
+        retry_after: None,
+    };
+    let stall = Fault::Stall { when: When::default(), seconds: Some(60.0) };
+    world.emulator.set_faults(FaultPlan::of([
+        FaultRule::always(refused).with_key("two.raw"),
+        FaultRule::on("UploadPart", stall).with_key("large.raw"),
+    ]));
+    let again: Vec<Upload> = uploads.into_iter().map(|upload| upload.overwrite(true)).collect();
+    let error = tokio::time::timeout(Duration::from_secs(30), upload_all(&again)).await.unwrap().unwrap_err();
+    assert_eq!(error.call().and_then(|call| call.service()?.code.clone()).as_deref(), Some("AccessDenied"));
+}
+
 /// What is told while a publish runs, but not its progress.
 fn notices() -> (EventSink, Arc<Mutex<Vec<String>>>) {
     let said = Arc::new(Mutex::new(Vec::new()));

@@ -182,3 +182,86 @@ fn no_part_of_an_image_that_ecs_refuses_is_sent() {
     }
     assert!(refused > 30, "only {refused} images are refused");
 }
+
+/// What was typed and is not so is found before anything is sent, by whichever command it is typed to.
+#[test]
+fn a_contradiction_with_the_image_is_told_before_anything_is_sent() {
+    let (world, local) = uploaded();
+    world.disk("other.raw", 64 * MIB, 2);
+    world.disk("large.raw", 6 << 30, 3);
+    std::fs::File::create(world.path("huge.raw")).unwrap().set_len(2049 << 30).unwrap();
+    let publish = ["publish", "other.raw", "oss://images/", "--name=web", "--progress=json"];
+    let import = ["import", "oss://images/disk.raw", "--name=web"];
+    let large = ["publish", "large.raw", "oss://images/", "--name=web", "--progress=json"];
+    for (command, args, rule) in [
+        (&publish[..], &["--boot-mode=UEFI"][..], "R-BOOT"),
+        (&import, &["--boot-mode=UEFI"], "R-BOOT"),
+        (&publish, &["--architecture=arm64"], "R-BOOT"),
+        (&import, &["--architecture=arm64"], "R-BOOT"),
+        (&publish, &["--os-type=windows"], "S-WIN"),
+        (&import, &["--os-type=windows"], "S-WIN"),
+        (&publish, &["--platform=Windows Server 2022"], "S-WIN"),
+        (&import, &["--platform=Windows Server 2022"], "S-WIN"),
+        (&publish, &["--format=vhd"], "F-FORMAT"),
+        (&import, &["--format=vhd"], "F-FORMAT"),
+        (&publish, &["--disk-size=2049"], "F-SIZE"),
+        (&import, &["--disk-size=2049"], "F-SIZE"),
+        (&large, &["--disk-size=5"], "F-SIZE"),
+        (&publish, &["--data-disk=huge.raw"], "F-SIZE"),
+        // The key is all that is typed to an upload; the service checks it, but not always.
+        (&["upload", "other.raw", "oss://images/other.vhd", "--strict"], &[], "F-SUFFIX"),
+    ] {
+        let stderr = world.fails(3, &[command, args, &[&local]].concat());
+        assert!(stderr.contains(&format!("[{rule}]")), "{command:?} {args:?}: {stderr}");
+        assert!(!stderr.contains("part_started") && !stderr.contains("\"opened\""), "{args:?}: {stderr}");
+    }
+    // Without a look at the image, what contradicts itself is found.
+    for (args, fix) in [
+        (&["--platform=Ubuntu", "--os-type=windows"], "--os-type linux"),
+        (&["--architecture=arm64", "--boot-mode=BIOS"], "--boot-mode UEFI"),
+    ] {
+        let stderr = world.fails(2, &[&publish[..], args, &["--no-inspect", &local]].concat());
+        assert!(stderr.contains(fix), "{args:?}: {stderr}");
+    }
+    assert!(world.json(&["list", "oss://images", &local])["uploads"].as_array().unwrap().is_empty());
+    assert!(world.json(&["image", "list", &local])["images"].as_array().unwrap().is_empty());
+}
+
+/// The account is looked at before the first byte; what may not be looked at is a warning.
+#[test]
+fn what_ecs_would_refuse_of_the_bucket_costs_no_upload() {
+    let mut world = World::new();
+    let denied = |operation: &str| {
+        format!(
+            r#"{{"operation": "{operation}", "times": 1, "fault": {{"kind": "status", "status": 403, "code": "Forbidden.RAM"}}}}"#
+        )
+    };
+    let rules = ["GetCallerIdentity", "GetRole"].map(denied).join(", ");
+    std::fs::write(world.path("denied.json"), format!(r#"{{"rules": [{rules}]}}"#)).unwrap();
+    let buckets =
+        ["--bucket=foreign,owner=4242", "--bucket=sealed,encryption=KMS", "--bucket=cold,class=Archive"];
+    let server = Server::start(&mut world, &[&buckets[..], &["--speed=40"]].concat());
+    world.disk("disk.raw", 64 * MIB, 1);
+    let publish =
+        |bucket: &str| ["publish", "disk.raw", bucket, "--name=web", "--progress=json"].map(str::to_owned);
+    for (bucket, code, part) in [
+        ("oss://foreign/", 7, "belongs to account 4242"),
+        ("oss://sealed/", 7, "encrypts its objects (KMS)"),
+        ("oss://nowhere/", 2, "there is no bucket"),
+    ] {
+        let args = publish(bucket);
+        let stderr = world.fails(code, &args.each_ref().map(String::as_str));
+        assert!(stderr.contains(part) && !stderr.contains("part_started"), "{bucket}: {stderr}");
+    }
+    // The object asks for Standard itself.
+    let cold = publish("oss://cold/");
+    assert!(world.ok(&cold.each_ref().map(String::as_str)).stderr.contains("of class Archive"));
+    drop(server);
+
+    let mut world = world;
+    let _server = Server::start(&mut world, &["--speed=40", "--faults=denied.json"]);
+    let args = ["publish", "disk.raw", "oss://images/", "--name=web-2", "--progress=json"];
+    let stderr = world.ok(&args).stderr;
+    assert!(stderr.contains("whose the bucket is could not be checked"), "{stderr}");
+    assert!(stderr.contains("the role for imports could not be looked at"), "{stderr}");
+}

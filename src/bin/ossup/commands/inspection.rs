@@ -71,7 +71,7 @@ pub(crate) fn judge(name: &str, report: &Report, strict: bool, force: bool) -> R
         report.findings.iter().filter(|finding| finding.severity >= worst).map(sentence).collect();
     let failure = Failure::new(Kind::ImageRefused, format!("`{name}` is refused: {}", why.join("; ")));
     Err(if verdict.is_refused() {
-        failure.hint("repair the image; --force uploads it all the same")
+        failure.hint("mend the image or the options that are named; --force goes on all the same")
     } else {
         failure.hint("without --strict, warnings do not stop")
     })

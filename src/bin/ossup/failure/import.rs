@@ -35,7 +35,10 @@ impl From<PublishError> for Failure {
         let failure = Self::from_error(error.kind().into(), &error).resumable(resumable);
         match hint {
             Some(hint) => failure.hint(hint),
-            None => failure.hint("run the same command again: what is done is kept"),
+            None if resumable => failure.hint("run the same command again: what is done is kept"),
+            None => {
+                failure.hint("what is uploaded is kept: change what is refused, and run the command again")
+            }
         }
     }
 }
@@ -51,6 +54,14 @@ pub(crate) fn role_advice() -> String {
 
 fn advice(error: &ImportError) -> Option<String> {
     match error {
+        ImportError::Refused { findings } => {
+            let fixes: Vec<&str> = findings
+                .iter()
+                .filter(|finding| finding.refuses())
+                .filter_map(|finding| finding.fix.as_deref())
+                .collect();
+            (!fixes.is_empty()).then(|| fixes.join("; "))
+        }
         ImportError::RoleMissing { .. } => Some(role_advice()),
         ImportError::RoleTrust { .. } => Some(
             "let its trust policy name the service ecs.aliyuncs.com; it is not changed by itself".to_owned(),
@@ -69,8 +80,11 @@ fn advice(error: &ImportError) -> Option<String> {
         }),
         ImportError::Failed { code, image_id, task_id, .. } => {
             let known = known(code.as_deref()).map(str::to_owned);
-            // A copy, which has no task, is deleted and begun again by the same command.
-            known.or_else(|| task_id.as_ref().map(|_| freed_name(image_id)))
+            known.or_else(|| match task_id {
+                Some(_) => Some(freed_name(image_id)),
+                // It was a copy, which has no task.
+                None => Some("run the same command again: the copy is deleted and made anew".to_owned()),
+            })
         }
         ImportError::Unknown { id, .. } if id.starts_with("t-") => Some(
             "tasks are forgotten some time after their end: `ossup image list` shows what came of them"
@@ -108,6 +122,9 @@ fn known(code: Option<&str>) -> Option<&'static str> {
             "2 to 128 letters, digits, `.`, `_`, `:` and `-`, with a letter first, and no `aliyun` or `acs:` first"
         }
         "InvalidImageName.Duplicated" => "the name is taken: choose another --name",
+        "InvalidPlatform.Malformed" => {
+            "--platform is spelt as the ImportImage page lists it: Ubuntu, Rocky Linux, Windows Server 2022, Others Linux, …"
+        }
         "QuotaExceed.Image" => "the region's quota of custom images is used up: delete some, or ask for more",
         "InvalidImageSize" | "InvalidDataDiskSize" => {
             "`ossup inspect` tells the least --disk-size; the region may take 40 to 500 GiB only (data disks: 5 to 2000)"
