@@ -1,5 +1,6 @@
 //! The real binary, against the embedded store in process and the emulator over HTTP.
 
+mod after_import;
 mod arguments;
 mod demo;
 mod examples;

@@ -164,6 +164,30 @@ mod tests {
         assert_eq!(failure.json()["error"]["resumable"], true);
     }
 
+    /// The codes that imports meet most often; the missing role and the taken name are errors of their own.
+    #[test]
+    fn the_commonest_codes_have_advice() {
+        for code in [
+            "InvalidOSS.NotAuthorized",
+            "InvalidOSSBucket.NotFound",
+            "InvalidOSSBucket.NotMatched",
+            "InvalidOSSBucket.EncryptUnsupported",
+            "InvalidOSSObject.NeedRestore",
+            "InvalidImageName.Duplicated",
+            "QuotaExceed.Image",
+            "InvalidImageSize",
+            "InvalidVHDImage.IncorrectSize",
+            "UserNotInTheWhiteList",
+            "InvalidRegion.NotSupport",
+            "InvalidImageFormat.RegionNotSupported",
+            "Account.Arrearage",
+            "InvalidAccountStatus.OSSDisabled",
+        ] {
+            assert!(known(Some(code)).is_some(), "{code}");
+        }
+        assert_eq!(known(Some("ImportImageFailed")), None);
+    }
+
     #[test]
     fn a_failed_import_is_no_other_failure() {
         let error = ImportError::Failed {

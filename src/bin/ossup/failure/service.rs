@@ -44,10 +44,18 @@ fn service(answer: &ServiceError) -> Option<String> {
         return Some(format!("grant `{denied}` to the user or role"));
     }
     match answer.status {
-        401 | 403 => Some("the key pair has no right to do this; `-v` says where it came from".to_owned()),
+        401 | 403 if is_denial(answer.code.as_deref()) => {
+            Some("the key pair has no right to do this; `-v` says where it came from".to_owned())
+        }
         _ if answer.code.is_none() => Some("check the endpoint: what answers there may be no OSS".to_owned()),
         _ => None,
     }
+}
+
+/// Whether a 403 is about permissions: ECS answers so to much else. An answer without a body is taken for one.
+fn is_denial(code: Option<&str>) -> bool {
+    let denials = ["AccessDenied", "Forbidden", "NoPermission", "Unauthorized"];
+    code.is_none_or(|code| denials.iter().any(|denial| code.starts_with(denial)))
 }
 
 /// Codes for which we know better advice than the service's message.
