@@ -13,7 +13,7 @@ pub const MISSING_ROLE_CODES: [&str; 2] = ["NoSetRoletoECSServiceAcount", "NoSet
 #[non_exhaustive]
 pub enum ImportError {
     /// The request breaks the service's documented rules; nothing was sent.
-    #[error("the import request cannot be made: {}", first(findings))]
+    #[error("the import request cannot be made: {}", refusals(findings))]
     Refused {
         /// What is wrong with it.
         findings: Vec<Finding>,
@@ -62,8 +62,8 @@ pub enum ImportError {
         /// The service's message, verbatim.
         message: Option<String>,
     },
-    /// The import was cancelled.
-    #[error("the import of {image_id} was cancelled")]
+    /// The import or copy was cancelled.
+    #[error("making image {image_id} was cancelled")]
     Cancelled {
         /// The image.
         image_id: ImageId,
@@ -74,8 +74,8 @@ pub enum ImportError {
         /// The image.
         image_id: ImageId,
     },
-    /// The wait ended; the import goes on.
-    #[error("the import of {} was not done after {} s; it goes on", task.image_id, waited.as_secs())]
+    /// The wait ended; the import or copy goes on.
+    #[error("image {} was not done after {} s; it goes on", task.image_id, waited.as_secs())]
     StillRunning {
         /// By which it is followed again.
         task: ImportTask,
@@ -129,7 +129,7 @@ impl ImportError {
     }
 }
 
-fn first(findings: &[Finding]) -> String {
+fn refusals(findings: &[Finding]) -> String {
     let refusals: Vec<&str> =
         findings.iter().filter(|finding| finding.refuses()).map(|finding| finding.message.as_str()).collect();
     refusals.join("; ")

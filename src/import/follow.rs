@@ -206,7 +206,7 @@ impl Importer {
         }
     }
 
-    /// Looks at the system disk's snapshot, of which nothing depends.
+    /// Looks at the system disk's snapshot, on which nothing depends.
     async fn look_at_snapshot(
         &self,
         task: &ImportTask,
