@@ -68,6 +68,17 @@ struct Watch {
     percent: Option<u8>,
 }
 
+impl Watch {
+    /// Notes that the service told of the image, in a look before which it had turned away `throttled` in a row.
+    fn image_told(&mut self, throttled: u32, found: bool) {
+        // If it turned the look at the task away, that it answered this one is no sign of room.
+        if self.throttled == throttled {
+            self.throttled = 0;
+        }
+        self.missing = if found { 0 } else { self.missing + 1 };
+    }
+}
+
 impl Importer {
     /// Follows an import or copy until its image can be used, and returns that.
     ///
@@ -141,11 +152,11 @@ impl Importer {
         began: Instant,
         watch: &mut Watch,
     ) -> Result<Option<CustomImage>, ImportError> {
+        let throttled = watch.throttled;
         let detail = self.look_at_task(task, watch).await?;
         let image = match self.by_id(&task.region, &task.image_id).await {
             Ok(found) => {
-                watch.throttled = 0;
-                watch.missing = if found.is_some() { 0 } else { watch.missing + 1 };
+                watch.image_told(throttled, found.is_some());
                 found
             }
             Err(error) if can_pass(&error, watch) => None,
@@ -267,4 +278,18 @@ fn percent(task: Option<&TaskDetail>, image: Option<&CustomImage>) -> Option<u8>
     let of_disks = |image: &CustomImage| image.disks.iter().filter_map(|disk| disk.progress).min();
     task.and_then(|task| task.percent)
         .or_else(|| image.and_then(|image| image.progress.or_else(|| of_disks(image))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_turned_away_slows_the_looks_although_the_image_is_told() {
+        let mut watch = Watch { throttled: 3, ..Watch::default() };
+        watch.image_told(2, true);
+        assert_eq!(watch.throttled, 3);
+        watch.image_told(3, true);
+        assert_eq!(watch.throttled, 0);
+    }
 }
