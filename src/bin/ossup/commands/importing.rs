@@ -159,12 +159,16 @@ impl Imports {
             PublishError::Upload(error) => crate::failure::upload(&error, Again::Same, &context.stop),
             error => error.into(),
         })?;
-        if let Some((region, error)) = report.failures.pop_first() {
-            let done = members_of(&report.import, report.copies.values());
-            let failure = Failure::from(error).resumable(true).with_members(done);
-            return Err(failure.context(format!("the image was not copied to {region}")));
+        let failures: Vec<_> = report.failures.iter().map(failure_members).collect();
+        let Some((region, error)) = report.failures.pop_first() else { return Ok(report) };
+        let said = |region: &Region| format!("the image was not copied to {region}");
+        // Only one failure can be the command's; the others are shown, and all are in the JSON.
+        for (region, error) in std::mem::take(&mut report.failures) {
+            context.output.warning(Failure::from(error).context(said(&region)).text());
         }
-        Ok(report)
+        let done = members_of(&report.import, report.copies.values());
+        let done = joined(done, json!({"failures": failures}));
+        Err(Failure::from(error).resumable(true).with_members(done).context(said(&region)))
     }
 
     /// Waits for the service's check of the image, and tells what it found.
@@ -217,6 +221,10 @@ fn members_of<'a>(import: &'a Published, copies: impl Iterator<Item = &'a Publis
     };
     let images: Vec<_> = std::iter::once(import).chain(copies).map(one).collect();
     joined(one(import), json!({"images": images}))
+}
+
+fn failure_members((region, error): (&Region, &PublishError)) -> Value {
+    json!({"region": region, "message": crate::failure::chain(error)})
 }
 
 /// Returns a risk of the image check for people.
