@@ -7,7 +7,7 @@ use super::inspection;
 use super::preflight::refuse_by_rules;
 use crate::args::ImportArgs;
 use crate::context::{Connection, Context};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Again, Failure, Kind};
 
 /// Imports objects as a custom image.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Failure> {
@@ -24,7 +24,7 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     let prepared = context.stop.or(prepare(args, context, &connection)).await?;
     let Some((imports, request)) = prepared else { return Ok(()) };
     let publish = imports.publish(request, &args.after, context).wait(args.wait);
-    let report = imports.run(context, &publish).await?;
+    let report = imports.run(context, &publish, Again::Same).await?;
     let mut members = importing::joined(
         json!({"bucket": object.bucket, "key": object.key, "url": connection.url(object)}),
         importing::members(&report),

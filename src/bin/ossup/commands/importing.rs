@@ -153,10 +153,17 @@ impl Imports {
     }
 
     /// Runs a publish. A signal ends the wait and cancels nothing.
-    pub(crate) async fn run(&self, context: &Context, publish: &Publish) -> Result<PublishReport, Failure> {
+    ///
+    /// `again` says how an upload of it that fails can go on.
+    pub(crate) async fn run(
+        &self,
+        context: &Context,
+        publish: &Publish,
+        again: Again<'_>,
+    ) -> Result<PublishReport, Failure> {
         let mut report = publish.run().await.map_err(|error| match error {
             PublishError::Cancelled { .. } => self.stopped(context),
-            PublishError::Upload(error) => crate::failure::upload(&error, Again::Same, &context.stop),
+            PublishError::Upload(error) => crate::failure::upload(&error, again, &context.stop),
             error => error.into(),
         })?;
         let failures: Vec<_> = report.failures.iter().map(failure_members).collect();

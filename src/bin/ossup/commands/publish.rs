@@ -14,7 +14,7 @@ use super::{inspection, transfer};
 use crate::args::PublishArgs;
 use crate::args::values::FileOrObject;
 use crate::context::{Connection, Context};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Again, Failure, Kind};
 
 /// A file to be uploaded, and where.
 struct Upload {
@@ -55,7 +55,8 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         publish = publish.upload(upload);
         shown.push(progress);
     }
-    let report = imports.run(context, &publish).await?;
+    let again = if args.object.no_resume { Again::No } else { Again::Same };
+    let report = imports.run(context, &publish, again).await?;
     drop(shown);
     report.uploads.iter().for_each(|report| context.output.remark(transfer::sentence(report)));
     if let Some(next) = importing::next_step(&report.import) {
