@@ -244,6 +244,12 @@ impl Upload {
         }
     }
 
+    /// Returns what tells the source from another one: length and modification time, by the object.
+    pub(crate) fn source_mark(&self) -> Option<(String, (u64, i128))> {
+        let identity = self.source.identity()?;
+        Some((self.session.object.to_string(), (identity.length, identity.modified_ns)))
+    }
+
     async fn stages(&self) -> Result<UploadReport, UploadError> {
         let began = Instant::now();
         let progress = Arc::new(Progress::new());

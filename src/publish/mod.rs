@@ -178,9 +178,11 @@ impl Publish {
         let request = serde_json::to_string(&self.request).expect("a request is plain data");
         let known = file.load().map_err(PublishError::State)?.filter(|flow| flow.request == request);
         let mut uploads = Vec::new();
-        let (flow, repeated) = match known {
-            // The objects were deleted, which is the last step: there is nothing to upload again.
-            Some(flow) if !flow.deleted.is_empty() => (flow, true),
+        let sources = self.uploads.iter().filter_map(Upload::source_mark).collect();
+        let (mut flow, repeated) = match known {
+            // The objects were deleted, which is the last step: there is nothing to upload again. Unless the files
+            // are others: then the image that was made is not theirs.
+            Some(flow) if !flow.deleted.is_empty() && flow.sources == sources => (flow, true),
             known => {
                 uploads = upload_all(&self.uploads).await.map_err(PublishError::Upload)?;
                 let objects = self.checksums(&uploads).await?;
@@ -191,6 +193,7 @@ impl Publish {
                 }
             }
         };
+        flow.sources = sources;
         let mut steps = Steps { publish: self, file: &file, flow, repeated };
         steps.save()?;
         let import = steps.import().await?;

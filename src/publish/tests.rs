@@ -192,6 +192,22 @@ async fn objects_are_deleted_last_and_not_uploaded_again() {
 }
 
 #[tokio::test]
+async fn a_changed_file_is_not_published_as_the_image_of_the_deleted_object() {
+    let world = World::new();
+    let file = world.image();
+    world.publish(world.alive()).delete_objects(true).run().await.unwrap();
+    let mut other = bootable();
+    other[1 << 20] ^= 1;
+    other.resize(3 << 20, 0);
+    std::fs::write(file, other).unwrap();
+    let error = world.publish(world.alive()).delete_objects(true).run().await.unwrap_err();
+    assert!(
+        matches!(error, PublishError::Import(crate::import::ImportError::NameTaken { .. })),
+        "the old image has the name: {error:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_region_that_fails_keeps_the_images_from_being_shared() {
     let world = World::new();
     let file = world.image();

@@ -53,6 +53,10 @@ pub struct Flow {
     pub request: String,
     /// The checksums of the objects, as one text. Other objects are another publish.
     pub objects: String,
+    /// The files that became the objects: length in bytes and modification time in nanoseconds. Once the objects
+    /// are deleted, only these tell whether another publish is meant. Absent in files of before they were kept.
+    #[serde(default)]
+    pub sources: BTreeMap<String, (u64, i128)>,
     /// The import.
     pub import: FlowImage,
     /// The copies, by destination.
@@ -73,6 +77,7 @@ impl Flow {
             version: FLOW_VERSION,
             request: request.into(),
             objects: objects.into(),
+            sources: BTreeMap::new(),
             import: FlowImage::new(token),
             copies: BTreeMap::new(),
             families: BTreeMap::new(),
