@@ -17,11 +17,18 @@ const READ_AHEAD: u64 = 4 << 20;
 
 /// Reads a range block by block: at once what the page cache has, on another thread what the disk must bring.
 ///
+/// A range of which the disk had to bring anything is taken out of the page cache again once it has passed. An image
+/// larger than the memory would push out what others have there, and to reclaim its pages one by one costs more CPU
+/// time than to read and send them. A range that was there stays there.
+///
 /// One block may still be read on that thread after the reader is dropped; nothing else outlives it.
 pub(crate) struct BlockReader {
     source: Arc<dyn Source>,
+    start: u64,
     at: u64,
     end: u64,
+    /// Whether any of it had to be waited for.
+    cold: bool,
     /// Up to where the disk was asked to read ahead.
     advised: u64,
     blocks: BlockWaiter,
@@ -36,7 +43,8 @@ enum Step {
 impl BlockReader {
     pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: &Limits) -> Self {
         let (at, end) = (range.start, range.end);
-        Self { source, at, end, advised: at, blocks: limits.waiter(), step: Step::Idle }
+        let blocks = limits.waiter();
+        Self { source, start: at, at, end, cold: false, advised: at, blocks, step: Step::Idle }
     }
 
     /// Returns how many bytes of the range are still to be read.
@@ -83,6 +91,10 @@ impl BlockReader {
 
     fn pass(&mut self, block: Block, count: usize) -> Bytes {
         self.at += count as u64;
+        if self.cold && self.at == self.end {
+            let (source, whole) = (Arc::clone(&self.source), ByteRange::new(self.start, self.end));
+            tokio::task::spawn_blocking(move || source.done_with(whole));
+        }
         block.freeze(count)
     }
 
@@ -91,6 +103,7 @@ impl BlockReader {
         mut block: Block,
         wanted: usize,
     ) -> JoinHandle<(Block, usize, io::Result<()>)> {
+        self.cold = true;
         let (source, at) = (Arc::clone(&self.source), self.at);
         let ahead = (self.at + READ_AHEAD).min(self.end);
         let advise = ahead > self.advised + READ_AHEAD / 2 || self.advised <= self.at;
@@ -105,5 +118,74 @@ impl BlockReader {
             let result = source.read_exact(at, &mut block.bytes_mut()[..wanted]);
             (block, wanted, result)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::source::SourceIdentity;
+
+    /// A disk whose first bytes are in the page cache. It notes what it is told.
+    #[derive(Debug, Default)]
+    struct Disk {
+        cached: u64,
+        done: Mutex<Vec<ByteRange>>,
+    }
+
+    impl Source for Disk {
+        fn length(&self) -> Option<u64> {
+            None
+        }
+
+        fn identity(&self) -> Option<&SourceIdentity> {
+            None
+        }
+
+        fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
+            Ok(None)
+        }
+
+        fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+            let count = self.cached.saturating_sub(offset).min(buffer.len() as u64) as usize;
+            Ok((count > 0).then_some(count))
+        }
+
+        fn read_exact(&self, _offset: u64, _buffer: &mut [u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn done_with(&self, range: ByteRange) {
+            self.done.lock().unwrap().push(range);
+        }
+    }
+
+    /// Reads a range to its end and returns what was given back.
+    fn given_back(cached: u64, range: ByteRange) -> Vec<ByteRange> {
+        let disk = Arc::new(Disk { cached, ..Disk::default() });
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let mut reader = BlockReader::new(disk.clone(), range, &Limits::default());
+            let mut bytes = 0;
+            while let Some(block) = poll_fn(|cx| reader.poll_next(cx)).await {
+                bytes += block.unwrap().len() as u64;
+            }
+            assert_eq!(bytes, range.len());
+            // There is one such thread, so what it was given before is done then.
+            tokio::task::spawn_blocking(|| {}).await.unwrap();
+        });
+        let done = disk.done.lock().unwrap();
+        done.clone()
+    }
+
+    #[test]
+    fn what_the_disk_brought_leaves_the_page_cache_and_what_was_there_stays() {
+        let range = ByteRange::new(1 << 20, (9 << 20) + 17);
+        assert_eq!(given_back(0, range), [range]);
+        assert_eq!(given_back(2 << 20, range), [range]);
+        assert_eq!(given_back(u64::MAX, range), []);
     }
 }
