@@ -71,6 +71,8 @@ pub enum Event {
         reason: String,
         /// How long is waited first.
         delay: Duration,
+        /// How much longer it may go on failing before it is given up.
+        left: Duration,
     },
     /// How many parts may be in flight from now on.
     Concurrency {

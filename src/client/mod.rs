@@ -161,8 +161,8 @@ impl Client {
     /// Dropping the future drops the request; the service may have carried it out.
     pub async fn call<O: Operation>(&self, operation: &O) -> Result<O::Output, CallError> {
         let progress = Progress::new();
-        let events = EventSink::none();
-        let call = Call { body: None, part: None, progress: &progress, events: &events, max_cuts: None };
+        let events = &self.shared.options.events;
+        let call = Call { body: None, part: None, progress: &progress, events, max_cuts: None };
         self.call_with(operation, call).await
     }
 
@@ -246,6 +246,7 @@ impl Client {
                 attempts,
                 reason,
                 delay,
+                left: budget_left,
             });
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::CredentialsProvider;
+use crate::event::EventSink;
 use crate::http::Transport;
 use crate::model::{Endpoint, Region};
 use crate::protocol::sign::{RpcSignVersion, SignVersion};
@@ -36,6 +37,8 @@ pub struct ClientOptions {
     pub dice: Dice,
     /// How long a request is repeated while nothing gets through; [`DEFAULT_RETRY_TIMEOUT`] by default.
     pub retry_timeout: Duration,
+    /// Told of the retries of requests that belong to no upload; an upload has a sink of its own.
+    pub events: EventSink,
 }
 
 impl ClientOptions {
@@ -57,6 +60,7 @@ impl ClientOptions {
             clock: Arc::new(SystemClock),
             dice: random_dice(),
             retry_timeout: DEFAULT_RETRY_TIMEOUT,
+            events: EventSink::none(),
         }
     }
 
@@ -99,6 +103,13 @@ impl ClientOptions {
     #[must_use]
     pub fn with_retry_timeout(mut self, timeout: Duration) -> Self {
         self.retry_timeout = timeout;
+        self
+    }
+
+    /// Tells `sink` of the retries of requests that belong to no upload.
+    #[must_use]
+    pub fn with_events(mut self, sink: EventSink) -> Self {
+        self.events = sink;
         self
     }
 }

@@ -180,13 +180,14 @@ impl Transport for HttpTransport {
             let client = self.client(request.uri().scheme() == Some(&http::uri::Scheme::HTTPS))?;
             let (head, body) = request.into_parts();
             let url = head.uri.to_string();
+            let host = head.uri.host().unwrap_or_default().to_owned();
             let response = client
                 .request(head.method, url)
                 .headers(head.headers)
                 .body(reqwest::Body::wrap(body))
                 .send()
                 .await
-                .map_err(classify)?;
+                .map_err(|error| classify(error, &host))?;
             *self.responded.lock().expect(HELD) = Some(Instant::now());
             Ok(http::Response::from(response).map(|body| body.map_err(io::Error::other).boxed()))
         })
@@ -209,8 +210,9 @@ fn proxy(url: &str, no_proxy: Option<&str>) -> Result<reqwest::Proxy, TransportE
     Ok(proxy.no_proxy(reqwest::NoProxy::from_string(&bypass)))
 }
 
-/// Says what kind of failure an error of the HTTP library is. URLs are dropped: they may be presigned.
-fn classify(error: reqwest::Error) -> TransportError {
+/// Says what kind of failure an error of the HTTP library is. Of the URL only the host stays: the rest may be
+/// presigned.
+fn classify(error: reqwest::Error, host: &str) -> TransportError {
     let error = error.without_url();
     let below = |test: &dyn Fn(&(dyn std::error::Error + 'static)) -> bool| {
         let mut cause = error.source();
@@ -229,19 +231,19 @@ fn classify(error: reqwest::Error) -> TransportError {
         false
     };
     let (kind, message) = if below(&|cause| cause.is::<SourceFailed>()) {
-        (TransportErrorKind::Source, "the source could not be read")
+        (TransportErrorKind::Source, "the source could not be read".to_owned())
     } else if below(&|cause| cause.is::<rustls::Error>()) {
-        (TransportErrorKind::Tls, "the TLS connection failed")
+        (TransportErrorKind::Tls, format!("the TLS connection to `{host}` failed"))
     } else if error.is_dns() {
-        (TransportErrorKind::Resolve, "the host name could not be resolved")
+        (TransportErrorKind::Resolve, format!("the host name `{host}` could not be resolved"))
     } else if error.is_connect() {
-        (TransportErrorKind::Connect, "no connection could be made")
+        (TransportErrorKind::Connect, format!("no connection to `{host}` could be made"))
     } else if error.is_timeout() {
-        (TransportErrorKind::Timeout, "the connection made no progress")
+        (TransportErrorKind::Timeout, format!("the connection to `{host}` made no progress"))
     } else if below(&|cause| cause.to_string().contains("invalid HTTP version")) {
-        (TransportErrorKind::NotHttp, "the server does not speak HTTP here")
+        (TransportErrorKind::NotHttp, format!("`{host}` does not speak HTTP here"))
     } else {
-        (TransportErrorKind::Broken, "the connection broke")
+        (TransportErrorKind::Broken, format!("the connection to `{host}` broke"))
     };
     TransportError::new(kind, message).with_source(error)
 }

@@ -17,7 +17,7 @@ use crate::args::{ConnectionArgs, RetryArgs, SignVersionArg};
 use crate::failure::{Failure, Kind};
 use crate::settings::{Outside, Place, RpcPlace, Settings, SettingsError, local_endpoint};
 use crate::signals::Stop;
-use crate::ui::Output;
+use crate::ui::{Output, retries};
 
 /// The process, as far as commands may see it.
 pub(crate) struct Context {
@@ -80,7 +80,8 @@ impl Context {
             }
         };
         let anonymous = Arc::new(StaticCredentials::anonymous());
-        let mut options = ClientOptions::new(endpoint, settings.region.clone(), anonymous, transport);
+        let mut options = ClientOptions::new(endpoint, settings.region.clone(), anonymous, transport)
+            .with_events(retries(self.output));
         match &settings.rpc {
             RpcPlace::Service => {}
             RpcPlace::Local => options = options.with_rpc_endpoint(local_endpoint()),

@@ -29,13 +29,14 @@ pub(crate) fn json(event: &Event) -> Option<Value> {
             "seconds": took.as_secs_f64(),
         }),
         Event::PartReturned { number } => json!({"event": "part_returned", "part": number}),
-        Event::Retrying { operation, part, attempts, reason, delay } => json!({
+        Event::Retrying { operation, part, attempts, reason, delay, left } => json!({
             "event": "retrying",
             "operation": operation,
             "part": part,
             "attempts": attempts,
             "reason": reason,
             "delay_seconds": delay.as_secs_f64(),
+            "left_seconds": left.as_secs_f64(),
         }),
         Event::Concurrency { target } => json!({"event": "concurrency", "target": target}),
         Event::Stalled { silent, reason } => {

@@ -9,6 +9,7 @@ mod output;
 mod progress;
 pub(crate) mod terminal;
 mod text;
+mod trouble;
 
 pub(crate) use ask::confirm;
 pub(crate) use import_progress::ImportsShown;
@@ -16,6 +17,7 @@ pub(crate) use log::log;
 pub(crate) use output::{Output, print_json};
 pub(crate) use progress::{Form, Progress};
 pub(crate) use text::{bytes, duration, printable, word};
+pub(crate) use trouble::retries;
 
 /// Version of the form of all JSON objects. Members may be added without a new version.
 pub(crate) const SCHEMA: u32 = 1;

@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::meter::Meter;
 use super::text::{bytes, duration, json_line, printable};
+use super::trouble::Trouble;
 use super::{Output, events, terminal};
 use crate::args::ProgressArg;
 
@@ -49,6 +50,7 @@ pub(crate) struct Progress {
 struct Shown {
     label: String,
     meter: Mutex<Meter>,
+    trouble: Mutex<Trouble>,
     /// Made when the upload is opened: several may be prepared and run one after the other.
     bar: OnceLock<ProgressBar>,
     output: Output,
@@ -68,7 +70,7 @@ impl Progress {
             Form::Json | Form::None => None,
         };
         let meter = Mutex::new(Meter::new(Instant::now()));
-        let shown = Arc::new(Shown { label, meter, bar: OnceLock::new(), output });
+        let shown = Arc::new(Shown { label, meter, trouble: Mutex::default(), bar: OnceLock::new(), output });
         let ticker = interval.map(|interval| {
             let shown = Arc::clone(&shown);
             AbortOnDropHandle::new(tokio::spawn(async move {
@@ -105,6 +107,11 @@ impl Shown {
             }
             return;
         }
+        let trouble =
+            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).apply(event, Instant::now());
+        if let Some(text) = trouble {
+            self.output.remark(text);
+        }
         match event {
             Event::Completed => self.clear(),
             Event::Notice { text } => self.output.remark(text),
@@ -118,7 +125,7 @@ impl Shown {
             Event::Stalled { silent, reason } => {
                 self.output.remark(format!("nothing acknowledged for {}: {reason}", duration(*silent)));
             }
-            Event::Retrying { operation, part, attempts, reason, delay } => {
+            Event::Retrying { operation, part, attempts, reason, delay, .. } => {
                 let part = part.map(|part| format!(" of part {part}")).unwrap_or_default();
                 let wait = delay.as_secs_f64();
                 self.output.detail(format!(
