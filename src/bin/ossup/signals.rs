@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Kind, Signal};
-use crate::ui::Output;
+use crate::ui::{Output, terminal};
 
 /// What was asked of the process so far.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +42,8 @@ impl Stop {
                     _ = hung_up => Signal::Hangup,
                 };
                 if shared.signal().is_some() {
+                    terminal::end_bars();
+                    output.remark("stopped at once; what was acknowledged is kept");
                     std::process::exit(i32::from(Kind::Interrupted(signal).exit_code()));
                 }
                 *shared.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);

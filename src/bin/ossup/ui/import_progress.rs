@@ -105,9 +105,9 @@ impl Shown {
         let image = state.images.entry(progress.image_id.clone()).or_default();
         match self.output.progress() {
             Form::Bar => {
-                let bar = image.bar.get_or_insert_with(|| bar(&progress.region.to_string()));
+                let bar = image.bar.get_or_insert_with(bar);
                 bar.set_position(u64::from(progress.percent.unwrap_or(0)));
-                bar.set_message(format!("{line}, {}", duration(progress.waited)));
+                bar.set_message(format!("{}: {line}, {}", progress.region, duration(progress.waited)));
             }
             Form::Plain if image.line != line || progress.waited >= image.shown_at + REPEAT => {
                 let waited = duration(progress.waited);
@@ -128,19 +128,17 @@ fn line(progress: &ImportProgress) -> String {
     parts.join(", ")
 }
 
-fn bar(label: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} [{bar:24}] {msg}")
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("[{bar:12}] {wide_msg}")
         .expect("the template is well-formed")
         .progress_chars("=> ");
-    let bar = terminal::bars().add(ProgressBar::new(100).with_style(style));
-    bar.set_prefix(label.to_owned());
-    bar
+    terminal::bars().add(ProgressBar::new(100).with_style(style))
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_bar_s_template_is_well_formed() {
-        drop(super::bar("cn-hangzhou"));
+        drop(super::bar());
     }
 }

@@ -103,8 +103,12 @@ pub(crate) fn print_json(object: &serde_json::Value) {
 }
 
 fn print(line: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+    // Stdout is often the same terminal: a result behind a bar would go with the bar's next drawing.
+    let printed = terminal::without_bars(|| {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{line}").and_then(|()| stdout.flush())
+    });
+    match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::from_error(Kind::Other, &error).hint("stdout cannot be written"))
         }

@@ -143,10 +143,11 @@ impl Shown {
             return;
         }
         if self.output.progress() == Form::Bar {
-            let bar = self.bar.get_or_init(|| bar(&self.label));
+            let bar = self.bar.get_or_init(|| bar(meter.length));
             bar.set_length(meter.length);
             bar.set_position(meter.done());
-            bar.set_message(meter.details(now));
+            let held = format!("{} of {}", bytes(meter.done()), bytes(meter.length));
+            bar.set_message(format!("{}: {held}, {}", printable(&self.label), meter.details(now)));
         } else {
             self.output.remark(format!("{}: {}", self.label, meter.line(now)));
         }
@@ -160,13 +161,12 @@ impl Shown {
     }
 }
 
-fn bar(label: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} [{bar:24}] {percent}% of {binary_total_bytes}, {msg}")
+/// Returns a bar on one line, however narrow the terminal is: what does not fit is cut off.
+fn bar(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{percent:>3}% [{bar:12}] {wide_msg}")
         .expect("the template is well-formed")
         .progress_chars("=> ");
-    let bar = terminal::bars().add(ProgressBar::new(0).with_style(style));
-    bar.set_prefix(printable(label).into_owned());
-    bar
+    terminal::bars().add(ProgressBar::new(length).with_style(style))
 }
 
 #[cfg(test)]
@@ -184,6 +184,6 @@ mod tests {
 
     #[test]
     fn the_bar_s_template_is_well_formed() {
-        drop(bar("a"));
+        drop(bar(1));
     }
 }
