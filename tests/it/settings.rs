@@ -73,3 +73,22 @@ fn a_profile_s_role_is_assumed_and_its_credentials_sign() {
     let finished = world.ok(&["upload", "disk.raw", "oss://images/x", "--no-inspect", "-v"]);
     assert!(finished.stderr.contains("operation=\"AssumeRole\""), "{}", finished.stderr);
 }
+
+#[test]
+fn a_profile_that_cannot_be_used_is_named_where_it_alone_knows_the_region() {
+    let world = World::new();
+    let text = "[default]\nacessKeyID=ID\naccessKeySecret=S\nregion=cn-hangzhou\n";
+    std::fs::write(world.path(".ossutilconfig"), text).unwrap();
+    let stderr = world.fails(4, &["list", "oss://images"]);
+    assert!(stderr.contains(".ossutilconfig") && stderr.contains("accessKeyID"), "{stderr}");
+}
+
+#[test]
+fn a_failed_connection_names_the_host() {
+    let mut world = World::new();
+    world.env("OSS_ACCESS_KEY_ID", "ID");
+    world.env("OSS_ACCESS_KEY_SECRET", "SECRET");
+    let args = ["list", "oss://images", "--endpoint=http://127.0.0.1:1", "--retry-timeout=0"];
+    let stderr = world.fails(5, &args);
+    assert!(stderr.contains("127.0.0.1"), "{stderr}");
+}

@@ -258,7 +258,7 @@ fn endpoint_and_region(
                         known => known,
                     };
                     let Some(known) = known else {
-                        return Err(SettingsError::EndpointWithoutRegion(endpoint));
+                        return Err(sources.why_not(SettingsError::EndpointWithoutRegion(endpoint)));
                     };
                     (endpoint, known, origin)
                 }
@@ -268,7 +268,10 @@ fn endpoint_and_region(
         arg => {
             let region = match flag {
                 Some(flag) => flag,
-                None => sources.region()?.ok_or(SettingsError::NoRegion)?,
+                None => match sources.region()? {
+                    Some(known) => known,
+                    None => return Err(sources.why_not(SettingsError::NoRegion)),
+                },
             };
             let origin = if arg.is_some() { origin } else { "the region".to_owned() };
             let kind = arg.as_ref().and_then(kind).unwrap_or(EndpointKind::Public);

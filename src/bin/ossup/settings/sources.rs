@@ -18,6 +18,8 @@ pub(super) struct Sources<'a> {
     explicit: bool,
     outside: &'a Outside<'a>,
     warnings: Vec<String>,
+    /// The first error that stopped nothing, in case that nothing else has what was looked for.
+    passed_over: Option<SettingsError>,
 }
 
 struct Source {
@@ -96,7 +98,7 @@ impl<'a> Sources<'a> {
                     .push(source(format!("`{}`", path.display()), Kind::File { path, name, format, wanted }));
             }
         }
-        Ok(Self { sources, explicit, outside, warnings: Vec::new() })
+        Ok(Self { sources, explicit, outside, warnings: Vec::new(), passed_over: None })
     }
 
     /// Returns the first source's method.
@@ -145,6 +147,11 @@ impl<'a> Sources<'a> {
         self.first(|profile, origin| Some((profile.region.clone()?, origin.to_owned())))
     }
 
+    /// Returns why something is not known: a file that could not be used, else `absent`.
+    pub(super) fn why_not(&mut self, absent: SettingsError) -> SettingsError {
+        self.passed_over.take().unwrap_or(absent)
+    }
+
     /// Returns what the user should know.
     pub(super) fn into_warnings(self) -> Vec<String> {
         self.warnings
@@ -166,6 +173,7 @@ impl<'a> Sources<'a> {
                     if !self.warnings.contains(&warning) {
                         self.warnings.push(warning);
                     }
+                    self.passed_over.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
             }
@@ -186,7 +194,7 @@ impl<'a> Sources<'a> {
                     return Err(SettingsError::Read {
                         path: path.clone(),
                         why: "",
-                        source: io::ErrorKind::NotFound.into(),
+                        source: io::Error::new(io::ErrorKind::NotFound, "there is no such file"),
                     });
                 }
                 None => None,
