@@ -58,6 +58,17 @@ fn gc_leaves_alone_what_another_process_drives() {
 }
 
 #[test]
+fn an_upload_id_that_is_not_there_is_no_success() {
+    let world = World::new();
+    let local = world.local();
+    world.file("disk.raw", 3 * MIB, 1);
+    interrupted(&world, "disk.raw", "oss://images/x");
+    let stderr = world.fails(1, &["abort", "oss://images/x", "--upload-id=TYPO", "--yes", &local]);
+    assert!(stderr.contains("no open upload TYPO") && stderr.contains("NoSuchUpload"), "{stderr}");
+    assert_eq!(world.json(&["list", "oss://images", &local])["uploads"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn buckets_are_made_and_shown() {
     let mut world = World::new();
     let server = Server::start(&mut world, &[]);

@@ -15,7 +15,7 @@ pub(crate) async fn run(args: &AbortArgs, context: &Context) -> Result<(), Failu
     let object = &args.object;
     let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
     let ids = match &args.upload_id {
-        Some(id) => vec![id.clone()],
+        Some(id) => vec![existing(&connection, object, id, context.output).await?],
         None => known(&connection, object, context.output).await?,
     };
     let id = match ids.as_slice() {
@@ -63,30 +63,44 @@ pub(crate) async fn forget(
     Ok(())
 }
 
+/// Returns an id that was typed, if there is such an upload. The service takes the end of one that it does not
+/// know for done, so that a mistyped id would pass, and the real upload would stay and cost money.
+async fn existing(
+    connection: &Connection,
+    object: &ObjectRef,
+    id: &UploadId,
+    output: Output,
+) -> Result<UploadId, Failure> {
+    match session::list_parts(&connection.client, object, id).await {
+        Err(error) if error.is("NoSuchUpload") && !recorded(connection, object, output)?.contains(id) => {
+            let failure = Failure::from_error(Kind::Other, &error);
+            let failure = failure.context(format!("there is no open upload {id} of `{object}`"));
+            Err(failure.hint(format!("`ossup list oss://{}` tells the ids", object.bucket)))
+        }
+        Err(error) if !error.is("NoSuchUpload") => Err(error.into()),
+        _ => Ok(id.clone()),
+    }
+}
+
 /// Returns the open uploads of exactly this key: on the bucket, or known here alone.
 async fn known(
     connection: &Connection,
     object: &ObjectRef,
     output: Output,
 ) -> Result<Vec<UploadId>, Failure> {
-    let mut ids = on_bucket(&connection.client, object).await?;
-    if ids.is_empty()
-        && let Ok(root) = connection.settings.state_dir()
-    {
-        let stored = StateDir::new(root).uploads()?;
-        stored.unreadable.iter().for_each(|error| output.warning(error.to_string()));
-        ids.extend(
-            stored
-                .readable
-                .into_iter()
-                .filter(|upload| {
-                    upload.checkpoint.object == *object
-                        && upload.checkpoint.region == *connection.client.region()
-                })
-                .map(|upload| upload.checkpoint.upload_id),
-        );
-    }
-    Ok(ids)
+    let ids = on_bucket(&connection.client, object).await?;
+    if ids.is_empty() { recorded(connection, object, output) } else { Ok(ids) }
+}
+
+/// Returns the uploads of this key that are known here, though perhaps not to the service any more.
+fn recorded(connection: &Connection, object: &ObjectRef, output: Output) -> Result<Vec<UploadId>, Failure> {
+    let Ok(root) = connection.settings.state_dir() else { return Ok(Vec::new()) };
+    let stored = StateDir::new(root).uploads()?;
+    stored.unreadable.iter().for_each(|error| output.warning(error.to_string()));
+    let checkpoints = stored.readable.into_iter().map(|upload| upload.checkpoint);
+    let of_object =
+        checkpoints.filter(|known| known.object == *object && known.region == *connection.client.region());
+    Ok(of_object.map(|known| known.upload_id).collect())
 }
 
 async fn on_bucket(client: &Client, object: &ObjectRef) -> Result<Vec<UploadId>, Failure> {

@@ -26,7 +26,11 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
     }
     let total: u64 = old.iter().map(|upload| upload.bytes).sum();
     if !old.is_empty() {
-        confirm(&format!("abort these {} uploads and delete {}?", old.len(), bytes(total)), args.yes).await?;
+        let these = match old.len() {
+            1 => "this upload".to_owned(),
+            count => format!("these {count} uploads"),
+        };
+        confirm(&format!("abort {these} and delete {}?", bytes(total)), args.yes).await?;
     }
     let mut aborted = Vec::new();
     for upload in old {
