@@ -30,7 +30,7 @@ pub(super) fn check(format: Format, wishes: &Wishes, findings: &mut Findings) {
         Format::Vmdk => findings.fix(
             Rule::FFormat,
             "VMDK is taken from invited accounts only",
-            format!("{} (or add --format vmdk if yours is)", to_qcow2()),
+            format!("{} (or import it with --format vmdk if yours is)", to_qcow2()),
         ),
         Format::Qcow1 => findings.fix(Rule::QVer, "QCOW version 1 is not accepted", to_qcow2()),
         Format::Qed | Format::Vhdx | Format::Vdi | Format::Parallels => {

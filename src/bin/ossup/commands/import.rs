@@ -94,8 +94,7 @@ async fn look(
         true => None,
         false => {
             let report = inspection::object(&connection.client, object, &wishes).await?;
-            inspection::show(&report, context.output);
-            inspection::judge(&object.to_string(), &report, args.inspection.strict, args.inspection.force)?;
+            inspection::settle(&object.to_string(), &report, &args.inspection, context.output)?;
             Some(report)
         }
     };

@@ -26,8 +26,13 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
             (object.to_string(), inspection::object(&connection.client, object, &wishes).await?)
         }
     };
-    context.output.result(members(&name, &report), &text(&name, &report))?;
-    inspection::judge(&name, &report, args.strict, false)
+    let members = members(&name, &report);
+    context.output.text(&text(&name, &report))?;
+    match inspection::judge(&name, &report, args.strict, None) {
+        Ok(()) => context.output.object(members),
+        // Whoever reads JSON gets one object: the report, and the error in it.
+        Err(failure) => Err(failure.with_members(members)),
+    }
 }
 
 fn members(name: &str, report: &Report) -> Value {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use ossup::client::Client;
-use ossup::image::{DiskFile, Finding, ReadError, Report, Severity, Windows, Wishes, inspect};
+use ossup::image::{DiskFile, Finding, ReadError, Report, Rule, Severity, Windows, Wishes, inspect};
 use ossup::model::{ByteRange, ObjectRef};
 use ossup::protocol::oss::HeadObject;
 use ossup::source::{FileSource, Source};
@@ -48,33 +48,51 @@ pub(crate) fn before_upload(
     }
     let name = source.path().display().to_string();
     let report = file(source, wishes)?;
-    show(&report, context.output);
-    judge(&name, &report, args.strict, args.force)?;
+    settle(&name, &report, args, context.output)?;
     Ok(Some(report))
 }
 
-/// Shows the findings that matter even to those who did not ask for an inspection.
-pub(crate) fn show(report: &Report, output: Output) {
-    for finding in report.findings.iter().filter(|finding| finding.severity >= Severity::Warn) {
+/// Shows the findings that matter even to those who did not ask for an inspection, and fails if they stop the
+/// image. What the failure says is not shown before it too.
+pub(crate) fn settle(
+    name: &str,
+    report: &Report,
+    args: &InspectionArgs,
+    output: Output,
+) -> Result<(), Failure> {
+    let judged = judge(name, report, args.strict, Some(args.force));
+    let told = judged.is_err().then(|| worst(report));
+    let shown = report.findings.iter().filter(|finding| finding.severity >= Severity::Warn);
+    for finding in shown.filter(|finding| told.is_none_or(|told| finding.severity < told)) {
         output.remark(format!("{}: {}", finding.severity, sentence(finding)));
     }
+    judged
 }
 
-/// Fails if the verdict stops the image.
-pub(crate) fn judge(name: &str, report: &Report, strict: bool, force: bool) -> Result<(), Failure> {
+/// Fails if the verdict stops the image. `force` is none where the command has no such flag.
+pub(crate) fn judge(name: &str, report: &Report, strict: bool, force: Option<bool>) -> Result<(), Failure> {
     let verdict = report.verdict();
-    if !verdict.stops(strict, force) {
+    if !verdict.stops(strict, force.unwrap_or_default()) {
         return Ok(());
     }
-    let worst = if verdict.is_refused() { Severity::Fix } else { Severity::Warn };
-    let why: Vec<_> =
-        report.findings.iter().filter(|finding| finding.severity >= worst).map(sentence).collect();
+    let told = report.findings.iter().filter(|finding| finding.severity >= worst(report));
+    let why: Vec<_> = told.map(sentence).collect();
     let failure = Failure::new(Kind::ImageRefused, format!("`{name}` is refused: {}", why.join("; ")));
-    Err(if verdict.is_refused() {
-        failure.hint("mend the image or the options that are named; --force goes on all the same")
-    } else {
-        failure.hint("without --strict, warnings do not stop")
+    let is_empty = report.findings.iter().any(|finding| finding.rule == Rule::FEmpty);
+    Err(match (verdict.is_refused(), force) {
+        // There is nothing that could be repaired or sent.
+        (true, _) if is_empty => failure,
+        (true, Some(_)) => {
+            failure.hint("mend the image or the options that are named; --force goes on all the same")
+        }
+        (true, None) => failure.hint("mend the image"),
+        (false, _) => failure.hint("without --strict, warnings do not stop"),
     })
+}
+
+/// Returns the least severity that stops an image of this report.
+fn worst(report: &Report) -> Severity {
+    if report.verdict().is_refused() { Severity::Fix } else { Severity::Warn }
 }
 
 /// Returns a finding in one sentence.

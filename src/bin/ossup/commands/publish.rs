@@ -137,13 +137,7 @@ async fn data_disks(
                     wishes.key = Some(object.key.as_str().to_owned());
                     let found =
                         context.stop.or(inspection::object(&connection.client, object, &wishes)).await?;
-                    inspection::show(&found, context.output);
-                    inspection::judge(
-                        &object.to_string(),
-                        &found,
-                        args.inspection.strict,
-                        args.inspection.force,
-                    )?;
+                    inspection::settle(&object.to_string(), &found, &args.inspection, context.output)?;
                     report = Some(found);
                 }
                 DataDisk::Object(Box::new(Disk { object: object.clone(), report }))

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{importing, inspection, transfer};
 use crate::args::values::EndpointArg;
-use crate::args::{ConnectionArgs, DemoArgs, RetryArgs};
+use crate::args::{ConnectionArgs, DemoArgs, InspectionArgs, RetryArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{self, Again, Failure, Kind};
 use crate::ui::{ImportsShown, Progress, bytes, duration};
@@ -42,8 +42,8 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
 
     let source = FileSource::open(&image)?;
     let report = inspection::file(&source, Wishes::new(Role::System, image.display().to_string()))?;
-    inspection::show(&report, context.output);
-    inspection::judge(&image.display().to_string(), &report, false, false)?;
+    let checks = InspectionArgs { no_inspect: false, strict: false, force: false };
+    inspection::settle(&image.display().to_string(), &report, &checks, context.output)?;
 
     say(format!("\n2. Upload it in parts to `{object}`, and interrupt that half-way."));
     connection.prepare_bucket(&object.bucket, context.output)?;
