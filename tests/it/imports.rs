@@ -265,3 +265,34 @@ fn what_ecs_would_refuse_of_the_bucket_costs_no_upload() {
     assert!(stderr.contains("whose the bucket is could not be checked"), "{stderr}");
     assert!(stderr.contains("the role for imports could not be looked at"), "{stderr}");
 }
+
+#[test]
+fn mistakes_about_what_follows_the_import_come_before_the_first_byte() {
+    let world = World::new();
+    let local = world.local();
+    world.disk("disk.raw", 64 * MIB, 1);
+    for (mistake, said) in [
+        ("--copy-to=us-wst-1", "us-wst-1"),
+        ("--share-with=abc", "is a number"),
+        ("--manifest=/nonexistent/record.json", "/nonexistent/record.json"),
+    ] {
+        let args = ["publish", "disk.raw", "oss://images/", "--name=web-1", "--create-role", mistake, &local];
+        let stderr = world.fails(2, &args);
+        assert!(stderr.contains(said), "{stderr}");
+        assert!(!stderr.contains(".tmp"), "{stderr}");
+    }
+    let args = ["import", "oss://images/disk.raw", "--name=web-1", "--timeout=1s", &local];
+    assert!(world.fails(2, &args).contains("--wait"));
+}
+
+#[test]
+fn a_deletion_says_what_it_deleted_and_of_what_is_not_there_that_it_is_not() {
+    let (world, local) = uploaded();
+    let args = ["import", "oss://images/disk.raw", "--name=web-1", "--create-role", "--wait", &local];
+    let image = world.ok(&args).stdout.trim().to_owned();
+    let elsewhere = ["image", "delete", &image, "--yes", "--region=eu-central-1", &local];
+    assert!(world.fails(2, &elsewhere).contains("eu-central-1"));
+    let deleted = world.ok(&["image", "delete", &image, "--yes", &local]);
+    assert!(deleted.stderr.contains(&format!("image {image} (web-1)")), "{deleted:?}");
+    world.fails(2, &["image", "delete", &image, "--yes", &local]);
+}

@@ -9,7 +9,7 @@ use ossup::model::{
 
 use super::remote::{ConnectionArgs, RetryArgs};
 use super::transfer::{InspectionArgs, TargetArgs, TransferArgs};
-use super::values::{BucketUrl, FileOrObject, Span, Tag};
+use super::values::{BucketUrl, FileOrObject, Span, Tag, account, platform};
 
 /// What ECS is asked for. What is not given follows from the image.
 #[derive(Debug, Clone, Args)]
@@ -19,7 +19,7 @@ pub(crate) struct RequestArgs {
     #[arg(long)]
     pub(crate) name: String,
     /// Distribution, such as "Rocky Linux" or "Windows Server 2022" [default: Others Linux]
-    #[arg(long)]
+    #[arg(long, value_parser = platform)]
     pub(crate) platform: Option<String>,
     /// x86_64, arm64 or i386
     #[arg(long)]
@@ -92,7 +92,7 @@ pub(crate) struct FanOutArgs {
     #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
     pub(crate) copy_to: Vec<Region>,
     /// Shares the image and its copies with these accounts
-    #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', value_parser = account)]
     pub(crate) share_with: Vec<AccountId>,
     /// Puts the image and its copies into this image family
     #[arg(long, value_name = "NAME")]
@@ -273,7 +273,7 @@ pub(crate) struct ImageShareArgs {
     /// Id of the image (m-…)
     pub(crate) image: ImageId,
     /// Ids of the accounts
-    #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', required = true, value_parser = account)]
     pub(crate) with: Vec<AccountId>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use ossup::model::{BucketName, ObjectRef};
+use ossup::image::request::PLATFORMS;
+use ossup::model::{AccountId, BucketName, ObjectRef};
 
 /// An argument that does not have the form that it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +83,20 @@ impl FromStr for Span {
         let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refuse())?;
         Duration::try_from(signed).map(Self).map_err(|_| refuse())
     }
+}
+
+/// Reads the id of an account: the service's own are digits.
+pub(crate) fn account(text: &str) -> Result<AccountId, BadValue> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(bad("the id of an account (its UID) is a number, such as 1234567890123456"));
+    }
+    text.parse().map_err(|error| bad(format!("{error}")))
+}
+
+/// Reads a platform. The service minds the case; of those that it lists, it is put right.
+pub(crate) fn platform(text: &str) -> Result<String, BadValue> {
+    let listed = PLATFORMS.iter().find(|listed| listed.eq_ignore_ascii_case(text));
+    Ok(listed.map_or_else(|| text.to_owned(), |listed| (*listed).to_owned()))
 }
 
 /// A tag, `KEY=VALUE`.
@@ -276,6 +291,14 @@ mod tests {
         assert_eq!("local:/tmp/x".parse(), Ok(EndpointArg::Local(PathBuf::from("/tmp/x"))));
         assert_eq!("http://[::1]:1".parse(), Ok(EndpointArg::Url("http://[::1]:1".to_owned())));
         assert!("local:".parse::<EndpointArg>().is_err());
+    }
+
+    #[test]
+    fn platforms_and_accounts_are_what_the_service_takes() {
+        assert_eq!(platform("ubuntu").unwrap(), "Ubuntu");
+        assert_eq!(platform("Brand New Linux").unwrap(), "Brand New Linux");
+        assert_eq!(account("1234567890123456").unwrap().as_str(), "1234567890123456");
+        assert!(account("abc").is_err() && account("").is_err());
     }
 
     #[test]

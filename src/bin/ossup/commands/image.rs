@@ -1,6 +1,6 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use ossup::ErrorKind;
-use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportTask, Importer};
+use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportError, ImportTask, Importer};
 use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
@@ -203,11 +203,14 @@ async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<
 
 async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.connection, &args.retry, context)?;
-    let image = importer.image(&region, &args.image).await?;
-    let name = image.as_ref().and_then(|image| image.name.clone()).unwrap_or_default();
+    // The service takes the deletion of what is not there for done; who mistyped the region would believe it.
+    let unknown = || ImportError::Unknown { id: args.image.to_string(), region: region.clone() };
+    let image = importer.image(&region, &args.image).await?.ok_or_else(unknown)?;
+    let name = image.name.as_deref().unwrap_or_default();
     confirm(&format!("delete image {} ({name}) in {region}?", args.image), args.yes).await?;
     importer.delete_image(&region, &args.image, args.force).await?;
-    let snapshots = snapshots(image.as_ref());
+    context.output.remark(format!("image {} ({name}) in {region} is deleted", args.image));
+    let snapshots = snapshots(&image);
     if !snapshots.is_empty() {
         let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
         context.output.warning(format!("its snapshots stay, and cost money until deleted: {ids}"));
@@ -218,8 +221,8 @@ async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure
         .result(json!({"region": region, "image_id": deleted, "deleted": true, "snapshots": snapshots}), "")
 }
 
-fn snapshots(image: Option<&CustomImage>) -> Vec<SnapshotId> {
-    image.iter().flat_map(|image| &image.disks).filter_map(|disk| disk.snapshot_id.clone()).collect()
+fn snapshots(image: &CustomImage) -> Vec<SnapshotId> {
+    image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect()
 }
 
 fn members(region: &Region, image: &CustomImage) -> Value {
@@ -238,7 +241,7 @@ fn members(region: &Region, image: &CustomImage) -> Value {
         "description": image.description,
         "copied": image.is_copied,
         "created": image.created.map(|created| created.to_string()),
-        "snapshots": snapshots(Some(image)),
+        "snapshots": snapshots(image),
         "tags": image.tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>(),
         "risks": image.detection.as_ref().map(|detection| {
             detection.risks.iter().map(importing::risk_members).collect::<Vec<_>>()

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::importing::{self, Disk, Imports};
 use super::inspection;
-use super::preflight::refuse_by_rules;
+use super::preflight::{refuse_by_rules, refuse_unknown_regions};
 use crate::args::ImportArgs;
 use crate::context::{Connection, Context};
 use crate::failure::{Again, Failure, Kind};
@@ -17,6 +17,10 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
         || args.after.delete_object;
     if follows && !args.wait {
         let text = "what follows the import needs the image, so it has to be waited for";
+        return Err(Failure::new(Kind::Usage, text).hint("say --wait"));
+    }
+    if args.waiting.timeout.is_some() && !args.wait {
+        let text = "--timeout ends a wait, and nothing is waited for";
         return Err(Failure::new(Kind::Usage, text).hint("say --wait"));
     }
     let object = &args.object;
@@ -79,6 +83,7 @@ async fn prepare(
         context.output.result(json!({"dry_run": true, "request": request}), &text)?;
         return Ok(None);
     }
+    refuse_unknown_regions(imports.importer(), &args.after.copy_to).await?;
     imports.check(context, &request, args.request.create_role, args.inspection.force).await?;
     Ok(Some((imports, request)))
 }

@@ -1,7 +1,9 @@
 //! What is looked at before the first byte: the request by the documented rules, then the account.
 
 use ossup::image::{Finding, Severity};
-use ossup::import::{ImportError, ImportRequest, RoleState};
+use ossup::import::{ImportError, ImportRequest, Importer, RoleState};
+use ossup::model::Region;
+use ossup::protocol::ecs::DescribeRegions;
 use ossup::publish::{Preflight, Problem, PublishError};
 use ossup::state::StateDir;
 
@@ -35,6 +37,18 @@ pub(crate) fn refuse_by_rules<'a>(
     }
     warnings.iter().for_each(|warning| context.output.warning(warning));
     Ok(())
+}
+
+/// Refuses to copy to a region that there is none of. Who may not list the regions learns it later.
+pub(crate) async fn refuse_unknown_regions(importer: &Importer, wanted: &[Region]) -> Result<(), Failure> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let Ok(known) = importer.client().call(&DescribeRegions::new()).await else { return Ok(()) };
+    match wanted.iter().find(|wanted| known.iter().all(|known| known.region_id != wanted.as_str())) {
+        Some(unknown) => Err(Failure::new(Kind::Usage, format!("there is no region `{unknown}` to copy to"))),
+        None => Ok(()),
+    }
 }
 
 impl Imports {

@@ -7,9 +7,10 @@ use ossup::publish::PublishReport;
 use ossup::source::FileSource;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
 
 use super::importing::{self, Disk, Imports};
-use super::preflight::refuse_by_rules;
+use super::preflight::{refuse_by_rules, refuse_unknown_regions};
 use super::{inspection, transfer};
 use crate::args::PublishArgs;
 use crate::args::values::FileOrObject;
@@ -43,8 +44,13 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &connection, limit)?;
     let force = args.inspection.force;
+    let copies = refuse_unknown_regions(imports.importer(), &args.after.copy_to);
+    context.stop.or(copies).await?;
     context.stop.or(imports.check(context, &request, args.request.create_role, force)).await?;
 
+    if let Some(path) = &args.manifest {
+        manifest_aside(path)?;
+    }
     let limits = transfer::limits(&args.transfer);
     let mut publish = imports.publish(request, &args.after, context);
     let files = data.into_iter().filter_map(DataDisk::file);
@@ -181,15 +187,26 @@ fn write_manifest(path: &Path, image: &Path, members: Value) -> Result<(), Failu
     let source = std::path::absolute(image).unwrap_or_else(|_| PathBuf::from(image));
     let record =
         importing::joined(json!({"schema": crate::ui::SCHEMA, "source": source, "sha256": sha256}), members);
+    // Written aside and renamed, so that it is there whole or not at all.
+    let missing = format!("everything is published; only `{}` is missing", path.display());
+    let mut file = manifest_aside(path).map_err(|failure| failure.hint(missing))?;
+    file.write_all(format!("{record:#}\n").as_bytes()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Makes a file beside a manifest, of which it shall become one. Without it, nothing needs to be begun.
+fn manifest_aside(path: &Path) -> Result<NamedTempFile, Failure> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Written aside and renamed, so that it is there whole or not at all.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(format!("{record:#}\n").as_bytes()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    NamedTempFile::new_in(folder).map_err(|error| {
+        // The error names the temporary file, which means nothing to anybody.
+        let error = io::Error::from(error.kind());
+        let failure = Failure::from_error(Kind::Usage, &error);
+        failure.context(format!("cannot write the manifest `{}`", path.display()))
+    })
 }
 
 fn sha256(path: &Path) -> io::Result<String> {

@@ -33,9 +33,14 @@ impl From<PublishError> for Failure {
         };
         let resumable = !matches!(&error, PublishError::Import(cause) if cause.kind() == ErrorKind::Import);
         let failure = Self::from_error(error.kind().into(), &error).resumable(resumable);
+        // What a service has turned down it turns down again.
+        let turned_down =
+            error.call().is_some_and(|call| call.service().is_some() && call.kind() != ErrorKind::Network);
         match hint {
             Some(hint) => failure.hint(hint),
-            None if resumable => failure.hint("run the same command again: what is done is kept"),
+            None if resumable && !turned_down => {
+                failure.hint("run the same command again: what is done is kept")
+            }
             None => {
                 failure.hint("what is uploaded is kept: change what is refused, and run the command again")
             }
