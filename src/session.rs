@@ -47,7 +47,10 @@ pub enum SessionError {
     #[error("cannot cut the source into parts")]
     Plan(#[source] PlanError),
     /// The state directory cannot be used.
-    #[error("cannot use the state directory")]
+    #[error("{}", match .0 {
+        StateError::Locked { .. } => "the upload cannot be taken up now",
+        _ => "cannot use the state directory",
+    })]
     State(#[source] StateError),
     /// A request failed.
     #[error("cannot open an upload of `{object}`")]
@@ -58,12 +61,16 @@ pub enum SessionError {
         source: Box<CallError>,
     },
     /// The key is being uploaded from another file.
-    #[error("`{object}` is being uploaded from another file, `{first}` ({reason})")]
+    #[error("`{object}` is being uploaded from {} ({reason})", whose(first, *changed))]
     OtherSource {
         /// The object.
         object: ObjectRef,
         /// The file that it was begun from.
         first: String,
+        /// Whether it is the file of that path that changed, and no other file.
+        changed: bool,
+        /// Whether both are of the same length, so that a comparison of the parts can settle it.
+        same_length: bool,
         /// What tells the two apart.
         reason: &'static str,
     },
@@ -86,6 +93,13 @@ pub enum SessionError {
     /// The length of the source is not known.
     #[error("the source does not state its length")]
     Length,
+}
+
+fn whose(first: &str, changed: bool) -> String {
+    match changed {
+        true => format!("`{first}` as it was before it changed"),
+        false => format!("another file, `{first}`"),
+    }
 }
 
 /// An open upload.
@@ -225,9 +239,16 @@ impl Opener<'_> {
     ) -> Result<Opened, SessionError> {
         let identity = self.source.identity();
         let known_file = identity.is_some_and(|now| now.same_file(&checkpoint.source));
-        if let Some(now) = identity.filter(|now| !now.same_content(&checkpoint.source)) {
+        // A time alone can be wrong, and where every part is compared it need not be asked.
+        let same = |now: &SourceIdentity| match self.options.verify {
+            true => now.length == checkpoint.source.length,
+            false => now.same_content(&checkpoint.source),
+        };
+        if let Some(now) = identity.filter(|now| !same(now)) {
             return Err(SessionError::OtherSource {
                 object: self.options.object.clone(),
+                changed: now.name == checkpoint.source.name,
+                same_length: now.length == checkpoint.source.length,
                 first: checkpoint.source.name,
                 reason: if now.length == checkpoint.source.length {
                     "its modification time differs"

@@ -143,10 +143,55 @@ fn an_image_that_changed_since_the_upload_began_is_refused_with_the_way_out() {
     crate::stop::interrupted(&world, "disk.raw", "oss://images/x");
     append(&image, b"more");
     let stderr = world.fails(6, &upload("disk.raw", "oss://images/x", &[&local]));
-    assert!(stderr.contains("--restart"), "{stderr}");
+    assert!(stderr.contains("as it was before it changed") && stderr.contains("--restart"), "{stderr}");
     let value = world.json(&upload("disk.raw", "oss://images/x", &[&local, "--restart"]));
     assert_eq!(value["size"], 4 * MIB + 4);
     assert_eq!(value["resumed_parts"], 0);
+}
+
+#[test]
+fn an_image_of_another_time_goes_on_once_its_parts_were_compared() {
+    let world = World::new();
+    let local = world.local();
+    let image = world.file("disk.raw", 4 * MIB, 1);
+    crate::stop::interrupted(&world, "disk.raw", "oss://images/x");
+    let file = std::fs::File::options().write(true).open(&image).unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let stderr = world.fails(6, &upload("disk.raw", "oss://images/x", &[&local]));
+    assert!(stderr.contains("--verify-resume"), "{stderr}");
+    let value = world.json(&upload("disk.raw", "oss://images/x", &[&local, "--verify-resume"]));
+    assert!(value["resumed_parts"].as_u64().unwrap() > 0, "{value}");
+    assert_eq!(value["verified"], "crc64");
+}
+
+#[test]
+fn a_wrong_region_leads_to_the_right_one_and_to_no_other_service() {
+    let world = World::new();
+    let local = world.local();
+    world.file("disk.raw", MIB, 1);
+    world.ok(&upload("disk.raw", "oss://images/x", &[&local]));
+    let stderr = world.fails(2, &upload("disk.raw", "oss://images/y", &[&local, "--region=cn-hangzou"]));
+    assert!(stderr.contains("say --region cn-hangzhou"), "{stderr}");
+    assert!(!stderr.contains("--endpoint oss-"), "{stderr}");
+}
+
+#[test]
+fn standard_input_is_refused_with_the_reason() {
+    let world = World::new();
+    let stderr = world.fails(2, &["upload", "-", "oss://images/x", &world.local()]);
+    assert!(stderr.contains("standard input"), "{stderr}");
+}
+
+#[test]
+fn a_refusal_is_printed_once() {
+    let world = World::new();
+    world.file("empty.raw", 0, 1);
+    let stderr = world.fails(3, &["upload", "empty.raw", "oss://images/x", &world.local()]);
+    assert_eq!(stderr.matches("the file is empty").count(), 1, "{stderr}");
+    assert!(!stderr.contains("hint"), "nothing helps: {stderr}");
+    let inspected = world.run(&["inspect", "empty.raw", "--output=json"]);
+    let object: Value = serde_json::from_str(&inspected.stdout).unwrap();
+    assert_eq!((&object["verdict"], &object["error"]["exit_code"]), (&"refused".into(), &3.into()));
 }
 
 #[test]

@@ -28,6 +28,12 @@ pub(crate) fn limits(args: &TransferArgs) -> Limits {
 
 /// Returns the path as it is kept in the state: so that it can be found from any folder.
 pub(crate) fn absolute(image: &Path) -> Result<PathBuf, Failure> {
+    if image == Path::new("-") {
+        let text = "standard input cannot be uploaded: parts are read by position, and again after a failure";
+        return Err(
+            Failure::new(Kind::Usage, text).hint("write it to a file first; ./- is the file named `-`")
+        );
+    }
     std::path::absolute(image).map_err(|error| Failure::from_error(Kind::Usage, &error))
 }
 

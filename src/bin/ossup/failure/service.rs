@@ -26,10 +26,16 @@ pub(super) fn advice(error: &CallError) -> Option<String> {
 
 fn service(answer: &ServiceError) -> Option<String> {
     if let Some(endpoint) = &answer.endpoint {
-        // Both, since one of them may have been typed, and they must agree.
+        // The region comes first: to an emulator or the embedded store, the endpoint is that of a service which
+        // has nothing to do with it, and where the image must not go.
         let region = endpoint.parse().ok().and_then(|endpoint: Endpoint| endpoint.region());
-        let region = region.map(|region| format!(" --region {region}")).unwrap_or_default();
-        return Some(format!("the bucket is served by another endpoint: say --endpoint {endpoint}{region}"));
+        return Some(match region {
+            Some(region) => format!(
+                "the bucket lies in {region}: say --region {region}, and if you name an endpoint of another \
+                 region, {endpoint} in its place"
+            ),
+            None => format!("the bucket is served by another endpoint, {endpoint}"),
+        });
     }
     if matches!(answer.ec.as_deref(), Some("0002-00000226" | "0002-00000228")) {
         return Some(
@@ -101,11 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_elsewhere_names_the_right_endpoint() {
+    fn a_bucket_elsewhere_names_the_right_region_first() {
         let mut elsewhere = answer(403, "AccessDenied");
         elsewhere.endpoint = Some("oss-cn-beijing.aliyuncs.com".to_owned());
         let advice = service(&elsewhere).unwrap();
-        assert!(advice.ends_with("--endpoint oss-cn-beijing.aliyuncs.com --region cn-beijing"), "{advice}");
+        assert!(advice.contains("say --region cn-beijing"), "{advice}");
+        assert!(advice.contains("oss-cn-beijing.aliyuncs.com in its place"), "{advice}");
         let mut region = answer(400, "InvalidArgument");
         region.ec = Some("0002-00000226".to_owned());
         assert!(service(&region).unwrap().contains("--region"));

@@ -1,5 +1,7 @@
 //! Failures of uploads.
 
+use std::io::ErrorKind as IoErrorKind;
+
 use ossup::ErrorKind;
 use ossup::complete::CompleteError;
 use ossup::model::ObjectRef;
@@ -100,6 +102,10 @@ fn advice(error: &UploadError) -> Option<String> {
         UploadError::Transfer { source: TransferError::Damaged { .. }, .. } => {
             "bytes change on their way, or differ each time they are read: check memory and disk"
         }
+        UploadError::Session(SessionError::OtherSource { same_length: true, .. }) => {
+            "if the bytes are the same, --verify-resume compares all parts and goes on; to give the old upload \
+             up and begin with this file, say --restart"
+        }
         UploadError::Session(SessionError::OtherSource { .. }) => {
             "to give the old upload up and begin with this file, say --restart"
         }
@@ -169,7 +175,11 @@ impl From<SourceError> for Failure {
         // A path that leads to no image is a wrong argument; one that cannot be read is not.
         let kind = match &error {
             SourceError::NotAFile { .. } => Kind::Usage,
-            SourceError::Open { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Kind::Usage,
+            SourceError::Open { source, .. }
+                if matches!(source.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) =>
+            {
+                Kind::Usage
+            }
             _ => Kind::Other,
         };
         Self::from_error(kind, &error)
