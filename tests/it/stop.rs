@@ -215,3 +215,20 @@ fn a_second_signal_ends_it_at_once() {
     let value = world.json(&["upload", "disk.raw", "oss://images/x", "--no-inspect"]);
     assert_eq!(value["resumed_parts"], 1, "{value}");
 }
+
+#[test]
+fn every_upload_that_cannot_be_resumed_is_named() {
+    let world = World::new();
+    let local = world.local();
+    for name in ["a.raw", "b.raw"] {
+        let image = world.file(name, 3 * MIB, 1);
+        interrupted(&world, name, &format!("oss://images/{name}"));
+        std::fs::remove_file(image).unwrap();
+    }
+    let stderr = world.fails(2, &["resume", &local]);
+    for name in ["a.raw", "b.raw"] {
+        let said = format!("cannot resume the upload of `oss://images/{name}`");
+        assert_eq!(stderr.matches(&said).count(), 1, "{stderr}");
+    }
+    assert!(!stderr.contains("\\u{"), "{stderr}");
+}

@@ -9,7 +9,7 @@ use super::open_uploads::{self, OpenUpload};
 use crate::args::GcArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::ui::{bytes, confirm, duration};
+use crate::ui::{bytes, confirm, duration, parts};
 
 /// Aborts old open uploads of a bucket, whoever began them.
 pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure> {
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
             Ok(()) => aborted.push(upload),
             // Old it may be, but not forgotten.
             Err(failure) if failure.kind == Kind::Conflict => {
-                context.output.warning(format!("`{object}` is left alone: {}", failure.text().trim_end()));
+                context.output.warning(format!("`{object}` is left alone: {}", failure.line()));
             }
             Err(failure) => return Err(failure.with_members(members(bucket, &aborted))),
         }
@@ -71,5 +71,5 @@ fn age(begun: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
 
 fn line(upload: &OpenUpload, now: Timestamp) -> String {
     let age = age(upload.listed.initiated, now).map(duration).unwrap_or_default();
-    format!("{}  {} in {} parts, age {age}", upload.listed.key, bytes(upload.bytes), upload.parts)
+    format!("{}  {} in {}, age {age}", upload.listed.key, bytes(upload.bytes), parts(upload.parts))
 }

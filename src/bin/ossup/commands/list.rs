@@ -7,7 +7,7 @@ use super::open_uploads::{self, OpenUpload};
 use crate::args::ListArgs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::ui::{bytes, duration, printable};
+use crate::ui::{bytes, duration, parts, printable};
 
 /// One upload, known here, on the bucket, or both.
 struct Row {
@@ -127,8 +127,11 @@ impl Row {
             (false, _) => "on the bucket only",
         };
         let line = format!(
-            "oss://{}/{}  {held} in {} parts, age {age}, {place}, upload id {}",
-            self.bucket, self.key, self.parts, self.upload_id
+            "oss://{}/{}  {held} in {}, age {age}, {place}, upload id {}",
+            self.bucket,
+            self.key,
+            parts(self.parts),
+            self.upload_id
         );
         printable(&line).into_owned()
     }

@@ -43,9 +43,13 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
             }
             Err(failure) => {
                 let stop = failure.is_interruption();
+                let failure = match stop {
+                    true => failure,
+                    false => failure.context(format!("cannot resume the upload of `{}`", checkpoint.object)),
+                };
                 match &failed {
                     // Only one failure can be the command's; the others are shown as they come.
-                    Some(_) => context.output.warning(failure.text()),
+                    Some(_) => context.output.warning(failure.line()),
                     None => failed = Some(failure),
                 }
                 if stop {

@@ -152,6 +152,15 @@ impl Failure {
     }
 
     /// Returns the text for stderr, without control characters of others.
+    /// Returns message and causes in one line, to be told beside another failure.
+    pub(crate) fn line(&self) -> String {
+        let mut line = self.details.message.clone();
+        for cause in &self.details.causes {
+            let _ = write!(line, ": {cause}");
+        }
+        line
+    }
+
     pub(crate) fn text(&self) -> String {
         // A command that was asked to stop did not go wrong.
         let label = if self.is_interruption() { "" } else { "error: " };

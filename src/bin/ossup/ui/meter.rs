@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ossup::event::Event;
 use ossup::model::PartNumber;
 
-use super::text::{bytes, duration};
+use super::text::{bytes, duration, parts};
 
 /// Throughput is that of so much time.
 const WINDOW: Duration = Duration::from_secs(15);
@@ -103,7 +103,7 @@ impl Meter {
         if let Some(left) = self.remaining(now) {
             text += &format!(", {} left", duration(left));
         }
-        text += &format!(", {} parts in flight", self.in_flight.len());
+        text += &format!(", {} in flight", parts(self.in_flight.len()));
         if self.retries > 0 {
             text += &format!(", {} retries", self.retries);
         }
@@ -159,7 +159,7 @@ mod tests {
         meter.apply(&done(6, 50 << 20, 60 << 20), later);
         assert_eq!(
             meter.line(later),
-            "60%  60.0 MiB of 100.0 MiB, 5.0 MiB/s, 8 s left, 1 parts in flight, 50.0 MiB already there"
+            "60%  60.0 MiB of 100.0 MiB, 5.0 MiB/s, 8 s left, 1 part in flight, 50.0 MiB already there"
         );
         meter.apply(&Event::Completing, later);
         assert!(meter.line(later).ends_with("putting the object together"));

@@ -16,7 +16,7 @@ pub(crate) use import_progress::ImportsShown;
 pub(crate) use log::log;
 pub(crate) use output::{Output, print_json};
 pub(crate) use progress::{Form, Progress};
-pub(crate) use text::{bytes, duration, printable, word};
+pub(crate) use text::{bytes, duration, parts, printable, word};
 pub(crate) use trouble::retries;
 
 /// Version of the form of all JSON objects. Members may be added without a new version.
