@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use ossup::model::{AddressingStyle, Region};
 
-use super::values::{EndpointArg, Span};
+use super::values::{EndpointArg, Span, endpoint};
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
     /// A URL, internal, accelerate, dual-stack, or local:DIR for the embedded store (no account needed)
-    #[arg(long, value_name = "URL|KIND|local:DIR")]
+    #[arg(long, value_name = "URL|KIND|local:DIR", value_parser = endpoint)]
     pub(crate) endpoint: Option<EndpointArg>,
     /// Address of ECS, RAM and STS; by default a loopback or local: endpoint serves them too
     #[arg(long, value_name = "URL")]

@@ -229,6 +229,17 @@ impl FromStr for EndpointArg {
     }
 }
 
+/// Reads `--endpoint`. A bare word is more likely a kind with a slip in it than the name of a host.
+pub(crate) fn endpoint(text: &str) -> Result<EndpointArg, BadValue> {
+    let arg = text.parse()?;
+    match &arg {
+        EndpointArg::Url(url) if url != "localhost" && !url.contains(['.', ':', '/']) => Err(bad(
+            "write internal, accelerate, dual-stack, local:DIR, or a host; one of a single word as http://HOST",
+        )),
+        _ => Ok(arg),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,6 +302,13 @@ mod tests {
         assert_eq!("local:/tmp/x".parse(), Ok(EndpointArg::Local(PathBuf::from("/tmp/x"))));
         assert_eq!("http://[::1]:1".parse(), Ok(EndpointArg::Url("http://[::1]:1".to_owned())));
         assert!("local:".parse::<EndpointArg>().is_err());
+        for slip in ["local", "dualstack", "foo", ""] {
+            assert!(endpoint(slip).is_err(), "{slip}");
+        }
+        for host in ["localhost", "localhost:9000", "http://oss", "oss-cn-hangzhou.aliyuncs.com", "internal"]
+        {
+            assert!(endpoint(host).is_ok(), "{host}");
+        }
     }
 
     #[test]

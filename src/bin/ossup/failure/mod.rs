@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 
 use ossup::client::CallError;
 
+use ossup::model::Endpoint;
 use ossup::protocol::ServiceError;
 
 use crate::settings::SettingsError;
@@ -151,7 +152,6 @@ impl Failure {
         matches!(self.kind, Kind::Interrupted(_))
     }
 
-    /// Returns the text for stderr, without control characters of others.
     /// Returns message and causes in one line, to be told beside another failure.
     pub(crate) fn line(&self) -> String {
         let mut line = self.details.message.clone();
@@ -161,6 +161,7 @@ impl Failure {
         line
     }
 
+    /// Returns the text for stderr, without control characters of others.
     pub(crate) fn text(&self) -> String {
         // A command that was asked to stop did not go wrong.
         let label = if self.is_interruption() { "" } else { "error: " };
@@ -237,6 +238,11 @@ impl From<SettingsError> for Failure {
         let kind = if error.is_about_credentials() { Kind::Credentials } else { Kind::Usage };
         let failure = Self::from_error(kind, &error);
         match error {
+            // The console shows the bucket's own host.
+            SettingsError::EndpointWithoutRegion(endpoint) if without_bucket(&endpoint).is_some() => {
+                let host = without_bucket(&endpoint).unwrap_or_default();
+                failure.hint(format!("leave the bucket out: --endpoint {host}"))
+            }
             SettingsError::NoRegion | SettingsError::EndpointWithoutRegion(_) => {
                 failure.hint("say the bucket's region, such as --region cn-hangzhou")
             }
@@ -249,6 +255,14 @@ impl From<SettingsError> for Failure {
             _ => failure,
         }
     }
+}
+
+/// Returns the service's host, if an endpoint is that of one of its buckets.
+fn without_bucket(endpoint: &Endpoint) -> Option<String> {
+    let authority = endpoint.authority(None);
+    let (_, rest) = authority.split_once('.')?;
+    let service: Endpoint = rest.parse().ok()?;
+    service.region().map(|_| rest.to_owned())
 }
 
 #[cfg(test)]
@@ -307,6 +321,13 @@ mod tests {
         for (kind, code) in codes {
             assert_eq!(kind.exit_code(), code, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn the_host_of_a_bucket_leads_to_that_of_the_service() {
+        let bucket = "https://images.oss-cn-beijing.aliyuncs.com".parse().unwrap();
+        let failure: Failure = SettingsError::EndpointWithoutRegion(bucket).into();
+        assert!(failure.text().contains("--endpoint oss-cn-beijing.aliyuncs.com"), "{}", failure.text());
     }
 
     #[test]
