@@ -183,6 +183,14 @@ fn standard_input_is_refused_with_the_reason() {
 }
 
 #[test]
+fn an_object_that_is_not_there_is_named() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    let stderr = world.fails(1, &["inspect", "oss://images/nothing.raw"]);
+    assert!(stderr.contains("`oss://images/nothing.raw`") && stderr.contains("NoSuchKey"), "{stderr}");
+}
+
+#[test]
 fn a_refusal_is_printed_once() {
     let world = World::new();
     world.file("empty.raw", 0, 1);

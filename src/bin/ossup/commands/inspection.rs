@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use ossup::client::Client;
+use ossup::client::{CallError, Client};
 use ossup::image::{DiskFile, Finding, ReadError, Report, Rule, Severity, Windows, Wishes, inspect};
 use ossup::model::{ByteRange, ObjectRef};
 use ossup::protocol::oss::HeadObject;
@@ -23,13 +23,17 @@ pub(crate) fn file(source: &FileSource, mut wishes: Wishes) -> Result<Report, Fa
 
 /// Inspects an object by reading a few of its ranges.
 pub(crate) async fn object(client: &Client, object: &ObjectRef, wishes: &Wishes) -> Result<Report, Failure> {
-    let head = client.call(&HeadObject::new(object.clone())).await?;
+    let failed = |error: CallError| Failure::from(error).context(format!("cannot look at `{object}`"));
+    let head = client.call(&HeadObject::new(object.clone())).await.map_err(failed)?;
     let mut windows = Windows::new(head.size);
     loop {
         match inspect(&windows, wishes) {
             Err(ReadError::Missing { offset, length }) => {
                 let range = ByteRange::new(offset, offset + length);
-                windows.insert(offset, client.call(&ReadRange::new(object.clone(), range)).await?);
+                windows.insert(
+                    offset,
+                    client.call(&ReadRange::new(object.clone(), range)).await.map_err(failed)?,
+                );
             }
             result => return result.map_err(|error| unreadable(&error)),
         }
