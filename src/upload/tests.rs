@@ -14,18 +14,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
 use super::scripted::{Effect, Scripted};
 use super::*;
 use crate::ErrorKind;
-use crate::client::ClientOptions;
+use crate::client::{ClientOptions, Progress};
 use crate::clock::Clock;
+use crate::complete;
 use crate::credentials::{BoxFuture, Credentials, CredentialsError, CredentialsProvider, StaticCredentials};
 use crate::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
+use crate::event::Event;
 use crate::http::{Transport, full};
 use crate::model::{ByteRange, Crc64, UploadId};
 use crate::protocol::oss::{Initiate, ListUploads, PutObject, UploadPart};
 use crate::source::FileSource;
+use crate::state::PartRecord;
+use crate::transfer::PartList;
 
 mod damaged;
 mod forgotten;

@@ -63,7 +63,7 @@ async fn without_a_checksum_the_tag_settles_it() {
 /// An answer to Complete that holds neither checksum nor tag: the object is looked at before anything is said of it.
 #[tokio::test]
 async fn an_answer_that_proves_nothing_has_the_object_looked_at() {
-    use complete::Verified;
+    use crate::complete::Verified;
     const CRC: &str = "x-oss-hash-crc64ecma";
     const BARE: &str = "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>";
     for (headers, expected) in [

@@ -1,0 +1,252 @@
+//! The upload as one call: what it is given, what it comes to, and how it ends.
+//!
+//! `source → plan → session → transfer → complete`. The same call again continues what an earlier one left.
+
+mod stages;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Client;
+use crate::complete::{CompleteError, StoredObject};
+use crate::event::EventSink;
+use crate::model::{ObjectRef, StorageClass};
+use crate::session::{SessionError, SessionOptions};
+use crate::source::Source;
+use crate::state::StateDir;
+use crate::transfer::{Limits, TransferError};
+
+/// Most parts in flight while their number adapts.
+pub const DEFAULT_MAX_PARALLEL: usize = 64;
+/// How long requests other than parts may go on after the upload was stopped: longer than parts may.
+const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+
+/// An upload of one source to one object.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    client: Client,
+    source: Arc<dyn Source>,
+    session: SessionOptions,
+    parallel: Option<usize>,
+    max_parallel: usize,
+    content_md5: bool,
+    limits: Limits,
+    events: EventSink,
+    cancel: CancellationToken,
+}
+
+/// What an upload came to.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct UploadReport {
+    /// The object.
+    pub stored: StoredObject,
+    /// How many parts it was made of; 0 if it was there already.
+    pub parts: usize,
+    /// How many of them were not sent in this run.
+    pub resumed_parts: usize,
+    /// Body bytes of all attempts of this run.
+    pub bytes_sent: u64,
+    /// Attempts that followed a failed one.
+    pub retries: u64,
+    /// How long this run took.
+    pub took: Duration,
+}
+
+/// Why an upload did not come to an object.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UploadError {
+    /// It could not be begun or taken up again.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A part could not be sent.
+    #[error("cannot upload `{object}`: {parts} parts are kept")]
+    Transfer {
+        /// The object.
+        object: ObjectRef,
+        /// How many parts are in, and kept for the next run.
+        parts: usize,
+        /// Why.
+        source: TransferError,
+    },
+    /// The object could not be made or proved.
+    #[error(transparent)]
+    Complete(#[from] CompleteError),
+    /// It was stopped from outside before or after parts were sent; what the service has is kept.
+    #[error("the upload was stopped")]
+    Cancelled,
+}
+
+impl Upload {
+    /// Prepares to upload `source` to `object`. State is kept only where a directory is given.
+    pub fn new(client: Client, source: Arc<dyn Source>, object: ObjectRef) -> Self {
+        let session = SessionOptions {
+            object,
+            part_size: None,
+            overwrite: false,
+            storage_class: StorageClass::default(),
+            state: None,
+            restart: false,
+            adopt: false,
+            verify: false,
+        };
+        Self {
+            client,
+            source,
+            session,
+            parallel: None,
+            max_parallel: DEFAULT_MAX_PARALLEL,
+            content_md5: false,
+            limits: Limits::default(),
+            events: EventSink::none(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// Keeps state in this directory, so that an interrupted upload resumes by the same call.
+    #[must_use]
+    pub fn state_dir(mut self, root: impl Into<PathBuf>) -> Self {
+        self.session.state = Some(StateDir::new(root));
+        self
+    }
+
+    /// Fixes the size of every part but the last, in bytes.
+    #[must_use]
+    pub fn part_size(mut self, bytes: u64) -> Self {
+        self.session.part_size = Some(bytes);
+        self
+    }
+
+    /// Fixes the number of parts in flight; by default it follows what the link gives.
+    #[must_use]
+    pub fn parallel(mut self, parts: usize) -> Self {
+        self.parallel = Some(parts);
+        self
+    }
+
+    /// Bounds the number of parts in flight while it adapts; [`DEFAULT_MAX_PARALLEL`] by default.
+    #[must_use]
+    pub fn max_parallel(mut self, parts: usize) -> Self {
+        self.max_parallel = parts;
+        self
+    }
+
+    /// Allows an existing object to be replaced.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.session.overwrite = overwrite;
+        self
+    }
+
+    /// Sets the object's storage class, Standard by default: ECS cannot import archived objects.
+    #[must_use]
+    pub fn storage_class(mut self, class: StorageClass) -> Self {
+        self.session.storage_class = class;
+        self
+    }
+
+    /// Aborts the upload that the state knows, and begins anew.
+    #[must_use]
+    pub fn restart(mut self, restart: bool) -> Self {
+        self.session.restart = restart;
+        self
+    }
+
+    /// Without local state, takes up the one open upload that the bucket has for the key.
+    #[must_use]
+    pub fn adopt(mut self, adopt: bool) -> Self {
+        self.session.adopt = adopt;
+        self
+    }
+
+    /// Compares every part of an earlier run with the local bytes.
+    #[must_use]
+    pub fn verify_resume(mut self, verify: bool) -> Self {
+        self.session.verify = verify;
+        self
+    }
+
+    /// Sends Content-MD5 with each part, which reads each part twice.
+    #[must_use]
+    pub fn content_md5(mut self, content_md5: bool) -> Self {
+        self.content_md5 = content_md5;
+        self
+    }
+
+    /// Shares memory and bandwidth with other uploads.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sends events to `sink`.
+    #[must_use]
+    pub fn events(mut self, sink: EventSink) -> Self {
+        self.events = sink;
+        self
+    }
+
+    /// Stops gently when the token is cancelled: parts in flight get a few seconds, and all parts are kept.
+    #[must_use]
+    pub fn cancel(mut self, token: CancellationToken) -> Self {
+        self.cancel = token;
+        self
+    }
+
+    /// Returns the upload with a token of its own, which the one that it was given cancels too.
+    pub(crate) fn with_own_token(mut self) -> (Self, CancellationToken) {
+        self.cancel = self.cancel.child_token();
+        let token = self.cancel.clone();
+        (self, token)
+    }
+
+    /// Returns the source's length in bytes, if it has one.
+    pub(crate) fn source_length(&self) -> Option<u64> {
+        self.source.length()
+    }
+
+    /// Whether the number of parts in flight was given.
+    pub(crate) fn has_fixed_parallel(&self) -> bool {
+        self.parallel.is_some()
+    }
+
+    /// Uploads, or continues an upload that an earlier call left.
+    ///
+    /// # Errors
+    ///
+    /// [`UploadError`]; parts that are in stay in, and the same call again continues.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future stops at once. No request outlives it, and the journal stays valid.
+    pub async fn run(&self) -> Result<UploadReport, UploadError> {
+        // The transfer stops by itself, and gently; this is for requests before and after it.
+        let stopped = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(CANCEL_LIMIT).await;
+        };
+        tokio::select! {
+            biased;
+            result = self.stages() => result,
+            () = stopped => Err(UploadError::Cancelled),
+        }
+    }
+
+    /// Returns what tells the source from another one: length and modification time, by the object.
+    pub(crate) fn source_mark(&self) -> Option<(String, (u64, i128))> {
+        let identity = self.source.identity()?;
+        Some((self.session.object.to_string(), (identity.length, identity.modified_ns)))
+    }
+}
+
+pub use crate::session::{abort, list_parts};
+
+#[cfg(all(test, feature = "emulator"))]
+mod scripted;
+#[cfg(all(test, feature = "emulator"))]
+mod tests;
