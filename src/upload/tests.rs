@@ -34,6 +34,7 @@ use crate::transfer::PartList;
 
 mod damaged;
 mod forgotten;
+mod rate;
 mod settled;
 mod table;
 mod watched;
