@@ -24,8 +24,8 @@ pub enum Verified {
     Crc64,
     /// Its tag follows from the tags of the parts that were sent, and its size is right.
     Etag,
-    /// Its size is right, as a HEAD told; the service told nothing else.
-    Size,
+    /// By nothing: the service made it, and told neither its CRC-64 nor a tag that follows from those of the parts.
+    Nothing,
 }
 
 /// An object that is there.
@@ -101,14 +101,6 @@ pub enum CompleteError {
         /// What is there.
         theirs: Crc64,
     },
-    /// The service said that it made the object, and shows another one or none.
-    #[error("`{object}` is suspect: it was completed, and {found}")]
-    Suspect {
-        /// The object.
-        object: ObjectRef,
-        /// What is there instead.
-        found: String,
-    },
 }
 
 /// What completing came to.
@@ -156,7 +148,7 @@ impl Completer<'_> {
                 if answer.callback_failed {
                     self.events.notice("the object is there, but the bucket's callback failed");
                 }
-                self.proved(list, answer).await.map(Completed::Stored)
+                self.proved(list, answer).map(Completed::Stored)
             }
             Err(error) if error.is("InvalidPart") || error.is("FilePartNotExist") => {
                 Ok(Completed::PartsDiffer)
@@ -206,11 +198,7 @@ impl Completer<'_> {
 
     /// Returns what is there under the key.
     pub(crate) async fn head(&self) -> Result<Option<ObjectHead>, CompleteError> {
-        self.head_of(&HeadObject::new(self.object.clone())).await
-    }
-
-    async fn head_of(&self, operation: &HeadObject) -> Result<Option<ObjectHead>, CompleteError> {
-        match self.client.call(operation).await {
+        match self.client.call(&HeadObject::new(self.object.clone())).await {
             Ok(head) => Ok(Some(head)),
             Err(error) if error.service().is_some_and(|answer| answer.status == 404) => Ok(None),
             Err(error) => Err(self.failed(error)),
@@ -235,11 +223,11 @@ impl Completer<'_> {
         Some(StoredObject::from_head(self.object, head, verified))
     }
 
-    async fn proved(&self, list: &PartList, answer: oss::Completed) -> Result<StoredObject, CompleteError> {
+    fn proved(&self, list: &PartList, answer: oss::Completed) -> Result<StoredObject, CompleteError> {
         let verified = match answer.crc64 {
             Some(theirs) => self.same_crc64(list, theirs)?,
             None if answer.etag == Some(expected_etag(list.parts())) => Verified::Etag,
-            None => return self.looked_at(list, answer.version_id).await,
+            None => Verified::Nothing,
         };
         Ok(StoredObject {
             object: self.object.clone(),
@@ -249,27 +237,6 @@ impl Completer<'_> {
             version_id: answer.version_id,
             verified,
         })
-    }
-
-    /// Looks at an object of which Complete told nothing that proves it.
-    async fn looked_at(
-        &self,
-        list: &PartList,
-        version_id: Option<String>,
-    ) -> Result<StoredObject, CompleteError> {
-        let suspect = |found| CompleteError::Suspect { object: self.object.clone(), found };
-        let operation = HeadObject { version_id: version_id.clone(), ..HeadObject::new(self.object.clone()) };
-        let head = self.head_of(&operation).await?.ok_or_else(|| suspect("no object is there".to_owned()))?;
-        if head.size != list.length() {
-            return Err(suspect(format!("an object of {} bytes is there", head.size)));
-        }
-        let verified = match head.crc64 {
-            Some(theirs) => self.same_crc64(list, theirs)?,
-            None if head.etag == Some(expected_etag(list.parts())) => Verified::Etag,
-            None => Verified::Size,
-        };
-        let stored = StoredObject::from_head(self.object, head, verified);
-        Ok(StoredObject { version_id: version_id.or(stored.version_id.clone()), ..stored })
     }
 
     fn same_crc64(&self, list: &PartList, theirs: Crc64) -> Result<Verified, CompleteError> {

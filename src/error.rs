@@ -87,7 +87,6 @@ impl UploadError {
             Self::Complete(
                 CompleteError::SourceChanged { .. }
                 | CompleteError::Damaged { .. }
-                | CompleteError::Suspect { .. }
                 | CompleteError::Gone { .. },
             ) => ErrorKind::Integrity,
             Self::Session(SessionError::Call { .. })

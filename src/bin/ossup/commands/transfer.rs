@@ -128,7 +128,7 @@ pub(crate) fn sentence(report: &UploadReport) -> String {
             format!("verified by CRC-64 {crc64}")
         }
         _ if stored.verified == ossup::complete::Verified::Etag => "verified by its ETag".to_owned(),
-        _ => "only its size is verified: the service told no checksum".to_owned(),
+        _ => "not verified: the service told no checksum".to_owned(),
     };
     format!(
         "{}: {} in {} parts{resumed}, {} at {rate}/s; {verified}",

@@ -121,7 +121,7 @@ fn advice(error: &UploadError) -> Option<String> {
         UploadError::Complete(CompleteError::Exists { .. }) => {
             "choose another key, or replace the object: the same command with --overwrite; parts that are in are kept"
         }
-        UploadError::Complete(CompleteError::Damaged { .. } | CompleteError::Suspect { .. }) => {
+        UploadError::Complete(CompleteError::Damaged { .. }) => {
             "do not import this object: delete it and upload anew"
         }
         UploadError::Complete(CompleteError::Gone { .. }) => {
