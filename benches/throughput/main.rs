@@ -116,7 +116,7 @@ fn rounds(options: &Options, case: &Case, target: &Target, image: &Path, folder:
 fn print(all: &[Contender], gib: f64) {
     let Some((floor, _)) = all.split_first() else { return };
     println!(
-        "                      wall s (min)   GiB/s  CPU s/GiB (min)   MiB peak   × wall  × CPU of floor"
+        "                      wall s (min)   GiB/s  CPU s/GiB (min)   MiB peak (max)   × wall (min)   × CPU (min) of floor"
     );
     for Contender { name, costs, failed } in all {
         if let Some(reason) = failed {
@@ -125,12 +125,12 @@ fn print(all: &[Contender], gib: f64) {
         }
         let (wall_min, wall, _) = spread(costs.iter().map(|cost| cost.wall));
         let (cpu_min, cpu, _) = spread(costs.iter().map(|cost| cost.cpu / gib));
-        let (_, peak, _) = spread(costs.iter().map(|cost| cost.peak_kib as f64 / 1024.0));
+        let (_, peak, peak_max) = spread(costs.iter().map(|cost| cost.peak_kib as f64 / 1024.0));
         let pairs = || floor.costs.iter().zip(costs);
-        let (_, wall_ratio, _) = spread(pairs().map(|(floor, this)| this.wall / floor.wall));
-        let (_, cpu_ratio, _) = spread(pairs().map(|(floor, this)| this.cpu / floor.cpu));
+        let (wall_ratio_min, wall_ratio, _) = spread(pairs().map(|(floor, this)| this.wall / floor.wall));
+        let (cpu_ratio_min, cpu_ratio, _) = spread(pairs().map(|(floor, this)| this.cpu / floor.cpu));
         println!(
-            "{name:20} {wall:7.2} ({wall_min:.2}) {:7.2}  {cpu:8.3} ({cpu_min:.3}) {peak:10.0} {wall_ratio:8.2} {cpu_ratio:7.2}",
+            "{name:20} {wall:7.2} ({wall_min:.2}) {:7.2}  {cpu:8.3} ({cpu_min:.3}) {peak:10.0} ({peak_max:.0}) {wall_ratio:10.2} ({wall_ratio_min:.2}) {cpu_ratio:10.2} ({cpu_ratio_min:.2})",
             gib / wall
         );
     }
