@@ -1,12 +1,12 @@
-//! What the bucket has of an upload.
+//! What the bucket has of uploads.
 
 use std::time::Duration;
 
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::EventSink;
-use crate::model::{ObjectRef, UploadId};
+use crate::model::{BucketName, ObjectRef, UploadId};
 use crate::protocol::Operation;
-use crate::protocol::oss::{Abort, ListParts, ListedPart};
+use crate::protocol::oss::{Abort, ListParts, ListUploads, ListedPart, ListedUpload};
 
 /// Lists the parts of an open upload, page by page, in ascending order.
 ///
@@ -18,7 +18,7 @@ pub async fn list_parts(
     object: &ObjectRef,
     upload_id: &UploadId,
 ) -> Result<Vec<ListedPart>, CallError> {
-    parts(client, object, upload_id, &Progress::new(), &EventSink::none()).await
+    parts(client, object, upload_id, &Progress::new(), &client.options().events).await
 }
 
 /// [`list_parts`], telling of retries.
@@ -38,6 +38,41 @@ pub(super) async fn parts(
         match answer.next {
             Some(next) => page.after = Some(next),
             None => return Ok(parts),
+        }
+    }
+}
+
+/// Lists the open uploads of a bucket whose keys start with `prefix`, page by page.
+///
+/// # Errors
+///
+/// What the requests give.
+pub async fn list_uploads(
+    client: &Client,
+    bucket: &BucketName,
+    prefix: &str,
+) -> Result<Vec<ListedUpload>, CallError> {
+    uploads(client, bucket, prefix, &Progress::new(), &client.options().events).await
+}
+
+/// [`list_uploads`], telling of retries.
+pub(super) async fn uploads(
+    client: &Client,
+    bucket: &BucketName,
+    prefix: &str,
+    progress: &Progress,
+    events: &EventSink,
+) -> Result<Vec<ListedUpload>, CallError> {
+    let mut uploads = Vec::new();
+    let mut page = ListUploads::new(bucket.clone());
+    page.prefix = Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty());
+    loop {
+        let call = Call { body: None, part: None, progress, events, max_cuts: None };
+        let answer = client.call_with(&page, call).await?;
+        uploads.extend(answer.uploads);
+        match answer.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(uploads),
         }
     }
 }

@@ -4,7 +4,6 @@ use ossup::session;
 use ossup::state::StateDir;
 use serde_json::json;
 
-use super::open_uploads;
 use crate::args::AbortArgs;
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind};
@@ -104,7 +103,7 @@ fn recorded(connection: &Connection, object: &ObjectRef, output: Output) -> Resu
 }
 
 async fn on_bucket(client: &Client, object: &ObjectRef) -> Result<Vec<UploadId>, Failure> {
-    let listed = open_uploads::list(client, &object.bucket, object.key.as_str()).await?;
+    let listed = session::list_uploads(client, &object.bucket, object.key.as_str()).await?;
     let exactly = listed.into_iter().filter(|upload| upload.key == object.key.as_str());
     Ok(exactly.map(|upload| upload.upload_id).collect())
 }

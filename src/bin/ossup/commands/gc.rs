@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ossup::model::{BucketName, ObjectRef};
+use ossup::session;
 use serde_json::{Value, json};
 
 use super::abort;
@@ -17,7 +18,7 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
     let connection = context.connect(&args.connection, &args.retry, Some(bucket))?;
     let client = &connection.client;
     let now = client.now();
-    let mut listed = open_uploads::list(client, bucket, &args.bucket.rest).await?;
+    let mut listed = session::list_uploads(client, bucket, &args.bucket.rest).await?;
     // The time of the service counts; what it does not tell is not old.
     listed.retain(|upload| age(upload.initiated, now).is_some_and(|age| age >= args.older_than.0));
     let old = open_uploads::measure(client, bucket, listed).await?;

@@ -1,5 +1,6 @@
 use jiff::Timestamp;
 use ossup::clock::{Clock, SystemClock};
+use ossup::session;
 use ossup::state::{StateDir, StoredUpload};
 use serde_json::json;
 
@@ -32,7 +33,7 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<(), Failur
     let mut rows: Vec<Row> = stored.readable.into_iter().map(Row::stored).collect();
     if let Some(bucket) = &args.bucket {
         let connection = context.connect(&args.connection, &args.retry, Some(&bucket.bucket))?;
-        let listed = open_uploads::list(&connection.client, &bucket.bucket, &bucket.rest).await?;
+        let listed = session::list_uploads(&connection.client, &bucket.bucket, &bucket.rest).await?;
         let open = open_uploads::measure(&connection.client, &bucket.bucket, listed).await?;
         rows.retain(|row| row.bucket == bucket.bucket.as_str() && row.key.starts_with(&bucket.rest));
         rows.iter_mut().for_each(|row| row.remote = Some(false));

@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use ossup::client::{CallError, Client};
 use ossup::model::{BucketName, ObjectRef};
-use ossup::protocol::oss::{ListUploads, ListedUpload};
+use ossup::protocol::oss::ListedUpload;
 use ossup::session;
 
 /// How many uploads are asked for their parts at a time.
@@ -14,25 +14,6 @@ pub(crate) struct OpenUpload {
     pub(crate) listed: ListedUpload,
     pub(crate) parts: usize,
     pub(crate) bytes: u64,
-}
-
-/// Lists the open uploads whose keys start with `prefix`.
-pub(crate) async fn list(
-    client: &Client,
-    bucket: &BucketName,
-    prefix: &str,
-) -> Result<Vec<ListedUpload>, CallError> {
-    let mut uploads = Vec::new();
-    let mut page = ListUploads::new(bucket.clone());
-    page.prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
-    loop {
-        let answer = client.call(&page).await?;
-        uploads.extend(answer.uploads);
-        match answer.next {
-            Some(next) => page.after = Some(next),
-            None => return Ok(uploads),
-        }
-    }
 }
 
 /// Asks each upload for its parts. Those that end meanwhile are left out.

@@ -1,0 +1,119 @@
+//! An open upload: a new one, or an old one of which some parts are in.
+//!
+//! A part of an earlier run counts in one of two ways: the journal has it and ListParts shows the same size and
+//! tag; or its checksum equals that of the local bytes in the range that its number and size tell. The
+//! second way needs no journal, and so also serves an upload that another machine began. A listed part that
+//! fits the plan in neither way is ignored: it is not named at Complete, and its number may be sent anew.
+
+mod bucket;
+mod open;
+mod prove;
+
+pub use bucket::{abort, list_parts, list_uploads};
+pub(crate) use open::Opener;
+
+use crate::client::CallError;
+use crate::model::{ObjectRef, StorageClass, UploadId};
+use crate::plan::{Plan, PlanError};
+use crate::state::{Journal, PartRecord, StateDir, StateError, UploadDir};
+
+/// How an upload is begun or taken up again.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionOptions {
+    pub(crate) object: ObjectRef,
+    pub(crate) part_size: Option<u64>,
+    pub(crate) overwrite: bool,
+    pub(crate) storage_class: StorageClass,
+    /// Where state is kept; without it nothing can be resumed from here.
+    pub(crate) state: Option<StateDir>,
+    /// Begin anew: abort the upload that is known.
+    pub(crate) restart: bool,
+    /// Without local state, take up the open upload that the bucket has for this key.
+    pub(crate) adopt: bool,
+    /// Compare every part with the local bytes, also those of the journal.
+    pub(crate) verify: bool,
+}
+
+/// Why no upload could be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The object cannot be cut into parts as wished.
+    #[error("cannot cut the source into parts")]
+    Plan(#[source] PlanError),
+    /// The state directory cannot be used.
+    #[error("{}", match .0 {
+        StateError::Locked { .. } => "the upload cannot be taken up now",
+        _ => "cannot use the state directory",
+    })]
+    State(#[source] StateError),
+    /// A request failed.
+    #[error("cannot open an upload of `{object}`")]
+    Call {
+        /// The object.
+        object: ObjectRef,
+        /// Which request, and why.
+        source: Box<CallError>,
+    },
+    /// The key is being uploaded from another file.
+    #[error("`{object}` is being uploaded from {} ({reason})", whose(first, *changed))]
+    OtherSource {
+        /// The object.
+        object: ObjectRef,
+        /// The file that it was begun from.
+        first: String,
+        /// Whether it is the file of that path that changed, and no other file.
+        changed: bool,
+        /// Whether both are of the same length, so that a comparison of the parts can settle it.
+        same_length: bool,
+        /// What tells the two apart.
+        reason: &'static str,
+    },
+    /// The source could not be read to verify a part.
+    #[error("cannot read the source to verify part {part}")]
+    Source {
+        /// The part's number.
+        part: u16,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is nothing to adopt, or too much.
+    #[error("{count} open uploads of `{object}` are on the bucket, and `--adopt` takes up exactly one")]
+    Adopt {
+        /// The object.
+        object: ObjectRef,
+        /// How many there are.
+        count: usize,
+    },
+    /// The length of the source is not known.
+    #[error("the source does not state its length")]
+    Length,
+}
+
+fn whose(first: &str, changed: bool) -> String {
+    match changed {
+        true => format!("`{first}` as it was before it changed"),
+        false => format!("another file, `{first}`"),
+    }
+}
+
+/// An open upload.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) upload_id: UploadId,
+    pub(crate) plan: Plan,
+    /// Parts that are in, proved; their ranges do not overlap.
+    pub(crate) parts: Vec<PartRecord>,
+    pub(crate) overwrite: bool,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) dir: Option<UploadDir>,
+}
+
+/// What opening came to.
+pub(crate) enum Opened {
+    /// An upload is open.
+    Session(Box<Session>),
+    /// The upload that the state knows is gone, and may have become the object. These are its parts, as far as the
+    /// journal has them; none if they need not be the source's.
+    Gone { plan: Plan, parts: Vec<PartRecord>, dir: UploadDir },
+}
