@@ -12,8 +12,9 @@ use super::super::StoreError;
 use super::super::options::EmulatorOptions;
 use super::super::store::Store;
 use super::clock::{Millis, VirtualClock};
+use super::entry::{Entry, ObjectState};
 use super::options::EcsOptions;
-use super::world::{self, Entries, Entry, ObjectState};
+use super::world::{self, Entries};
 
 /// Kinds of records in the store.
 const IMAGES: &str = "images";

@@ -8,6 +8,7 @@ mod call;
 mod clock;
 mod cloud;
 mod ecs;
+mod entry;
 mod options;
 mod ram;
 mod sts;

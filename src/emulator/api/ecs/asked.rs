@@ -4,7 +4,7 @@ use super::super::Service;
 use super::super::answer::Refusal;
 use super::super::call::Call;
 use super::super::cloud;
-use super::super::world::Image;
+use super::super::entry::Image;
 use super::rules;
 use crate::model::{BucketName, ObjectKey};
 

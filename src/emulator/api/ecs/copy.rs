@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::Service;
 use super::super::answer::Refusal;
 use super::super::cloud;
-use super::super::world::{Entry, Failure, Image, Origin, Phase, Snapshot, Work};
+use super::super::entry::{Entry, Failure, Image, Origin, Phase, Snapshot, Work};
 use super::rules;
 
 impl Service<'_> {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::super::Service;
 use super::super::answer::Refusal;
 use super::super::clock::Millis;
+use super::super::entry::{Entry, Image, Phase};
 use super::super::options::EcsOptions;
-use super::super::world::{Entry, Image, Phase};
 use super::{no_image, page, rules};
 use crate::emulator::store::DEFAULT_OWNER;
 
@@ -134,7 +134,7 @@ impl Service<'_> {
 
     /// Whether a copy of this image is being made.
     pub(super) fn is_copied(&self, id: &str) -> bool {
-        use super::super::world::Origin;
+        use super::super::entry::Origin;
         self.state.entries.values().filter(|entry| entry.is_pending()).any(|entry| match &entry.origin {
             Origin::Copy { source, .. } => source == id,
             Origin::Import { .. } => false,

@@ -13,7 +13,7 @@ mod tasks;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
-use super::world::{Entry, Token};
+use super::entry::{Entry, Token};
 use super::{Service, not_implemented};
 
 /// How long a ClientToken is remembered, on the clock of imports.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::Service;
 use super::super::answer::Refusal;
-use super::super::world::Failure;
+use super::super::entry::Failure;
 use super::asked::AskedDisk;
 use crate::emulator::StoreError;
 use crate::emulator::store::{Object, ObjectReader};

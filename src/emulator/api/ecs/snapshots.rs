@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::Service;
 use super::super::answer::Refusal;
-use super::super::world::{Entry, Snapshot};
+use super::super::entry::{Entry, Snapshot};
 use super::page;
 
 impl Service<'_> {

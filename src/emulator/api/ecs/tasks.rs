@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::Service;
 use super::super::answer::Refusal;
-use super::super::world::{Entry, Origin, Phase};
+use super::super::entry::{Entry, Origin, Phase};
 use super::page;
 
 impl Service<'_> {
