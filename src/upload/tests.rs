@@ -32,9 +32,13 @@ use crate::source::FileSource;
 use crate::state::PartRecord;
 use crate::transfer::PartList;
 
+mod changed;
+mod clock;
 mod damaged;
 mod forgotten;
+mod integrity;
 mod rate;
+mod resumed;
 mod settled;
 mod table;
 mod watched;
@@ -167,6 +171,26 @@ fn listening() -> (EventSink, Arc<Mutex<Vec<String>>>) {
     (sink, said)
 }
 
+/// Sends other bytes as a part, as another attempt would.
+async fn replace_part(client: &Client, object: &ObjectRef, id: &UploadId, number: crate::model::PartNumber) {
+    struct Zeros;
+    impl crate::client::MakeBody for Zeros {
+        fn make(&self) -> crate::http::Body {
+            full(vec![0; MIB as usize])
+        }
+    }
+    let (progress, events) = (Progress::new(), EventSink::none());
+    let call = crate::client::Call {
+        body: Some(&Zeros),
+        part: None,
+        progress: &progress,
+        events: &events,
+        max_cuts: None,
+    };
+    let operation = UploadPart::new(object.clone(), id.clone(), number, MIB);
+    client.call_with(&operation, call).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_new_upload_makes_no_request_too_many() {
     let world = World::new(5 * MIB + 17);
@@ -266,74 +290,6 @@ async fn another_regions_endpoint_is_named_and_not_taken() {
     assert_eq!(world.script.count("Initiate"), 1);
 }
 
-/// A clock that is eight hours ahead.
-#[derive(Debug)]
-struct Ahead;
-
-impl Clock for Ahead {
-    fn now(&self) -> jiff::Timestamp {
-        crate::clock::SystemClock.now() + jiff::SignedDuration::from_hours(8)
-    }
-}
-
-#[tokio::test]
-async fn a_skewed_clock_is_corrected_from_the_answer() {
-    let world = World::with(3 * MIB, |options| options.with_clock(Arc::new(Ahead)));
-    let report = world.upload().run().await.unwrap();
-    world.assert_stored().await;
-    assert_eq!(report.stored.size, 3 * MIB);
-    assert!((-28_805..=-28_795).contains(&world.client.clock_correction()));
-    assert_eq!(world.script.count("Initiate"), 2, "refused once, and then signed by the right time");
-}
-
-/// A clock that somebody sets right while requests are under way.
-#[derive(Debug, Default)]
-struct SetRight(std::sync::atomic::AtomicBool);
-
-impl Clock for SetRight {
-    fn now(&self) -> jiff::Timestamp {
-        if self.0.load(std::sync::atomic::Ordering::Relaxed) {
-            crate::clock::SystemClock.now()
-        } else {
-            Ahead.now()
-        }
-    }
-}
-
-#[tokio::test]
-async fn parts_that_a_set_clock_refuses_all_at_once_all_get_in() {
-    let clock = Arc::new(SetRight::default());
-    let world = World::with(3 * MIB, |options| options.with_clock(clock.clone()));
-    let sink = EventSink::new(move |event| {
-        // Initiate has taught the eight hours by now, and no part is signed yet. Nor is the clock watched at this
-        // moment: a jump that is noticed has all parts sent anew.
-        if matches!(event, Event::Opened { .. }) {
-            clock.0.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-    });
-    let all = Arc::new(tokio::sync::Barrier::new(3));
-    let wait = move || -> BoxFuture<'static, ()> {
-        let all = Arc::clone(&all);
-        Box::pin(async move {
-            all.wait().await;
-        })
-    };
-    world.script.rule("UploadPart", 0, 3, Effect::First(Arc::new(wait)));
-    world.upload().events(sink).run().await.unwrap();
-    world.assert_stored().await;
-    assert_eq!(world.client.clock_correction(), 0);
-    assert_eq!(world.script.count("UploadPart"), 6, "each refused once");
-}
-
-#[tokio::test]
-async fn an_answer_before_the_whole_part_was_sent_is_none() {
-    let world = World::new(2 * MIB);
-    world.script.rule("UploadPart", 0, 1, Effect::Answer(200, String::new()));
-    let report = world.upload().run().await.unwrap();
-    assert_eq!(report.retries, 1);
-    world.assert_stored().await;
-}
-
 #[tokio::test]
 async fn a_service_that_fails_gets_fewer_parts_at_a_time() {
     let world = World::new(8 * MIB);
@@ -353,360 +309,6 @@ async fn a_service_that_fails_gets_fewer_parts_at_a_time() {
         .await
         .unwrap();
     assert_eq!(targets.lock().unwrap()[..2], [4, 3]);
-}
-
-/// A provider whose first token is dead; it counts how often it had to make a new one.
-#[derive(Debug, Default)]
-struct Renewing {
-    renewals: std::sync::atomic::AtomicUsize,
-}
-
-impl CredentialsProvider for Renewing {
-    fn credentials<'a>(
-        &'a self,
-        rejected: Option<&'a Credentials>,
-    ) -> BoxFuture<'a, Result<Option<Credentials>, CredentialsError>> {
-        use std::sync::atomic::Ordering;
-        let old = |credentials: &Credentials| credentials.access_key_id == "STS.old";
-        if rejected.is_some_and(old) {
-            self.renewals.store(1, Ordering::Relaxed);
-        }
-        let name = if self.renewals.load(Ordering::Relaxed) == 0 { "old" } else { "new" };
-        let credentials = Credentials::new(format!("STS.{name}"), "secret").with_token(name);
-        Box::pin(std::future::ready(Ok(Some(credentials))))
-    }
-}
-
-#[tokio::test]
-async fn sixty_four_parts_whose_token_ends_at_once_all_get_in() {
-    let provider = Arc::new(Renewing::default());
-    let world = World::with(64 * MIB, |mut options| {
-        options.credentials = provider.clone();
-        options
-    });
-    let token = |name: &str, expires: &str| {
-        Credentials::new(format!("STS.{name}"), "secret")
-            .with_token(name)
-            .with_expiry(expires.parse().unwrap())
-    };
-    // The old token is good for Initiate, and dead when the parts arrive.
-    world.emulator.add_credentials(token("old", "2100-01-01T00:00:00Z"));
-    world.emulator.add_credentials(token("new", "2100-01-01T00:00:00Z"));
-    let emulator = world.emulator.clone();
-    let killed = token("old", "2020-01-01T00:00:00Z");
-    let kill: Effect = Effect::First(Arc::new(move || {
-        emulator.add_credentials(killed.clone());
-        Box::pin(std::future::ready(()))
-    }));
-    world.script.rule("UploadPart", 0, 1, kill);
-    let report = world.upload().parallel(64).run().await.unwrap();
-    world.assert_stored().await;
-    assert_eq!(report.parts, 64);
-    assert!(report.retries <= 64);
-}
-
-#[tokio::test]
-async fn a_static_token_that_dies_ends_resumably() {
-    let world = World::new(3 * MIB);
-    world.script.rule(
-        "UploadPart",
-        1,
-        usize::MAX,
-        Effect::Answer(403, "<Error><Code>SecurityTokenExpired</Code></Error>".to_owned()),
-    );
-    let error = world.upload().parallel(1).run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Credentials);
-    assert!(error.is_resumable());
-    world.script.clear();
-    assert_eq!(world.upload().run().await.unwrap().resumed_parts, 1);
-}
-
-#[tokio::test]
-async fn a_part_that_arrives_damaged_is_sent_again_and_then_given_up() {
-    let wrong = Effect::Header("x-oss-hash-crc64ecma", Some("1"));
-    let world = World::new(MIB);
-    world.script.rule("UploadPart", 0, 1, wrong.clone());
-    world.upload().run().await.unwrap();
-    assert_eq!(world.script.count("UploadPart"), 2);
-
-    let world = World::new(MIB);
-    world.script.rule("UploadPart", 0, 9, wrong);
-    let error = world.upload().run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Integrity);
-    assert!(world.stored().await.is_none());
-}
-
-#[tokio::test]
-async fn an_answer_without_a_checksum_is_no_mismatch() {
-    let world = World::new(2 * MIB);
-    world.script.rule("UploadPart", 0, 9, Effect::Header("x-oss-hash-crc64ecma", None));
-    world.script.rule("Complete", 0, 9, Effect::Header("x-oss-hash-crc64ecma", None));
-    let report = world.upload().run().await.unwrap();
-    assert_eq!(report.stored.verified, complete::Verified::Etag);
-    assert_eq!(report.stored.crc64, None);
-}
-
-#[tokio::test]
-async fn an_object_with_another_checksum_is_named_as_suspect() {
-    let world = World::new(2 * MIB);
-    world.script.rule("Complete", 0, 9, Effect::Header("x-oss-hash-crc64ecma", Some("1")));
-    let error = world.upload().run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Integrity);
-    assert!(error.to_string().contains("suspect"), "{error}");
-}
-
-#[tokio::test]
-async fn a_part_that_another_attempt_replaced_is_sent_again_before_completing() {
-    let world = World::new(3 * MIB);
-    let (client, object) = (world.client.clone(), world.object());
-    let state = world.folder.path().join("state");
-    world.script.rule(
-        "Complete",
-        0,
-        1,
-        Effect::First(Arc::new(move || {
-            let (client, object, state) = (client.clone(), object.clone(), state.clone());
-            Box::pin(async move {
-                let stored = StateDir::new(state).uploads().unwrap().readable.remove(0);
-                let second = stored.journal.parts[1].number;
-                replace_part(&client, &object, &stored.checkpoint.upload_id, second).await;
-            })
-        })),
-    );
-    let report = world.upload().run().await.unwrap();
-    world.assert_stored().await;
-    assert_eq!(world.script.count("Complete"), 2);
-    assert_eq!(report.stored.crc64, Some(crate::checksum::of(&world.bytes)));
-}
-
-async fn replace_part(client: &Client, object: &ObjectRef, id: &UploadId, number: crate::model::PartNumber) {
-    struct Zeros;
-    impl crate::client::MakeBody for Zeros {
-        fn make(&self) -> crate::http::Body {
-            full(vec![0; MIB as usize])
-        }
-    }
-    let (progress, events) = (Progress::new(), EventSink::none());
-    let call = crate::client::Call {
-        body: Some(&Zeros),
-        part: None,
-        progress: &progress,
-        events: &events,
-        max_cuts: None,
-    };
-    let operation = UploadPart::new(object.clone(), id.clone(), number, MIB);
-    client.call_with(&operation, call).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_was_stopped_goes_on_without_sending_a_part_twice() {
-    let world = World::new(8 * MIB);
-    let error = world.interrupt_after(3).await;
-    assert_eq!(error.kind(), ErrorKind::Cancelled);
-    assert!(error.is_resumable());
-    let sent = world.script.count("UploadPart");
-    let report = world.upload().run().await.unwrap();
-    world.assert_stored().await;
-    assert_eq!(world.script.count("UploadPart"), 8);
-    assert_eq!(report.resumed_parts, sent);
-    assert_eq!(report.bytes_sent, 8 * MIB - sent as u64 * MIB);
-}
-
-#[tokio::test]
-async fn dropped_at_any_moment_the_journal_stays_true() {
-    for after in 1..8 {
-        let world = World::new(6 * MIB);
-        let stop = CancellationToken::new();
-        let (stopper, seen) = (stop.clone(), std::sync::atomic::AtomicUsize::new(0));
-        let sink = EventSink::new(move |_| {
-            if seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == after * 2 {
-                stopper.cancel();
-            }
-        });
-        let upload = world.upload().events(sink);
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {}
-            _ = upload.run() => {}
-        }
-        world.upload().run().await.unwrap();
-        world.assert_stored().await;
-    }
-}
-
-#[tokio::test]
-async fn the_last_answer_lost_with_the_process_is_settled_by_the_next_run() {
-    let world = World::new(3 * MIB);
-    world.script.rule("Complete", 0, 1, Effect::LostAnswer);
-    world.script.rule("Complete", 0, usize::MAX, Effect::Silence);
-    let upload = world.upload();
-    let lost = async {
-        while world.script.count("Complete") < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        () = lost => {}
-        result = upload.run() => panic!("{result:?}"),
-    }
-    world.script.clear();
-    let report = world.upload().run().await.unwrap();
-    assert_eq!((report.bytes_sent, report.resumed_parts), (0, 3));
-    world.assert_stored().await;
-    assert_eq!(world.script.count("UploadPart"), 3);
-}
-
-#[tokio::test]
-async fn an_upload_that_is_gone_begins_anew() {
-    let world = World::new(4 * MIB);
-    world.interrupt_after(2).await;
-    let id = StateDir::new(world.folder.path().join("state")).uploads().unwrap().readable[0]
-        .checkpoint
-        .upload_id
-        .clone();
-    abort(&world.client, &world.object(), &id).await.unwrap();
-    let (sink, said) = listening();
-    let report = world.upload().events(sink).run().await.unwrap();
-    assert_eq!(report.resumed_parts, 0);
-    world.assert_stored().await;
-    assert_eq!(*said.lock().unwrap(), ["the earlier upload is gone from the bucket: a new one begins"]);
-}
-
-#[tokio::test]
-async fn parts_without_a_record_are_taken_for_what_they_are() {
-    let world = World::new(6 * MIB);
-    world.interrupt_after(4).await;
-    let folder = world.folder();
-    let journal = std::fs::read(folder.join("journal")).unwrap();
-    // One record is torn, one has a flipped bit, the rest are gone.
-    let mut damaged = journal[..150].to_vec();
-    damaged[10] ^= 1;
-    std::fs::write(folder.join("journal"), damaged).unwrap();
-    let report = world.upload().run().await.unwrap();
-    assert_eq!(report.resumed_parts, 4);
-    assert_eq!(world.script.count("UploadPart"), 6);
-    world.assert_stored().await;
-}
-
-#[tokio::test]
-async fn parts_that_a_comparison_proved_are_not_read_again_by_the_next_run() {
-    let world = World::new(6 * MIB);
-    world.interrupt_after(3).await;
-    std::fs::write(world.folder().join("journal"), "").unwrap();
-    world.interrupt_after(1).await;
-    let compared = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = Arc::clone(&compared);
-    let sink = EventSink::new(move |event| {
-        let one = usize::from(matches!(event, Event::Verified { .. }));
-        count.fetch_add(one, std::sync::atomic::Ordering::Relaxed);
-    });
-    let report = world.upload().events(sink).run().await.unwrap();
-    assert!(report.resumed_parts >= 4, "{report:?}");
-    assert_eq!(compared.load(std::sync::atomic::Ordering::Relaxed), 0);
-}
-
-#[tokio::test]
-async fn a_listed_part_of_other_bytes_is_sent_again() {
-    let world = World::new(4 * MIB);
-    world.interrupt_after(2).await;
-    let state = StateDir::new(world.folder.path().join("state"));
-    let stored = state.uploads().unwrap().readable.remove(0);
-    let number = stored.journal.parts[0].number;
-    replace_part(&world.client, &world.object(), &stored.checkpoint.upload_id, number).await;
-    let report = world.upload().run().await.unwrap();
-    assert_eq!(report.resumed_parts, 1);
-    world.assert_stored().await;
-}
-
-#[tokio::test]
-async fn another_machine_adopts_the_upload() {
-    let world = World::new(6 * MIB);
-    world.interrupt_after(3).await;
-    std::fs::remove_dir_all(world.folder.path().join("state")).unwrap();
-    let report = world.upload().adopt(true).run().await.unwrap();
-    assert_eq!(report.resumed_parts, 3);
-    world.assert_stored().await;
-
-    let error = world.upload().overwrite(true).adopt(true).run().await.unwrap_err();
-    assert!(error.to_string().contains("0 open uploads"), "{error}");
-}
-
-#[tokio::test]
-async fn verify_resume_compares_every_part_with_the_file() {
-    let world = World::new(4 * MIB);
-    world.interrupt_after(2).await;
-    // The content changes, and everything that a file system tells of it stays.
-    let times = std::fs::metadata(world.file()).unwrap().modified().unwrap();
-    let mut changed = world.bytes.clone();
-    changed[0] ^= 1;
-    std::fs::write(world.file(), &changed).unwrap();
-    let file = std::fs::File::options().write(true).open(world.file()).unwrap();
-    file.set_times(std::fs::FileTimes::new().set_modified(times)).unwrap();
-    let report = world.upload().verify_resume(true).run().await.unwrap();
-    assert_eq!(report.resumed_parts, 1);
-    assert_eq!(world.stored().await, Some(changed));
-}
-
-#[tokio::test]
-async fn a_changed_file_is_refused_until_it_is_begun_anew() {
-    let world = World::new(4 * MIB);
-    world.interrupt_after(2).await;
-    let mut changed = world.bytes.clone();
-    changed.push(1);
-    std::fs::write(world.file(), &changed).unwrap();
-    let error = world.upload().run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Integrity);
-    assert!(error.to_string().contains("disk.raw"), "the first file is named: {error}");
-    let report = world.upload().restart(true).run().await.unwrap();
-    assert_eq!(report.resumed_parts, 0);
-    assert_eq!(world.stored().await, Some(changed));
-}
-
-#[tokio::test]
-async fn a_copy_of_the_file_elsewhere_is_verified_and_not_refused() {
-    let world = World::new(4 * MIB);
-    world.interrupt_after(2).await;
-    let copy = world.folder.path().join("copy.raw");
-    std::fs::copy(world.file(), &copy).unwrap();
-    let times = std::fs::metadata(world.file()).unwrap().modified().unwrap();
-    let file = std::fs::File::options().write(true).open(&copy).unwrap();
-    file.set_times(std::fs::FileTimes::new().set_modified(times)).unwrap();
-    assert_eq!(world.upload_of(&copy).run().await.unwrap().resumed_parts, 2);
-    world.assert_stored().await;
-}
-
-#[tokio::test]
-async fn a_source_that_changes_meanwhile_makes_no_object() {
-    let world = World::new(3 * MIB);
-    let file = world.file();
-    let touch = Effect::First(Arc::new(move || {
-        let file = file.clone();
-        Box::pin(async move {
-            use std::io::Write;
-            std::fs::File::options().append(true).open(file).unwrap().write_all(b"more").unwrap();
-        })
-    }));
-    world.script.rule("UploadPart", 2, 1, touch);
-    let error = world.upload().run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Integrity);
-    assert_eq!(world.script.count("Complete"), 0);
-    assert!(world.stored().await.is_none());
-}
-
-#[tokio::test]
-async fn a_source_that_is_cut_short_is_said_to_have_changed() {
-    let world = World::new(3 * MIB);
-    let file = world.file();
-    let cut = Effect::First(Arc::new(move || {
-        let file = file.clone();
-        Box::pin(
-            async move { std::fs::File::options().write(true).open(file).unwrap().set_len(MIB).unwrap() },
-        )
-    }));
-    world.script.rule("Initiate", 0, 1, cut);
-    let error = world.upload().run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
 }
 
 #[tokio::test]
@@ -767,38 +369,6 @@ async fn a_state_directory_that_refuses_ends_it_before_the_first_request() {
     let error = world.upload().state_dir(file).run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Other);
     assert_eq!(world.script.order(), Vec::<&str>::new());
-}
-
-#[tokio::test]
-async fn the_checkpoint_keeps_what_a_resume_elsewhere_must_know() {
-    let world = World::with(4 * MIB, |mut options| {
-        options.endpoint = options.endpoint.with_style(crate::model::AddressingStyle::Path).unwrap();
-        options
-    });
-    let cancel = CancellationToken::new();
-    let stopper = cancel.clone();
-    let sink = EventSink::new(move |event| {
-        if matches!(event, Event::PartDone { .. }) {
-            stopper.cancel();
-        }
-    });
-    let upload = world.upload().storage_class(StorageClass::InfrequentAccess).cancel(cancel).events(sink);
-    upload.run().await.unwrap_err();
-    let state = StateDir::new(world.folder.path().join("state"));
-    let checkpoint = state.uploads().unwrap().readable.remove(0).checkpoint;
-    assert_eq!(checkpoint.addressing_style, Some(crate::model::AddressingStyle::Path));
-    assert_eq!(checkpoint.storage_class, StorageClass::InfrequentAccess);
-}
-
-#[tokio::test]
-async fn another_part_size_keeps_the_old_plan() {
-    let world = World::new(4 * MIB);
-    world.interrupt_after(2).await;
-    let (sink, said) = listening();
-    let report = world.upload().part_size(2 * MIB).events(sink).run().await.unwrap();
-    assert_eq!((report.parts, report.resumed_parts), (4, 2));
-    assert_eq!(*said.lock().unwrap(), ["the upload was begun with other parts: its plan stays"]);
-    world.assert_stored().await;
 }
 
 #[tokio::test]
