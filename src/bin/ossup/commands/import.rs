@@ -7,7 +7,7 @@ use super::inspection;
 use super::preflight::{refuse_by_rules, refuse_unknown_regions};
 use crate::args::ImportArgs;
 use crate::context::{Connection, Context};
-use crate::failure::{Again, Failure, Kind};
+use crate::failure::{Again, Failure, Kind, again};
 
 /// Imports objects as a custom image.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Failure> {
@@ -39,9 +39,8 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     let task = &report.import.task;
     let text = match (&report.import.image, &task.task_id) {
         (None, Some(id)) => {
-            context
-                .output
-                .remark(format!("`ossup image wait {id} --region {}` follows the import", task.region));
+            let wait = again::image("wait", id.as_str(), task.region.as_str(), &args.connection);
+            context.output.remark(format!("`{wait}` follows the import"));
             id.to_string()
         }
         _ => task.image_id.to_string(),
@@ -71,7 +70,7 @@ async fn prepare(
     let request = importing::request(&args.request, connection.client.region(), &system, &data);
     refuse_by_rules(&request, std::iter::once(&system).chain(&data), &args.inspection, context)?;
     let limit = args.waiting.timeout.map(|span| span.0);
-    let mut imports = Imports::new(context, connection, limit)?;
+    let mut imports = Imports::new(context, &args.connection, connection, limit)?;
     if args.dry_run {
         imports.importer().dry_run(&request).await?;
         context.output.remark("the service would import this");

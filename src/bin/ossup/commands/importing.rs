@@ -10,9 +10,9 @@ use ossup::model::{BootMode, ObjectRef, OsType, Region};
 use ossup::publish::{Publish, PublishError, PublishReport, Published};
 use serde_json::{Value, json};
 
-use crate::args::{FanOutArgs, ImdsArg, RequestArgs};
+use crate::args::{ConnectionArgs, FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{Again, Failure};
+use crate::failure::{Again, Failure, again};
 use crate::ui::ImportsShown;
 
 /// The system disk of an instance has at least so many GiB ("RunInstances" page).
@@ -118,6 +118,7 @@ fn disk(disk: &Disk) -> ImportDisk {
 pub(crate) struct Imports {
     pub(super) importer: Importer,
     shown: ImportsShown,
+    connection: ConnectionArgs,
     pub(super) state: PathBuf,
     /// Whether the embedded store is asked.
     pub(super) local: bool,
@@ -126,6 +127,7 @@ pub(crate) struct Imports {
 impl Imports {
     pub(crate) fn new(
         context: &Context,
+        args: &ConnectionArgs,
         connection: &Connection,
         limit: Option<Duration>,
     ) -> Result<Self, Failure> {
@@ -133,7 +135,7 @@ impl Imports {
         let importer =
             Importer::new(connection.client.clone()).with_events(shown.sink()).with_wait_limit(limit);
         let state = connection.settings.state_dir()?.to_owned();
-        Ok(Self { importer, shown, state, local: connection.local.is_some() })
+        Ok(Self { importer, shown, connection: args.clone(), state, local: connection.local.is_some() })
     }
 
     pub(crate) fn importer(&self) -> &Importer {
@@ -202,10 +204,13 @@ impl Imports {
     fn stopped(&self, context: &Context) -> Failure {
         let failure = context.stop.failure("stopped").resumable(true);
         match self.shown.begun().first() {
-            Some((region, id)) => failure.hint(format!(
-                "the import goes on by itself: `ossup image wait {id} --region {region}` follows it, and only \
-                 `ossup image cancel` ends it; the same command again goes on here"
-            )),
+            Some((region, id)) => {
+                let wait = again::image("wait", id, region, &self.connection);
+                failure.hint(format!(
+                    "the import goes on by itself: `{wait}` follows it, and only `ossup image cancel` ends it; \
+                     the same command again goes on here"
+                ))
+            }
             None => failure.hint("run the same command again to go on"),
         }
     }

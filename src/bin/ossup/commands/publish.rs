@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let request = importing::request(&args.request, connection.client.region(), &first, &disks);
     refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &args.inspection, context)?;
     let limit = args.waiting.timeout.map(|span| span.0);
-    let mut imports = Imports::new(context, &connection, limit)?;
+    let mut imports = Imports::new(context, &args.connection, &connection, limit)?;
     let force = args.inspection.force;
     let copies = refuse_unknown_regions(imports.importer(), &args.after.copy_to);
     context.stop.or(copies).await?;

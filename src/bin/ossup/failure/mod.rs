@@ -1,5 +1,6 @@
 //! Library errors for people and scripts: exit code, one hint, a JSON object.
 
+pub(crate) mod again;
 mod import;
 mod service;
 mod upload;

@@ -4,23 +4,16 @@ use std::io::ErrorKind as IoErrorKind;
 
 use ossup::ErrorKind;
 use ossup::complete::CompleteError;
-use ossup::model::ObjectRef;
 use ossup::session::SessionError;
 use ossup::source::SourceError;
 use ossup::state::StateError;
 use ossup::transfer::TransferError;
 use ossup::upload::UploadError;
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
-
-use clap::ValueEnum;
-
+use super::again::resume;
 use super::{Failure, Kind, service};
-use crate::args::values::EndpointArg;
-use crate::args::{ConnectionArgs, SignVersionArg};
+use crate::args::ConnectionArgs;
 use crate::signals::Stop;
-use crate::ui::word;
 
 /// How an upload that failed can go on.
 #[derive(Debug, Clone, Copy)]
@@ -63,35 +56,6 @@ fn going_on(error: &UploadError, again: Again<'_>) -> String {
         _ => format!(": {parts} parts are kept"),
     };
     format!("run the same command again to go on{resume}{kept}")
-}
-
-/// Returns the command that goes on with an upload: with those options that its checkpoint does not remember.
-fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String {
-    let ConnectionArgs { endpoint, profile, config_file, state_dir, ca_file, proxy, .. } = connection;
-    let path = |path: &PathBuf| path.display().to_string();
-    let local = match endpoint {
-        Some(EndpointArg::Local(folder)) => Some(format!("local:{}", folder.display())),
-        _ => None,
-    };
-    let style = connection.addressing_style.and_then(|style| style.to_possible_value());
-    let options = [
-        ("--endpoint", local),
-        ("--addressing-style", style.map(|style| style.get_name().to_owned())),
-        ("--profile", profile.clone()),
-        ("--config-file", config_file.as_ref().map(path)),
-        ("--state-dir", state_dir.as_ref().map(path)),
-        ("--ca-file", ca_file.as_ref().map(path)),
-        // A proxy's URL may hold a password.
-        ("--proxy", proxy.clone().filter(|url| !url.contains('@'))),
-        ("--sign-version", (connection.sign_version == SignVersionArg::V1).then(|| "v1".to_owned())),
-    ];
-    let mut command = format!("ossup resume {}", word(&object.to_string()));
-    for (name, value) in options {
-        if let Some(value) = value {
-            let _ = write!(command, " {name} {}", word(&value));
-        }
-    }
-    command
 }
 
 fn advice(error: &UploadError) -> Option<String> {
@@ -183,26 +147,5 @@ impl From<SourceError> for Failure {
             _ => Kind::Other,
         };
         Self::from_error(kind, &error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_that_resumes_has_what_the_checkpoint_does_not_remember() {
-        let object = "oss://images/it's.raw".parse().unwrap();
-        let mut connection =
-            ConnectionArgs { proxy: Some("http://u:secret@proxy".into()), ..Default::default() };
-        connection.endpoint = Some(EndpointArg::Url("https://oss-cn-hangzhou.aliyuncs.com".into()));
-        assert_eq!(resume(&object, &connection), r"ossup resume 'oss://images/it'\''s.raw'");
-        connection.endpoint = Some(EndpointArg::Local("my store".into()));
-        connection.state_dir = Some("state".into());
-        connection.sign_version = SignVersionArg::V1;
-        assert_eq!(
-            resume(&"oss://images/x".parse().unwrap(), &connection),
-            "ossup resume oss://images/x --endpoint 'local:my store' --state-dir state --sign-version v1"
-        );
     }
 }

@@ -1,0 +1,104 @@
+//! Commands that go on with something, as somebody would type them.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use ossup::model::ObjectRef;
+
+use crate::args::values::EndpointArg;
+use crate::args::{ConnectionArgs, SignVersionArg};
+use crate::ui::word;
+
+/// Returns the command that goes on with an upload: with those options that its checkpoint does not remember.
+pub(super) fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String {
+    let local = match &connection.endpoint {
+        Some(EndpointArg::Local(folder)) => Some(format!("local:{}", folder.display())),
+        _ => None,
+    };
+    let style = connection.addressing_style.and_then(|style| style.to_possible_value());
+    let options = [
+        ("--endpoint", local),
+        ("--addressing-style", style.map(|style| style.get_name().to_owned())),
+        ("--state-dir", connection.state_dir.as_ref().map(|path| path.display().to_string())),
+        ("--sign-version", (connection.sign_version == SignVersionArg::V1).then(|| "v1".to_owned())),
+    ];
+    let words = ["ossup", "resume", &object.to_string()].map(str::to_owned);
+    command(&words, options.into_iter().chain(account(connection)))
+}
+
+/// Returns the command of `ossup image` that looks at an image or its task where it was made.
+pub(crate) fn image(verb: &str, id: &str, region: &str, connection: &ConnectionArgs) -> String {
+    let endpoint = match &connection.endpoint {
+        Some(EndpointArg::Local(folder)) => Some(format!("local:{}", folder.display())),
+        Some(EndpointArg::Url(url)) => Some(url.clone()),
+        _ => None,
+    };
+    let options = [
+        ("--region", Some(region.to_owned())),
+        ("--endpoint", endpoint),
+        ("--ecs-endpoint", connection.ecs_endpoint.clone()),
+    ];
+    let words = ["ossup", "image", verb, id].map(str::to_owned);
+    command(&words, options.into_iter().chain(account(connection)))
+}
+
+/// The options that say whose account it is, and how the network is reached.
+fn account(connection: &ConnectionArgs) -> [(&'static str, Option<String>); 4] {
+    let path = |path: &PathBuf| path.display().to_string();
+    [
+        ("--profile", connection.profile.clone()),
+        ("--config-file", connection.config_file.as_ref().map(path)),
+        ("--ca-file", connection.ca_file.as_ref().map(path)),
+        // A proxy's URL may hold a password.
+        ("--proxy", connection.proxy.clone().filter(|url| !url.contains('@'))),
+    ]
+}
+
+fn command(words: &[String], options: impl Iterator<Item = (&'static str, Option<String>)>) -> String {
+    let mut command = words.iter().map(|text| word(text)).collect::<Vec<_>>().join(" ");
+    for (name, value) in options {
+        if let Some(value) = value {
+            let _ = write!(command, " {name} {}", word(&value));
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_resumes_has_what_the_checkpoint_does_not_remember() {
+        let object = "oss://images/it's.raw".parse().unwrap();
+        let mut connection =
+            ConnectionArgs { proxy: Some("http://u:secret@proxy".into()), ..Default::default() };
+        connection.endpoint = Some(EndpointArg::Url("https://oss-cn-hangzhou.aliyuncs.com".into()));
+        assert_eq!(resume(&object, &connection), r"ossup resume 'oss://images/it'\''s.raw'");
+        connection.endpoint = Some(EndpointArg::Local("my store".into()));
+        connection.state_dir = Some("state".into());
+        connection.sign_version = SignVersionArg::V1;
+        assert_eq!(
+            resume(&"oss://images/x".parse().unwrap(), &connection),
+            "ossup resume oss://images/x --endpoint 'local:my store' --state-dir state --sign-version v1"
+        );
+    }
+
+    #[test]
+    fn the_command_that_follows_an_import_asks_the_same_service_by_the_same_account() {
+        let region = "cn-hangzhou";
+        let mut connection = ConnectionArgs::default();
+        assert_eq!(
+            image("wait", "t-1", region, &connection),
+            "ossup image wait t-1 --region cn-hangzhou",
+            "the variables and the default profile are there next time too"
+        );
+        connection.endpoint = Some(EndpointArg::Local("store".into()));
+        connection.profile = Some("prod".into());
+        assert_eq!(
+            image("wait", "t-1", region, &connection),
+            "ossup image wait t-1 --region cn-hangzhou --endpoint local:store --profile prod"
+        );
+    }
+}
