@@ -142,7 +142,7 @@ impl Completer<'_> {
             parts,
             overwrite: session.overwrite,
         };
-        let call = Call { body: None, part: None, progress, events: self.events, max_cuts: None };
+        let call = Call::new(progress, self.events);
         match self.client.call_with(&operation, call).await {
             Ok(answer) => {
                 if answer.callback_failed {
@@ -225,7 +225,11 @@ impl Completer<'_> {
 
     fn proved(&self, list: &PartList, answer: oss::Completed) -> Result<StoredObject, CompleteError> {
         let verified = match answer.crc64 {
-            Some(theirs) => self.same_crc64(list, theirs)?,
+            Some(theirs) if theirs != list.crc64() => {
+                let object = self.object.clone();
+                return Err(CompleteError::Damaged { object, ours: list.crc64(), theirs });
+            }
+            Some(_) => Verified::Crc64,
             None if answer.etag == Some(expected_etag(list.parts())) => Verified::Etag,
             None => Verified::Nothing,
         };
@@ -237,15 +241,6 @@ impl Completer<'_> {
             version_id: answer.version_id,
             verified,
         })
-    }
-
-    fn same_crc64(&self, list: &PartList, theirs: Crc64) -> Result<Verified, CompleteError> {
-        let (ours, object) = (list.crc64(), self.object.clone());
-        if ours == theirs {
-            Ok(Verified::Crc64)
-        } else {
-            Err(CompleteError::Damaged { object, ours, theirs })
-        }
     }
 
     fn failed(&self, error: CallError) -> CompleteError {

@@ -41,15 +41,10 @@ impl Client {
     ) -> Result<O::Output, Box<Failure>> {
         let began = Instant::now();
         let options = &self.shared.options;
-        let credentials =
-            options.credentials.credentials(rejected.as_ref()).await.map_err(|error| Failure {
-                action: if error.transient { Action::Retry } else { Action::Never },
-                cause: CallCause::Credentials(error),
-                maybe_done: false,
-                server_time: None,
-                correction: Correction::default(),
-                credentials: None,
-            })?;
+        let credentials = options.credentials.credentials(rejected.as_ref()).await.map_err(|error| {
+            let action = if error.transient { Action::Retry } else { Action::Never };
+            Failure::new(CallCause::Credentials(error), action, false)
+        })?;
         let request = operation.request();
         let meter = Meter::new();
         let correction = self.shared.skew.correction();
@@ -167,16 +162,9 @@ impl Client {
         (correction, credentials): (Correction, Option<Credentials>),
     ) -> Result<O::Output, Box<Failure>> {
         if answer.status.is_success() {
-            return operation.decode(answer).map_err(|error| {
-                Box::new(Failure {
-                    cause: CallCause::Decode(error),
-                    action: Action::RetryFew,
-                    maybe_done: true,
-                    server_time: None,
-                    correction,
-                    credentials: None,
-                })
-            });
+            return operation
+                .decode(answer)
+                .map_err(|error| Box::new(Failure::new(CallCause::Decode(error), Action::RetryFew, true)));
         }
         let error = parse_error(request, answer);
         let temporary = credentials.as_ref().is_some_and(Credentials::is_temporary);

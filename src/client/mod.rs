@@ -67,12 +67,11 @@ pub(crate) struct Call<'a> {
     pub(crate) max_cuts: Option<u32>,
 }
 
-/// What an attempt can meet that fewer requests at a time might not.
-enum Trouble {
-    /// The service asked for less.
-    Throttled,
-    /// The connection broke or was silent, or the service failed.
-    Broken,
+impl<'a> Call<'a> {
+    /// A call that streams no body, repeated as long as the budget lasts.
+    pub(crate) fn new(progress: &'a Progress, events: &'a EventSink) -> Self {
+        Self { body: None, part: None, progress, events, max_cuts: None }
+    }
 }
 
 /// A failed attempt.
@@ -89,19 +88,32 @@ struct Failure {
 }
 
 impl Failure {
-    /// What it says of the way to the service, and of the service's load.
-    fn trouble(&self) -> Option<Trouble> {
+    /// A failure of which no answer of the service tells more.
+    fn new(cause: CallCause, action: Action, maybe_done: bool) -> Self {
+        Self {
+            cause,
+            action,
+            maybe_done,
+            server_time: None,
+            correction: Correction::default(),
+            credentials: None,
+        }
+    }
+
+    /// Counts what fewer requests at a time might not have met: a service that asked for less or failed, a
+    /// connection that broke or was silent.
+    fn count_in(&self, progress: &Progress) {
         match &self.cause {
             CallCause::Service(error) if self.action == Action::Throttled || error.status == 429 => {
-                Some(Trouble::Throttled)
+                progress.throttle();
             }
-            CallCause::Service(error) if error.status >= 500 || error.status == 408 => Some(Trouble::Broken),
+            CallCause::Service(error) if error.status >= 500 || error.status == 408 => progress.broke(),
             CallCause::Transport(error)
                 if matches!(error.kind, TransportErrorKind::Broken | TransportErrorKind::Timeout) =>
             {
-                Some(Trouble::Broken)
+                progress.broke();
             }
-            _ => None,
+            _ => {}
         }
     }
 }
@@ -161,9 +173,7 @@ impl Client {
     /// Dropping the future drops the request; the service may have carried it out.
     pub async fn call<O: Operation>(&self, operation: &O) -> Result<O::Output, CallError> {
         let progress = Progress::new();
-        let events = &self.shared.options.events;
-        let call = Call { body: None, part: None, progress: &progress, events, max_cuts: None };
-        self.call_with(operation, call).await
+        self.call_with(operation, Call::new(&progress, &self.shared.options.events)).await
     }
 
     /// Carries out an operation; [`Client::call`] with all that can go with it.
@@ -219,11 +229,7 @@ impl Client {
                 cause: failure.cause,
                 action: failure.action,
             };
-            match failure.trouble() {
-                Some(Trouble::Throttled) => call.progress.throttle(),
-                Some(Trouble::Broken) => call.progress.broke(),
-                None => {}
-            }
+            failure.count_in(call.progress);
             let delay = match decision {
                 Decision::GiveUp => return Err(give_up(failure)),
                 Decision::FixClock => {
@@ -292,14 +298,7 @@ fn reason(cause: &CallCause) -> String {
 
 /// What failed before a request could be written.
 fn malformed(reason: impl ToString) -> Box<Failure> {
-    Box::new(Failure {
-        cause: CallCause::Request(reason.to_string()),
-        action: Action::Never,
-        maybe_done: false,
-        server_time: None,
-        correction: Correction::default(),
-        credentials: None,
-    })
+    Box::new(Failure::new(CallCause::Request(reason.to_string()), Action::Never, false))
 }
 
 /// What failed on the way. `answered` says whether a service ever answered: where one did, a certificate that
@@ -310,13 +309,5 @@ fn broken(error: TransportError, maybe_done: bool, answered: bool) -> Box<Failur
         TransportErrorKind::Tls | TransportErrorKind::NotHttp if !answered => Action::RetryFew,
         _ => Action::Retry,
     };
-    let cause = CallCause::Transport(error);
-    Box::new(Failure {
-        cause,
-        action,
-        maybe_done,
-        server_time: None,
-        correction: Correction::default(),
-        credentials: None,
-    })
+    Box::new(Failure::new(CallCause::Transport(error), action, maybe_done))
 }

@@ -32,8 +32,7 @@ pub(super) async fn parts(
     let mut parts = Vec::new();
     let mut page = ListParts::new(object.clone(), upload_id.clone());
     loop {
-        let call = Call { body: None, part: None, progress, events, max_cuts: None };
-        let answer = client.call_with(&page, call).await?;
+        let answer = client.call_with(&page, Call::new(progress, events)).await?;
         parts.extend(answer.parts);
         match answer.next {
             Some(next) => page.after = Some(next),
@@ -67,8 +66,7 @@ pub(super) async fn uploads(
     let mut page = ListUploads::new(bucket.clone());
     page.prefix = Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty());
     loop {
-        let call = Call { body: None, part: None, progress, events, max_cuts: None };
-        let answer = client.call_with(&page, call).await?;
+        let answer = client.call_with(&page, Call::new(progress, events)).await?;
         uploads.extend(answer.uploads);
         match answer.next {
             Some(next) => page.after = Some(next),
@@ -82,8 +80,8 @@ pub(super) async fn uploads(
 ///
 /// # Errors
 ///
-/// What the requests give; an upload that is gone already is none. [`CallCause::Kept`](crate::client::CallCause::Kept) when the service still
-/// lists it after several aborts.
+/// What the requests give; an upload that is gone already is none.
+/// [`CallCause::Kept`](crate::client::CallCause::Kept) when the service still lists it after several aborts.
 pub async fn abort(client: &Client, object: &ObjectRef, upload_id: &UploadId) -> Result<(), CallError> {
     const PAUSES: [u64; 3] = [0, 1, 3];
     let operation = Abort { object: object.clone(), upload_id: upload_id.clone() };

@@ -275,10 +275,7 @@ impl Opener<'_> {
     }
 
     async fn call<O: Operation>(&self, operation: &O) -> Result<O::Output, CallError> {
-        let (progress, events) = (self.progress, self.events);
-        self.client
-            .call_with(operation, Call { body: None, part: None, progress, events, max_cuts: None })
-            .await
+        self.client.call_with(operation, Call::new(self.progress, self.events)).await
     }
 
     fn failed(&self, error: CallError) -> SessionError {
