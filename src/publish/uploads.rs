@@ -36,17 +36,11 @@ pub(super) async fn upload_all(uploads: &[Upload]) -> Result<Vec<UploadReport>, 
     let large = collect(stream::iter(large).then(run), &stop);
     let (small, large) = join(small, large).await;
     // Whoever was stopped because of another's failure is not the reason.
-    let (mut reports, reason) = match (small, large) {
-        (Ok(small), Ok(large)) => ([small, large].concat(), None),
-        (Err(error), Ok(_)) | (Ok(_), Err(error)) => (Vec::new(), Some(error)),
-        (Err(first), Err(second)) => {
-            let reason = if is_cancelled(&first) { second } else { first };
-            (Vec::new(), Some(reason))
-        }
+    let mut reports = match (small, large) {
+        (Ok(small), Ok(large)) => [small, large].concat(),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
+        (Err(first), Err(second)) => return Err(if is_cancelled(&first) { second } else { first }),
     };
-    if let Some(reason) = reason {
-        return Err(reason);
-    }
     reports.sort_by_key(|(index, _)| *index);
     Ok(reports.into_iter().map(|(_, report)| report).collect())
 }
