@@ -12,13 +12,10 @@ use crate::ui::word;
 
 /// Returns the command that goes on with an upload: with those options that its checkpoint does not remember.
 pub(super) fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String {
-    let local = match &connection.endpoint {
-        Some(EndpointArg::Local(folder)) => Some(format!("local:{}", folder.display())),
-        _ => None,
-    };
+    let local = connection.endpoint.as_ref().filter(|endpoint| matches!(endpoint, EndpointArg::Local(_)));
     let style = connection.addressing_style.and_then(|style| style.to_possible_value());
     let options = [
-        ("--endpoint", local),
+        ("--endpoint", local.and_then(typed)),
         ("--addressing-style", style.map(|style| style.get_name().to_owned())),
         ("--state-dir", connection.state_dir.as_ref().map(|path| path.display().to_string())),
         ("--sign-version", (connection.sign_version == SignVersionArg::V1).then(|| "v1".to_owned())),
@@ -29,18 +26,22 @@ pub(super) fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String 
 
 /// Returns the command of `ossup image` that looks at an image or its task where it was made.
 pub(crate) fn image(verb: &str, id: &str, region: &str, connection: &ConnectionArgs) -> String {
-    let endpoint = match &connection.endpoint {
-        Some(EndpointArg::Local(folder)) => Some(format!("local:{}", folder.display())),
-        Some(EndpointArg::Url(url)) => Some(url.clone()),
-        _ => None,
-    };
     let options = [
         ("--region", Some(region.to_owned())),
-        ("--endpoint", endpoint),
+        ("--endpoint", connection.endpoint.as_ref().and_then(typed)),
         ("--ecs-endpoint", connection.ecs_endpoint.clone()),
     ];
     let words = ["ossup", "image", verb, id].map(str::to_owned);
     command(&words, options.into_iter().chain(account(connection)))
+}
+
+/// An endpoint as it was typed, if it says where and not only of which kind.
+fn typed(endpoint: &EndpointArg) -> Option<String> {
+    match endpoint {
+        EndpointArg::Local(folder) => Some(format!("local:{}", folder.display())),
+        EndpointArg::Url(url) => Some(url.clone()),
+        _ => None,
+    }
 }
 
 /// The options that say whose account it is, and how the network is reached.
