@@ -1,20 +1,23 @@
 //! The log on stderr: one line a request with `-v`, more with `-vv`.
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::terminal::{LogWriter, is_terminal};
 
 /// Starts the log. Without `-v` there are only warnings.
 pub(crate) fn log(verbose: u8) {
-    let filter = match verbose {
-        0 => "ossup=warn",
-        1 => "ossup=warn,ossup::request=info",
-        _ => "ossup=trace",
+    let targets = Targets::new();
+    let targets = match verbose {
+        0 => targets.with_target("ossup", LevelFilter::WARN),
+        1 => targets.with_target("ossup", LevelFilter::WARN).with_target("ossup::request", LevelFilter::INFO),
+        _ => targets.with_target("ossup", LevelFilter::TRACE),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(is_terminal())
         .with_target(false)
-        .with_writer(|| LogWriter)
-        .init();
+        .with_writer(|| LogWriter);
+    tracing_subscriber::registry().with(targets).with(lines).init();
 }
