@@ -26,7 +26,7 @@ pub(crate) use progress::Progress;
 use crate::credentials::Credentials;
 use crate::event::{Event, EventSink};
 use crate::http::{Body, TransportError, TransportErrorKind};
-use crate::model::{Endpoint, PartNumber, Region};
+use crate::model::{Endpoint, PartNumber, Region, ServiceId};
 use crate::protocol::{Action, Idempotence, Operation, Request, ServiceError, oss, rpc};
 use crate::retry::{Decision, RetryState};
 use skew::{Correction, Skew};
@@ -138,6 +138,19 @@ impl Client {
     /// Returns the region of the bucket and of the images.
     pub fn region(&self) -> &Region {
         &self.shared.options.region
+    }
+
+    /// Returns which OSS is spoken to: what is kept about its uploads belongs to it alone.
+    pub fn service(&self) -> ServiceId {
+        let options = &self.shared.options;
+        options.service.clone().unwrap_or_else(|| ServiceId::of_endpoint(&options.endpoint))
+    }
+
+    /// Returns which ECS is spoken to.
+    pub fn rpc_service(&self) -> ServiceId {
+        let options = &self.shared.options;
+        let told = options.rpc_endpoint.as_ref().map(ServiceId::of_endpoint);
+        options.service.clone().or(told).unwrap_or_else(ServiceId::public)
     }
 
     /// Returns the options.

@@ -6,7 +6,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::credentials::CredentialsProvider;
 use crate::event::EventSink;
 use crate::http::Transport;
-use crate::model::{Endpoint, Region};
+use crate::model::{Endpoint, Region, ServiceId};
 use crate::protocol::sign::{RpcSignVersion, SignVersion};
 use crate::retry::{Dice, random_dice};
 
@@ -23,6 +23,8 @@ pub struct ClientOptions {
     pub region: Region,
     /// One endpoint for ECS, RAM and STS; by default each region's and service's own.
     pub rpc_endpoint: Option<Endpoint>,
+    /// The service behind `transport`, where the endpoints do not tell it: a store within this process.
+    pub service: Option<ServiceId>,
     /// Who asks.
     pub credentials: Arc<dyn CredentialsProvider>,
     /// How requests travel.
@@ -53,6 +55,7 @@ impl ClientOptions {
             endpoint,
             region,
             rpc_endpoint: None,
+            service: None,
             credentials,
             transport,
             sign_version: SignVersion::default(),
@@ -68,6 +71,13 @@ impl ClientOptions {
     #[must_use]
     pub fn with_rpc_endpoint(mut self, endpoint: Endpoint) -> Self {
         self.rpc_endpoint = Some(endpoint);
+        self
+    }
+
+    /// Names the service that the transport leads to, whatever the endpoints say.
+    #[must_use]
+    pub fn with_service(mut self, service: ServiceId) -> Self {
+        self.service = Some(service);
         self
     }
 
@@ -120,6 +130,7 @@ impl fmt::Debug for ClientOptions {
             .field("endpoint", &self.endpoint)
             .field("region", &self.region)
             .field("rpc_endpoint", &self.rpc_endpoint)
+            .field("service", &self.service)
             .field("credentials", &self.credentials)
             .field("transport", &self.transport)
             .field("retry_timeout", &self.retry_timeout)

@@ -7,6 +7,7 @@ mod object;
 mod part;
 mod region;
 mod secret;
+mod service;
 mod storage_class;
 
 pub use custom_image::{
@@ -18,6 +19,7 @@ pub use object::{BucketName, ObjectKey, ObjectRef};
 pub use part::{ByteRange, Crc64, ETag, PartNumber, UploadId};
 pub use region::Region;
 pub use secret::Secret;
+pub use service::ServiceId;
 pub use storage_class::StorageClass;
 
 /// A word that does not follow the service's rules.

@@ -173,8 +173,9 @@ impl Publish {
     pub async fn run(&self) -> Result<PublishReport, PublishError> {
         let began = Instant::now();
         let (region, name) = (self.request.region(), self.request.name());
-        let file =
-            self.state.flow(region, name, self.importer.client().now()).map_err(PublishError::State)?;
+        let client = self.importer.client();
+        let file = self.state.flow(&client.rpc_service(), region, name, client.now());
+        let file = file.map_err(PublishError::State)?;
         let request = serde_json::to_string(&self.request).expect("a request is plain data");
         let known = file.load().map_err(PublishError::State)?.filter(|flow| flow.request == request);
         let mut uploads = Vec::new();

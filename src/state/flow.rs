@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dir::{StateDir, folder_name, parse_versioned, write_atomically};
 use super::{Holder, Lock, StateError};
-use crate::model::{AccountId, ClientToken, ImageId, ObjectRef, Region, TaskId};
+use crate::model::{AccountId, ClientToken, ImageId, ObjectRef, Region, ServiceId, TaskId};
 
 /// Version of the file's format.
 const FLOW_VERSION: u32 = 1;
@@ -95,13 +95,20 @@ pub struct FlowFile {
 }
 
 impl StateDir {
-    /// Makes and locks the folder of the flow that makes the image `name` in `region`.
+    /// Makes and locks the folder of the flow that makes the image `name` in `region` of the ECS `service`.
     ///
     /// # Errors
     ///
     /// When the folder cannot be made or written, or another process has it.
-    pub fn flow(&self, region: &Region, name: &str, now: Timestamp) -> Result<FlowFile, StateError> {
-        let folder = self.root().join("flows").join(folder_name(&format!("{region}\n{name}")));
+    pub fn flow(
+        &self,
+        service: &ServiceId,
+        region: &Region,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<FlowFile, StateError> {
+        let folder = folder_name(&service.scoped(&format!("{region}\n{name}")));
+        let folder = self.root().join("flows").join(folder);
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -165,7 +172,8 @@ mod tests {
         let state = StateDir::new(root.path());
         let region: Region = "cn-hangzhou".parse().unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        let file = state.flow(&region, "web", now).unwrap();
+        let service = ServiceId::public();
+        let file = state.flow(&service, &region, "web", now).unwrap();
         assert_eq!(file.load().unwrap(), None);
         let mut flow = Flow::new("request", "objects", "token-1".parse().unwrap());
         flow.import.image_id = Some("m-bp1abcdefghijklmnopq".parse().unwrap());
@@ -174,8 +182,10 @@ mod tests {
         flow.families.insert(region.clone(), "web".to_owned());
         flow.deleted.insert("oss://images/disk.raw".parse().unwrap());
         file.save(&flow).unwrap();
-        assert!(matches!(state.flow(&region, "web", now), Err(StateError::Locked { .. })));
-        state.flow(&region, "other", now).unwrap();
+        assert!(matches!(state.flow(&service, &region, "web", now), Err(StateError::Locked { .. })));
+        state.flow(&service, &region, "other", now).unwrap();
+        let elsewhere = ServiceId::of_folder(std::path::Path::new("/store"));
+        assert_eq!(state.flow(&elsewhere, &region, "web", now).unwrap().load().unwrap(), None);
         assert_eq!(file.load().unwrap(), Some(flow));
         std::fs::write(&file.path, "{").unwrap();
         assert!(file.load().unwrap_err().to_string().ends_with("is damaged"));

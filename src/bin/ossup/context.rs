@@ -8,7 +8,7 @@ use ossup::client::{Client, ClientOptions};
 use ossup::credentials::{Credentials, CredentialsProvider, StaticCredentials};
 use ossup::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
 use ossup::http::{HttpTransport, Transport};
-use ossup::model::{BucketName, ObjectRef};
+use ossup::model::{BucketName, ObjectRef, ServiceId};
 use ossup::protocol::sign::{RpcSignVersion, SignVersion};
 use ossup::provider::from_method;
 use ossup::url::ObjectUrl;
@@ -93,6 +93,14 @@ impl Context {
                     "--ecs-endpoint cannot be combined with a local: endpoint, which serves ECS itself";
                 return Err(Failure::new(Kind::Usage, text));
             }
+        }
+        if let Place::Local(folder) = &settings.place {
+            // Opening has made it, so that it has a canonical path.
+            let path = folder.canonicalize().map_err(|error| {
+                let failure = Failure::from_error(Kind::Other, &error);
+                failure.context(format!("cannot use the folder `{}`", folder.display()))
+            })?;
+            options = options.with_service(ServiceId::of_folder(&path));
         }
         if settings.sign_version == SignVersionArg::V1 {
             options = options.with_sign_version(SignVersion::V1).with_rpc_sign_version(RpcSignVersion::V1);
