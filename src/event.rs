@@ -125,6 +125,22 @@ pub struct ImportProgress {
     pub waited: Duration,
 }
 
+impl ImportProgress {
+    /// Returns the progress of an image of which nothing else is known yet.
+    pub fn new(region: Region, image_id: ImageId, waited: Duration) -> Self {
+        Self {
+            region,
+            image_id,
+            task_id: None,
+            percent: None,
+            task: None,
+            image: None,
+            snapshot: None,
+            waited,
+        }
+    }
+}
+
 /// Takes events. It is called on the task that drives the upload and must not block.
 #[derive(Clone)]
 pub struct EventSink(Arc<dyn Fn(Event) + Send + Sync>);

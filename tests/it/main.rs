@@ -13,5 +13,6 @@ mod soak;
 mod stop;
 mod support;
 mod switches;
+mod texts;
 mod upload;
 mod uploads;

@@ -39,7 +39,7 @@ pub(crate) fn running(world: &World, args: &[&str]) -> Child {
 }
 
 /// Begins an upload and sends a signal once a part is in. Returns exit code and the rest of stderr.
-fn stopped(world: &World, args: &[&str], name: &str) -> (Option<i32>, String) {
+pub(crate) fn stopped(world: &World, args: &[&str], name: &str) -> (Option<i32>, String) {
     let (child, mut stderr) = begun(world, args);
     signal(&child, name);
     let mut rest = String::new();

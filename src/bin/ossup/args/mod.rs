@@ -192,6 +192,33 @@ mod tests {
         check(&Cli::command(), "");
     }
 
+    /// Every command's help, short and long, in a width that no terminal changes.
+    #[test]
+    fn the_help_reads_so() {
+        fn check(command: &mut clap::Command, path: &str) {
+            let name = path.replace(' ', "_");
+            let text = format!(
+                "$ {path} -h\n{}\n$ {path} --help\n{}",
+                command.render_help(),
+                command.render_long_help()
+            );
+            insta::with_settings!({
+                snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots/help"),
+                prepend_module_to_snapshot => false,
+                omit_expression => true,
+            }, { insta::assert_snapshot!(name, text); });
+            for sub in command.get_subcommands_mut() {
+                if sub.get_name() != "help" {
+                    let path = format!("{path} {}", sub.get_name());
+                    check(sub, &path);
+                }
+            }
+        }
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        check(&mut command, "ossup");
+    }
+
     #[test]
     fn the_help_s_default_is_the_library_s() {
         let cli = Cli::command();

@@ -67,9 +67,59 @@ pub(crate) fn json(event: &Event) -> Option<Value> {
 mod tests {
     use std::time::Duration;
 
-    use ossup::model::{ByteRange, PartNumber};
+    use ossup::event::ImportProgress;
+    use ossup::model::{ByteRange, PartNumber, UploadId};
 
     use super::*;
+
+    /// One line of each event.
+    #[test]
+    fn the_lines_of_events_read_so() {
+        let number = PartNumber::new(7).unwrap();
+        let range = ByteRange::new(100, 250);
+        let seconds = Duration::from_secs;
+        let (region, image_id) = ("cn-hangzhou".parse().unwrap(), "m-1".parse().unwrap());
+        let mut progress = ImportProgress::new(region, image_id, seconds(90));
+        progress.task_id = Some("t-1".parse().unwrap());
+        progress.percent = Some(32);
+        progress.task = Some(TaskStatus::from("Processing"));
+        progress.image = Some(ImageStatus::from("Creating"));
+        let (region, image_id) = (progress.region.clone(), progress.image_id.clone());
+        let events = [
+            Event::Opened {
+                object: "oss://images/web/x".parse().unwrap(),
+                upload_id: UploadId::new("A1"),
+                length: 1000,
+                present: 300,
+                present_parts: 2,
+            },
+            Event::Notice { text: "the object exists already".to_owned() },
+            Event::Verified { number, good: false },
+            Event::PartStarted { number, range },
+            Event::PartDone { number, range, took: Duration::from_millis(1500) },
+            Event::PartReturned { number },
+            Event::Retrying {
+                operation: "UploadPart",
+                part: Some(number),
+                attempts: 2,
+                reason: "the connection broke".to_owned(),
+                delay: Duration::from_millis(250),
+                left: seconds(1790),
+            },
+            Event::Concurrency { target: 12 },
+            Event::Stalled { silent: seconds(30), reason: "nothing failed".to_owned() },
+            Event::Completing,
+            Event::Completed,
+            Event::Submitted { region, image_id, task_id: Some("t-1".parse().unwrap()) },
+            Event::Importing(progress),
+        ];
+        let lines: Vec<_> = events.iter().map(|event| json(event).unwrap().to_string()).collect();
+        insta::with_settings!({
+            snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots"),
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, { insta::assert_snapshot!("events", lines.join("\n")); });
+    }
 
     #[test]
     fn events_are_flat_objects_with_a_schema() {
