@@ -1,6 +1,7 @@
 //! OSS: from a request to its answer.
 
 mod address;
+mod allowed;
 mod answer;
 mod auth;
 mod bucket;

@@ -62,7 +62,7 @@ impl Document {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Element {
     pub(super) name: String,
-    /// The text directly within, trimmed.
+    /// The text directly within, as it is: a key may begin or end with a space.
     pub(super) text: String,
     pub(super) children: Vec<Element>,
 }
@@ -73,7 +73,7 @@ impl Element {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// Returns the text of the first child of that name.
+    /// Returns the text of the first child of that name, as it is.
     pub(super) fn child_text(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.as_str())
     }
@@ -142,8 +142,7 @@ fn append(open: &mut [Element], text: &str) -> Result<(), Malformed> {
 }
 
 fn close(open: &mut Vec<Element>, done: &mut Option<Element>) -> Result<(), Malformed> {
-    let mut element = open.pop().ok_or(Malformed)?;
-    element.text = element.text.trim().to_owned();
+    let element = open.pop().ok_or(Malformed)?;
     match open.last_mut() {
         Some(parent) => parent.children.push(element),
         None => *done = Some(element),
@@ -161,7 +160,7 @@ mod tests {
         let text = b"<?xml version=\"1.0\"?><a:R xmlns:a='x'><P><E>&quot;AB&#34;</E><N> 1 </N></P><Q><![CDATA[<]]></Q><Z/></a:R>";
         let root = parse(text, "R").unwrap();
         let part = root.child("P").unwrap();
-        assert_eq!((part.child_text("E"), part.child_text("N")), (Some("\"AB\""), Some("1")));
+        assert_eq!((part.child_text("E"), part.child_text("N")), (Some("\"AB\""), Some(" 1 ")));
         assert_eq!(root.child_text("Q"), Some("<"));
         assert_eq!(root.child_text("Z"), Some(""));
     }
@@ -194,7 +193,7 @@ mod tests {
             let mut document = Document::new();
             document.element("R", |d| { d.text("T", &text); });
             let root = parse(&document.into_bytes(), "R").unwrap();
-            prop_assert_eq!(root.child_text("T"), Some(text.trim()));
+            prop_assert_eq!(root.child_text("T"), Some(text.as_str()));
         }
 
         #[test]

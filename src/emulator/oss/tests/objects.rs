@@ -202,6 +202,21 @@ async fn several_objects_are_deleted_at_once() {
 }
 
 #[tokio::test]
+async fn a_key_is_deleted_as_it_is_written_spaces_and_all() {
+    let bench = Bench::new();
+    for key in ["images/a", "images/a ", "images/ a", "images/a\n"] {
+        bench.put(key, b"x").await;
+    }
+    let delete = |body: &'static str| bench.call("POST", "images", "delete").body(body).ok();
+    delete("<Delete><Object><Key>a </Key></Object></Delete>").await;
+    delete("<Delete><Object><Key>a&#10;</Key></Object></Delete>").await;
+    let left = bench.call("GET", "images", "encoding-type=url").ok().await;
+    assert_eq!(left.tags("Key"), ["%20a", "a"]);
+    delete("<Delete><Object><Key> a</Key></Object></Delete>").await;
+    assert_eq!(bench.call("GET", "images", "").ok().await.tags("Key"), ["a"]);
+}
+
+#[tokio::test]
 async fn buckets_are_made_shown_listed_and_deleted() {
     let bench = Bench::new();
     let body = "<CreateBucketConfiguration><StorageClass>IA</StorageClass></CreateBucketConfiguration>";
