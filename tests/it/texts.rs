@@ -125,7 +125,6 @@ fn other_errors_read_so() {
         &["abort", "oss://images/x", "--yes"][..],
         &["resume", "oss://images/x"],
         &["inspect", "oss://images/nothing.raw"],
-        &["image", "show", "m-nothing"],
     ] {
         texts.fails(&world, 1, args);
     }
@@ -138,6 +137,7 @@ fn usage_errors_of_the_service_read_so() {
     for args in [
         &["upload", "disk.raw", "oss://no-such-bucket/", "--no-inspect"][..],
         &["upload", "disk.raw", "oss://images/", "--adopt", "--no-inspect"],
+        &["image", "show", "m-nothing"],
         &["bucket", "show", "oss://no-such-bucket"],
         &["list", "oss://images", "--region=eu-central-1"],
     ] {
