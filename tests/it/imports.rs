@@ -146,10 +146,10 @@ fn a_stopped_wait_cancels_nothing_and_says_so() {
         line.clear();
         assert!(stderr.read_line(&mut line).unwrap() > 0, "the import ended before it began");
     }
-    signal(&child, "INT");
+    signal(&child, "TERM");
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
-    assert_eq!(finish(child).code, Some(130), "{rest}");
+    assert_eq!(finish(child).code, Some(143), "{rest}");
     assert!(rest.contains("ossup image wait t-") && rest.contains("goes on by itself"), "{rest}");
     let again = world.json(&["import", "oss://images/disk.raw", "--name=web-1", "--wait"]);
     assert_eq!(again["status"], "Available");

@@ -1,12 +1,18 @@
 //! Signals: the first asks to stop gently, the second stops at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Kind, Signal};
 use crate::ui::{Output, terminal};
+
+/// Signals that follow the first within this time belong to it: `timeout` and shells signal a process, and then
+/// its group.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// What was asked of the process so far.
 #[derive(Debug, Clone, Default)]
@@ -23,32 +29,33 @@ impl Stop {
     /// When the system refuses the handlers.
     pub(crate) fn listen(output: Output) -> std::io::Result<Self> {
         let stop = Self::default();
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        // `nohup` means that the end of the terminal shall not end the upload.
-        let mut hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        let mut interrupt = unless_ignored(SignalKind::interrupt())?;
+        let mut terminate = Some(signal(SignalKind::terminate())?);
+        let mut hangup = unless_ignored(SignalKind::hangup())?;
         let shared = stop.clone();
         tokio::spawn(async move {
+            let mut first: Option<Instant> = None;
             loop {
-                let hung_up = async {
-                    match &mut hangup {
-                        Some(signal) => signal.recv().await,
-                        None => std::future::pending().await,
-                    }
-                };
                 let signal = tokio::select! {
-                    _ = interrupt.recv() => Signal::Interrupt,
-                    _ = terminate.recv() => Signal::Terminate,
-                    _ = hung_up => Signal::Hangup,
+                    () = next(&mut interrupt) => Signal::Interrupt,
+                    () = next(&mut terminate) => Signal::Terminate,
+                    () = next(&mut hangup) => Signal::Hangup,
                 };
-                if shared.signal().is_some() {
-                    terminal::end_bars();
-                    output.remark("stopped at once; what was acknowledged is kept");
-                    std::process::exit(i32::from(Kind::Interrupted(signal).exit_code()));
+                match first {
+                    Some(first) if first.elapsed() < ONE_REQUEST => {}
+                    Some(_) => {
+                        let signal = shared.signal().unwrap_or(signal);
+                        terminal::end_bars();
+                        output.remark("stopped at once; what was acknowledged is kept");
+                        std::process::exit(i32::from(Kind::Interrupted(signal).exit_code()));
+                    }
+                    None => {
+                        first = Some(Instant::now());
+                        *shared.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
+                        output.remark("stopping; once more stops at once");
+                        shared.token.cancel();
+                    }
                 }
-                *shared.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
-                output.remark("stopping; once more stops at once");
-                shared.token.cancel();
             }
         });
         Ok(stop)
@@ -79,14 +86,28 @@ impl Stop {
     }
 }
 
-/// Whether SIGHUP was ignored when the process began, where the system tells.
-fn hangup_is_ignored() -> bool {
-    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
+/// Waits for the next signal of a stream; for ever where there is none.
+async fn next(stream: &mut Option<Stream>) {
+    if let Some(stream) = stream
+        && stream.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
-fn ignores_hangup(status: &str) -> bool {
+/// Listens for a signal, unless it was ignored when the process began: `nohup` does that with SIGHUP, and a shell
+/// without job control with the SIGINT of what runs in the background. Whoever did so wants the process to go on.
+fn unless_ignored(kind: SignalKind) -> std::io::Result<Option<Stream>> {
+    let ignored = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, kind));
+    if ignored { Ok(None) } else { signal(kind).map(Some) }
+}
+
+/// Whether a process of this status ignores a signal, where the system reports that.
+fn ignores(status: &str, kind: SignalKind) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
 #[cfg(test)]
@@ -94,10 +115,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ignored_hangup_is_seen() {
-        assert!(ignores_hangup("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"));
-        assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
-        assert!(!ignores_hangup("SigIgn:\tzz\n") && !ignores_hangup(""));
+    fn an_ignored_signal_is_seen() {
+        let (hangup, interrupt) = (SignalKind::hangup(), SignalKind::interrupt());
+        for (status, ignored) in [
+            ("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n", [true, false]),
+            ("SigIgn:\t0000000000001006\n", [false, true]),
+            ("SigIgn:\t0000000000001000\n", [false, false]),
+            ("SigIgn:\tzz\n", [false, false]),
+            ("", [false, false]),
+        ] {
+            assert_eq!([ignores(status, hangup), ignores(status, interrupt)], ignored, "{status}");
+        }
     }
 
     #[tokio::test]
