@@ -162,6 +162,7 @@ impl Client {
         (correction, credentials): (Correction, Option<Credentials>),
     ) -> Result<O::Output, Box<Failure>> {
         if answer.status.is_success() {
+            answer.header("date").inspect(|date| self.shared.time.observe(date));
             return operation
                 .decode(answer)
                 .map_err(|error| Box::new(Failure::new(CallCause::Decode(error), Action::RetryFew, true)));

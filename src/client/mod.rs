@@ -29,7 +29,7 @@ use crate::http::{Body, TransportError, TransportErrorKind};
 use crate::model::{Endpoint, PartNumber, Region, ServiceId};
 use crate::protocol::{Action, Idempotence, Operation, Request, ServiceError, oss, rpc};
 use crate::retry::{Decision, RetryState};
-use skew::{Correction, Skew};
+use skew::{Correction, ServiceTime, Skew};
 
 /// How long a service that never answered is tried before the first call to it gives up: a mistyped host
 /// should not cost the whole retry budget.
@@ -51,6 +51,7 @@ pub struct Client {
 struct Shared {
     options: ClientOptions,
     skew: Skew,
+    time: ServiceTime,
     /// Whether any service has ever answered.
     answered: AtomicBool,
     /// Counts resets; an attempt that began before one is dropped.
@@ -124,6 +125,7 @@ impl Client {
         let shared = Shared {
             options,
             skew: Skew::default(),
+            time: ServiceTime::default(),
             answered: AtomicBool::new(false),
             resets: watch::Sender::new(0),
         };
@@ -161,6 +163,12 @@ impl Client {
     /// Returns the server's time as far as it is known: the local time with the correction that was learnt.
     pub fn now(&self) -> Timestamp {
         self.shared.skew.correction().apply(self.shared.options.clock.now())
+    }
+
+    /// Returns the time by the service's own clock, as the Date header of its last good answer stated it; nothing
+    /// before such an answer. The local clock has no part in it.
+    pub fn service_time(&self) -> Option<Timestamp> {
+        self.shared.time.now()
     }
 
     /// Returns by how many seconds the local clock had to be corrected.

@@ -1,5 +1,8 @@
-use jiff::{SignedDuration, Timestamp};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use crate::model::limits::MAX_CLOCK_SKEW_SECONDS;
 
@@ -36,7 +39,7 @@ impl Skew {
     /// Takes the server's time from a refusal of a request that was signed with `used`: its error document's
     /// time, else the Date header's. Returns whether signing again can help.
     pub(super) fn learn(&self, server: Option<Timestamp>, local: Timestamp, used: Correction) -> bool {
-        let Some(server) = server.filter(|t| (PLAUSIBLE.0..PLAUSIBLE.1).contains(&t.as_second())) else {
+        let Some(server) = server.filter(is_plausible) else {
             return false;
         };
         let offset = Correction(server.duration_since(local).as_millis() as i64);
@@ -48,6 +51,29 @@ impl Skew {
         self.0.store(offset.0, Ordering::Relaxed);
         true
     }
+}
+
+/// What the service's last good answer said the time was, and when it said so.
+#[derive(Debug, Default)]
+pub(super) struct ServiceTime(Mutex<Option<(Timestamp, Instant)>>);
+
+impl ServiceTime {
+    /// Takes an answer's Date header.
+    pub(super) fn observe(&self, date: &str) {
+        if let Some(time) = http_date(date).filter(is_plausible) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((time, Instant::now()));
+        }
+    }
+
+    /// Returns the service's time now; nothing as long as no answer stated it.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        let (time, at) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        time.checked_add(at.elapsed()).ok()
+    }
+}
+
+fn is_plausible(time: &Timestamp) -> bool {
+    (PLAUSIBLE.0..PLAUSIBLE.1).contains(&time.as_second())
 }
 
 /// Reads an HTTP date, such as a Date header's.
@@ -81,6 +107,18 @@ mod tests {
         }
         assert!(!skew.learn(None, local, Correction::default()));
         assert_eq!(skew.correction(), Correction::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_service_s_time_goes_on_from_its_last_answer() {
+        let time = ServiceTime::default();
+        for nonsense in ["yesterday", "Thu, 01 Jan 1970 00:00:10 GMT"] {
+            time.observe(nonsense);
+            assert_eq!(time.now(), None, "{nonsense}");
+        }
+        time.observe("Wed, 01 Jan 2025 00:04:05 GMT");
+        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        assert_eq!(time.now(), "2025-01-01T00:05:05Z".parse().ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use http_body::Body as _;
 
+use super::oss::http_date;
 use super::{Cut, Emulator};
 use crate::credentials::BoxFuture;
 use crate::http::{Body, SourceFailed, Transport, TransportError, TransportErrorKind};
@@ -26,7 +27,14 @@ impl Transport for Emulator {
                     }
                 }
             }
-            self.handle(request).await.map_err(|cut| match cut {
+            let answer = self.handle(request).await.map(|mut answer| {
+                // As an HTTP server does.
+                if let Ok(date) = http_date(self.now()).parse() {
+                    answer.headers_mut().entry(http::header::DATE).or_insert(date);
+                }
+                answer
+            });
+            answer.map_err(|cut| match cut {
                 Cut::Reset => TransportError::new(TransportErrorKind::Broken, "the connection broke"),
                 Cut::Body(error) if comes_from_source(&error) => {
                     TransportError::new(TransportErrorKind::Source, "the source could not be read")

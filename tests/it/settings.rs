@@ -88,7 +88,7 @@ fn a_failed_connection_names_the_host() {
     let mut world = World::new();
     world.env("OSS_ACCESS_KEY_ID", "ID");
     world.env("OSS_ACCESS_KEY_SECRET", "SECRET");
-    let args = ["list", "oss://images", "--endpoint=http://127.0.0.1:1", "--retry-timeout=0"];
+    let args = ["list", "oss://images", "--endpoint=http://127.0.0.1:1", "--retry-timeout=0s"];
     let stderr = world.fails(5, &args);
     assert!(stderr.contains("127.0.0.1"), "{stderr}");
 }

@@ -1,6 +1,8 @@
 //! Open uploads: listed, aborted, collected; and buckets.
 
-use crate::stop::{interrupted, running, slow};
+use serde_json::Value;
+
+use crate::stop::{interrupted, running, slow, stopped};
 use crate::support::{Server, World, finish};
 
 const MIB: usize = 1 << 20;
@@ -28,6 +30,32 @@ fn open_uploads_are_listed_with_what_they_hold_and_aborted() {
     world.fails(1, &["abort", "oss://images/web/x", "--yes", &local]);
 }
 
+/// Asks until there is an answer; ages are whole seconds of real time.
+fn eventually<T>(ask: impl Fn() -> Option<T>) -> T {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed().as_secs() < 60, "it never came true");
+    }
+}
+
+/// By a local clock that is days ahead, what another machine has just begun would be old.
+#[test]
+fn gc_goes_by_the_clock_of_the_service() {
+    let mut world = World::new();
+    let plan = r#"{"rules": [{"operation": "ListMultipartUploads", "times": 1, "fault":
+        {"kind": "response_header", "name": "date", "value": "Thu, 01 Jan 2099 00:00:00 GMT"}}]}"#;
+    std::fs::write(world.path("faults.json"), plan).unwrap();
+    let _server = Server::start(&mut world, &["--faults", "faults.json"]);
+    world.file("disk.raw", 3 * MIB, 1);
+    assert_eq!(stopped(&world, &slow("", "disk.raw", "oss://images/x"), "TERM").0, Some(143));
+    let old = |value: Value| value["would_abort"].as_array().unwrap().len();
+    let gc = ["gc", "oss://images", "--older-than=7d", "--dry-run"];
+    assert_eq!([old(world.json(&gc)), old(world.json(&gc))], [1, 0]);
+}
+
 #[test]
 fn gc_aborts_what_is_old_alone() {
     let world = World::new();
@@ -36,9 +64,19 @@ fn gc_aborts_what_is_old_alone() {
     interrupted(&world, "disk.raw", "oss://images/x");
     let kept = world.json(&["gc", "oss://images", "--older-than=1h", "--yes", &local]);
     assert!(kept["aborted"].as_array().unwrap().is_empty());
-    let stderr = world.fails(2, &["gc", "oss://images", "--older-than=0", &local]);
+    for (refused, why) in [("7", "write 7s, 7m, 7h or 7d"), ("0", "needs a unit"), ("0s", "of any age")] {
+        let stderr = world.fails(2, &["gc", "oss://images", "--older-than", refused, "--yes", &local]);
+        assert!(stderr.contains(why), "{stderr}");
+    }
+    let shown = eventually(|| {
+        let shown = world.json(&["gc", "oss://images", "--older-than=1s", "--dry-run", &local]);
+        (shown["would_abort"].as_array().unwrap().len() == 1).then_some(shown)
+    });
+    assert_eq!((&shown["dry_run"], shown.get("aborted")), (&true.into(), None), "{shown}");
+    let stderr = world.fails(2, &["gc", "oss://images", "--older-than=1s", &local]);
     assert!(stderr.contains("--yes"), "{stderr}");
-    let gone = world.json(&["gc", "oss://images", "--older-than=0", "--yes", &local]);
+    let gone = world.json(&["gc", "oss://images", "--older-than=1s", "--yes", &local]);
+    assert_eq!(gone["aborted"], shown["would_abort"]);
     assert_eq!(gone["aborted"].as_array().unwrap().len(), 1);
     assert!(gone["bytes"].as_u64().unwrap() >= MIB as u64);
     assert!(world.json(&["list", &local])["uploads"].as_array().unwrap().is_empty(), "forgotten here too");
@@ -50,7 +88,7 @@ fn gc_leaves_alone_what_another_process_drives() {
     let _server = Server::start(&mut world, &[]);
     world.file("disk.raw", 6 * MIB, 1);
     let child = running(&world, &slow("", "disk.raw", "oss://images/x"));
-    let value = world.json(&["gc", "oss://images", "--older-than=0", "--yes"]);
+    let value = world.json(&["gc", "oss://images", "--older-than=1ms", "--yes"]);
     assert!(value["aborted"].as_array().unwrap().is_empty(), "{value}");
     let stderr = world.fails(9, &["abort", "oss://images/x", "--yes"]);
     assert!(stderr.contains("another process"), "{stderr}");

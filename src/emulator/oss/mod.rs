@@ -37,6 +37,7 @@ use address::{Query, Target};
 use auth::{Caller, Signed};
 use error::OssError;
 use route::Op;
+pub(super) use time::http_date;
 
 /// Why an operation gives no answer of its own.
 #[derive(Debug)]

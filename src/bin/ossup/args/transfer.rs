@@ -6,7 +6,7 @@ use clap::Args;
 use ossup::model::{ObjectRef, StorageClass, UploadId};
 
 use super::remote::{ConnectionArgs, RetryArgs};
-use super::values::{BucketUrl, ByteSize, FileOrObject, Parallel, Rate, Span};
+use super::values::{BucketUrl, ByteSize, FileOrObject, Parallel, Rate, Span, age};
 
 /// How an upload runs.
 #[derive(Debug, Clone, Args)]
@@ -145,14 +145,20 @@ pub(crate) struct AbortArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  ossup gc oss://images --older-than 7d")]
+#[command(after_help = "\
+Examples:
+  ossup gc oss://images --older-than 7d --dry-run
+  ossup gc oss://images/web/ --older-than 12h --yes")]
 pub(crate) struct GcArgs {
     /// The bucket; only keys that start with the prefix
     #[arg(value_name = "oss://BUCKET[/PREFIX]")]
     pub(crate) bucket: BucketUrl,
-    /// Only uploads begun longer ago than this
-    #[arg(long, value_name = "DURATION")]
+    /// Only uploads begun, and with the last part sent, longer ago than this, such as 7d
+    #[arg(long, value_name = "DURATION", value_parser = age)]
     pub(crate) older_than: Span,
+    /// Shows what would be aborted, and aborts nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
     /// Does not ask
     #[arg(long)]
     pub(crate) yes: bool,

@@ -67,7 +67,7 @@ impl FromStr for Rate {
     }
 }
 
-/// A duration: `90s`, `30m`, `1h 30m`, `7d`; a bare number counts seconds.
+/// A duration: `90s`, `30m`, `1h 30m`, `7d`. A bare number is refused: what is 7 days to one is 7 seconds to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -75,13 +75,23 @@ impl FromStr for Span {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(seconds) = text.parse() {
-            return Ok(Self(Duration::from_secs(seconds)));
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return Err(bad(format!("a duration needs a unit: write {text}s, {text}m, {text}h or {text}d")));
         }
         let refuse = || bad("write a duration such as 90s, 30m, 12h or 7d");
         let span: jiff::Span = text.parse().map_err(|_| refuse())?;
         let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refuse())?;
         Duration::try_from(signed).map(Self).map_err(|_| refuse())
+    }
+}
+
+/// Reads an age. One of zero would fit what began this moment.
+pub(crate) fn age(text: &str) -> Result<Span, BadValue> {
+    match text.parse()? {
+        Span(Duration::ZERO) => {
+            Err(bad("uploads of any age would be taken, those too that run now; write 1h or 7d"))
+        }
+        age => Ok(age),
     }
 }
 
@@ -269,13 +279,19 @@ mod tests {
     }
 
     #[test]
-    fn durations_take_units_or_seconds() {
-        for (text, seconds) in [("90s", 90), ("30m", 1800), ("1h 30m", 5400), ("7d", 604_800), ("60", 60)] {
+    fn durations_need_a_unit() {
+        for (text, seconds) in [("90s", 90), ("30m", 1800), ("1h 30m", 5400), ("7d", 604_800), ("0s", 0)] {
             assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
         }
-        for text in ["", "-5m", "soon", "1 month"] {
+        for text in ["", "-5m", "-5", "soon", "1 month", "nan"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
+        for text in ["7", "0", "60", "1.5"] {
+            let refused = text.parse::<Span>().unwrap_err().to_string();
+            assert!(refused.contains(&format!("{text}d")), "{refused}");
+        }
+        assert_eq!(age("7d").unwrap().0, Duration::from_secs(604_800));
+        assert!(age("0s").is_err() && age("0").is_err() && age("0d").is_err());
     }
 
     #[test]

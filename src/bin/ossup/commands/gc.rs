@@ -17,15 +17,29 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
     let bucket = &args.bucket.bucket;
     let connection = context.connect(&args.connection, &args.retry, Some(bucket))?;
     let client = &connection.client;
-    let now = client.now();
-    let mut listed = session::list_uploads(client, bucket, &args.bucket.rest).await?;
-    // The time of the service counts; what it does not tell is not old.
-    listed.retain(|upload| age(upload.initiated, now).is_some_and(|age| age >= args.older_than.0));
-    let old = open_uploads::measure(client, bucket, listed).await?;
+    let listed = session::list_uploads(client, bucket, &args.bucket.rest).await?;
+    // A local clock that is wrong would make old what another machine has just begun.
+    let now = client.service_time().ok_or_else(|| {
+        Failure::new(Kind::Other, "the service states no time (Date), so the age of uploads is not known")
+    })?;
+    let begun_before = |begun: Timestamp| {
+        Duration::try_from(now.duration_since(begun)).is_ok_and(|age| age >= args.older_than.0)
+    };
+    let listed = listed.into_iter().filter(|upload| upload.initiated.is_some_and(begun_before)).collect();
+    // What got a part lately goes on, however long ago it was begun.
+    let mut old = open_uploads::measure(client, bucket, listed).await?;
+    old.retain(|upload| upload.idle(now).is_some_and(|idle| idle >= args.older_than.0));
     for upload in &old {
         context.output.remark(format!("  oss://{bucket}/{}", line(upload, now)));
     }
     let total: u64 = old.iter().map(|upload| upload.bytes).sum();
+    if args.dry_run {
+        let count = old.len();
+        context.output.remark(format!("{count} uploads would be aborted, {} freed", bytes(total)));
+        let would = old.iter().map(one).collect::<Vec<_>>();
+        let members = json!({"bucket": bucket, "dry_run": true, "would_abort": would, "bytes": total});
+        return context.output.result(members, "");
+    }
     if !old.is_empty() {
         let these = match old.len() {
             1 => "this upload".to_owned(),
@@ -58,7 +72,6 @@ fn freed(aborted: &[OpenUpload]) -> u64 {
 }
 
 fn members(bucket: &BucketName, aborted: &[OpenUpload]) -> Value {
-    let one = |upload: &OpenUpload| json!({"key": upload.listed.key, "upload_id": upload.listed.upload_id, "bytes": upload.bytes});
     json!({
         "bucket": bucket,
         "aborted": aborted.iter().map(one).collect::<Vec<_>>(),
@@ -66,11 +79,11 @@ fn members(bucket: &BucketName, aborted: &[OpenUpload]) -> Value {
     })
 }
 
-fn age(begun: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-    begun.map(|begun| Duration::try_from(now.duration_since(begun)).unwrap_or_default())
+fn one(upload: &OpenUpload) -> Value {
+    json!({"key": upload.listed.key, "upload_id": upload.listed.upload_id, "bytes": upload.bytes})
 }
 
 fn line(upload: &OpenUpload, now: Timestamp) -> String {
-    let age = age(upload.listed.initiated, now).map(duration).unwrap_or_default();
-    format!("{}  {} in {}, age {age}", upload.listed.key, bytes(upload.bytes), parts(upload.parts))
+    let idle = upload.idle(now).map(duration).unwrap_or_default();
+    format!("{}  {} in {}, idle for {idle}", upload.listed.key, bytes(upload.bytes), parts(upload.parts))
 }

@@ -1,6 +1,9 @@
 //! Open uploads on a bucket.
 
+use std::time::Duration;
+
 use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use ossup::client::{CallError, Client};
 use ossup::model::{BucketName, ObjectRef};
 use ossup::protocol::oss::ListedUpload;
@@ -14,6 +17,17 @@ pub(crate) struct OpenUpload {
     pub(crate) listed: ListedUpload,
     pub(crate) parts: usize,
     pub(crate) bytes: u64,
+    /// When the last part arrived, by the service's clock.
+    pub(crate) last_part: Option<Timestamp>,
+}
+
+impl OpenUpload {
+    /// Returns for how long nothing has happened to it, at `now` by the service's clock; nothing if the service does
+    /// not say when it began.
+    pub(crate) fn idle(&self, now: Timestamp) -> Option<Duration> {
+        let since = self.last_part.into_iter().chain([self.listed.initiated?]).max()?;
+        Some(Duration::try_from(now.duration_since(since)).unwrap_or_default())
+    }
 }
 
 /// Asks each upload for its parts. Those that end meanwhile are left out.
@@ -24,12 +38,15 @@ pub(crate) async fn measure(
 ) -> Result<Vec<OpenUpload>, CallError> {
     let measured = stream::iter(uploads).map(|listed| async {
         // A key that this program would not make can be shown, but not asked for.
-        let Ok(key) = listed.key.parse() else { return Ok(Some(OpenUpload { listed, parts: 0, bytes: 0 })) };
+        let Ok(key) = listed.key.parse() else {
+            return Ok(Some(OpenUpload { listed, parts: 0, bytes: 0, last_part: None }));
+        };
         let object = ObjectRef::new(bucket.clone(), key);
         match session::list_parts(client, &object, &listed.upload_id).await {
             Ok(parts) => {
                 let bytes = parts.iter().map(|part| part.size).sum();
-                Ok(Some(OpenUpload { listed, parts: parts.len(), bytes }))
+                let last_part = parts.iter().filter_map(|part| part.last_modified).max();
+                Ok(Some(OpenUpload { listed, parts: parts.len(), bytes, last_part }))
             }
             Err(error) if error.is("NoSuchUpload") => Ok(None),
             Err(error) => Err(error),
