@@ -14,6 +14,11 @@ use crate::{Fallible, cost};
 /// The first argument of a process that is the server which throws bytes away.
 pub(crate) const ROLE: &str = "null-server";
 
+/// The key pair that the servers accept.
+pub(crate) const ACCESS_KEY_ID: &str = "bench";
+/// The secret of [`ACCESS_KEY_ID`].
+pub(crate) const ACCESS_KEY_SECRET: &str = "bench-secret";
+
 /// A running server, ended when it is dropped.
 pub(crate) struct Server {
     child: Child,
@@ -41,7 +46,8 @@ impl Server {
     /// Starts the emulator, which keeps no bytes.
     pub(crate) fn emulator(folder: &Path) -> Fallible<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ossup"));
-        command.args(["emulator", "--listen", "127.0.0.1:0", "--discard", "--bucket", "bench", "--data"]);
+        command.args(["emulator", "--listen", "127.0.0.1:0", "--discard", "--bucket", "bench"]);
+        command.args(["--access-key-id", ACCESS_KEY_ID, "--access-key-secret", ACCESS_KEY_SECRET, "--data"]);
         Self::start(command.arg(folder.join("store")), None)
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use ossup::client::{Client, ClientOptions};
 use ossup::clock::{Clock, SystemClock};
 use ossup::credentials::{Credentials, StaticCredentials};
-use ossup::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET};
 use ossup::http::{HttpOptions, HttpTransport};
 use ossup::model::{Endpoint, ObjectRef, PartNumber, Region, UploadId};
 use ossup::protocol::oss::{Abort, Initiate, UploadPart};
@@ -13,7 +12,7 @@ use ossup::protocol::{Operation, Request, uri};
 
 use crate::Fallible;
 use crate::options::Options;
-use crate::server::Server;
+use crate::server::{self, Server};
 
 /// How long the floor's URLs are good, in seconds.
 const VALIDITY: u64 = 6 * 3600;
@@ -32,7 +31,7 @@ impl Target {
     pub(crate) fn new(options: &Options, server: Option<&Server>) -> Fallible<Self> {
         let (endpoint, ca_file, keys) = match server {
             Some(server) => {
-                let keys = (DEFAULT_ACCESS_KEY_ID.to_owned(), DEFAULT_ACCESS_KEY_SECRET.to_owned());
+                let keys = (server::ACCESS_KEY_ID.to_owned(), server::ACCESS_KEY_SECRET.to_owned());
                 (server.endpoint.as_str(), server.ca_file.clone(), keys)
             }
             None => {

@@ -32,7 +32,7 @@ use crate::model::{BucketName, Region};
 
 pub use api::{EcsOptionError, EcsOptions};
 pub use faults::{Fault, FaultPlan, FaultPlanError, FaultRule, When};
-pub use options::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, DEFAULT_REGION, EmulatorOptions};
+pub use options::{DEFAULT_REGION, EmulatorOptions};
 pub use server::{IDLE_LIMIT, MAX_CONNECTIONS, MAX_HEAD, Server};
 pub use store::{BucketRecord, Encryption, StoreError, Versioning};
 
@@ -72,9 +72,12 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// When another emulator has the directory, another version made it, or the disk refuses.
-    pub fn open(options: EmulatorOptions) -> Result<Self, StoreError> {
+    /// When the directory holds something else, another emulator has it, another version made it, or the disk refuses.
+    pub fn open(mut options: EmulatorOptions) -> Result<Self, StoreError> {
         let store = Store::open(&options.data, options.discard)?;
+        if options.credentials.is_empty() {
+            options.credentials.push(store.credentials().clone());
+        }
         let keys = Keys::new(&options.credentials);
         let cloud = Cloud::open(&options, &store)?;
         let script = Script::new(options.faults.clone());
@@ -84,6 +87,11 @@ impl Emulator {
     /// Returns the data directory.
     pub fn data(&self) -> &Path {
         &self.0.options.data
+    }
+
+    /// Returns the first of the key pairs that are valid from the start.
+    pub fn credentials(&self) -> &Credentials {
+        self.0.options.credentials.first().expect("without other pairs there is the store's own")
     }
 
     /// Returns a bucket's settings, if there is such a bucket.

@@ -8,10 +8,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::credentials::Credentials;
 use crate::model::{BucketName, Region};
 
-/// The access key id that an emulator accepts unless told otherwise. It opens nothing but emulators.
-pub const DEFAULT_ACCESS_KEY_ID: &str = "LTAIossupEmulator";
-/// The secret of [`DEFAULT_ACCESS_KEY_ID`].
-pub const DEFAULT_ACCESS_KEY_SECRET: &str = "ossup-emulator-secret";
 /// The region of requests whose host names none.
 pub const DEFAULT_REGION: &str = "cn-hangzhou";
 
@@ -23,7 +19,8 @@ pub struct EmulatorOptions {
     pub data: PathBuf,
     /// The region of requests whose host names none, and of buckets made by them.
     pub region: Region,
-    /// Key pairs that sign valid requests; a pair with a token is valid with exactly that token.
+    /// Key pairs that sign valid requests; a pair with a token is valid with exactly that token. If there are none,
+    /// the data directory's own pair is valid, which is random: [`Emulator::credentials`](super::Emulator::credentials).
     pub credentials: Vec<Credentials>,
     /// Whether signatures are verified. Without it no request needs credentials.
     pub verify: bool,
@@ -45,12 +42,12 @@ pub struct EmulatorOptions {
 }
 
 impl EmulatorOptions {
-    /// Returns the options of an emulator that verifies signatures of the documented key pair.
+    /// Returns the options of an emulator that verifies signatures of the data directory's own key pair.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
             region: DEFAULT_REGION.parse().expect("the default region is valid"),
-            credentials: vec![Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET)],
+            credentials: Vec::new(),
             verify: true,
             auto_create_buckets: false,
             discard: false,

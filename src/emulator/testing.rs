@@ -1,7 +1,20 @@
 //! What unit tests need to have objects in an emulator without uploading them.
 
-use super::Emulator;
+use std::path::PathBuf;
+
 use super::store::{ObjectHeaders, ObjectKind, ObjectRecord};
+use super::{Emulator, EmulatorOptions};
+use crate::credentials::Credentials;
+
+/// The key pair of [`options`].
+pub(crate) const ACCESS_KEY_ID: &str = "LTAIossupTests";
+/// The secret of [`ACCESS_KEY_ID`].
+pub(crate) const ACCESS_KEY_SECRET: &str = "ossup-tests-secret";
+
+/// Returns the options of an emulator that accepts a key pair which tests can name.
+pub(crate) fn options(data: impl Into<PathBuf>) -> EmulatorOptions {
+    EmulatorOptions::new(data).with_credentials(vec![Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET)])
+}
 
 /// Returns a small disk that boots: boot code, an active partition, an ext4 superblock.
 pub(crate) fn disk() -> Vec<u8> {

@@ -16,10 +16,9 @@ use super::*;
 use crate::client::ClientOptions;
 use crate::clock::Clock;
 use crate::credentials::{BoxFuture, Credentials, StaticCredentials};
+use crate::emulator::testing::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET};
 use crate::emulator::testing::{disk, put};
-use crate::emulator::{
-    DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, EcsOptions, Emulator, EmulatorOptions,
-};
+use crate::emulator::{EcsOptions, Emulator};
 use crate::event::{Event, ImportProgress};
 use crate::http::{Body, Transport, TransportError, TransportErrorKind, full};
 use crate::model::{
@@ -102,7 +101,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let clock =
             Arc::new(PausedClock { start: Instant::now(), base: "2025-06-01T12:00:00Z".parse().unwrap() });
-        let mut options = EmulatorOptions::new(dir.path()).with_clock(clock.clone());
+        let mut options = testing::options(dir.path()).with_clock(clock.clone());
         options.ecs.base_duration = HOUR;
         change(&mut options.ecs);
         let emulator = Emulator::open(options).unwrap();
@@ -113,7 +112,7 @@ impl Bench {
             faults: Mutex::default(),
             calls: Mutex::default(),
         });
-        let credentials = Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
+        let credentials = Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET);
         let client = Client::new(
             ClientOptions::new(
                 Endpoint::for_region(&region(), EndpointKind::Public),

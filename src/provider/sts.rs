@@ -105,13 +105,14 @@ mod tests {
     use super::*;
     use crate::client::ClientOptions;
     use crate::credentials::{Method, StaticCredentials};
-    use crate::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
+    use crate::emulator::Emulator;
+    use crate::emulator::testing::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET};
     use crate::model::{Endpoint, EndpointKind, Region};
     use crate::protocol::oss::GetBucketInfo;
     use crate::provider::from_method;
 
     fn emulator(dir: &tempfile::TempDir) -> (Emulator, ClientOptions) {
-        let emulator = Emulator::open(EmulatorOptions::new(dir.path())).unwrap();
+        let emulator = Emulator::open(testing::options(dir.path())).unwrap();
         let region: Region = "cn-hangzhou".parse().unwrap();
         emulator.create_bucket("images".parse().unwrap(), region.clone()).unwrap();
         let options = ClientOptions::new(
@@ -130,7 +131,7 @@ mod tests {
     }
 
     fn keys(secret: &str) -> Method {
-        Method::Keys(Credentials::new(DEFAULT_ACCESS_KEY_ID, secret))
+        Method::Keys(Credentials::new(ACCESS_KEY_ID, secret))
     }
 
     async fn opens_the_bucket(options: ClientOptions) -> Result<(), CallError> {
@@ -142,7 +143,7 @@ mod tests {
     async fn an_assumed_role_signs_the_requests_that_follow() {
         let dir = tempfile::tempdir().unwrap();
         let (_emulator, mut options) = emulator(&dir);
-        let source = Box::new(keys(DEFAULT_ACCESS_KEY_SECRET));
+        let source = Box::new(keys(ACCESS_KEY_SECRET));
         let provider = from_method(&Method::AssumeRole { role: role(), source }, &options);
         let credentials = provider.credentials(None).await.unwrap().unwrap();
         assert!(credentials.is_temporary() && credentials.expires.is_some(), "{credentials:?}");

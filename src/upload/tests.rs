@@ -23,7 +23,8 @@ use crate::client::{ClientOptions, Progress};
 use crate::clock::Clock;
 use crate::complete;
 use crate::credentials::{BoxFuture, Credentials, CredentialsError, CredentialsProvider, StaticCredentials};
-use crate::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
+use crate::emulator::Emulator;
+use crate::emulator::testing::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET};
 use crate::event::Event;
 use crate::http::{Transport, full};
 use crate::model::{ByteRange, Crc64, UploadId};
@@ -61,11 +62,11 @@ impl World {
 
     fn with(length: u64, change: impl FnOnce(ClientOptions) -> ClientOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let emulator = Emulator::open(EmulatorOptions::new(folder.path().join("store"))).unwrap();
+        let emulator = Emulator::open(testing::options(folder.path().join("store"))).unwrap();
         let region: crate::model::Region = "cn-hangzhou".parse().unwrap();
         emulator.create_bucket("images".parse().unwrap(), region.clone()).unwrap();
         let script = Scripted::new(emulator.clone());
-        let credentials = Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
+        let credentials = Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET);
         let credentials = Arc::new(StaticCredentials::new(credentials));
         let endpoint = "http://localhost".parse().unwrap();
         // Delays are nothing: what is tested is what happens, not when.
@@ -105,7 +106,7 @@ impl World {
             self.client.endpoint(),
             &crate::url::Presign {
                 version: crate::protocol::sign::SignVersion::V4,
-                credentials: &Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET),
+                credentials: &Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET),
                 region: self.client.region(),
                 at: crate::clock::SystemClock.now(),
                 validity: Duration::from_secs(600),
@@ -140,7 +141,7 @@ impl World {
 
     /// Stores other bytes under the key, past the script.
     fn put(&self, bytes: &[u8]) {
-        crate::emulator::testing::put(&self.emulator, "images", "disk.raw", bytes);
+        testing::put(&self.emulator, "images", "disk.raw", bytes);
     }
 
     /// Stops an upload gently after so many parts.

@@ -16,8 +16,8 @@ const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const OSS = require('ali-oss');
 
-const KEY_ID = 'LTAIossupEmulator';
-const SECRET = 'ossup-emulator-secret';
+const KEY_ID = `LTAI${crypto.randomBytes(10).toString('hex')}`;
+const SECRET = crypto.randomBytes(16).toString('hex');
 const TEMPORARY = { accessKeyId: 'STS.NUossupInterop', accessKeySecret: 'temporary-secret', stsToken: 'token+with/odd==' };
 const BUCKET = 'images';
 const OTHER = 'archive';
@@ -65,7 +65,9 @@ async function startEmulator(...extra) {
   });
   const data = fs.mkdtempSync(path.join(os.tmpdir(), 'ossup-interop-'));
   const buckets = ['--bucket', BUCKET, '--bucket', OTHER];
-  const command = ['emulator', '--listen', `127.0.0.1:${port}`, '--data', path.join(data, 'store'), ...buckets, ...extra];
+  const keys = ['--access-key-id', KEY_ID, '--access-key-secret', SECRET];
+  const store = ['--data', path.join(data, 'store')];
+  const command = ['emulator', '--listen', `127.0.0.1:${port}`, ...store, ...keys, ...buckets, ...extra];
   const server = spawn(process.env.OSSUP, command, { stdio: 'ignore' });
   const deadline = Date.now() + 20_000;
   for (;;) {

@@ -1,6 +1,7 @@
 """Runs `ossup emulator` for a suite."""
 
 import pathlib
+import secrets
 import shutil
 import signal
 import socket
@@ -8,8 +9,8 @@ import subprocess
 import tempfile
 import time
 
-ACCESS_KEY_ID = "LTAIossupEmulator"
-ACCESS_KEY_SECRET = "ossup-emulator-secret"
+ACCESS_KEY_ID = f"LTAI{secrets.token_hex(10)}"
+ACCESS_KEY_SECRET = secrets.token_hex(16)
 START_SECONDS = 20
 
 
@@ -27,6 +28,7 @@ class Emulator:
         self.data = tempfile.mkdtemp(prefix="ossup-interop-")
         self.log = open(pathlib.Path(self.data) / "log", "w+", encoding="utf-8")
         command = [ossup, "emulator", "--listen", f"127.0.0.1:{self.port}", "--data", f"{self.data}/store"]
+        command += ["--access-key-id", ACCESS_KEY_ID, "--access-key-secret", ACCESS_KEY_SECRET]
         self.process = subprocess.Popen([*command, *arguments], stdout=self.log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_SECONDS
         while True:

@@ -11,6 +11,7 @@ mod proxy;
 mod settings;
 mod soak;
 mod stop;
+mod store;
 mod support;
 mod switches;
 mod texts;

@@ -64,9 +64,7 @@ fn a_profile_s_role_is_assumed_and_its_credentials_sign() {
     let config = format!(
         "[default]\nmode=RamRoleArn\naccessKeyID={}\naccessKeySecret={}\nregion=cn-hangzhou\nendpoint={}\n\
          roleArn=acs:ram::1234567890123456:role/aliyunecsimageimportdefaultrole\n",
-        ossup::emulator::DEFAULT_ACCESS_KEY_ID,
-        ossup::emulator::DEFAULT_ACCESS_KEY_SECRET,
-        server.endpoint
+        server.access_key_id, server.access_key_secret, server.endpoint
     );
     std::fs::write(world.path(".ossutilconfig"), config).unwrap();
     world.file("disk.raw", 1 << 20, 1);

@@ -144,6 +144,8 @@ pub(crate) struct Server {
     child: Child,
     _stdout: BufReader<ChildStdout>,
     pub(crate) endpoint: String,
+    pub(crate) access_key_id: String,
+    pub(crate) access_key_secret: String,
 }
 
 impl Server {
@@ -156,18 +158,24 @@ impl Server {
         ];
         let mut child = world.command(&all.concat()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut endpoint = None;
-        while endpoint.is_none() {
+        let (mut endpoint, mut access_key_id, mut access_key_secret) = <(String, String, String)>::default();
+        while endpoint.is_empty() {
             let mut line = String::new();
             assert!(stdout.read_line(&mut line).unwrap() > 0, "the emulator ended");
             let (name, value) =
                 line.trim().strip_prefix("export ").and_then(|rest| rest.split_once('=')).unwrap();
             let value = value.trim_matches('\'');
             world.env(name, value);
-            // The endpoint is the last line.
-            endpoint = (name == "OSS_ENDPOINT").then(|| value.to_owned());
+            let known = match name {
+                "OSS_ACCESS_KEY_ID" => &mut access_key_id,
+                "OSS_ACCESS_KEY_SECRET" => &mut access_key_secret,
+                // The last line.
+                "OSS_ENDPOINT" => &mut endpoint,
+                _ => continue,
+            };
+            value.clone_into(known);
         }
-        Self { child, _stdout: stdout, endpoint: endpoint.unwrap() }
+        Self { child, _stdout: stdout, endpoint, access_key_id, access_key_secret }
     }
 }
 

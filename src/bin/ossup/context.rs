@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossup::client::{Client, ClientOptions};
-use ossup::credentials::{Credentials, CredentialsProvider, StaticCredentials};
-use ossup::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
+use ossup::credentials::{CredentialsProvider, StaticCredentials};
+use ossup::emulator::{Emulator, EmulatorOptions};
 use ossup::http::{HttpTransport, Transport};
 use ossup::model::{BucketName, ObjectRef, ServiceId};
 use ossup::protocol::sign::{RpcSignVersion, SignVersion};
@@ -73,8 +73,8 @@ impl Context {
             Place::Local(folder) => {
                 let emulator = open_local(folder, &settings)?;
                 // Requests are signed as for an emulator that serves this folder, so that presigned URLs work there.
-                let keys = Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
-                let keys: Arc<dyn CredentialsProvider> = Arc::new(StaticCredentials::new(keys));
+                let keys: Arc<dyn CredentialsProvider> =
+                    Arc::new(StaticCredentials::new(emulator.credentials().clone()));
                 let transport: Arc<dyn Transport> = Arc::new(emulator.clone());
                 (local_endpoint(), transport, Some(keys), Some(emulator))
             }
@@ -144,5 +144,5 @@ fn http(settings: &Settings) -> Result<Arc<dyn Transport>, Failure> {
 
 fn open_local(folder: &Path, settings: &Settings) -> Result<Emulator, Failure> {
     let options = EmulatorOptions::local(folder).with_region(settings.region.clone());
-    Emulator::open(options).map_err(|error| Failure::from_error(Kind::Other, &error))
+    Ok(Emulator::open(options)?)
 }

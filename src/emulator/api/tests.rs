@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::{ApiRequest, EcsOptions, handle};
 use crate::clock::Clock;
 use crate::credentials::Credentials;
+use crate::emulator::Emulator;
 use crate::emulator::store::Encryption;
-use crate::emulator::testing::{self, disk};
-use crate::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
+use crate::emulator::testing::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET, disk};
 use crate::http::Body;
 use crate::protocol::sign::{acs3, encode, rpc_v1};
 
@@ -46,7 +46,7 @@ impl Fixture {
     }
 
     fn open(dir: Arc<tempfile::TempDir>, clock: TestClock, change: impl FnOnce(&mut EcsOptions)) -> Self {
-        let mut options = EmulatorOptions::new(dir.path()).with_clock(Arc::new(clock.clone()));
+        let mut options = testing::options(dir.path()).with_clock(Arc::new(clock.clone()));
         options.ecs.base_duration = Duration::from_secs(100);
         change(&mut options.ecs);
         Self { emulator: Emulator::open(options).unwrap(), clock, dir }
@@ -69,7 +69,7 @@ impl Fixture {
 
     /// Calls an action with a good ACS3 signature.
     async fn call(&self, action: &str, params: &str) -> (u16, Value) {
-        let key = (DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
+        let key = (ACCESS_KEY_ID, ACCESS_KEY_SECRET);
         let version = match action {
             "AssumeRole" | "AssumeRoleWithOIDC" | "GetCallerIdentity" => "2015-04-01",
             _ if action.contains("Role") => "2015-05-01",
@@ -276,7 +276,7 @@ async fn the_vendors_vectors_are_accepted_and_their_distortions_refused() {
 async fn what_proves_nothing_is_refused_by_name() {
     let fixture = Fixture::new(|_| {});
     let now = fixture.emulator.now();
-    let good = (DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
+    let good = (ACCESS_KEY_ID, ACCESS_KEY_SECRET);
     let regions = ("DescribeRegions", "2014-05-26");
     let code = |(status, value): (u16, Value)| (status, value["Code"].as_str().unwrap_or("-").to_owned());
     let refusal = |status: u16, code: &str| (status, code.to_owned());
@@ -320,7 +320,7 @@ async fn what_proves_nothing_is_refused_by_name() {
 #[tokio::test]
 async fn v1_answers_xml_unless_asked_for_json() {
     let fixture = Fixture::new(|_| {});
-    let good = (DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
+    let good = (ACCESS_KEY_ID, ACCESS_KEY_SECRET);
     let request = v1_request(fixture.emulator.now(), good, "Action=DescribeRegions&Version=2014-05-26");
     let (status, text) = read(handle(&fixture.emulator, &request).await).await;
     assert_eq!(status, 200);

@@ -155,9 +155,10 @@ impl OssError {
             StoreError::ObjectExists => Self::file_already_exists(),
             StoreError::Discarded => Self::discarded(),
             StoreError::NoSuchUpload => Self::no_such_upload("", "0017-00000244"),
-            error @ (StoreError::Io { .. } | StoreError::Locked { .. } | StoreError::Format { .. }) => {
-                Self::internal(&error)
-            }
+            error @ (StoreError::Io { .. }
+            | StoreError::NotAStore { .. }
+            | StoreError::Locked { .. }
+            | StoreError::Format { .. }) => Self::internal(&error),
         }
     }
 

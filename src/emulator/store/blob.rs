@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
+use super::marker::StoreId;
 use super::records::{Segment, SegmentSource, Sums};
 use crate::checksum;
 
@@ -59,11 +61,25 @@ pub(super) struct Blobs(Arc<Directory>);
 #[derive(Debug)]
 struct Directory {
     path: PathBuf,
+    /// What the files' names end with: the store's id.
+    suffix: String,
     held: Mutex<HashMap<BlobId, Weak<Blob>>>,
     /// Set when the store goes down: from then on nothing is deleted.
     closing: AtomicBool,
     /// MD5 of zero runs by their length.
     zeros: Mutex<HashMap<u64, [u8; 16]>>,
+}
+
+impl Directory {
+    fn file(&self, id: BlobId) -> PathBuf {
+        self.path.join(format!("{id}{}", self.suffix))
+    }
+
+    /// Returns which of the store's blobs a file is, if it is one.
+    fn id_of(&self, name: &OsStr) -> Option<BlobId> {
+        let id = name.to_str()?.strip_suffix(&self.suffix)?;
+        BlobId::try_from(id.to_owned()).ok().filter(|found| found.to_string() == id)
+    }
 }
 
 /// A hold on a blob file: the file stays while one lives.
@@ -80,14 +96,14 @@ impl Drop for Blob {
         }
         self.home.held.lock().expect("no panic while the lock is held").remove(&self.id);
         // A file that cannot be removed now is swept when the store is next opened.
-        let _ = fs::remove_file(self.home.path.join(self.id.to_string()));
+        let _ = fs::remove_file(self.home.file(self.id));
     }
 }
 
 impl Blobs {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf, store: &StoreId) -> Self {
         let (held, closing, zeros) = Default::default();
-        Self(Arc::new(Directory { path, held, closing, zeros }))
+        Self(Arc::new(Directory { path, suffix: format!(".{store}"), held, closing, zeros }))
     }
 
     /// Returns a hold on a blob that is held already or, at start, on one that a record names.
@@ -117,16 +133,15 @@ impl Blobs {
     }
 
     pub(super) fn open(&self, id: BlobId) -> io::Result<File> {
-        File::open(self.0.path.join(id.to_string()))
+        File::open(self.0.file(id))
     }
 
-    /// Deletes what no record points into: the leavings of a crash.
+    /// Deletes the store's blobs that no record points into: the leavings of a crash. Other files stay.
     pub(super) fn sweep(&self) -> io::Result<()> {
         let held = self.0.held.lock().expect("no panic while the lock is held");
         for entry in fs::read_dir(&self.0.path)? {
             let entry = entry?;
-            let id = entry.file_name().into_string().ok().and_then(|name| BlobId::try_from(name).ok());
-            if !id.is_some_and(|id| held.contains_key(&id)) {
+            if self.0.id_of(&entry.file_name()).is_some_and(|id| !held.contains_key(&id)) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -278,7 +293,7 @@ impl BlobWriter {
         if self.file.is_none() {
             let id = BlobId(uuid::Uuid::new_v4().as_u128());
             let hold = self.blobs.hold(id);
-            let path = self.blobs.0.path.join(id.to_string());
+            let path = self.blobs.0.file(id);
             let file = File::options().write(true).create_new(true).open(path)?;
             self.file = Some((hold, file));
         }

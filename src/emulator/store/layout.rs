@@ -1,9 +1,8 @@
 //! Where records lie in the data directory, and how they are written.
 //!
 //! ```text
-//! DIR/lock                                    held by the one emulator that uses DIR
-//! DIR/format                                  version of this layout
-//! DIR/blobs/ID                                bytes of parts and objects
+//! DIR/ossup-store.json                        the marker: version, id and key pair; locked by who uses DIR
+//! DIR/blobs/ID.STORE                          bytes of parts and objects; STORE is the store's id
 //! DIR/buckets/BUCKET/bucket.json
 //! DIR/buckets/BUCKET/objects/HASH.json        HASH is of the key, which is in the record
 //! DIR/buckets/BUCKET/uploads/ID/upload.json
@@ -12,7 +11,8 @@
 //! ```
 //!
 //! No name that comes from outside becomes a path, except bucket names and upload ids, whose alphabets hold
-//! neither `/` nor `.`. A record appears whole or not at all: it is written beside its place and renamed.
+//! neither `/` nor `.`. A record appears whole or not at all: it is written beside its place, as `NAME.STORE.tmp`, and
+//! renamed. What is cleaned up after a kill is told by the store's id in its name; directories only go when empty.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -23,41 +23,34 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
+use super::marker::StoreId;
 use crate::model::{BucketName, ObjectKey, UploadId};
 
-/// The version of the layout that this code reads and writes.
-const FORMAT: &str = "1";
-const TEMPORARY: &str = "tmp";
+const UPLOAD: &str = "upload.json";
+const PARTS: &str = "parts.log";
 
 #[derive(Debug)]
-pub(super) struct Layout(PathBuf);
+pub(super) struct Layout {
+    dir: PathBuf,
+    /// What the names of temporary files end with.
+    temporary: String,
+}
 
 impl Layout {
-    /// Makes the directories and checks the version.
-    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
+    /// Makes the directories of a store that was claimed.
+    pub(super) fn open(dir: &Path, store: &StoreId) -> Result<Self, StoreError> {
         for sub in ["blobs", "buckets", "records"] {
             fs::create_dir_all(dir.join(sub)).map_err(|error| StoreError::io(dir, error))?;
         }
-        let format = dir.join("format");
-        match fs::read_to_string(&format) {
-            Ok(found) if found.trim() == FORMAT => {}
-            Ok(found) => {
-                return Err(StoreError::Format { dir: dir.to_owned(), found: found.trim().to_owned() });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::write(&format, FORMAT).map_err(|error| StoreError::io(&format, error))?;
-            }
-            Err(error) => return Err(StoreError::io(&format, error)),
-        }
-        Ok(Self(dir.to_owned()))
+        Ok(Self { dir: dir.to_owned(), temporary: format!(".{store}.tmp") })
     }
 
     pub(super) fn blobs(&self) -> PathBuf {
-        self.0.join("blobs")
+        self.dir.join("blobs")
     }
 
     pub(super) fn buckets(&self) -> PathBuf {
-        self.0.join("buckets")
+        self.dir.join("buckets")
     }
 
     pub(super) fn bucket(&self, bucket: &BucketName) -> PathBuf {
@@ -87,15 +80,91 @@ impl Layout {
     }
 
     pub(super) fn parts(&self, bucket: &BucketName, id: &UploadId) -> PathBuf {
-        self.upload(bucket, id).join("parts.log")
+        self.upload(bucket, id).join(PARTS)
+    }
+
+    pub(super) fn upload_record(&self, bucket: &BucketName, id: &UploadId) -> PathBuf {
+        self.upload(bucket, id).join(UPLOAD)
     }
 
     pub(super) fn records(&self, kind: &'static str) -> PathBuf {
-        self.0.join("records").join(kind)
+        self.dir.join("records").join(kind)
     }
 
     pub(super) fn record(&self, kind: &'static str, id: &str) -> PathBuf {
         self.records(kind).join(hashed(id))
+    }
+
+    fn temporary(&self, path: &Path) -> PathBuf {
+        let mut name = path.as_os_str().to_owned();
+        name.push(&self.temporary);
+        name.into()
+    }
+
+    fn is_temporary(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.ends_with(&self.temporary))
+    }
+
+    /// Replaces the record at `path` as a whole.
+    pub(super) fn save<T: Serialize>(&self, path: &Path, record: &T) -> Result<(), StoreError> {
+        let failed = |error| StoreError::io(path, error);
+        let text = serde_json::to_vec(record).map_err(io::Error::other).map_err(failed)?;
+        let parent = path.parent().expect("records lie in directories");
+        fs::create_dir_all(parent).map_err(failed)?;
+        let temporary = self.temporary(path);
+        let mut file = fs::File::create(&temporary).map_err(failed)?;
+        file.write_all(&text).map_err(failed)?;
+        drop(file);
+        fs::rename(&temporary, path).map_err(failed)
+    }
+
+    /// Returns what lies in a directory, and removes records that were not finished before a crash.
+    pub(super) fn entries(&self, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+        let mut found = Vec::new();
+        for path in list(dir)? {
+            if self.is_temporary(&path) {
+                remove(&path)?;
+            } else {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the records of a directory. Other files in it are left alone.
+    pub(super) fn record_files(&self, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+        let mut found = self.entries(dir)?;
+        found.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        Ok(found)
+    }
+
+    /// Removes a directory of a bucket that has no record: it was being made or deleted. What is not the store's
+    /// stays, and so does the directory then.
+    pub(super) fn clear_bucket(&self, dir: &Path) -> Result<(), StoreError> {
+        for sub in [&dir.join("objects"), &dir.join("uploads"), dir] {
+            self.entries(sub)?;
+            remove_empty(sub)?;
+        }
+        Ok(())
+    }
+
+    /// Removes an upload. Its record goes first, by renaming it to a temporary file: parts without it are no upload.
+    pub(super) fn remove_upload(&self, dir: &Path) -> Result<(), StoreError> {
+        let record = dir.join(UPLOAD);
+        match fs::rename(&record, self.temporary(&record)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(&record, error)),
+            _ => self.clear_upload(dir),
+        }
+    }
+
+    /// Removes what is left of an upload that has no record: it was being opened or removed.
+    pub(super) fn clear_upload(&self, dir: &Path) -> Result<(), StoreError> {
+        if list(dir)?.iter().any(|path| self.is_temporary(path)) {
+            remove(&dir.join(PARTS))?;
+            self.entries(dir)?;
+        }
+        remove_empty(dir)
     }
 }
 
@@ -107,19 +176,6 @@ fn hashed(text: &str) -> String {
     }
     name.push_str(".json");
     name
-}
-
-/// Replaces the record at `path` as a whole.
-pub(super) fn save<T: Serialize>(path: &Path, record: &T) -> Result<(), StoreError> {
-    let failed = |error| StoreError::io(path, error);
-    let text = serde_json::to_vec(record).map_err(io::Error::other).map_err(failed)?;
-    let parent = path.parent().expect("records lie in directories");
-    fs::create_dir_all(parent).map_err(failed)?;
-    let temporary = path.with_extension(TEMPORARY);
-    let mut file = fs::File::create(&temporary).map_err(failed)?;
-    file.write_all(&text).map_err(failed)?;
-    drop(file);
-    fs::rename(&temporary, path).map_err(failed)
 }
 
 /// Adds a record to a log. A line that cannot be written whole is taken back.
@@ -162,29 +218,23 @@ pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes a directory and all in it; that there is none is fine.
-pub(super) fn remove_dir(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, error)),
+/// Removes a directory if nothing is in it.
+fn remove_empty(dir: &Path) -> Result<(), StoreError> {
+    use io::ErrorKind::{DirectoryNotEmpty, NotADirectory, NotFound};
+    match fs::remove_dir(dir) {
+        Err(error) if !matches!(error.kind(), DirectoryNotEmpty | NotADirectory | NotFound) => {
+            Err(StoreError::io(dir, error))
+        }
         _ => Ok(()),
     }
 }
 
-/// Returns what lies in a directory, and removes records that were not finished before a crash.
-pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+/// Returns what lies in a directory; nothing if it is none.
+fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    use io::ErrorKind::{NotADirectory, NotFound};
     let failed = |error| StoreError::io(dir, error);
-    let mut found = Vec::new();
-    let listing = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-        listing => listing.map_err(failed)?,
-    };
-    for entry in listing {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == TEMPORARY) {
-            remove(&path)?;
-        } else {
-            found.push(path);
-        }
+    match fs::read_dir(dir) {
+        Err(error) if matches!(error.kind(), NotADirectory | NotFound) => Ok(Vec::new()),
+        listing => listing.map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),
     }
-    Ok(found)
 }

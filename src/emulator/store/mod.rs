@@ -7,6 +7,7 @@
 
 mod blob;
 mod layout;
+mod marker;
 mod objects;
 mod reader;
 mod records;
@@ -15,7 +16,6 @@ mod tests;
 mod uploads;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,9 +23,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::credentials::Credentials;
 use crate::model::{BucketName, ObjectKey, PartNumber, UploadId};
 use blob::{Blob, Blobs};
 use layout::Layout;
+use marker::Claim;
 
 pub(crate) use blob::{BlobWriter, Written};
 pub(crate) use reader::{ObjectReader, slice};
@@ -48,6 +50,12 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The directory holds something else. Nothing in it was touched.
+    #[error("`{}` is not empty and is not a store of the emulator", dir.display())]
+    NotAStore {
+        /// The directory.
+        dir: PathBuf,
     },
     /// Another emulator has the directory.
     #[error("another emulator uses `{}`", dir.display())]
@@ -132,8 +140,8 @@ pub(crate) struct Store {
     blobs: Blobs,
     discard: bool,
     buckets: Mutex<BTreeMap<BucketName, Bucket>>,
-    /// Locked while the store is open.
-    _lock: File,
+    /// Held while the store is open.
+    claim: Claim,
 }
 
 impl Drop for Store {
@@ -147,31 +155,30 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When another emulator has it, another version made it, or the disk refuses.
+    /// When the directory holds something else, another emulator has it, another version made it, or the disk
+    /// refuses.
     pub(crate) fn open(dir: &Path, discard: bool) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(|error| StoreError::io(dir, error))?;
-        let path = dir.join("lock");
-        let lock = File::create(&path).map_err(|error| StoreError::io(&path, error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { dir: dir.to_owned() }),
-            Err(TryLockError::Error(error)) => return Err(StoreError::io(&path, error)),
-        }
-        let layout = Layout::open(dir)?;
-        let blobs = Blobs::new(layout.blobs());
+        let claim = Claim::take(dir)?;
+        let layout = Layout::open(dir, &claim.id)?;
+        let blobs = Blobs::new(layout.blobs(), &claim.id);
         let mut buckets = BTreeMap::new();
-        for path in layout::entries(&layout.buckets())? {
+        for path in layout.entries(&layout.buckets())? {
             let record = path.join("bucket.json");
             if record.exists() {
                 let bucket = load_bucket(&layout, &blobs, layout::load(&record)?)?;
                 buckets.insert(bucket.record.name.clone(), bucket);
             } else {
                 // Killed while the bucket was made or deleted.
-                layout::remove_dir(&path)?;
+                layout.clear_bucket(&path)?;
             }
         }
         blobs.sweep().map_err(|error| StoreError::io(&layout.blobs(), error))?;
-        Ok(Self { layout, blobs, discard, buckets: Mutex::new(buckets), _lock: lock })
+        Ok(Self { layout, blobs, discard, buckets: Mutex::new(buckets), claim })
+    }
+
+    /// Returns the key pair that belongs to this store.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.claim.credentials
     }
 
     fn buckets_now(&self) -> MutexGuard<'_, BTreeMap<BucketName, Bucket>> {
@@ -200,7 +207,7 @@ impl Store {
         if buckets.contains_key(&record.name) {
             return Err(StoreError::BucketExists);
         }
-        layout::save(&self.layout.bucket_record(&record.name), &record)?;
+        self.layout.save(&self.layout.bucket_record(&record.name), &record)?;
         let name = record.name.clone();
         buckets.insert(name, Bucket { record, objects: BTreeMap::new(), uploads: BTreeMap::new() });
         Ok(())
@@ -221,7 +228,7 @@ impl Store {
         let mut record = bucket.record.clone();
         change(&mut record);
         record.name = name.clone();
-        layout::save(&self.layout.bucket_record(name), &record)?;
+        self.layout.save(&self.layout.bucket_record(name), &record)?;
         bucket.record = record;
         Ok(())
     }
@@ -240,7 +247,7 @@ impl Store {
         // The record first: a directory without it is no bucket.
         layout::remove(&self.layout.bucket_record(name))?;
         buckets.remove(name);
-        layout::remove_dir(&self.layout.bucket(name))
+        self.layout.clear_bucket(&self.layout.bucket(name))
     }
 
     // Records of other services
@@ -256,7 +263,7 @@ impl Store {
         id: &str,
         record: &T,
     ) -> Result<(), StoreError> {
-        layout::save(&self.layout.record(kind, id), record)
+        self.layout.save(&self.layout.record(kind, id), record)
     }
 
     /// Reads all records of a kind, in no order. A record holds its own id.
@@ -265,31 +272,31 @@ impl Store {
     ///
     /// The disk's, or that a record cannot be read.
     pub(crate) fn load_records<T: DeserializeOwned>(&self, kind: &'static str) -> Result<Vec<T>, StoreError> {
-        let paths = layout::entries(&self.layout.records(kind))?;
+        let paths = self.layout.record_files(&self.layout.records(kind))?;
         paths.iter().map(|path| layout::load(path)).collect()
     }
 }
 
 fn load_bucket(layout: &Layout, blobs: &Blobs, record: BucketRecord) -> Result<Bucket, StoreError> {
     let mut objects = BTreeMap::new();
-    for path in layout::entries(&layout.objects(&record.name))? {
+    for path in layout.record_files(&layout.objects(&record.name))? {
         let record: ObjectRecord = layout::load(&path)?;
         let object = Object { holds: blobs.hold_all(&record.segments), record };
         objects.insert(object.record.key.clone(), Arc::new(object));
     }
     let mut uploads = BTreeMap::new();
-    for path in layout::entries(&layout.uploads(&record.name))? {
+    for path in layout.entries(&layout.uploads(&record.name))? {
         let header = path.join("upload.json");
         let Some(upload) = header.exists().then(|| layout::load::<UploadRecord>(&header)).transpose()? else {
             // Killed while the upload was opened or aborted.
-            layout::remove_dir(&path)?;
+            layout.clear_upload(&path)?;
             continue;
         };
         let completed = objects
             .get(&upload.key)
             .is_some_and(|object| object.record.upload_id.as_ref() == Some(&upload.id));
         if completed {
-            layout::remove_dir(&path)?;
+            layout.remove_upload(&path)?;
             continue;
         }
         let mut parts = BTreeMap::new();

@@ -92,7 +92,7 @@ impl Store {
         entry: &mut Bucket,
         record: ObjectRecord,
     ) -> Result<Arc<Object>, StoreError> {
-        layout::save(&self.layout.object(bucket, &record.key), &record)?;
+        self.layout.save(&self.layout.object(bucket, &record.key), &record)?;
         let object = Arc::new(Object { holds: self.blobs.hold_all(&record.segments), record });
         entry.objects.insert(object.record.key.clone(), Arc::clone(&object));
         Ok(object)

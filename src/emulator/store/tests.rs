@@ -1,3 +1,5 @@
+use std::fs;
+
 use jiff::Timestamp;
 
 use super::*;
@@ -152,15 +154,23 @@ fn everything_is_there_after_a_restart_and_leavings_are_swept() {
     part(&store, "U1", 3, b"three");
     store.save_record("images", "m-../x", &"record").unwrap();
     drop(store);
-    // What a kill may leave behind: an unreferenced blob, a record half written, an upload without header.
-    fs::write(dir.path().join("blobs").join("00000000000000000000000000000001"), b"x").unwrap();
+    // What a kill may leave behind: an unreferenced blob, a record half written, uploads without header.
+    let id = store_id(dir.path());
+    fs::write(dir.path().join(format!("blobs/00000000000000000000000000000001.{id}")), b"x").unwrap();
     fs::create_dir_all(dir.path().join("buckets/images/objects")).unwrap();
-    fs::write(dir.path().join("buckets/images/objects/half.tmp"), b"{").unwrap();
+    let half = dir.path().join(format!("buckets/images/objects/half.json.{id}.tmp"));
+    fs::write(&half, b"{").unwrap();
+    let removed = dir.path().join("buckets/images/uploads/U8");
+    fs::create_dir(&removed).unwrap();
+    fs::write(removed.join("parts.log"), b"{}\n").unwrap();
+    fs::write(removed.join(format!("upload.json.{id}.tmp")), b"{").unwrap();
     fs::create_dir(dir.path().join("buckets/images/uploads/U9")).unwrap();
-    fs::create_dir(dir.path().join("buckets/half")).unwrap();
+    fs::create_dir_all(dir.path().join("buckets/half/objects")).unwrap();
 
     let store = open(dir.path());
     assert_eq!(blob_files(dir.path()), 2);
+    assert!(!half.exists() && !removed.exists() && !dir.path().join("buckets/half").exists());
+    assert_eq!(fs::read_dir(dir.path().join("buckets/images/uploads")).unwrap().count(), 1);
     assert_eq!(store.buckets().len(), 1);
     assert_eq!(store.uploads(&bucket()).unwrap().len(), 1);
     assert_eq!(store.load_records::<String>("images").unwrap(), ["record"]);
@@ -256,8 +266,125 @@ fn one_emulator_has_the_directory() {
     let store = open(dir.path());
     assert!(matches!(Store::open(dir.path(), false), Err(StoreError::Locked { .. })));
     drop(store);
-    fs::write(dir.path().join("format"), "99").unwrap();
-    assert!(matches!(Store::open(dir.path(), false), Err(StoreError::Format { .. })));
+    let marker = dir.path().join("ossup-store.json");
+    for text in [&br#"{"format":99}"#[..], br#"{"format":2}"#, b"{", b"my own notes"] {
+        fs::write(&marker, text).unwrap();
+        assert!(matches!(Store::open(dir.path(), false), Err(StoreError::Format { .. })));
+        assert_eq!(fs::read(&marker).unwrap(), text, "the file is left as it is");
+    }
+}
+
+fn store_id(dir: &Path) -> String {
+    let marker = fs::read(dir.join("ossup-store.json")).unwrap();
+    serde_json::from_slice::<serde_json::Value>(&marker).unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+/// All files below a folder with their bytes.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_folder_that_is_not_a_store_is_refused_and_left_as_it_is() {
+    for names in [
+        &["blobs/thesis.txt", "buckets/terraform/main.tf", "buckets/notes.tmp", "records/x/y"][..],
+        &["format"],
+        &["lock"],
+        &[".git/config"],
+        &["sub/ossup-store.json"],
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "mine").unwrap();
+        }
+        let before = files(dir.path());
+        assert!(matches!(Store::open(dir.path(), false), Err(StoreError::NotAStore { .. })), "{names:?}");
+        assert_eq!(files(dir.path()), before);
+    }
+    let first = tempfile::tempdir().unwrap();
+    fs::write(first.path().join("format"), "1").unwrap();
+    fs::write(first.path().join("lock"), "").unwrap();
+    assert!(matches!(Store::open(first.path(), false), Err(StoreError::Format { .. })));
+}
+
+#[test]
+fn a_store_that_was_killed_while_it_was_made_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("ossup-store.json"), "").unwrap();
+    drop(with_bucket(dir.path()));
+    assert_eq!(open(dir.path()).buckets().len(), 1);
+}
+
+#[test]
+fn clean_up_removes_nothing_that_the_store_did_not_make() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_bucket(dir.path());
+    upload(&store, "U1");
+    part(&store, "U1", 1, b"one");
+    let aborted = dir.path().join("buckets/images/uploads/U1");
+    let foreign = [
+        "blobs/notes.txt",
+        "blobs/00000000000000000000000000000001",
+        "blobs/00000000000000000000000000000001.ffffffffffffffffffffffffffffffff",
+        "buckets/.DS_Store",
+        "buckets/mine/parts.log",
+        "buckets/mine/x.tmp",
+        "buckets/images/objects/readme.txt",
+        "buckets/images/objects/half.tmp",
+        "buckets/images/uploads/U7/parts.log",
+        "buckets/images/uploads/U1/keep",
+        "records/images/notes.tmp",
+    ];
+    for name in foreign {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    let kept = |when: &str| {
+        for name in foreign {
+            assert_eq!(
+                fs::read(dir.path().join(name)).ok().as_deref(),
+                Some(name.as_bytes()),
+                "{when}: {name}"
+            );
+        }
+    };
+    store.abort_upload(&bucket(), &key("disk"), &UploadId::new("U1")).unwrap();
+    assert!(!aborted.join("upload.json").exists() && !aborted.join("parts.log").exists());
+    kept("abort");
+    drop(store);
+    let store = open(dir.path());
+    kept("start");
+    assert!(store.uploads(&bucket()).unwrap().is_empty());
+    assert!(store.load_records::<String>("images").unwrap().is_empty());
+    store.delete_bucket(&bucket()).unwrap();
+    kept("deletion of the bucket");
+}
+
+#[test]
+fn each_store_has_a_random_key_pair_of_its_own() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let pair = |dir: &Path| {
+        let store = open(dir);
+        let keys = store.credentials();
+        (keys.access_key_id.clone(), keys.access_key_secret.expose().to_owned())
+    };
+    assert_eq!(pair(one.path()), pair(one.path()), "it lasts");
+    let ((id, secret), (other_id, other_secret)) = (pair(one.path()), pair(two.path()));
+    assert!(id != other_id && secret != other_secret && secret.len() >= 32);
+    let mode = fs::metadata(one.path().join("ossup-store.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "nobody else reads it");
 }
 
 #[test]

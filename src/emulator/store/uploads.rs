@@ -23,7 +23,7 @@ impl Store {
         if forbid_overwrite && entry.objects.contains_key(&record.key) {
             return Err(StoreError::ObjectExists);
         }
-        layout::save(&self.layout.upload(bucket, &record.id).join("upload.json"), &record)?;
+        self.layout.save(&self.layout.upload_record(bucket, &record.id), &record)?;
         let id = (record.key.clone(), record.id.clone());
         entry.uploads.insert(id, Upload { record: Arc::new(record), parts: BTreeMap::new() });
         Ok(())
@@ -102,7 +102,7 @@ impl Store {
         // The commit. Killed right behind it, the object's upload id tells that the upload is over.
         let object = self.insert(bucket, entry, record)?;
         entry.uploads.remove(&id);
-        layout::remove_dir(&self.layout.upload(bucket, &id.1))?;
+        self.layout.remove_upload(&self.layout.upload(bucket, &id.1))?;
         Ok(object)
     }
 
@@ -123,9 +123,8 @@ impl Store {
         if !entry.uploads.contains_key(&upload) {
             return Err(StoreError::NoSuchUpload);
         }
-        // The record first: parts without it are no upload.
-        layout::remove(&self.layout.upload(bucket, id).join("upload.json"))?;
+        self.layout.remove_upload(&self.layout.upload(bucket, id))?;
         entry.uploads.remove(&upload);
-        layout::remove_dir(&self.layout.upload(bucket, id))
+        Ok(())
     }
 }

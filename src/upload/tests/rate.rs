@@ -75,7 +75,7 @@ async fn the_receiver_sees_the_bandwidth_limit_kept_and_changed() {
     let began = Instant::now();
     let world = World::new(112 * MIB);
     let receiver = Receiver { emulator: world.emulator.clone(), arrivals: arrivals.clone() };
-    let credentials = Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET);
+    let credentials = Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET);
     let options = world.client.options();
     let client = Client::new(ClientOptions::new(
         options.endpoint.clone(),

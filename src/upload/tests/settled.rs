@@ -83,7 +83,7 @@ async fn an_upload_that_vanished_before_complete_is_no_success() {
         let vanish = Effect::First(Arc::new(move || {
             let id = state.uploads().unwrap().readable[0].checkpoint.upload_id.clone();
             if let Some(bytes) = &bytes {
-                crate::emulator::testing::put(&emulator, "images", "disk.raw", bytes);
+                testing::put(&emulator, "images", "disk.raw", bytes);
             }
             let (client, object) = (client.clone(), object.clone());
             Box::pin(async move { abort(&client, &object, &id).await.unwrap() })
@@ -130,7 +130,7 @@ async fn an_object_that_somebody_else_made_of_the_same_bytes_leaves_no_parts_beh
     let world = World::new(3 * MIB);
     let (emulator, bytes) = (world.emulator.clone(), world.bytes.clone());
     let made = Effect::First(Arc::new(move || {
-        crate::emulator::testing::put(&emulator, "images", "disk.raw", &bytes);
+        testing::put(&emulator, "images", "disk.raw", &bytes);
         Box::pin(std::future::ready(()))
     }));
     world.script.rule("Complete", 0, 1, made);

@@ -54,7 +54,7 @@ pub(crate) struct EmulatorArgs {
     /// may follow
     #[arg(long, value_name = "NAME[@REGION]")]
     pub(crate) bucket: Vec<NewBucket>,
-    /// Access key id that is accepted, instead of the fixed one
+    /// Access key id to accept, instead of the random one of the data folder
     #[arg(long, value_name = "ID", requires = "access_key_secret")]
     pub(crate) access_key_id: Option<String>,
     /// Its secret: one for the emulator, never a real one

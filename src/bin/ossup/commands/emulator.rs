@@ -3,10 +3,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ossup::credentials::Credentials;
-use ossup::emulator::{
-    DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions, FaultPlan, Server,
-    StoreError,
-};
+use ossup::emulator::{Emulator, EmulatorOptions, FaultPlan, Server};
 use serde_json::json;
 
 use crate::args::EmulatorArgs;
@@ -27,8 +24,8 @@ pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Fai
         (None, Some(folder)) => folder.path().to_owned(),
         (None, None) => unreachable!("one of the two is there"),
     };
-    let keys = keys(&args);
-    let emulator = open(&args, data, &keys)?;
+    let emulator = open(&args, data)?;
+    let keys = emulator.credentials();
     let server = Server::bind(emulator.clone(), args.listen).await.map_err(|error| {
         Failure::from_error(Kind::Other, &error).context(format!("cannot listen on {}", args.listen))
     })?;
@@ -40,7 +37,7 @@ pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Fai
         context.output.warning("--discard: no bytes are kept, and ETags are made from CRC-64, not from MD5");
     }
     context.output.remark(format!("emulating OSS, ECS, RAM and STS; data in {}", emulator.data().display()));
-    let exports = exports(&args, &keys, address);
+    let exports = exports(&args, keys, address);
     let object = json!({
         "endpoint": endpoint(address),
         "region": args.region,
@@ -54,28 +51,26 @@ pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Fai
     Err(context.stop.failure("the emulator ended"))
 }
 
-fn open(args: &EmulatorArgs, data: PathBuf, keys: &Credentials) -> Result<Emulator, Failure> {
-    let mut accepted = vec![keys.clone()];
-    if let Some(token) = &args.sts_token {
-        accepted.push(keys.clone().with_token(token));
-    }
+fn open(args: &EmulatorArgs, data: PathBuf) -> Result<Emulator, Failure> {
     let mut options = EmulatorOptions::new(data)
         .with_region(args.region.clone())
-        .with_credentials(accepted)
+        .with_credentials(keys(args).into_iter().collect())
         .with_discard(args.discard)
         .with_speed(args.speed)
         .with_faults(faults(args.faults.as_deref())?);
     for setting in &args.ecs {
         setting.apply(&mut options.ecs).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
     }
-    let failed = |error: StoreError| Failure::from_error(Kind::Other, &error);
-    let emulator = Emulator::open(options).map_err(failed)?;
+    let emulator = Emulator::open(options)?;
+    if let Some(token) = &args.sts_token {
+        emulator.add_credentials(emulator.credentials().clone().with_token(token));
+    }
     for bucket in &args.bucket {
         // A bucket of an earlier run is the same bucket.
         if emulator.bucket(&bucket.name).is_none() {
             let region = bucket.region.clone().unwrap_or_else(|| args.region.clone());
-            emulator.create_bucket(bucket.name.clone(), region).map_err(failed)?;
-            emulator.update_bucket(&bucket.name, |record| bucket.settle(record)).map_err(failed)?;
+            emulator.create_bucket(bucket.name.clone(), region)?;
+            emulator.update_bucket(&bucket.name, |record| bucket.settle(record))?;
         }
     }
     Ok(emulator)
@@ -90,11 +85,9 @@ fn faults(file: Option<&Path>) -> Result<FaultPlan, Failure> {
         .map_err(|error| Failure::from_error(Kind::Usage, &error).context(unreadable()))
 }
 
-fn keys(args: &EmulatorArgs) -> Credentials {
-    match (&args.access_key_id, &args.access_key_secret) {
-        (Some(id), Some(secret)) => Credentials::new(id, secret),
-        _ => Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET),
-    }
+/// Returns the key pair that was asked for; without one the folder's own is valid.
+fn keys(args: &EmulatorArgs) -> Option<Credentials> {
+    Some(Credentials::new(args.access_key_id.as_ref()?, args.access_key_secret.as_ref()?))
 }
 
 fn endpoint(address: SocketAddr) -> String {

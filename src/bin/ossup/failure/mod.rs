@@ -3,6 +3,7 @@
 pub(crate) mod again;
 mod import;
 mod service;
+mod store;
 mod upload;
 
 pub(crate) use import::role_advice;

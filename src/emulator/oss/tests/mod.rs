@@ -15,7 +15,8 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::credentials::Credentials;
-use crate::emulator::{DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET, Emulator, EmulatorOptions};
+use crate::emulator::testing::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET};
+use crate::emulator::{Emulator, EmulatorOptions};
 use crate::http::{Transport, full};
 use crate::model::{BucketName, Endpoint, Region};
 use crate::protocol::sign::{SignVersion, encode, sign_oss};
@@ -65,14 +66,14 @@ impl Bench {
     pub(super) fn with(change: impl FnOnce(EmulatorOptions) -> EmulatorOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = HandClock::new();
-        let options = EmulatorOptions::new(dir.path()).with_clock(clock.clone());
+        let options = testing::options(dir.path()).with_clock(clock.clone());
         let emulator = Emulator::open(change(options)).unwrap();
         let region: Region = "cn-hangzhou".parse().unwrap();
         emulator.create_bucket(bucket("images"), region.clone()).unwrap();
         Self {
             emulator,
             clock,
-            credentials: Some(Credentials::new(DEFAULT_ACCESS_KEY_ID, DEFAULT_ACCESS_KEY_SECRET)),
+            credentials: Some(Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET)),
             version: SignVersion::V4,
             endpoint: "http://127.0.0.1:9000".parse().unwrap(),
             region,

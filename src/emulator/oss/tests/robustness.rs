@@ -34,7 +34,7 @@ fn answered(
         let data = bench.emulator.data();
         for entry in std::fs::read_dir(data).unwrap() {
             let name = entry.unwrap().file_name();
-            let known = ["lock", "format", "blobs", "buckets", "records"];
+            let known = ["ossup-store.json", "blobs", "buckets", "records"];
             assert!(known.iter().any(|known| name == *known), "{name:?}");
         }
     }
