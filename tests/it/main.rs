@@ -15,5 +15,6 @@ mod store;
 mod support;
 mod switches;
 mod texts;
+mod unread;
 mod upload;
 mod uploads;

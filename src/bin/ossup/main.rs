@@ -19,7 +19,7 @@ use args::Cli;
 use context::Context;
 use failure::{Failure, Kind};
 use signals::Stop;
-use ui::Output;
+use ui::{Output, terminal};
 
 /// Longest file that is read as configuration or as certificates, in bytes.
 const MAX_FILE: u64 = 8 << 20;
@@ -30,27 +30,35 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let output = Output::new(&cli.output);
-    ui::log(cli.output.verbose);
-    match run(cli, output) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output.failure(&failure);
-            ExitCode::from(failure.kind.exit_code())
-        }
-    }
+    ui::start(output, cli.output.verbose);
+    run(cli, output).unwrap_or_else(|error| {
+        let failure = Failure::from_error(Kind::Other, &error);
+        output.failure(&failure);
+        terminal::finish(&|| false);
+        ExitCode::from(failure.kind.exit_code())
+    })
 }
 
-fn run(cli: Cli, output: Output) -> Result<(), Failure> {
-    let cannot_start = |error: io::Error| Failure::from_error(Kind::Other, &error);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
-    let result = runtime.block_on(async {
-        let context =
-            Context { output, stop: Stop::listen(output).map_err(cannot_start)?, env, read, home: home() };
-        commands::run(cli.command, &context).await
+/// Runs the command and says how it failed. The error is that nothing could be started.
+fn run(cli: Cli, output: Output) -> io::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(async {
+        let stop = Stop::listen(output)?;
+        let context = Context { output, stop: stop.clone(), env, read, home: home() };
+        let code = match commands::run(cli.command, &context).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                output.failure(&failure);
+                ExitCode::from(failure.kind.exit_code())
+            }
+        };
+        // Here and not later: as long as anybody is waited for, signals are heard.
+        terminal::finish(&|| stop.is_asked());
+        Ok(code)
     });
     // A question that nobody answers any more, or the read of a slow disk, holds nothing up.
     runtime.shutdown_background();
-    result
+    code
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]

@@ -47,6 +47,7 @@ impl Stop {
                         let signal = shared.signal().unwrap_or(signal);
                         terminal::end_bars();
                         output.remark("stopped at once; what was acknowledged is kept");
+                        terminal::flush();
                         std::process::exit(i32::from(Kind::Interrupted(signal).exit_code()));
                     }
                     None => {
@@ -79,6 +80,11 @@ impl Stop {
             result = future => result,
             () = self.token.cancelled() => Err(self.failure("stopped")),
         }
+    }
+
+    /// Whether a signal has come.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.signal().is_some()
     }
 
     fn signal(&self) -> Option<Signal> {

@@ -8,7 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::terminal::{LogWriter, is_terminal};
 
 /// Starts the log. Without `-v` there are only warnings.
-pub(crate) fn log(verbose: u8) {
+pub(super) fn log(verbose: u8) {
     let targets = Targets::new();
     let targets = match verbose {
         0 => targets.with_target("ossup", LevelFilter::WARN),

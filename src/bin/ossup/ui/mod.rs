@@ -7,13 +7,13 @@ mod log;
 mod meter;
 mod output;
 mod progress;
+mod stderr;
 pub(crate) mod terminal;
 mod text;
 mod trouble;
 
 pub(crate) use ask::confirm;
 pub(crate) use import_progress::ImportsShown;
-pub(crate) use log::log;
 pub(crate) use output::{Output, print_json};
 pub(crate) use progress::{Form, Progress};
 pub(crate) use text::{bytes, duration, parts, printable, word};
@@ -21,3 +21,9 @@ pub(crate) use trouble::retries;
 
 /// Version of the form of all JSON objects. Members may be added without a new version.
 pub(crate) const SCHEMA: u32 = 1;
+
+/// Starts the log, and says on stderr what could not be written there.
+pub(crate) fn start(output: Output, verbose: u8) {
+    stderr::report_lost_lines(output);
+    log::log(verbose);
+}

@@ -1,6 +1,6 @@
 //! Results on stdout, in text or JSON; remarks on stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use super::text::json_line;
 use super::{Form, SCHEMA, printable, terminal};
@@ -67,13 +67,18 @@ impl Output {
 
     /// Prints a remark for people to stderr, unless they want quiet.
     pub(crate) fn remark(&self, text: impl AsRef<str>) {
-        let text = text.as_ref();
+        if let Some(line) = self.remark_line(text.as_ref()) {
+            terminal::write(line.as_bytes());
+        }
+    }
+
+    /// Returns the line of a remark, if it is wanted.
+    pub(super) fn remark_line(&self, text: &str) -> Option<String> {
         if self.progress == Form::Json {
             let event = serde_json::json!({"schema": SCHEMA, "event": "notice", "text": text});
-            terminal::write(format!("{}\n", json_line(&event)).as_bytes());
-        } else if !self.quiet {
-            terminal::write(format!("{}\n", printable(text)).as_bytes());
+            return Some(format!("{}\n", json_line(&event)));
         }
+        (!self.quiet).then(|| format!("{}\n", printable(text)))
     }
 
     /// Prints a warning to stderr, unless they want quiet.
@@ -103,11 +108,14 @@ pub(crate) fn print_json(object: &serde_json::Value) {
 }
 
 fn print(line: &str) -> Result<(), Failure> {
-    // Stdout is often the same terminal: a result behind a bar would go with the bar's next drawing.
-    let printed = terminal::without_bars(|| {
+    let print = || {
+        terminal::flush();
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{line}").and_then(|()| stdout.flush())
-    });
+    };
+    // Stdout is often the same terminal: a result behind a bar would go with the bar's next drawing. Anything else
+    // may not be read, and remarks must not wait for that.
+    let printed = if io::stdout().is_terminal() { terminal::without_bars(print) } else { print() };
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::from_error(Kind::Other, &error).hint("stdout cannot be written"))

@@ -1,12 +1,29 @@
 //! Standard error, which bars, log lines and remarks share.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
-use indicatif::MultiProgress;
+use console::Term;
+use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
+
+use super::stderr;
+
+/// How long the end of the program waits for somebody who does not read what was written.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long anything else does.
+const MOMENT: Duration = Duration::from_millis(300);
+/// How often a bar is drawn at most, in frames per second.
+const FRAMES: u8 = 20;
 
 /// All bars of the process. Everything else that is written to stderr steps between them.
-static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+static BARS: LazyLock<MultiProgress> = LazyLock::new(|| {
+    let hidden = ProgressDrawTarget::stderr().is_hidden();
+    MultiProgress::with_draw_target(match hidden {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::term_like_with_hz(Box::new(Canvas::default()), FRAMES),
+    })
+});
 
 /// Returns the place for bars.
 pub(crate) fn bars() -> &'static MultiProgress {
@@ -17,7 +34,7 @@ pub(crate) fn bars() -> &'static MultiProgress {
 pub(crate) fn end_bars() {
     let _ = BARS.clear();
     if is_terminal() {
-        let _ = io::stderr().lock().write_all(b"\r");
+        stderr::push(b"\r");
     }
 }
 
@@ -31,11 +48,23 @@ pub(crate) fn without_bars<T>(work: impl FnOnce() -> T) -> T {
     BARS.suspend(work)
 }
 
-/// Writes to stderr, above the bars. If stderr is gone there is nobody to tell.
+/// Writes to stderr, above the bars, without waiting for its reader.
 pub(crate) fn write(text: &[u8]) {
-    without_bars(|| {
-        let _ = io::stderr().lock().write_all(text);
-    });
+    without_bars(|| stderr::push(text));
+}
+
+/// Waits a moment for what was written to be read, so that what comes by another way comes after it.
+pub(crate) fn flush() {
+    stderr::drain(MOMENT, &|| false);
+}
+
+/// Waits until the last lines are read: at a terminal, which may be halted, until `stopped`; at anything else not
+/// for long.
+pub(crate) fn finish(stopped: &dyn Fn() -> bool) {
+    let patience = if is_terminal() { Duration::MAX } else { PATIENCE };
+    if !stderr::drain(patience, stopped) {
+        stderr::drain(MOMENT, &|| false);
+    }
 }
 
 /// A writer for log lines.
@@ -49,6 +78,68 @@ impl Write for LogWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What bars are drawn on: collects a frame and hands it over as a whole.
+#[derive(Debug, Default)]
+struct Canvas(Mutex<String>);
+
+impl Canvas {
+    fn add(&self, text: &str) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
+        Ok(())
+    }
+
+    fn step(&self, count: usize, direction: char) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { self.add(&format!("\x1b[{count}{direction}")) }
+    }
+}
+
+impl TermLike for Canvas {
+    fn width(&self) -> u16 {
+        Term::stderr().size().1
+    }
+
+    fn height(&self) -> u16 {
+        Term::stderr().size().0
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.step(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.step(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.step(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.step(n, 'D')
+    }
+
+    fn write_line(&self, s: &str) -> io::Result<()> {
+        self.add(s)?;
+        self.add("\n")
+    }
+
+    fn write_str(&self, s: &str) -> io::Result<()> {
+        self.add(s)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.add("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let frame = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if !frame.is_empty() {
+            stderr::push(frame.as_bytes());
+        }
         Ok(())
     }
 }
