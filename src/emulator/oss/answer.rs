@@ -62,7 +62,7 @@ pub(super) fn error(error: &OssError, subject: &Subject<'_>) -> Response<Body> {
         d.text("EC", error.ec);
         d.text("RecommendDoc", format!("https://api.aliyun.com/troubleshoot?q={}", error.ec));
     });
-    let mut response = if subject.bodiless {
+    let mut response = if subject.bodiless || error.status == StatusCode::NOT_MODIFIED {
         let mut response = plain(error.status);
         set(response.headers_mut(), "x-oss-err", STANDARD.encode(document.into_bytes()));
         response

@@ -95,15 +95,16 @@ fn v4_header(request: &Signed<'_>, value: &str, keys: &Keys, now: Timestamp) -> 
     let (date_text, time) = match request.header("x-oss-date") {
         Some(text) => (text.to_owned(), parse_basic(text)),
         None => {
-            let time = request.header("date").map(parse_http_date).ok_or_else(no_date)?;
-            (time.map(oss_v4::date_time).unwrap_or_default(), time)
+            // The header's text is signed as it is, as the vendor's Go v1 client and ossutil do.
+            let text = request.header("date").ok_or_else(no_date)?;
+            (text.to_owned(), parse_http_date(text).or_else(|| parse_basic(text)))
         }
     };
     let time = time.ok_or_else(invalid_date)?;
     let id = &authorization.access_key_id;
     let secret = secret(keys, id, request.header("x-oss-security-token"), now)?;
     check_skew(time, now)?;
-    check_scope(&authorization.scope, &date_text, request.region, ["0002-00000212", "0002-00000213"])
+    check_scope(&authorization.scope, time, request.region, ["0002-00000212", "0002-00000213"])
         .map_err(|error| error.element("Authorization", value))?;
     check_v4(request, id, &secret, &authorization.scope, &date_text, &additional, &authorization.signature)
 }
@@ -135,7 +136,14 @@ fn v4_url_form(request: &Signed<'_>, keys: &Keys, now: Timestamp) -> Result<Call
     if now > end {
         return Err(expired(end, now));
     }
-    check_scope(&scope, date_text, request.region, ["0002-00000223", "0002-00000224"])?;
+    if let Some(name) = additional.iter().find(|name| *name != "host" && request.header(name).is_none()) {
+        return Err(OssError::invalid_argument(
+            "x-oss-additional-headers",
+            name,
+            "A header that x-oss-additional-headers names is missing.",
+        ));
+    }
+    check_scope(&scope, time, request.region, ["0002-00000223", "0002-00000224"])?;
     let signature = query.get("x-oss-signature").unwrap_or_default();
     check_v4(request, id, &secret, &scope, date_text, &additional, signature)
 }
@@ -222,7 +230,7 @@ fn additional(names: Option<Vec<String>>) -> Result<Vec<String>, OssError> {
 
 fn check_scope(
     scope: &oss_v4::Scope,
-    date_text: &str,
+    time: Timestamp,
     region: &Region,
     [bad_date, bad_credential]: [&'static str; 2],
 ) -> Result<(), OssError> {
@@ -230,7 +238,7 @@ fn check_scope(
         let message = format!("Invalid signing {what} in Authorization header.");
         Err(OssError::new(400, "InvalidArgument", message).ec(ec))
     };
-    if !date_text.starts_with(&scope.date) || scope.date.len() != 8 {
+    if scope.date.len() != 8 || !oss_v4::date_time(time).starts_with(&scope.date) {
         return refuse(bad_date, "date");
     }
     if scope.product != "oss" {

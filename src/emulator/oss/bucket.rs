@@ -136,9 +136,10 @@ pub(super) fn get_bucket_location(call: &Call) -> Result<Response<Body>, Failure
 
 pub(super) async fn put_bucket_encryption(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
     let text = receive::document(body, &call.headers).await?;
-    let root = parse(&text, "ServerSideEncryptionRule").map_err(|_| OssError::malformed_xml())?;
-    let rule = root.child("ApplyServerSideEncryptionByDefault").ok_or_else(OssError::malformed_xml)?;
-    let algorithm = rule.child_text("SSEAlgorithm").ok_or_else(OssError::malformed_xml)?;
+    let root = parse(&text, "ServerSideEncryptionRule").map_err(|_| OssError::malformed_configuration())?;
+    let rule =
+        root.child("ApplyServerSideEncryptionByDefault").ok_or_else(OssError::malformed_configuration)?;
+    let algorithm = rule.child_text("SSEAlgorithm").ok_or_else(OssError::malformed_configuration)?;
     let key_id = rule.child_text("KMSMasterKeyID").filter(|id| !id.is_empty());
     let encryption = headers::encryption(Some(algorithm), key_id)?;
     change(call, |record| record.encryption = encryption)
@@ -169,11 +170,11 @@ pub(super) fn delete_bucket_encryption(call: &Call) -> Result<Response<Body>, Fa
 
 pub(super) async fn put_bucket_versioning(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
     let text = receive::document(body, &call.headers).await?;
-    let root = parse(&text, "VersioningConfiguration").map_err(|_| OssError::malformed_xml())?;
+    let root = parse(&text, "VersioningConfiguration").map_err(|_| OssError::malformed_configuration())?;
     let versioning = match root.child_text("Status") {
         Some("Enabled") => Versioning::Enabled,
         Some("Suspended") => Versioning::Suspended,
-        _ => return Err(OssError::malformed_xml().into()),
+        _ => return Err(OssError::malformed_configuration().into()),
     };
     change(call, |record| record.versioning = Some(versioning))
 }

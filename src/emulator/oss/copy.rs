@@ -6,37 +6,31 @@ use http::Response;
 use md5::{Digest, Md5};
 
 use super::super::store::{
-    Object, ObjectKind, ObjectRecord, PartRecord, Segment, SegmentSource, Sums, slice,
+    Object, ObjectHeaders, ObjectKind, ObjectRecord, PartRecord, Segment, SegmentSource, Sums, slice,
 };
 use super::answer::{quoted, set, xml};
 use super::error::OssError;
 use super::get::check_archived;
 use super::headers::{self, Condition, condition};
-use super::put::{describe_encryption, etag, forbids_overwrite, version_id};
+use super::put::{describe_encryption, describe_new, etag, forbids_overwrite, version_id};
 use super::time::iso;
 use super::upload::{add_part, check_part, part_number, upload_of};
 use super::xml::Document;
 use super::{Call, Failure};
 use crate::checksum;
 use crate::http::Body;
-use crate::model::limits::{MAX_COPY_SIZE, MAX_PART_SIZE};
+use crate::model::limits::{MAX_COPY_SIZE, MAX_PART_SIZE, MAX_PUT_SIZE};
 use crate::model::{BucketName, ByteRange, Crc64, ObjectKey};
 use crate::protocol::sign::encode;
 
 /// How many bytes are read at a time where a copy's sums are not known.
 const BLOCK: usize = 256 << 10;
+/// The EC of NoSuchUpload of UploadPartCopy.
+const NO_UPLOAD_FOR_COPY: &str = "0042-00000311";
 
 pub(super) async fn copy_object(call: &Call) -> Result<Response<Body>, Failure> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let (source, from) = source(call)?;
-    if from.record.size > MAX_COPY_SIZE && source.bucket != bucket.name {
-        return Err(OssError::new(
-            400,
-            "InvalidRequest",
-            "The source object is larger than 1 GB: use UploadPartCopy.",
-        )
-        .into());
-    }
     let replace = match headers::text(&call.headers, "x-oss-metadata-directive") {
         None | Some("COPY") => false,
         Some("REPLACE") => true,
@@ -53,6 +47,7 @@ pub(super) async fn copy_object(call: &Call) -> Result<Response<Body>, Failure> 
         object_headers.others.clone_from(&from.record.headers.others);
         object_headers.tags = from.record.headers.tags;
     }
+    check_size(&from, &object_headers, source.bucket == bucket.name)?;
     let segments = from.record.segments.clone();
     let (crc, etag) = match (from.record.kind, from.record.crc) {
         (ObjectKind::Normal, crc) => (crc, from.record.etag.clone()),
@@ -85,8 +80,10 @@ pub(super) async fn copy_object(call: &Call) -> Result<Response<Body>, Failure> 
         d.text("LastModified", iso(object.record.modified)).text("ETag", quoted(&object.record.etag));
     });
     let mut response = xml(document);
-    describe_encryption(response.headers_mut(), &object.record.headers);
-    set(response.headers_mut(), "etag", quoted(&object.record.etag));
+    describe_new(response.headers_mut(), &object.record.etag, object.record.crc, &object.record.headers);
+    if let Some(version) = &from.record.version_id {
+        set(response.headers_mut(), "x-oss-copy-source-version-id", version);
+    }
     if let Some(version) = &object.record.version_id {
         set(response.headers_mut(), "x-oss-version-id", version);
     }
@@ -95,7 +92,7 @@ pub(super) async fn copy_object(call: &Call) -> Result<Response<Body>, Failure> 
 
 pub(super) async fn upload_part_copy(call: &Call) -> Result<Response<Body>, Failure> {
     let number = part_number(call)?;
-    let upload = upload_of(call, "0017-00000244")?;
+    let upload = upload_of(call, NO_UPLOAD_FOR_COPY)?;
     check_part(call, &upload, number)?;
     let (_, from) = source(call)?;
     let size = from.record.size;
@@ -122,6 +119,7 @@ pub(super) async fn upload_part_copy(call: &Call) -> Result<Response<Body>, Fail
     });
     let mut response = xml(document);
     set(response.headers_mut(), "etag", quoted(&part.etag));
+    describe_encryption(response.headers_mut(), &upload.record.headers);
     if let Some(range) = range {
         let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
         set(response.headers_mut(), "content-range", content_range);
@@ -129,7 +127,7 @@ pub(super) async fn upload_part_copy(call: &Call) -> Result<Response<Body>, Fail
     if let Some(version) = &from.record.version_id {
         set(response.headers_mut(), "x-oss-copy-source-version-id", version);
     }
-    add_part(call, &upload, part)?;
+    add_part(call, &upload, part, NO_UPLOAD_FOR_COPY)?;
     Ok(response)
 }
 
@@ -190,7 +188,7 @@ fn source(call: &Call) -> Result<(Source, Arc<Object>), OssError> {
     match condition(&call.headers, "x-oss-copy-source-", &object.record.etag, object.record.modified) {
         Condition::Met => {}
         Condition::NotModified => {
-            return Err(OssError::precondition_failed("x-oss-copy-source-if-modified-since"));
+            return Err(OssError::new(304, "NotModified", "The source has not changed."));
         }
         Condition::Failed(which) => return Err(OssError::precondition_failed(which)),
     }
@@ -202,10 +200,31 @@ pub(super) fn no_such_version() -> OssError {
     OssError::new(404, "NoSuchVersion", "The specified version does not exist.")
 }
 
-/// Reads `bytes=first-last` within an object of `size`.
+/// Refuses what is too large to be copied in one request ("CopyObject" page): within a bucket nothing is if its class
+/// and encryption stay, else 1 GB is the limit; to another bucket 5 GB.
+fn check_size(from: &Object, to: &ObjectHeaders, same_bucket: bool) -> Result<(), OssError> {
+    let of = &from.record.headers;
+    let changed = of.storage_class != to.storage_class || of.encryption != to.encryption;
+    let limit = match (changed, same_bucket) {
+        (true, _) => MAX_COPY_SIZE,
+        (false, true) => u64::MAX,
+        (false, false) => MAX_PUT_SIZE,
+    };
+    if from.record.size <= limit {
+        return Ok(());
+    }
+    Err(OssError::new(
+        400,
+        "InvalidRequest",
+        format!("The source object is larger than {} GB: use UploadPartCopy.", limit >> 30),
+    ))
+}
+
+/// Reads `bytes=first-last` or `bytes=first-` within an object of `size`.
 fn range(text: &str, size: u64) -> Option<ByteRange> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    let first: u64 = first.parse().ok()?;
+    let last = if last.is_empty() { size.checked_sub(1)? } else { last.parse().ok()? };
     (first <= last && last < size).then(|| ByteRange::new(first, last + 1))
 }
 
@@ -269,7 +288,8 @@ mod tests {
     #[test]
     fn only_ranges_within_the_object_count() {
         assert_eq!(range("bytes=0-9", 10), Some(ByteRange::new(0, 10)));
-        for bad in ["bytes=0-10", "bytes=5-4", "bytes=0-", "bytes=-5", "0-9", "bytes=a-b"] {
+        assert_eq!(range("bytes=4-", 10), Some(ByteRange::new(4, 10)));
+        for bad in ["bytes=0-10", "bytes=5-4", "bytes=10-", "bytes=-", "bytes=-5", "0-9", "bytes=a-b"] {
             assert_eq!(range(bad, 10), None, "{bad}");
         }
     }

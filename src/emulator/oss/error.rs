@@ -68,6 +68,11 @@ impl OssError {
         .ec("0042-00000205")
     }
 
+    /// The document of a bucket's setting is not one.
+    pub(crate) fn malformed_configuration() -> Self {
+        Self::malformed_xml().ec("0015-00000231")
+    }
+
     pub(crate) fn no_such_bucket(bucket: &BucketName) -> Self {
         Self::new(404, "NoSuchBucket", "The specified bucket does not exist.")
             .ec("0015-00000101")
@@ -154,7 +159,7 @@ impl OssError {
             }
             StoreError::ObjectExists => Self::file_already_exists(),
             StoreError::Discarded => Self::discarded(),
-            StoreError::NoSuchUpload => Self::no_such_upload("", "0017-00000244"),
+            StoreError::NoSuchUpload => Self::no_such_upload("", UNPUBLISHED_EC),
             error @ (StoreError::Io { .. }
             | StoreError::NotAStore { .. }
             | StoreError::Locked { .. }

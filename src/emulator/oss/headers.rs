@@ -105,7 +105,8 @@ pub(super) fn check_traffic_limit(header: Option<&str>, query: Option<&str>) -> 
             "x-oss-traffic-limit",
             limit,
             "The traffic limit must be 819200 to 838860800 bit/s, in the header or in the query.",
-        )),
+        )
+        .ec("0004-00000502")),
     }
 }
 

@@ -222,6 +222,9 @@ async fn run(
     let target = target.map_err(Failure::Error)?;
     let bucket = target.bucket.as_ref().and_then(|name| emulator.store().bucket(name));
     let region = target.region.as_ref().or(bucket.as_ref().map(|bucket| &bucket.region));
+    let makes_bucket = op
+        .as_ref()
+        .is_ok_and(|op| *op == Op::PutBucket || (op.makes_objects() && options.auto_create_buckets));
     let caller = if options.verify {
         let signed = Signed {
             method: head.method.as_str(),
@@ -231,7 +234,15 @@ async fn run(
             headers: &auth::header_pairs(&head.headers),
             region: region.unwrap_or(&options.region),
         };
-        auth::verify(&signed, emulator.keys(), now)?
+        match (auth::verify(&signed, emulator.keys(), now), &target.bucket) {
+            // Whether the bucket exists is looked at first.
+            (Err(error), Some(name))
+                if error.code == "InvalidAccessKeyId" && bucket.is_none() && !makes_bucket =>
+            {
+                return Err(OssError::no_such_bucket(name).into());
+            }
+            (verified, _) => verified?,
+        }
     } else {
         Caller::Known
     };

@@ -39,6 +39,19 @@ impl Claims {
     /// `InvalidDigest`, `InvalidArgument` for malformed ones, `MissingContentLength` for a body of unknown
     /// length that is not chunked.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, OssError> {
+        let claims = Self::of_optional(headers)?;
+        if claims.length.is_none() && !headers.contains_key("transfer-encoding") {
+            return Err(OssError::new(
+                411,
+                "MissingContentLength",
+                "You must provide the Content-Length HTTP header.",
+            ));
+        }
+        Ok(claims)
+    }
+
+    /// The same for a body that may be absent.
+    fn of_optional(headers: &HeaderMap) -> Result<Self, OssError> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("").trim());
         let length = text("content-length")
             .map(|length| {
@@ -47,13 +60,6 @@ impl Claims {
                 })
             })
             .transpose()?;
-        if length.is_none() && !headers.contains_key("transfer-encoding") {
-            return Err(OssError::new(
-                411,
-                "MissingContentLength",
-                "You must provide the Content-Length HTTP header.",
-            ));
-        }
         let md5 = text("content-md5").map(|md5| digest(md5).ok_or_else(invalid_digest)).transpose()?;
         let crc = text("x-oss-hash-crc64ecma")
             .map(|crc| {
@@ -141,8 +147,20 @@ pub(super) async fn store(
 /// # Errors
 ///
 /// `MalformedXML` if it is beyond the bound, wrong sums, or that the body was cut.
-pub(super) async fn document(mut body: Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
-    let claims = Claims::of(headers)?;
+pub(super) async fn document(body: Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
+    whole(body, Claims::of(headers)?).await
+}
+
+/// The same for a document that may be absent, its length with it.
+///
+/// # Errors
+///
+/// As of [`document`].
+pub(super) async fn optional_document(body: Body, headers: &HeaderMap) -> Result<Bytes, Failure> {
+    whole(body, Claims::of_optional(headers)?).await
+}
+
+async fn whole(mut body: Body, claims: Claims) -> Result<Bytes, Failure> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };

@@ -17,8 +17,12 @@ use crate::model::limits::{MAX_PART_SIZE, MAX_PARTS, MIN_PART_SIZE};
 use crate::model::{Crc64, ETag, PartNumber, UploadId};
 use crate::protocol::sign::encode;
 
+/// The EC of NoSuchUpload of UploadPart.
+const NO_UPLOAD_FOR_PART: &str = "0042-00000104";
+
 pub(super) async fn initiate(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
-    receive::document(body, &call.headers).await?;
+    // Its body is empty, and so it may come without a length.
+    receive::optional_document(body, &call.headers).await?;
     let (bucket, key) = (call.bucket()?, call.key()?);
     let url = url_encoding(&call.query)?;
     let record = UploadRecord {
@@ -94,18 +98,23 @@ pub(super) fn check_part(call: &Call, upload: &Upload, number: PartNumber) -> Re
 }
 
 /// Adds a part to the upload that the request names.
-pub(super) fn add_part(call: &Call, upload: &Upload, part: PartRecord) -> Result<(), OssError> {
+pub(super) fn add_part(
+    call: &Call,
+    upload: &Upload,
+    part: PartRecord,
+    ec: &'static str,
+) -> Result<(), OssError> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let id = &upload.record.id;
     call.emulator.store().put_part(&bucket.name, key, id, part).map_err(|error| match error {
-        StoreError::NoSuchUpload => OssError::no_such_upload(id.as_str(), "0017-00000244"),
+        StoreError::NoSuchUpload => OssError::no_such_upload(id.as_str(), ec),
         other => OssError::of_store(other, &bucket.name),
     })
 }
 
 pub(super) async fn upload_part(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
     let number = part_number(call)?;
-    let upload = upload_of(call, "0017-00000244")?;
+    let upload = upload_of(call, NO_UPLOAD_FOR_PART)?;
     check_part(call, &upload, number)?;
     let claims = Claims::of(&call.headers)?;
     let writer = call.emulator.store().writer(claims.want_md5());
@@ -123,7 +132,7 @@ pub(super) async fn upload_part(call: &Call, body: Body) -> Result<Response<Body
     if let Some(md5) = content_md5(&written.sums) {
         set(response.headers_mut(), "content-md5", md5);
     }
-    add_part(call, &upload, part)?;
+    add_part(call, &upload, part, NO_UPLOAD_FOR_PART)?;
     Ok(response)
 }
 
@@ -138,7 +147,7 @@ pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, 
             return Err(OssError::new(
                 400,
                 "InvalidArgument",
-                "The request body must be empty if x-oss-complete-all is used.",
+                "Should not speficy both complete all header and http body.",
             )
             .ec("0042-00000216")
             .into());
@@ -147,9 +156,7 @@ pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, 
     } else {
         listed(&upload, &text)?
     };
-    if parts.is_empty() {
-        return Err(OssError::malformed_xml().into());
-    }
+    // An empty list is not refused: it makes an object of 0 bytes.
     check_sizes(&parts)?;
     let mut object_headers = upload.record.headers.clone();
     if let Some(acl) = headers::text(&call.headers, "x-oss-object-acl") {

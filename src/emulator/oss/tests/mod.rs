@@ -5,6 +5,7 @@ mod faults;
 mod multipart;
 mod objects;
 mod robustness;
+mod vendor;
 
 use std::sync::{Arc, Mutex};
 

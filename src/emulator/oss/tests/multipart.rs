@@ -101,7 +101,6 @@ async fn a_wrong_list_is_refused_and_the_upload_stays_open() {
     complete(&bench, "disk", &id, &[(1, &one), (3, &two)]).refused(400, "InvalidPart").await;
     complete(&bench, "disk", &id, &[(1, &one), (70_000, &two)]).refused(400, "InvalidPart").await;
     complete(&bench, "disk", &id, &[(1, &two)]).refused(400, "InvalidPart").await;
-    complete(&bench, "disk", &id, &[]).refused(400, "MalformedXML").await;
     let query = format!("uploadId={id}");
     for body in [
         "",
@@ -181,7 +180,7 @@ async fn bad_parts_are_refused_and_leave_nothing() {
     call(one).header("content-length", "2").refused(400, "IncompleteBody").await;
     let reply =
         bench.call("PUT", "images/disk", "partNumber=1&uploadId=../../x").refused(404, "NoSuchUpload").await;
-    assert_eq!(reply.tag("EC"), "0017-00000244");
+    assert_eq!(reply.tag("EC"), "0042-00000104");
     let listed = bench.call("GET", "images/disk", &format!("uploadId={id}")).ok().await;
     assert!(listed.tags("Part").is_empty());
     // What follows the announced bytes is ignored; right sums are taken.
