@@ -4,14 +4,12 @@
 //! doubt, the object itself decides: it is ours if its size and its CRC-64 are, and where no CRC-64 is listed,
 //! if its tag is the one that follows from our parts.
 
-use std::sync::Arc;
-
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
 use crate::model::{Crc64, ETag, ObjectRef};
 use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
 use crate::session::{self, Session};
-use crate::source::{Source, SourceIdentity};
+use crate::source::{Change, Source};
 use crate::state::PartRecord;
 use crate::transfer::{Journaling, PartList};
 
@@ -64,10 +62,12 @@ impl StoredObject {
 #[non_exhaustive]
 pub enum CompleteError {
     /// The source is not what it was when the upload began; no object was made.
-    #[error("the source changed during the upload: {what}")]
+    #[error("the source changed during the upload: {change}{why}")]
     SourceChanged {
         /// What changed.
-        what: String,
+        change: Change,
+        /// Why it cannot be looked at, in brackets, if it cannot.
+        why: String,
     },
     /// A request failed.
     #[error("cannot complete the upload of `{object}`")]
@@ -115,12 +115,11 @@ pub(crate) enum Completed {
 pub(crate) struct Completer<'a> {
     pub(crate) client: &'a Client,
     pub(crate) object: &'a ObjectRef,
-    pub(crate) source: &'a Arc<dyn Source>,
     pub(crate) events: &'a EventSink,
 }
 
 impl Completer<'_> {
-    /// Completes the upload, unless the source has changed.
+    /// Completes the upload. Whether the source is still what was sent was settled before.
     pub(crate) async fn run(
         &self,
         session: &Session,
@@ -128,7 +127,6 @@ impl Completer<'_> {
         journal: &mut Journaling,
         progress: &Progress,
     ) -> Result<Completed, CompleteError> {
-        check_unchanged(self.source)?;
         journal.completing();
         self.events.emit(Event::Completing);
         let parts = list
@@ -248,16 +246,17 @@ impl Completer<'_> {
     }
 }
 
-/// Checks that the source is the same file as when it was opened, unchanged.
-pub(crate) fn check_unchanged(source: &Arc<dyn Source>) -> Result<(), CompleteError> {
-    let changed = |what: String| CompleteError::SourceChanged { what };
-    let Some(before) = source.identity() else { return Ok(()) };
+/// Looks whether the source is the same file as when it was opened. That its status changed is no more than a
+/// suspicion, and returned; every other change is an error.
+pub(crate) fn check_unchanged(source: &dyn Source) -> Result<Option<Change>, CompleteError> {
+    let Some(before) = source.identity() else { return Ok(None) };
     let now = source
         .current_identity()
-        .map_err(|error| changed(format!("it cannot be looked at any more ({error})")))?;
-    match now.as_ref().and_then(|now: &SourceIdentity| now.difference(before)) {
-        Some(what) => Err(changed(what.to_owned())),
-        None => Ok(()),
+        .map_err(|error| CompleteError::SourceChanged { change: Change::Gone, why: format!(" ({error})") })?;
+    match now.and_then(|now| now.difference(before)) {
+        None => Ok(None),
+        Some(Change::Status) => Ok(Some(Change::Status)),
+        Some(change) => Err(CompleteError::SourceChanged { change, why: String::new() }),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::import::ImportError;
 use crate::protocol::{Action, ServiceError};
 use crate::publish::PublishError;
 use crate::session::SessionError;
+use crate::source::Change;
 use crate::state::StateError;
 use crate::transfer::TransferError;
 use crate::upload::UploadError;
@@ -112,7 +113,14 @@ impl UploadError {
         match self {
             Self::Transfer { source, .. } => !matches!(source, TransferError::Damaged { .. }),
             // Where an object is in the way, the same call is refused again: the parts are kept, for another one.
-            Self::Complete(error) => matches!(error, CompleteError::Call { .. }),
+            Self::Complete(error) => match error {
+                CompleteError::Call { .. } => true,
+                // The next run compares the parts that are in with what the source is then.
+                CompleteError::SourceChanged { change, .. } => {
+                    matches!(change, Change::Status | Change::Bytes | Change::Replaced)
+                }
+                _ => false,
+            },
             Self::Cancelled => true,
             // What was there before is still there; nothing is wrong with what was asked for.
             Self::Session(SessionError::Call { source, .. }) => {

@@ -83,9 +83,9 @@ impl BlockReader {
     fn fill(&mut self, mut block: Block) -> Option<io::Result<Bytes>> {
         let wanted = (self.end - self.at).min(BLOCK_SIZE as u64) as usize;
         match self.source.read_ready(self.at, &mut block.bytes_mut()[..wanted]) {
-            Err(error) => Some(Err(error)),
             Ok(Some(count)) => Some(Ok(self.pass(block, count))),
-            Ok(None) => {
+            // What the fast way says decides nothing.
+            Ok(None) | Err(_) => {
                 self.step = Step::Reading(self.read_on_thread(block, wanted));
                 None
             }

@@ -1,5 +1,6 @@
 //! Takes up an upload, or begins one.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Opened, Session, SessionError, SessionOptions, abort, bucket};
@@ -10,7 +11,7 @@ use crate::model::{ObjectRef, UploadId};
 use crate::plan::{CutRule, Plan};
 use crate::protocol::Operation;
 use crate::protocol::oss::{Initiate, ListedPart};
-use crate::source::{Source, SourceIdentity};
+use crate::source::{Source, SourceIdentity, Witness};
 use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, UploadDir};
 
 /// Opens sessions; what one needs beside the options.
@@ -128,7 +129,9 @@ impl Opener<'_> {
         wished: CutRule,
     ) -> Result<Opened, SessionError> {
         let identity = self.source.identity();
-        let known_file = identity.is_some_and(|now| now.same_file(&checkpoint.source));
+        // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared.
+        let unchanged = self.source.witness() == Witness::Always
+            && identity.is_some_and(|now| now.difference(&checkpoint.source).is_none());
         // A time alone can be wrong, and where every part is compared it need not be asked.
         let same = |now: &SourceIdentity| match self.options.verify {
             true => now.length == checkpoint.source.length,
@@ -156,13 +159,20 @@ impl Opener<'_> {
             let count = contents.damaged;
             self.events.notice(format!("{count} damaged journal records: those parts are verified instead"));
         }
-        let verify = self.options.verify || !known_file;
+        let verify = self.options.verify || !unchanged;
         let Some(listed) = self.list(&checkpoint.upload_id).await? else {
             let parts = if verify { Vec::new() } else { contents.parts };
             return Ok(Opened::Gone { plan, parts, dir });
         };
         let parts = self.prove(&plan, &contents.parts, listed, verify).await?;
-        let journal = self.record(journal, &contents.parts, &parts);
+        let journal = self.record(&dir, journal, &contents.parts, &parts)?;
+        if let Some(now) = identity.filter(|now| **now != checkpoint.source) {
+            // All that is kept was compared with the source as it is now.
+            let newer = Checkpoint { source: now.clone(), ..checkpoint.clone() };
+            if let Err(error) = dir.update(&newer) {
+                self.events.notice(format!("{error}: the next run compares the parts once more"));
+            }
+        }
         let session = Session {
             upload_id: checkpoint.upload_id,
             plan,
@@ -175,27 +185,36 @@ impl Opener<'_> {
         Ok(Opened::Session(Box::new(session)))
     }
 
-    /// Adds the parts to the journal that only the comparison proved, so that the next run need not read them again.
+    /// Makes the journal hold what was proved, so that the next run need not read it again, and nothing else.
     /// Returns no journal if the disk takes no more.
     fn record(
         &self,
+        dir: &UploadDir,
         mut journal: Journal,
         recorded: &[PartRecord],
         proved: &[PartRecord],
-    ) -> Option<Journal> {
-        for part in proved {
-            // The journal's parts are in the order of their numbers.
-            let known = recorded.binary_search_by_key(&part.number, |record| record.number);
-            if known.is_ok_and(|at| recorded[at] == *part) {
-                continue;
+    ) -> Result<Option<Journal>, SessionError> {
+        let known: HashMap<_, _> = recorded.iter().map(|part| (part.number, part)).collect();
+        let mut missing = proved.iter().filter(|part| known.get(&part.number) != Some(part)).peekable();
+        let kept: HashSet<_> = proved.iter().map(|part| part.number).collect();
+        let written = if recorded.iter().all(|part| kept.contains(&part.number)) {
+            missing.try_for_each(|part| journal.append(part)).map(|()| journal)
+        } else {
+            // A record of other bytes must not be believed by a later run that finds the source as it is now.
+            let rewritten = dir.rewrite_journal(proved);
+            if rewritten.is_err() {
+                dir.drop_journal().map_err(SessionError::State)?;
             }
-            if let Err(error) = journal.append(part) {
+            rewritten
+        };
+        match written {
+            Ok(journal) => Ok(Some(journal)),
+            Err(error) => {
                 self.events
                     .notice(format!("{error}: parts that get in are compared with the file next time"));
-                return None;
+                Ok(None)
             }
         }
-        Some(journal)
     }
 
     fn session(
@@ -235,6 +254,7 @@ impl Opener<'_> {
     fn identity(&self, length: u64) -> SourceIdentity {
         self.source.identity().cloned().unwrap_or_else(|| SourceIdentity {
             name: String::new(),
+            raw_name: None,
             length,
             modified_ns: 0,
             changed_ns: 0,

@@ -4,7 +4,8 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Source, SourceIdentity};
+use super::change::raw_name;
+use super::{Change, Source, SourceIdentity, Witness, device};
 use crate::model::ByteRange;
 
 /// Why a file cannot be uploaded.
@@ -27,6 +28,14 @@ pub enum SourceError {
         /// What it is, with article: "a directory".
         what: &'static str,
     },
+    /// It is a block device that something else may write to.
+    #[error("`{}` is in use: {why}", path.display())]
+    InUse {
+        /// The device.
+        path: PathBuf,
+        /// By what.
+        why: String,
+    },
 }
 
 /// A regular file or a block device, opened once and read by position.
@@ -37,19 +46,36 @@ pub struct FileSource {
     identity: SourceIdentity,
     /// Whether the system can read without waiting (`RWF_NOWAIT`); cleared when it says that it cannot.
     nowait: AtomicBool,
+    /// Whether the file's times may be trusted: the last [`Source::settle`] succeeded.
+    settled: AtomicBool,
 }
 
 impl FileSource {
-    /// Opens the file and takes its identity.
+    /// Opens the file and takes its identity. A block device is opened exclusively, where the system can do that:
+    /// nothing can mount it until the source is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened, or is a directory, a pipe or a socket, or a device that is mounted or otherwise
+    /// in use.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, SourceError> {
+        Self::open_as(path.into(), true)
+    }
+
+    /// Opens a file, also a block device that is in use. What is read of one is of no single moment.
     ///
     /// # Errors
     ///
     /// When it cannot be opened, or is a directory, a pipe or a socket.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, SourceError> {
-        let path = path.into();
+    pub fn open_shared(path: impl Into<PathBuf>) -> Result<Self, SourceError> {
+        Self::open_as(path.into(), false)
+    }
+
+    fn open_as(path: PathBuf, exclusive: bool) -> Result<Self, SourceError> {
         let failed = |source| SourceError::Open { path: path.clone(), source };
         // Looked at before it is opened: opening a pipe would wait for a writer.
-        let kind = std::fs::metadata(&path).map_err(failed)?.file_type();
+        let metadata = std::fs::metadata(&path).map_err(failed)?;
+        let kind = metadata.file_type();
         let what = match () {
             () if kind.is_dir() => Some("a directory"),
             () if kind.is_fifo() => Some("a pipe"),
@@ -60,11 +86,27 @@ impl FileSource {
         if let Some(what) = what {
             return Err(SourceError::NotAFile { path, what });
         }
-        let file = File::open(&path).map_err(failed)?;
+        let file = match device::open(&path, exclusive && kind.is_block_device()) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                return Err(SourceError::InUse { why: device::used_by(metadata.rdev()), path });
+            }
+            opened => opened.map_err(failed)?,
+        };
         let metadata = file.metadata().map_err(failed)?;
-        let length = length(&file, &metadata).map_err(failed)?;
-        let identity = identity(&path, &metadata, length);
-        Ok(Self { file, path, identity, nowait: AtomicBool::new(cfg!(target_os = "linux")) })
+        if kind.is_block_device()
+            && let Err(error) = file.sync_data()
+        {
+            // What was written before is to be counted before. If it is not, the bytes are compared at the end.
+            tracing::debug!(%error, "the device cannot be synced");
+        }
+        let identity = identity(&path, &file, &metadata).map_err(failed)?;
+        let nowait = AtomicBool::new(cfg!(target_os = "linux"));
+        Ok(Self { file, path, identity, nowait, settled: AtomicBool::new(false) })
+    }
+
+    /// Whether it is a block device.
+    pub fn is_device(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.file_type().is_block_device())
     }
 
     /// Returns the path as it was given.
@@ -100,36 +142,52 @@ impl Source for FileSource {
 
     fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
         // The open file may differ from what the path now names: a rename put another one there. Either is a
-        // change, and the path's is the one to report, unless only the open file's record moved.
-        let named = std::fs::metadata(&self.path)?;
-        let named = identity(&self.path, &named, named_length(&self.path, &named)?);
-        if named.difference(&self.identity).is_some() {
+        // change, and the path's is the one to report, unless only the open file's record moved. The path is
+        // opened, since a network file system asks its server for the times only then.
+        let metadata = std::fs::metadata(&self.path)?;
+        let kind = metadata.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the path leads to no file any more"));
+        }
+        let named = match device::open(&self.path, false) {
+            Ok(named) => identity(&self.path, &named, &named.metadata()?)?,
+            // Whoever may no longer open it can still read the file that is open.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                identity(&self.path, &self.file, &metadata)?
+            }
+            Err(error) => return Err(error),
+        };
+        if named.difference(&self.identity).is_some_and(|change| change != Change::Status) {
             return Ok(Some(named));
         }
-        let open = self.file.metadata()?;
-        Ok(Some(identity(&self.path, &open, length(&self.file, &open)?)))
+        identity(&self.path, &self.file, &self.file.metadata()?).map(Some)
+    }
+
+    fn settle(&self) {
+        // Pages that a writer keeps mapped count as written once; only after they went to disk does the next write
+        // to them move the times.
+        let synced = self.file.sync_data();
+        if let Err(error) = &synced {
+            tracing::debug!(%error, "the source cannot be synced: its bytes are compared at the end");
+        }
+        self.settled.store(synced.is_ok(), Ordering::Relaxed);
+    }
+
+    fn witness(&self) -> Witness {
+        if !self.settled.load(Ordering::Relaxed) {
+            return Witness::Never;
+        }
+        device::witness(&self.file)
     }
 
     fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         if !self.nowait.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.read_nowait(offset + filled as u64, &mut buffer[filled..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) =>
-                {
-                    // This file system (or kernel) cannot; every later read goes the waiting way.
-                    self.nowait.store(false, Ordering::Relaxed);
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
+        let (filled, supported) = fill_ready(buffer, |at, rest| self.read_nowait(offset + at as u64, rest));
+        if !supported {
+            // This file system, kernel or sandbox cannot; every later read goes the waiting way.
+            self.nowait.store(false, Ordering::Relaxed);
         }
         Ok((filled > 0).then_some(filled))
     }
@@ -158,6 +216,30 @@ fn advise(file: &File, range: ByteRange, advice: rustix::fs::Advice) {
     }
 }
 
+/// Fills as much as `read` gives without waiting, and returns how much that was and whether it is worth asking again.
+/// Whatever it answers but bytes decides nothing: there are systems and file systems that know the flag and have it
+/// wrong.
+fn fill_ready(buffer: &mut [u8], read: impl Fn(usize, &mut [u8]) -> io::Result<usize>) -> (usize, bool) {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match read(filled, &mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let supported = !matches!(
+                    error.kind(),
+                    io::ErrorKind::Unsupported
+                        | io::ErrorKind::InvalidInput
+                        | io::ErrorKind::PermissionDenied
+                );
+                return (filled, supported);
+            }
+        }
+    }
+    (filled, true)
+}
+
 fn length(file: &File, metadata: &Metadata) -> io::Result<u64> {
     if metadata.file_type().is_block_device() {
         // A device's record has no length; its end has. Reads are positional, so the cursor is free.
@@ -166,23 +248,24 @@ fn length(file: &File, metadata: &Metadata) -> io::Result<u64> {
     Ok(metadata.len())
 }
 
-fn named_length(path: &Path, metadata: &Metadata) -> io::Result<u64> {
-    if metadata.file_type().is_block_device() {
-        return length(&File::open(path)?, metadata);
-    }
-    Ok(metadata.len())
-}
-
-fn identity(path: &Path, metadata: &Metadata, length: u64) -> SourceIdentity {
+fn identity(path: &Path, file: &File, metadata: &Metadata) -> io::Result<SourceIdentity> {
     let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
-    SourceIdentity {
+    let mut identity = SourceIdentity {
         name: path.display().to_string(),
-        length,
+        raw_name: raw_name(path),
+        length: length(file, metadata)?,
         modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
         changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
         device: metadata.dev(),
         inode: metadata.ino(),
+    };
+    if metadata.file_type().is_block_device() {
+        // The node's record says nothing of what was written to the device.
+        identity.modified_ns = 0;
+        identity.changed_ns = device::written(metadata.rdev()).map_or(0, i128::from);
+        (identity.device, identity.inode) = (metadata.rdev(), 0);
     }
+    Ok(identity)
 }
 
 #[cfg(test)]
@@ -224,16 +307,40 @@ mod tests {
     }
 
     #[test]
+    fn a_fast_read_that_gives_no_bytes_decides_nothing() {
+        use rustix::io::Errno;
+        let answers = [
+            (None, true),
+            (Some(Errno::IO), true),
+            (Some(Errno::NXIO), true),
+            (Some(Errno::AGAIN), true),
+            (Some(Errno::PERM), false),
+            (Some(Errno::NOSYS), false),
+            (Some(Errno::OPNOTSUPP), false),
+            (Some(Errno::INVAL), false),
+        ];
+        for (errno, supported) in answers {
+            let answer = || errno.map_or(Ok(0), |errno| Err(errno.into()));
+            let mut buffer = [0; 10];
+            assert_eq!(fill_ready(&mut buffer, |_, _| answer()), (0, supported));
+            let later = fill_ready(&mut buffer, |at, _| if at < 4 { Ok(2) } else { answer() });
+            assert_eq!(later, (4, supported));
+        }
+    }
+
+    #[test]
     fn every_change_is_noticed() {
         let (dir, path) = file(b"0123456789");
         let difference = |source: &FileSource| {
-            source.current_identity().unwrap().unwrap().difference(source.identity().unwrap())
+            let now = source.current_identity().unwrap().unwrap();
+            let change = now.difference(source.identity().unwrap())?;
+            Some(change.to_string())
         };
         let source = FileSource::open(&path).unwrap();
         assert_eq!(difference(&source), None);
 
         File::options().append(true).open(&path).unwrap().write_all(b"x").unwrap();
-        assert_eq!(difference(&source), Some("its size changed"));
+        assert_eq!(difference(&source).as_deref(), Some("its size changed"));
 
         let source = FileSource::open(&path).unwrap();
         let other = dir.path().join("other");
@@ -242,11 +349,11 @@ mod tests {
             std::fs::FileTimes::new().set_modified(std::fs::metadata(&path).unwrap().modified().unwrap());
         File::options().write(true).open(&other).unwrap().set_times(times).unwrap();
         std::fs::rename(&other, &path).unwrap();
-        assert_eq!(difference(&source), Some("another file took its place"));
+        assert_eq!(difference(&source).as_deref(), Some("another file took its place"));
 
         let source = FileSource::open(&path).unwrap();
         std::thread::scope(|_| File::options().write(true).open(&path).unwrap().set_times(times).unwrap());
-        assert_eq!(difference(&source), Some("its status change time (ctime) changed"));
+        assert_eq!(difference(&source).as_deref(), Some("its status change time (ctime) changed"));
 
         std::fs::remove_file(&path).unwrap();
         assert!(source.current_identity().is_err());

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, StateError};
+use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, PartRecord, StateError};
 use crate::model::{ObjectRef, Region};
 
 /// Longest checkpoint that is read: keys and paths are at most some KiB.
@@ -127,9 +127,7 @@ impl UploadDir {
     pub fn begin(&self, checkpoint: &Checkpoint) -> Result<Journal, StateError> {
         // The old journal goes first: a new checkpoint must never stand beside it.
         self.remove("journal")?;
-        let path = self.path.join("checkpoint.json");
-        let text = serde_json::to_vec_pretty(checkpoint).expect("a checkpoint is plain data");
-        write_atomically(&path, &text).map_err(StateError::io("write", &path))?;
+        self.update(checkpoint)?;
         Ok(self.journal()?.0)
     }
 
@@ -140,6 +138,37 @@ impl UploadDir {
     /// When it cannot be opened or read.
     pub fn journal(&self) -> Result<(Journal, JournalContents), StateError> {
         Journal::open(&self.path.join("journal"))
+    }
+
+    /// Replaces the checkpoint of an upload that goes on.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then the old one stays.
+    pub fn update(&self, checkpoint: &Checkpoint) -> Result<(), StateError> {
+        let path = self.path.join("checkpoint.json");
+        let text = serde_json::to_vec_pretty(checkpoint).expect("a checkpoint is plain data");
+        write_atomically(&path, &text).map_err(StateError::io("write", &path))
+    }
+
+    /// Makes the journal hold these parts and no others.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then the old one stays.
+    pub fn rewrite_journal(&self, parts: &[PartRecord]) -> Result<Journal, StateError> {
+        let path = self.path.join("journal");
+        write_atomically(&path, &super::journal::encode(parts)).map_err(StateError::io("write", &path))?;
+        Journal::on(&path)
+    }
+
+    /// Removes the journal: all parts are then compared with the source.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be removed.
+    pub fn drop_journal(&self) -> Result<(), StateError> {
+        self.remove("journal")
     }
 
     /// Checks that the folder can be written, before anything is asked of the service.
@@ -265,6 +294,7 @@ mod tests {
             upload_id: UploadId::new("0004B9894A22E5B1888A1E29F8236E2D"),
             source: SourceIdentity {
                 name: "disk.raw".to_owned(),
+                raw_name: None,
                 length: 10 << 20,
                 modified_ns: 1_700_000_000_123_456_789,
                 changed_ns: 1_700_000_000_123_456_789,

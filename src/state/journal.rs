@@ -145,6 +145,11 @@ impl Journal {
     }
 }
 
+/// Returns a journal of these parts.
+pub(super) fn encode(parts: &[PartRecord]) -> Vec<u8> {
+    parts.iter().filter_map(encode_part).flatten().collect()
+}
+
 fn encode_part(part: &PartRecord) -> Option<[u8; RECORD_SIZE]> {
     let etag = part.etag.as_str().as_bytes();
     if etag.len() > MAX_ETAG {

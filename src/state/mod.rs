@@ -3,7 +3,7 @@
 //! One folder per upload under the state directory:
 //!
 //! - `checkpoint.json` says which upload it is. It is written as a whole (temporary file, sync, rename)
-//!   before the first part, and never changed.
+//!   before the first part, and again when all that is kept was compared with a source that had changed.
 //! - `journal` holds one record of fixed size for each acknowledged part, appended by the one process that
 //!   holds the lock. A torn or damaged record is as if it were not there: the part is then found through
 //!   ListParts and verified by checksum.

@@ -3,6 +3,7 @@
 //! `source → plan → session → transfer → complete`. The same call again continues what an earlier one left.
 
 mod stages;
+mod steady;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub struct Upload {
     parallel: Option<usize>,
     max_parallel: usize,
     content_md5: bool,
+    in_use: bool,
     limits: Limits,
     events: EventSink,
     cancel: CancellationToken,
@@ -52,6 +54,9 @@ pub struct UploadReport {
     pub bytes_sent: u64,
     /// Attempts that followed a failed one.
     pub retries: u64,
+    /// Whether the source was in use while it was read, so that the object may be of no single moment. Only where
+    /// that was allowed, see [`Upload::in_use`].
+    pub in_use: bool,
     /// How long this run took.
     pub took: Duration,
 }
@@ -101,6 +106,7 @@ impl Upload {
             parallel: None,
             max_parallel: DEFAULT_MAX_PARALLEL,
             content_md5: false,
+            in_use: false,
             limits: Limits::default(),
             events: EventSink::none(),
             cancel: CancellationToken::new(),
@@ -177,6 +183,14 @@ impl Upload {
         self
     }
 
+    /// Takes a block device for what it is while something writes to it, instead of refusing to make an object
+    /// whose bytes are of no single moment. The report says if that happened.
+    #[must_use]
+    pub fn in_use(mut self, allowed: bool) -> Self {
+        self.in_use = allowed;
+        self
+    }
+
     /// Shares memory and bandwidth with other uploads.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -240,7 +254,12 @@ impl Upload {
     /// Returns what tells the source from another one: length and modification time, by the object.
     pub(crate) fn source_mark(&self) -> Option<(String, (u64, i128))> {
         let identity = self.source.identity()?;
-        Some((self.session.object.to_string(), (identity.length, identity.modified_ns)))
+        let modified = match identity.modified_ns {
+            // A device has no such time, and is another source each time that it is looked at.
+            0 => self.client.now().as_nanosecond(),
+            time => time,
+        };
+        Some((self.session.object.to_string(), (identity.length, modified)))
     }
 }
 

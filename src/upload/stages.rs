@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Upload, UploadError, UploadReport};
+use super::{Upload, UploadError, UploadReport, steady};
 use crate::blocks::digest;
 use crate::client::Progress;
 use crate::complete::{self, CompleteError, Completed, Completer, StoredObject};
@@ -27,6 +27,11 @@ impl Upload {
         let began = Instant::now();
         let progress = Arc::new(Progress::new());
         let opening = Progress::new();
+        tokio::select! {
+            biased;
+            settled = self.settle(&opening) => settled?,
+            () = self.cancel.cancelled() => return Err(UploadError::Cancelled),
+        }
         let opener = self.opener(&opening);
         let opened = tokio::select! {
             biased;
@@ -37,8 +42,8 @@ impl Upload {
             Err(error) => self.settle_existing(error).await.map(Err)?,
             Ok(opened) => Ok(opened),
         };
-        let (stored, parts, resumed_parts) = match opened {
-            Err(stored) => (stored, 0, 0),
+        let (stored, parts, resumed_parts, in_use) = match opened {
+            Err(stored) => (stored, 0, 0, false),
             Ok(Opened::Session(session)) => self.drive(*session, &progress).await?,
             Ok(Opened::Gone { plan, parts, dir }) => {
                 let list = PartList::new(&plan, parts);
@@ -46,14 +51,14 @@ impl Upload {
                 match self.settle_gone(list).await? {
                     Some(stored) => {
                         self.forgotten(dir.forget());
-                        (stored, count, count)
+                        (stored, count, count, false)
                     }
                     None => {
                         self.events.notice("the earlier upload is gone from the bucket: a new one begins");
                         match self.opener(&opening).begin_again(dir).await {
                             Ok(Opened::Session(session)) => self.drive(*session, &progress).await?,
                             Ok(Opened::Gone { .. }) => unreachable!("an upload that was just begun is open"),
-                            Err(error) => (self.settle_existing(error).await?, 0, 0),
+                            Err(error) => (self.settle_existing(error).await?, 0, 0, false),
                         }
                     }
                 }
@@ -66,6 +71,7 @@ impl Upload {
             resumed_parts,
             bytes_sent: progress.bytes_sent(),
             retries: progress.retries(),
+            in_use,
             took: began.elapsed(),
         })
     }
@@ -75,12 +81,13 @@ impl Upload {
         &self,
         mut session: Session,
         progress: &Arc<Progress>,
-    ) -> Result<(StoredObject, usize, usize), UploadError> {
+    ) -> Result<(StoredObject, usize, usize, bool), UploadError> {
         let mut journal = Journaling::new(session.journal.take(), self.events.clone());
         let resumed = session.parts.len();
         let mut present = std::mem::take(&mut session.parts);
         for round in 0.. {
             let list = self.transfer(&session, progress, present, &mut journal).await?;
+            let in_use = self.check_source(&list, progress).await?;
             let completer = self.completer();
             let completing = completer.run(&session, &list, &mut journal, progress);
             match Watch::over(&self.client, progress, &self.events, PUTTING_TOGETHER, completing).await? {
@@ -88,7 +95,7 @@ impl Upload {
                     if let Some(dir) = session.dir {
                         self.forgotten(dir.forget());
                     }
-                    return Ok((stored, list.parts().len(), resumed));
+                    return Ok((stored, list.parts().len(), resumed, in_use));
                 }
                 Completed::PartsDiffer if round < RECONCILIATIONS => {
                     self.events
@@ -98,7 +105,7 @@ impl Upload {
                         // It was completed or aborted meanwhile, by whomever.
                         None => {
                             let stored = self.completer().settle_gone(&list).await?;
-                            return Ok((stored, list.parts().len(), resumed));
+                            return Ok((stored, list.parts().len(), resumed, in_use));
                         }
                     }
                 }
@@ -147,11 +154,15 @@ impl Upload {
             content_md5: self.content_md5,
         };
         let mut in_now = present.len();
-        let result = transfer.run(present, journal, &mut in_now).await;
+        let result = tokio::select! {
+            biased;
+            result = transfer.run(present, journal, &mut in_now) => result,
+            changed = steady::changed(&self.source) => Err(changed)?,
+        };
         result.or_else(|source| {
             if matches!(source, TransferError::Source { .. }) {
                 // A file that was cut short cannot be read; that it changed says more.
-                complete::check_unchanged(&self.source)?;
+                complete::check_unchanged(&*self.source)?;
             }
             let object = self.session.object.clone();
             Err(UploadError::Transfer { object, parts: in_now, source })
@@ -204,7 +215,7 @@ impl Upload {
             let object = self.session.object.clone();
             UploadError::Transfer { object, parts: 0, source: TransferError::Source { offset: 0, source } }
         })?;
-        complete::check_unchanged(&self.source)?;
+        complete::check_unchanged(&*self.source)?;
         Ok(completer.same_object(length, crc64, None).await?)
     }
 
@@ -227,11 +238,6 @@ impl Upload {
     }
 
     fn completer(&self) -> Completer<'_> {
-        Completer {
-            client: &self.client,
-            object: &self.session.object,
-            source: &self.source,
-            events: &self.events,
-        }
+        Completer { client: &self.client, object: &self.session.object, events: &self.events }
     }
 }

@@ -3,6 +3,7 @@
 mod after_import;
 mod arguments;
 mod demo;
+mod devices;
 mod examples;
 mod faults;
 mod imports;

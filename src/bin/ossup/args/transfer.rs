@@ -33,6 +33,9 @@ pub(crate) struct TransferArgs {
     /// Compares every part that is already there with the file
     #[arg(long)]
     pub(crate) verify_resume: bool,
+    /// Reads a block device that is mounted or otherwise in use
+    #[arg(long)]
+    pub(crate) allow_busy: bool,
     #[command(flatten)]
     pub(crate) retry: RetryArgs,
 }

@@ -15,7 +15,7 @@ use crate::ui::bytes;
 pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Failure> {
     let (name, report) = match &args.image {
         FileOrObject::File(path) => {
-            let source = FileSource::open(path)?;
+            let source = FileSource::open_shared(path)?;
             let name = path.display().to_string();
             (name.clone(), inspection::file(&source, Wishes::new(Role::System, name))?)
         }

@@ -28,7 +28,7 @@ struct Upload {
 pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Failure> {
     let object =
         args.target.object_for(&args.image).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-    let source = FileSource::open(transfer::absolute(&args.image)?)?;
+    let source = transfer::open(&transfer::absolute(&args.image)?, &args.transfer)?;
     let connection = context.connect(&args.connection, &args.transfer.retry, Some(&object.bucket))?;
 
     // Everything is looked at before the first byte is sent.
@@ -155,7 +155,7 @@ async fn data_disks(
                     return Err(Failure::new(Kind::Usage, text).hint("give the files different names"));
                 }
                 keys.push(object.key.clone());
-                let source = FileSource::open(transfer::absolute(path)?)?;
+                let source = transfer::open(&transfer::absolute(path)?, &args.transfer)?;
                 let mut wishes = Wishes::new(Role::Data, path.display().to_string());
                 wishes.key = Some(object.key.as_str().to_owned());
                 let report = inspection::before_upload(context, &source, wishes, &args.inspection)?;

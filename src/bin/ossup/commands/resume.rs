@@ -1,4 +1,3 @@
-use ossup::source::FileSource;
 use ossup::state::{Checkpoint, StateDir};
 use serde_json::json;
 
@@ -73,7 +72,7 @@ async fn one(
     let object = &checkpoint.object;
     context.output.remark(format!("resuming `{}` to `{object}`", checkpoint.source.name));
     let connection = connection(checkpoint, &args.connection);
-    let source = FileSource::open(&checkpoint.source.name)?;
+    let source = transfer::open(&checkpoint.source.path(), &args.transfer)?;
     let connection = context.connect(&connection, &args.transfer.retry, Some(&object.bucket))?;
     let target = TargetArgs {
         overwrite: checkpoint.overwrite,

@@ -37,6 +37,15 @@ pub(crate) fn absolute(image: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(image).map_err(|error| Failure::from_error(Kind::Usage, &error))
 }
 
+/// Opens an image to be uploaded.
+pub(crate) fn open(image: &Path, args: &TransferArgs) -> Result<FileSource, Failure> {
+    let source = match args.allow_busy {
+        true => FileSource::open_shared(image)?,
+        false => FileSource::open(image)?,
+    };
+    Ok(source)
+}
+
 /// Prepares the upload of one image. Its progress is shown while the second is kept.
 pub(crate) fn prepare(
     context: &Context,
@@ -50,6 +59,7 @@ pub(crate) fn prepare(
     connection.prepare_bucket(&object.bucket, context.output)?;
     let label = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let progress = Progress::start(label, context.output);
+    let in_use = args.allow_busy && source.is_device();
     let mut upload = Upload::new(connection.client.clone(), Arc::new(source), object.clone())
         .overwrite(target.overwrite)
         .storage_class(target.storage_class)
@@ -57,6 +67,7 @@ pub(crate) fn prepare(
         .adopt(target.adopt)
         .verify_resume(args.verify_resume)
         .content_md5(args.content_md5)
+        .in_use(in_use)
         .limits(limits.clone())
         .events(progress.sink())
         .cancel(context.stop.token());
@@ -104,6 +115,7 @@ pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
         "etag": stored.etag.as_ref().map(ossup::model::ETag::unquoted),
         "version_id": stored.version_id,
         "verified": stored.verified,
+        "source_in_use": report.in_use,
         "parts": report.parts,
         "resumed_parts": report.resumed_parts,
         "bytes_sent": report.bytes_sent,
@@ -130,8 +142,12 @@ pub(crate) fn sentence(report: &UploadReport) -> String {
         _ if stored.verified == ossup::complete::Verified::Etag => "verified by its ETag".to_owned(),
         _ => "not verified: the service told no checksum".to_owned(),
     };
+    let in_use = match report.in_use {
+        true => "; not proved to be of one moment: the device was in use while it was read",
+        false => "",
+    };
     format!(
-        "{}: {} in {} parts{resumed}, {} at {rate}/s; {verified}",
+        "{}: {} in {} parts{resumed}, {} at {rate}/s; {verified}{in_use}",
         stored.object,
         bytes(stored.size),
         report.parts,

@@ -1,5 +1,4 @@
 use ossup::image::{Role, Wishes};
-use ossup::source::FileSource;
 
 use super::{inspection, transfer};
 use crate::args::UploadArgs;
@@ -10,7 +9,7 @@ use crate::failure::{Failure, Kind};
 pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Failure> {
     let object =
         args.target.object_for(&args.image).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-    let source = FileSource::open(transfer::absolute(&args.image)?)?;
+    let source = transfer::open(&transfer::absolute(&args.image)?, &args.transfer)?;
     let connection = context.connect(&args.connection, &args.transfer.retry, Some(&object.bucket))?;
     let mut wishes = Wishes::new(Role::System, args.image.display().to_string());
     wishes.key = Some(object.key.as_str().to_owned());

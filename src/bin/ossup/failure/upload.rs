@@ -5,7 +5,7 @@ use std::io::ErrorKind as IoErrorKind;
 use ossup::ErrorKind;
 use ossup::complete::CompleteError;
 use ossup::session::SessionError;
-use ossup::source::SourceError;
+use ossup::source::{Change, SourceError};
 use ossup::state::StateError;
 use ossup::transfer::TransferError;
 use ossup::upload::UploadError;
@@ -35,7 +35,7 @@ pub(crate) fn upload(error: &UploadError, again: Again<'_>, stop: &Stop) -> Fail
     };
     // Where an object is in the way the same command is refused again.
     let in_the_way = matches!(error, UploadError::Complete(CompleteError::Exists { .. }));
-    let hints = [advice(error), (resumable && !in_the_way).then(|| going_on(error, again))];
+    let hints = [advice(error, again), (resumable && !in_the_way).then(|| going_on(error, again))];
     let hint = hints.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let failure = failure.resumable(resumable);
     if hint.is_empty() { failure } else { failure.hint(hint) }
@@ -58,7 +58,7 @@ fn going_on(error: &UploadError, again: Again<'_>) -> String {
     format!("run the same command again to go on{resume}{kept}")
 }
 
-fn advice(error: &UploadError) -> Option<String> {
+fn advice(error: &UploadError, again: Again<'_>) -> Option<String> {
     if let Some(call) = error.call() {
         return service::advice(call);
     }
@@ -79,8 +79,19 @@ fn advice(error: &UploadError) -> Option<String> {
         UploadError::Session(SessionError::Adopt { .. }) => {
             "abort those that are not wanted: `ossup abort oss://BUCKET/KEY --upload-id ID`"
         }
-        UploadError::Complete(CompleteError::SourceChanged { .. }) => {
+        UploadError::Complete(CompleteError::SourceChanged { .. }) if matches!(again, Again::No) => {
+            "no object was made; when the file is at rest, run the same command again"
+        }
+        UploadError::Complete(CompleteError::SourceChanged { change: Change::Size, .. }) => {
             "no object was made; when the file is at rest, begin anew with --restart"
+        }
+        UploadError::Complete(CompleteError::SourceChanged { change: Change::Modified, .. }) => {
+            "no object was made; when the file is at rest, the same command with --verify-resume compares the \
+             parts that are in and sends only those that differ"
+        }
+        UploadError::Complete(CompleteError::SourceChanged { .. }) => {
+            "no object was made; wait until the file is at rest: the parts that are in are compared with it, \
+             and only those that differ are sent again"
         }
         UploadError::Complete(CompleteError::Exists { .. }) => {
             "choose another key, or replace the object: the same command with --overwrite; parts that are in are kept"
@@ -139,6 +150,7 @@ impl From<SourceError> for Failure {
         // A path that leads to no image is a wrong argument; one that cannot be read is not.
         let kind = match &error {
             SourceError::NotAFile { .. } => Kind::Usage,
+            SourceError::InUse { .. } => Kind::ImageRefused,
             SourceError::Open { source, .. }
                 if matches!(source.kind(), IoErrorKind::NotFound | IoErrorKind::NotADirectory) =>
             {
@@ -146,6 +158,13 @@ impl From<SourceError> for Failure {
             }
             _ => Kind::Other,
         };
-        Self::from_error(kind, &error)
+        let failure = Self::from_error(kind, &error);
+        match &error {
+            SourceError::InUse { .. } => failure.hint(
+                "unmount it or stop what uses it, or upload a snapshot of it; --allow-busy reads it all the same: \
+                 the bytes of the object may then be of no single moment",
+            ),
+            _ => failure,
+        }
     }
 }

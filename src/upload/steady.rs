@@ -1,0 +1,133 @@
+//! That the object is one state of the source: what is looked at before, while and after its bytes are read.
+//!
+//! Times tell, where every write moves them. Where they do not, or where only the ctime moved (a link, a mode, an
+//! attribute), the bytes are read a second time and compared with the parts. If all are the same, the object is what
+//! the source held at the moment between the two readings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::{Upload, UploadError};
+use crate::blocks::digest;
+use crate::client::Progress;
+use crate::complete::{CompleteError, check_unchanged};
+use crate::source::{Change, Source, Witness};
+use crate::transfer::{PartList, TransferError, Watch};
+
+/// What is waited for before the first byte is read,
+const SETTLING: &str = "the system writes the source to its disk";
+/// and before Complete.
+const COMPARING: &str = "the source is read once more";
+/// How often the source is looked at while it is read.
+const LOOK: Duration = Duration::from_secs(1);
+/// Two writes within this time may leave the same times,
+const TICK: Duration = Duration::from_millis(20);
+/// or within this, on a file system that keeps whole seconds, some of them even ones.
+const COARSE_TICK: Duration = Duration::from_secs(2);
+
+impl Upload {
+    /// Waits until every later write shows.
+    pub(super) async fn settle(&self, progress: &Progress) -> Result<(), UploadError> {
+        let settled = async {
+            settle(&self.source).await;
+            tokio::time::sleep(self.until_writes_show()).await;
+        };
+        Watch::over(&self.client, progress, &self.events, SETTLING, settled).await;
+        look(&self.source).await.map(|_| ()).map_err(UploadError::from)
+    }
+
+    /// Returns for how long a write could still leave the times that the source has.
+    fn until_writes_show(&self) -> Duration {
+        let Some(identity) = self.source.identity() else { return Duration::ZERO };
+        let last = identity.modified_ns.max(identity.changed_ns);
+        let age = self.client.now().as_nanosecond() - last;
+        let tick = if last % 1_000_000_000 == 0 { COARSE_TICK } else { TICK };
+        u64::try_from(age).map_or(Duration::ZERO, |age| tick.saturating_sub(Duration::from_nanos(age)))
+    }
+
+    /// Checks that the parts are one state of the source. Returns whether that is not proved, of a source that may
+    /// be in use.
+    pub(super) async fn check_source(
+        &self,
+        list: &PartList,
+        progress: &Progress,
+    ) -> Result<bool, UploadError> {
+        settle(&self.source).await;
+        let suspicion = look(&self.source).await?;
+        let witness = self.source.witness();
+        if suspicion.is_none() && witness != Witness::Never {
+            return Ok(false);
+        }
+        if self.in_use {
+            self.events.notice("the source was in use while it was read: its bytes are of no single moment");
+            return Ok(true);
+        }
+        if suspicion.is_some() {
+            self.events.notice("the source may have been written to meanwhile: its bytes are compared");
+        }
+        let compared = self.compare(list, progress);
+        tokio::select! {
+            biased;
+            compared = Watch::over(&self.client, progress, &self.events, COMPARING, compared) => compared?,
+            () = self.cancel.cancelled() => return Err(UploadError::Cancelled),
+        }
+        look(&self.source).await?;
+        Ok(false)
+    }
+
+    /// Compares the source with the parts that were made of it.
+    async fn compare(&self, list: &PartList, progress: &Progress) -> Result<(), UploadError> {
+        if let Some(length) = self.source.length() {
+            // Of a device the memory may hold what was read before, and not what it holds now.
+            let (source, whole) = (Arc::clone(&self.source), crate::model::ByteRange::new(0, length));
+            blocking(move || source.done_with(whole)).await;
+        }
+        for part in list.parts() {
+            let crc64 = digest::crc64(&self.source, part.range, &self.limits).await.map_err(|source| {
+                let (object, parts) = (self.session.object.clone(), list.parts().len());
+                UploadError::Transfer {
+                    object,
+                    parts,
+                    source: TransferError::Source { offset: part.range.start, source },
+                }
+            })?;
+            if crc64 != part.crc64 {
+                let why = format!(" (from byte {} to {})", part.range.start, part.range.end);
+                return Err(CompleteError::SourceChanged { change: Change::Bytes, why }.into());
+            }
+            // Reading takes as long as it takes, and is no silence of the service.
+            progress.acknowledge();
+        }
+        Ok(())
+    }
+}
+
+/// Returns when the source is seen to have changed, which is looked for now and then. That it cannot be looked at for
+/// the moment is no change.
+pub(super) async fn changed(source: &Arc<dyn Source>) -> CompleteError {
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        match look(source).await {
+            Ok(_) | Err(CompleteError::SourceChanged { change: Change::Gone, .. }) => {}
+            Err(changed) => return changed,
+        }
+    }
+}
+
+async fn settle(source: &Arc<dyn Source>) {
+    let source = Arc::clone(source);
+    blocking(move || source.settle()).await;
+}
+
+async fn look(source: &Arc<dyn Source>) -> Result<Option<Change>, CompleteError> {
+    let source = Arc::clone(source);
+    blocking(move || check_unchanged(&*source)).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("looking at a source does not panic")
+}
