@@ -101,6 +101,17 @@ pub enum Event {
     },
     /// How far an import or a copy is, after each look at it.
     Importing(ImportProgress),
+    /// An image that was followed can be used.
+    Available {
+        /// Where the image is.
+        region: Region,
+        /// The image's id.
+        image_id: ImageId,
+        /// The image's name.
+        name: Option<String>,
+        /// Since this process began to look.
+        waited: Duration,
+    },
 }
 
 /// How far an import or a copy is. What a look did not tell is `None`.

@@ -96,11 +96,20 @@ impl Importer {
     /// Dropping the future ends the wait. The import goes on.
     pub async fn follow(&self, task: &ImportTask) -> Result<CustomImage, ImportError> {
         let began = Instant::now();
-        let Some(limit) = self.wait_limit else { return self.follow_on(task, began).await };
-        match tokio::time::timeout(limit, self.follow_on(task, began)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ImportError::StillRunning { task: task.clone(), waited: began.elapsed() }),
-        }
+        let image = match self.wait_limit {
+            None => self.follow_on(task, began).await?,
+            Some(limit) => {
+                let ended = |_| ImportError::StillRunning { task: task.clone(), waited: began.elapsed() };
+                tokio::time::timeout(limit, self.follow_on(task, began)).await.map_err(ended)??
+            }
+        };
+        self.events.emit(Event::Available {
+            region: task.region.clone(),
+            image_id: image.image_id.clone(),
+            name: image.name.clone(),
+            waited: began.elapsed(),
+        });
+        Ok(image)
     }
 
     async fn follow_on(&self, task: &ImportTask, began: Instant) -> Result<CustomImage, ImportError> {

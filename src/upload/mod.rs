@@ -5,6 +5,7 @@
 mod stages;
 mod steady;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,18 @@ pub struct Upload {
     in_use: bool,
     limits: Limits,
     events: EventSink,
+    reports: Option<ReportSink>,
     cancel: CancellationToken,
+}
+
+/// Takes the report of an upload that is done.
+#[derive(Clone)]
+struct ReportSink(Arc<dyn Fn(&UploadReport) + Send + Sync>);
+
+impl fmt::Debug for ReportSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReportSink")
+    }
 }
 
 /// What an upload came to.
@@ -109,6 +121,7 @@ impl Upload {
             in_use: false,
             limits: Limits::default(),
             events: EventSink::none(),
+            reports: None,
             cancel: CancellationToken::new(),
         }
     }
@@ -205,6 +218,14 @@ impl Upload {
         self
     }
 
+    /// Sends the report to `sink` as soon as the object is there. Of several uploads that run for a publish, each is
+    /// reported when it is done.
+    #[must_use]
+    pub fn on_done(mut self, sink: impl Fn(&UploadReport) + Send + Sync + 'static) -> Self {
+        self.reports = Some(ReportSink(Arc::new(sink)));
+        self
+    }
+
     /// Stops gently when the token is cancelled: parts in flight get a few seconds, and all parts are kept.
     #[must_use]
     pub fn cancel(mut self, token: CancellationToken) -> Self {
@@ -244,11 +265,15 @@ impl Upload {
             self.cancel.cancelled().await;
             tokio::time::sleep(CANCEL_LIMIT).await;
         };
-        tokio::select! {
+        let report = tokio::select! {
             biased;
-            result = self.stages() => result,
-            () = stopped => Err(UploadError::Cancelled),
+            result = self.stages() => result?,
+            () = stopped => return Err(UploadError::Cancelled),
+        };
+        if let Some(ReportSink(sink)) = &self.reports {
+            sink(&report);
         }
+        Ok(report)
     }
 
     /// Returns what tells the source from another one: length and modification time, by the object.
