@@ -88,3 +88,17 @@ fn a_code_without_advice_is_shown_as_the_service_says_it() {
     // Bug: ECS refuses with 403 what has nothing to do with permissions.
     assert!(!stderr.contains("no right"), "{stderr}");
 }
+
+#[test]
+fn each_step_is_said_to_be_done_when_it_is_done() {
+    let (world, _server) = world(&["--speed=8"]);
+    let stderr = world.ok(&[&PUBLISH[..], &["--copy-to=us-west-1"]].concat()).stderr;
+    let place = |text: &str| stderr.find(text).unwrap_or_else(|| panic!("{text}: {stderr}"));
+    let uploaded = place("uploaded oss://images/disk.raw: 64.0 MiB in ");
+    let started = place("cn-hangzhou: image m-");
+    let available = place("(web-1) is Available in cn-hangzhou");
+    let copy = place("us-west-1: image m-");
+    assert!(uploaded < started && started < available && available < copy, "{stderr}");
+    place("(web-1) is Available in us-west-1");
+    assert_eq!(stderr.matches("is Available in").count(), 2, "{stderr}");
+}

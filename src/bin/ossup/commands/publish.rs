@@ -64,7 +64,6 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let again = if args.object.no_resume { Again::No } else { Again::Same };
     let report = imports.run(context, &publish, again).await?;
     drop(shown);
-    report.uploads.iter().for_each(|report| context.output.remark(transfer::sentence(report)));
     if let Some(next) = importing::next_step(&report.import) {
         context.output.remark(next);
     }

@@ -82,7 +82,6 @@ async fn one(
     let report =
         transfer::upload(context, &connection, source, object, &target, &args.transfer, limits).await?;
     let url = connection.url(object);
-    context.output.remark(transfer::sentence(&report));
     Ok((transfer::object(&report, &url), url))
 }
 

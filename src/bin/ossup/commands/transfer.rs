@@ -13,7 +13,7 @@ use crate::args::values::Parallel;
 use crate::args::{TargetArgs, TransferArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{self, Again, Failure, Kind};
-use crate::ui::{Progress, bytes, duration};
+use crate::ui::{Progress, bytes, duration, parts};
 
 /// Returns the limits that all uploads of the command share.
 pub(crate) fn limits(args: &TransferArgs) -> Limits {
@@ -58,7 +58,8 @@ pub(crate) fn prepare(
 ) -> Result<(Upload, Progress), Failure> {
     connection.prepare_bucket(&object.bucket, context.output)?;
     let label = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let progress = Progress::start(label, context.output);
+    let output = context.output;
+    let progress = Progress::start(label, output);
     let in_use = args.allow_busy && source.is_device();
     let mut upload = Upload::new(connection.client.clone(), Arc::new(source), object.clone())
         .overwrite(target.overwrite)
@@ -70,6 +71,7 @@ pub(crate) fn prepare(
         .in_use(in_use)
         .limits(limits.clone())
         .events(progress.sink())
+        .on_done(move |report| output.remark(sentence(report)))
         .cancel(context.stop.token());
     if !target.no_resume {
         upload = upload.state_dir(connection.settings.state_dir()?);
@@ -133,24 +135,24 @@ pub(crate) fn sentence(report: &UploadReport) -> String {
     let rate = bytes((report.bytes_sent as f64 / report.took.as_secs_f64().max(0.001)) as u64);
     let resumed = match report.resumed_parts {
         0 => String::new(),
-        count => format!(" ({count} of an earlier run)"),
+        count => format!(" ({count} from an earlier run)"),
     };
     let verified = match stored.crc64 {
         Some(crc64) if stored.verified == ossup::complete::Verified::Crc64 => {
             format!("verified by CRC-64 {crc64}")
         }
         _ if stored.verified == ossup::complete::Verified::Etag => "verified by its ETag".to_owned(),
-        _ => "not verified: the service told no checksum".to_owned(),
+        _ => "not verified: OSS returned no checksum".to_owned(),
     };
     let in_use = match report.in_use {
         true => "; not proved to be of one moment: the device was in use while it was read",
         false => "",
     };
     format!(
-        "{}: {} in {} parts{resumed}, {} at {rate}/s; {verified}{in_use}",
+        "uploaded {}: {} in {}{resumed}, {} at {rate}/s; {verified}{in_use}",
         stored.object,
         bytes(stored.size),
-        report.parts,
+        parts(report.parts),
         duration(report.took),
     )
 }

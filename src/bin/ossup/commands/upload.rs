@@ -19,6 +19,5 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
         transfer::upload(context, &connection, source, &object, &args.object, &args.transfer, &limits)
             .await?;
     let url = connection.url(&object);
-    context.output.remark(transfer::sentence(&report));
     context.output.result(transfer::object(&report, &url), &url)
 }

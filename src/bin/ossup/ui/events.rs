@@ -57,6 +57,13 @@ pub(crate) fn json(event: &Event) -> Option<Value> {
             "image_status": progress.image.as_ref().map(ImageStatus::as_str),
             "waited_seconds": progress.waited.as_secs_f64(),
         }),
+        Event::Available { region, image_id, name, waited } => json!({
+            "event": "available",
+            "region": region,
+            "image_id": image_id,
+            "name": name,
+            "waited_seconds": waited.as_secs_f64(),
+        }),
         _ => return None,
     };
     object["schema"] = super::SCHEMA.into();
@@ -110,8 +117,13 @@ mod tests {
             Event::Stalled { silent: seconds(30), reason: "nothing failed".to_owned() },
             Event::Completing,
             Event::Completed,
-            Event::Submitted { region, image_id, task_id: Some("t-1".parse().unwrap()) },
+            Event::Submitted {
+                region: region.clone(),
+                image_id: image_id.clone(),
+                task_id: Some("t-1".parse().unwrap()),
+            },
             Event::Importing(progress),
+            Event::Available { region, image_id, name: Some("web-1".to_owned()), waited: seconds(4320) },
         ];
         let lines: Vec<_> = events.iter().map(|event| json(event).unwrap().to_string()).collect();
         insta::with_settings!({

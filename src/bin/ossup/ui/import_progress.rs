@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use ossup::event::{Event, EventSink, ImportProgress};
-use ossup::model::{ImageId, SnapshotStatus};
+use ossup::model::{ImageId, Region, SnapshotStatus};
 
+use super::bar::Line;
 use super::progress::Form;
 use super::text::{duration, json_line};
 use super::{Output, events, terminal};
@@ -59,8 +60,7 @@ impl Drop for ImportsShown {
     fn drop(&mut self) {
         for image in self.0.state().images.values() {
             if let Some(bar) = &image.bar {
-                bar.finish_and_clear();
-                terminal::bars().remove(bar);
+                terminal::end_bar(bar);
             }
         }
     }
@@ -86,11 +86,23 @@ impl Shown {
             Event::Notice { text } => self.output.remark(text),
             Event::Submitted { region, image_id, task_id } => {
                 let task = task_id.as_ref().map(|id| format!(", task {id}")).unwrap_or_default();
-                self.output.remark(format!("{region}: image {image_id}{task} has begun"));
+                self.output.remark(format!("{region}: image {image_id}{task} started"));
             }
             Event::Importing(progress) => self.show(progress),
+            Event::Available { region, image_id, name, waited } => {
+                self.available(region, image_id, name.as_deref(), *waited);
+            }
             _ => {}
         }
+    }
+
+    /// Ends an image's bar and says that it can be used, at once: other images may take hours more.
+    fn available(&self, region: &Region, image_id: &ImageId, name: Option<&str>, waited: Duration) {
+        let bar = self.state().images.remove(image_id).and_then(|image| image.bar);
+        bar.iter().for_each(terminal::end_bar);
+        let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+        let took = if waited.as_secs() > 0 { format!(", {}", duration(waited)) } else { String::new() };
+        self.output.remark(format!("image {image_id}{name} is Available in {region}{took}"));
     }
 
     fn show(&self, progress: &ImportProgress) {
@@ -105,9 +117,8 @@ impl Shown {
         let image = state.images.entry(progress.image_id.clone()).or_default();
         match self.output.progress() {
             Form::Bar => {
-                let bar = image.bar.get_or_insert_with(bar);
-                bar.set_position(u64::from(progress.percent.unwrap_or(0)));
-                bar.set_message(format!("{}: {line}, {}", progress.region, duration(progress.waited)));
+                let bar = image.bar.get_or_insert_with(terminal::bar);
+                bar.set_message(bar_line(progress).fit(terminal::width()));
             }
             Form::Plain if image.line != line || progress.waited >= image.shown_at + REPEAT => {
                 let waited = duration(progress.waited);
@@ -128,17 +139,53 @@ fn line(progress: &ImportProgress) -> String {
     parts.join(", ")
 }
 
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("[{bar:12}] {wide_msg}")
-        .expect("the template is well-formed")
-        .progress_chars("=> ");
-    terminal::bars().add(ProgressBar::new(100).with_style(style))
+fn bar_line(progress: &ImportProgress) -> Line {
+    let status = match (&progress.task, &progress.image) {
+        (Some(task), _) => task.to_string(),
+        (None, Some(image)) => image.to_string(),
+        (None, None) => "waiting".to_owned(),
+    };
+    Line {
+        percent: Some(progress.percent.unwrap_or(0)),
+        facts: vec![status, duration(progress.waited), progress.region.to_string()],
+        details: Vec::new(),
+        name: progress.image_id.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use ossup::model::{ImageStatus, TaskStatus};
+
+    use super::*;
+
+    /// What a terminal of 50, 80 and 120 columns shows of an upload and of an import.
     #[test]
-    fn the_bar_s_template_is_well_formed() {
-        drop(super::bar());
+    fn the_lines_of_progress_read_so() {
+        let mut progress = ImportProgress::new(
+            "cn-hangzhou".parse().unwrap(),
+            "m-bp1g7004ksh0oeuco5hp".parse().unwrap(),
+            Duration::from_secs(4320),
+        );
+        let waiting = bar_line(&progress);
+        progress.percent = Some(32);
+        progress.task = Some(TaskStatus::from("Processing"));
+        progress.image = Some(ImageStatus::from("Creating"));
+        let importing = bar_line(&progress);
+        let [began, sending, completing] =
+            super::super::meter::stages("rocky-linux-9.4-x86_64-web-2026-01.qcow2");
+        let lines = [began, sending, completing, waiting, importing];
+        let mut text = String::new();
+        for width in [50, 80, 120] {
+            text += &format!("{width} columns\n");
+            for line in &lines {
+                text += &format!("|{}\n", line.fit(width - 1));
+            }
+        }
+        insta::with_settings!({
+            snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots"),
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, { insta::assert_snapshot!("progress", text.trim_end()); });
     }
 }

@@ -1,6 +1,7 @@
 //! All that is shown: results on stdout, progress and errors on stderr.
 
 mod ask;
+mod bar;
 mod events;
 mod import_progress;
 mod log;

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use ossup::event::{Event, EventSink};
+use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::meter::Meter;
-use super::text::{bytes, duration, json_line, printable};
+use super::text::{bytes, counted, duration, json_line};
 use super::trouble::Trouble;
 use super::{Output, events, terminal};
 use crate::args::ProgressArg;
@@ -74,7 +75,7 @@ impl Progress {
         let ticker = interval.map(|interval| {
             let shown = Arc::clone(&shown);
             AbortOnDropHandle::new(tokio::spawn(async move {
-                let mut ticks = tokio::time::interval(interval);
+                let mut ticks = ticks(interval);
                 ticks.tick().await;
                 loop {
                     ticks.tick().await;
@@ -117,7 +118,8 @@ impl Shown {
             Event::Notice { text } => self.output.remark(text),
             Event::Opened { present, present_parts, .. } if *present_parts > 0 => {
                 let size = bytes(*present);
-                self.output.remark(format!("resuming: {present_parts} parts ({size}) are already there"));
+                let parts = counted(*present_parts, "part", "parts");
+                self.output.remark(format!("resuming: {parts} ({size}) already there"));
             }
             Event::Verified { number, good: false } => {
                 self.output.remark(format!("part {number} differs from the file and is sent again"));
@@ -143,11 +145,8 @@ impl Shown {
             return;
         }
         if self.output.progress() == Form::Bar {
-            let bar = self.bar.get_or_init(|| bar(meter.length));
-            bar.set_length(meter.length);
-            bar.set_position(meter.done());
-            let held = format!("{} of {}", bytes(meter.done()), bytes(meter.length));
-            bar.set_message(format!("{}: {held}, {}", printable(&self.label), meter.details(now)));
+            let bar = self.bar.get_or_init(terminal::bar);
+            bar.set_message(meter.bar(&self.label, now).fit(terminal::width()));
         } else {
             self.output.remark(format!("{}: {}", self.label, meter.line(now)));
         }
@@ -155,18 +154,17 @@ impl Shown {
 
     fn clear(&self) {
         if let Some(bar) = self.bar.get() {
-            bar.finish_and_clear();
-            terminal::bars().remove(bar);
+            terminal::end_bar(bar);
         }
     }
 }
 
-/// Returns a bar on one line, however narrow the terminal is: what does not fit is cut off.
-fn bar(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{percent:>3}% [{bar:12}] {wide_msg}")
-        .expect("the template is well-formed")
-        .progress_chars("=> ");
-    terminal::bars().add(ProgressBar::new(length).with_style(style))
+/// Returns a clock that ticks once after a pause, however long: a stopped process shows no burst of equal lines
+/// when it goes on.
+fn ticks(interval: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 #[cfg(test)]
@@ -182,8 +180,20 @@ mod tests {
         assert_eq!(Form::choose(ProgressArg::Json, true, false), Form::Json);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_was_stopped_shows_one_line_when_it_goes_on() {
+        let began = tokio::time::Instant::now();
+        let mut ticks = ticks(PLAIN_INTERVAL);
+        ticks.tick().await;
+        tokio::time::advance(20 * PLAIN_INTERVAL).await;
+        ticks.tick().await;
+        assert_eq!(began.elapsed(), 20 * PLAIN_INTERVAL);
+        ticks.tick().await;
+        assert_eq!(began.elapsed(), 21 * PLAIN_INTERVAL, "the ticks that were missed are not made up for");
+    }
+
     #[test]
-    fn the_bar_s_template_is_well_formed() {
-        drop(bar(1));
+    fn the_place_of_a_bar_is_well_formed() {
+        terminal::end_bar(&terminal::bar());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use console::Term;
-use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::stderr;
 
@@ -25,9 +25,21 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(|| {
     })
 });
 
-/// Returns the place for bars.
-pub(crate) fn bars() -> &'static MultiProgress {
-    &BARS
+/// Returns a place for a line of progress below those that there are.
+pub(crate) fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}").expect("the template is well-formed");
+    BARS.add(ProgressBar::new(1).with_style(style))
+}
+
+/// Takes a line of progress away.
+pub(crate) fn end_bar(bar: &ProgressBar) {
+    bar.finish_and_clear();
+    BARS.remove(bar);
+}
+
+/// Returns how many columns a line of progress may have: one less than the terminal, which wraps a full line.
+pub(crate) fn width() -> usize {
+    usize::from(Term::stderr().size().1).saturating_sub(1).max(1)
 }
 
 /// Takes the bars away for good, and what a terminal shows of the key that ended the program.

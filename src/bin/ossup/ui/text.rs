@@ -58,9 +58,26 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Returns how many bytes of a total there are; the unit is named once where it is the same.
+pub(crate) fn of(done: u64, total: u64) -> String {
+    let (done, total) = (bytes(done), bytes(total));
+    match (done.split_once(' '), total.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} of {total}"),
+        _ => format!("{done} of {total}"),
+    }
+}
+
+/// Returns a number of things, by the name of one or of several.
+pub(crate) fn counted(count: impl Into<u64>, one: &str, several: &str) -> String {
+    match count.into() {
+        1 => format!("1 {one}"),
+        count => format!("{count} {several}"),
+    }
+}
+
 /// Returns a number of parts.
 pub(crate) fn parts(count: usize) -> String {
-    if count == 1 { "1 part".to_owned() } else { format!("{count} parts") }
+    counted(count as u64, "part", "parts")
 }
 
 /// Returns a duration in its two largest units.
@@ -112,6 +129,9 @@ mod tests {
         ] {
             assert_eq!(bytes(count), shown);
         }
+        assert_eq!(of(1 << 30, 6 << 30), "1.0 of 6.0 GiB");
+        assert_eq!(of(1 << 20, 6 << 30), "1.0 MiB of 6.0 GiB");
+        assert_eq!((parts(0), parts(1), parts(2)), ("0 parts".into(), "1 part".into(), "2 parts".into()));
         for (seconds, shown) in [(0, "0 s"), (61, "1 min 1 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")] {
             assert_eq!(duration(Duration::from_secs(seconds)), shown);
         }

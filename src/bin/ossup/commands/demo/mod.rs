@@ -66,7 +66,6 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
     let request = request(&connection, &object, &report);
     let published = context.stop.or(import(&connection, request, context)).await?;
     let id = &published.import.task.image_id;
-    say(format!("Image {id} is Available."));
 
     drop(connection);
     folder.close().map_err(cannot)?;
