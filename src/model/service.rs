@@ -16,6 +16,7 @@ pub struct ServiceId(String);
 /// The domain of the vendor's own endpoints.
 const PUBLIC_DOMAIN: &str = ".aliyuncs.com";
 const PUBLIC: &str = "aliyun";
+const FOLDER: &str = "folder:";
 
 impl ServiceId {
     /// Returns the vendor's public cloud: one service, by whichever of its endpoints.
@@ -40,12 +41,17 @@ impl ServiceId {
 
     /// Returns the store in a folder. The path should be canonical, so that it has one spelling.
     pub fn of_folder(folder: &Path) -> Self {
-        Self(format!("folder:{}", folder.as_os_str().as_encoded_bytes().escape_ascii()))
+        Self(format!("{FOLDER}{}", folder.as_os_str().as_encoded_bytes().escape_ascii()))
     }
 
     /// Whether it is the vendor's public cloud.
     pub fn is_public(&self) -> bool {
         self.0 == PUBLIC
+    }
+
+    /// Whether it is a store in a folder of this machine, which no network leads to.
+    pub fn is_folder(&self) -> bool {
+        self.0.starts_with(FOLDER)
     }
 
     /// Returns `name`, which is unique within one service, as a name that is unique among all. In the public
@@ -99,6 +105,7 @@ mod tests {
             assert!(services[n + 1..].iter().all(|other| other != service), "{service}");
             assert!(!service.to_string().contains('\n'), "{service}");
             assert_eq!(service.is_public(), n == 6);
+            assert_eq!(service.is_folder(), n == 4 || n == 5);
         }
         assert_ne!(services[0].scoped("x"), services[1].scoped("x"));
         assert_eq!(of("http://localhost:9000"), of("http://[::1]:9000"));

@@ -12,7 +12,10 @@ use crate::plan::{CutRule, Plan};
 use crate::protocol::Operation;
 use crate::protocol::oss::{Initiate, ListedPart};
 use crate::source::{Source, SourceIdentity, Witness};
-use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, UploadDir};
+use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, StateError, UploadDir};
+
+/// What is known of the upload of an object.
+type Known = Result<Option<Checkpoint>, StateError>;
 
 /// Opens sessions; what one needs beside the options.
 pub(crate) struct Opener<'a> {
@@ -36,7 +39,11 @@ impl Opener<'_> {
             }
             return self.begin(None, length, rule).await;
         };
-        match dir.checkpoint() {
+        let (dir, known) = match dir.checkpoint() {
+            Ok(None) => self.elsewhere(dir).await?,
+            known => (dir, known),
+        };
+        match known {
             Ok(Some(checkpoint)) if self.options.restart => {
                 self.abort(&checkpoint.upload_id).await?;
                 self.begin(Some(dir), length, rule).await
@@ -64,9 +71,34 @@ impl Opener<'_> {
     fn lock(&self) -> Result<Option<UploadDir>, SessionError> {
         let Some(state) = &self.options.state else { return Ok(None) };
         let now = self.client.now();
-        let dir = state.lock(self.client.region(), &self.options.object, now).map_err(SessionError::State)?;
+        let dir = state.lock(&self.client.service(), self.client.region(), &self.options.object, now);
+        let dir = dir.map_err(SessionError::State)?;
         dir.check_writable().map_err(SessionError::State)?;
         Ok(Some(dir))
+    }
+
+    /// Looks for an upload that was begun through another name of this service, such as a custom domain or another
+    /// port. Only the service can tell: it is its own if it knows the id. That it does not says nothing about the
+    /// upload, which may be another service's.
+    async fn elsewhere(&self, dir: UploadDir) -> Result<(UploadDir, Known), SessionError> {
+        let Some(state) = &self.options.state else { return Ok((dir, Ok(None))) };
+        let others = state.elsewhere(&dir, self.client.region(), &self.options.object);
+        for other in others.map_err(SessionError::State)? {
+            let id = &other.checkpoint.upload_id;
+            let asked =
+                bucket::parts(self.client, &self.options.object, id, self.progress, self.events).await;
+            match asked {
+                Ok(_) => {
+                    let found = state.lock_other(&other, self.client.now()).map_err(SessionError::State)?;
+                    dir.forget().map_err(SessionError::State)?;
+                    let known = found.checkpoint();
+                    return Ok((found, known));
+                }
+                Err(error) if error.service().is_some() => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        Ok((dir, Ok(None)))
     }
 
     async fn begin(
@@ -232,6 +264,7 @@ impl Opener<'_> {
                 region: self.client.region().clone(),
                 endpoint: self.client.endpoint().to_string(),
                 addressing_style: Some(self.client.endpoint().style()),
+                service: Some(self.client.service()),
                 object: self.options.object.clone(),
                 upload_id: upload_id.clone(),
                 source: self.identity(plan.length()),

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AddressingStyle, ObjectRef, Region, StorageClass, UploadId};
+use crate::model::{AddressingStyle, Endpoint, ObjectRef, Region, ServiceId, StorageClass, UploadId};
 use crate::plan::CutRule;
 use crate::source::SourceIdentity;
 
@@ -22,6 +22,9 @@ pub struct Checkpoint {
     /// then it follows from the host.
     #[serde(default)]
     pub addressing_style: Option<AddressingStyle>,
+    /// The service that has the upload. Absent before it was kept: then it follows from the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
     /// The object that the upload makes.
     #[serde(flatten)]
     pub object: ObjectRef,
@@ -38,4 +41,13 @@ pub struct Checkpoint {
     pub storage_class: StorageClass,
     /// When the upload was begun.
     pub created: Timestamp,
+}
+
+impl Checkpoint {
+    /// Returns the service that has the upload. Another one that does not know it says nothing about it.
+    pub fn service(&self) -> ServiceId {
+        let of_endpoint =
+            || self.endpoint.parse::<Endpoint>().map(|endpoint| ServiceId::of_endpoint(&endpoint));
+        self.service.clone().unwrap_or_else(|| of_endpoint().unwrap_or_else(|_| ServiceId::public()))
+    }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, PartRecord, StateError};
-use crate::model::{ObjectRef, Region};
+use crate::model::{ObjectRef, Region, ServiceId};
 
 /// Longest checkpoint that is read: keys and paths are at most some KiB.
 const MAX_CHECKPOINT: u64 = 64 << 10;
@@ -28,6 +28,14 @@ pub struct StoredUploads {
     /// Why others cannot be read: their files are damaged, or of another version. Only who begins them anew, or
     /// has that version, can go on with them.
     pub unreadable: Vec<StateError>,
+}
+
+/// An upload of an object whose state is not where it would be kept now.
+#[derive(Debug, Clone)]
+pub struct OtherUpload {
+    path: PathBuf,
+    /// Which upload.
+    pub checkpoint: Checkpoint,
 }
 
 /// An upload that a state directory knows.
@@ -55,8 +63,62 @@ impl StateDir {
     /// # Errors
     ///
     /// When the folder cannot be made or written, or another process has it.
-    pub fn lock(&self, region: &Region, object: &ObjectRef, now: Timestamp) -> Result<UploadDir, StateError> {
-        let path = self.folder(region, object);
+    pub fn lock(
+        &self,
+        service: &ServiceId,
+        region: &Region,
+        object: &ObjectRef,
+        now: Timestamp,
+    ) -> Result<UploadDir, StateError> {
+        // None of the three can hold a line end but the key, which comes last.
+        let name = format!("{region}\n{}\n{}", object.bucket, object.key);
+        let dir = self.lock_folder(self.folder(&service.scoped(&name)), now)?;
+        let others = |dir: &UploadDir| {
+            dir.checkpoint().is_ok_and(|known| known.is_some_and(|known| known.service() != *service))
+        };
+        // The public cloud's folders once were those of all services.
+        if service.is_public() && others(&dir) {
+            return self.lock_folder(self.folder(&format!("{service}\n{name}")), now);
+        }
+        Ok(dir)
+    }
+
+    /// Returns what is known of uploads of the same object that are kept elsewhere than in `dir`: another service has
+    /// them, or the same one, when it was reached by a name that did not tell which it is.
+    ///
+    /// # Errors
+    ///
+    /// When the directory itself cannot be read.
+    pub fn elsewhere(
+        &self,
+        dir: &UploadDir,
+        region: &Region,
+        object: &ObjectRef,
+    ) -> Result<Vec<OtherUpload>, StateError> {
+        let mut others = Vec::new();
+        for path in self.folders()? {
+            if path == dir.path {
+                continue;
+            }
+            // What cannot be read is told by whoever lists uploads.
+            let Ok(Some(checkpoint)) = read_checkpoint(&path) else { continue };
+            if checkpoint.region == *region && checkpoint.object == *object {
+                others.push(OtherUpload { path, checkpoint });
+            }
+        }
+        Ok(others)
+    }
+
+    /// Locks the folder of an upload that was found elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or another process has it.
+    pub fn lock_other(&self, other: &OtherUpload, now: Timestamp) -> Result<UploadDir, StateError> {
+        self.lock_folder(other.path.clone(), now)
+    }
+
+    fn lock_folder(&self, path: PathBuf, now: Timestamp) -> Result<UploadDir, StateError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -72,15 +134,8 @@ impl StateDir {
     ///
     /// When the directory itself cannot be read. A missing directory is an empty one.
     pub fn uploads(&self) -> Result<StoredUploads, StateError> {
-        let folder = self.root.join("uploads");
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(StoredUploads::default()),
-            Err(error) => return Err(StateError::io("read", &folder)(error)),
-        };
         let mut uploads = StoredUploads::default();
-        for entry in entries {
-            let path = entry.map_err(StateError::io("read", &folder))?.path();
+        for path in self.folders()? {
             match read_upload(&path) {
                 Ok(upload) => uploads.readable.extend(upload),
                 Err(error) => uploads.unreadable.push(error),
@@ -90,10 +145,19 @@ impl StateDir {
         Ok(uploads)
     }
 
-    fn folder(&self, region: &Region, object: &ObjectRef) -> PathBuf {
-        // None of the three can hold a line end but the key, which comes last.
-        let name = folder_name(&format!("{region}\n{}\n{}", object.bucket, object.key));
-        self.root.join("uploads").join(name)
+    fn folders(&self) -> Result<Vec<PathBuf>, StateError> {
+        let folder = self.root.join("uploads");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StateError::io("read", &folder)(error)),
+        };
+        let paths: io::Result<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+        paths.map_err(StateError::io("read", &folder))
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.root.join("uploads").join(folder_name(name))
     }
 }
 
@@ -284,12 +348,17 @@ mod tests {
     use crate::plan::CutRule;
     use crate::source::SourceIdentity;
 
+    fn service() -> ServiceId {
+        ServiceId::of_endpoint(&"https://cdn.example.com".parse().unwrap())
+    }
+
     fn checkpoint() -> Checkpoint {
         Checkpoint {
             version: CHECKPOINT_VERSION,
             region: "cn-hangzhou".parse().unwrap(),
             endpoint: "https://cdn.example.com".to_owned(),
             addressing_style: Some(AddressingStyle::Cname),
+            service: Some(service()),
             object: "oss://images/disk.raw".parse().unwrap(),
             upload_id: UploadId::new("0004B9894A22E5B1888A1E29F8236E2D"),
             source: SourceIdentity {
@@ -310,7 +379,7 @@ mod tests {
 
     fn lock(dir: &StateDir) -> Result<UploadDir, StateError> {
         let checkpoint = checkpoint();
-        dir.lock(&checkpoint.region, &checkpoint.object, Timestamp::UNIX_EPOCH)
+        dir.lock(&service(), &checkpoint.region, &checkpoint.object, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -346,6 +415,35 @@ mod tests {
         let mut said: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
         said.sort();
         assert!(said[0].ends_with("is damaged") && said[1].contains("(format 7)"), "{said:?}");
+    }
+
+    #[test]
+    fn each_service_has_a_folder_of_its_own_and_none_is_mistaken() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(root.path());
+        let Checkpoint { region, object, .. } = checkpoint();
+        let local = ServiceId::of_folder(Path::new("/store"));
+        let services = [ServiceId::public(), service(), local];
+        let lock = |service: &ServiceId| dir.lock(service, &region, &object, Timestamp::UNIX_EPOCH).unwrap();
+        for service in &services {
+            let upload = lock(service);
+            assert_eq!(upload.checkpoint().unwrap(), None);
+            upload.begin(&Checkpoint { service: Some(service.clone()), ..checkpoint() }).unwrap();
+        }
+        for service in &services {
+            let upload = lock(service);
+            assert_eq!(upload.checkpoint().unwrap().unwrap().service(), *service);
+            assert_eq!(dir.elsewhere(&upload, &region, &object).unwrap().len(), 2);
+        }
+        // Of before services were told apart: the folder is what the public cloud's is now.
+        let folder = lock(&services[0]).path;
+        let mut old = Checkpoint { service: None, ..checkpoint() };
+        old.endpoint = "http://127.0.0.1:9000".to_owned();
+        std::fs::write(folder.join("checkpoint.json"), serde_json::to_vec(&old).unwrap()).unwrap();
+        let upload = lock(&services[0]);
+        assert_eq!(upload.checkpoint().unwrap(), None);
+        let other = dir.elsewhere(&upload, &region, &object).unwrap();
+        assert!(other.iter().any(|other| other.path == folder && other.checkpoint == old));
     }
 
     #[test]

@@ -11,8 +11,8 @@
 //!
 //! A publish has one folder under `flows`, whose `flow.json` says which of its steps are done.
 //!
-//! The folder's name follows from region, bucket and key, so that any spelling of the file's path and any kind
-//! of endpoint finds it again. No credentials are kept. Folders are 0700, files 0600.
+//! The folder's name follows from service, region, bucket and key, so that any spelling of the file's path and any
+//! kind of endpoint finds it again, and a store for rehearsals has a folder of its own. No credentials are kept. Folders are 0700, files 0600.
 
 mod checkpoint;
 mod dir;
@@ -24,7 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
-pub use dir::{StateDir, StoredUpload, StoredUploads, UploadDir};
+pub use dir::{OtherUpload, StateDir, StoredUpload, StoredUploads, UploadDir};
 pub use flow::{Flow, FlowFile, FlowImage};
 pub use journal::{Journal, JournalContents, PartRecord};
 pub use lock::{Holder, Lock};

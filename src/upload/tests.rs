@@ -355,7 +355,7 @@ async fn two_processes_cannot_drive_one_upload() {
     let world = World::new(MIB);
     let state = StateDir::new(world.folder.path().join("state"));
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let lock = state.lock(world.client.region(), &world.object(), now).unwrap();
+    let lock = state.lock(&world.client.service(), world.client.region(), &world.object(), now).unwrap();
     let error = world.upload().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     drop(lock);

@@ -56,7 +56,16 @@ async fn a_gone_upload_of_another_file_is_not_taken_for_this_one() {
 async fn a_checkpoint_that_cannot_be_written_leaves_no_upload_on_the_bucket() {
     let world = World::new(MIB);
     let state = StateDir::new(world.folder.path().join("state"));
-    drop(state.lock(world.client.region(), &world.object(), jiff::Timestamp::UNIX_EPOCH).unwrap());
+    drop(
+        state
+            .lock(
+                &world.client.service(),
+                world.client.region(),
+                &world.object(),
+                jiff::Timestamp::UNIX_EPOCH,
+            )
+            .unwrap(),
+    );
     // The probe can be written, and the checkpoint cannot.
     std::fs::create_dir(world.folder().join("checkpoint.tmp")).unwrap();
     let error = world.upload().run().await.unwrap_err();
@@ -90,4 +99,39 @@ async fn another_spelling_of_file_and_endpoint_goes_on_all_the_same() {
     let report = upload.state_dir(world.folder.path().join("state")).run().await.unwrap();
     assert_eq!(report.resumed_parts, 2);
     world.assert_stored().await;
+}
+
+/// Returns an upload of the same object to a store of its own, with the state of the first one.
+fn rehearsal(world: &World, other: &World) -> Upload {
+    let mut options = other.client.options().clone();
+    options.endpoint = "http://127.0.0.1:9999".parse().unwrap();
+    let source = Arc::new(FileSource::open(world.file()).unwrap());
+    Upload::new(Client::new(options), source, world.object())
+        .state_dir(world.folder.path().join("state"))
+        .part_size(MIB)
+}
+
+#[tokio::test]
+async fn a_rehearsal_in_another_store_costs_the_upload_nothing() {
+    let (world, other) = (World::new(4 * MIB), World::new(MIB));
+    world.interrupt_after(2).await;
+    let report = rehearsal(&world, &other).run().await.unwrap();
+    assert_eq!(report.resumed_parts, 0);
+    // Nor does one that was interrupted itself.
+    other.script.rule("UploadPart", 2, 1, Effect::Answer(403, String::new()));
+    rehearsal(&world, &other).overwrite(true).run().await.unwrap_err();
+    assert_eq!(world.upload().run().await.unwrap().resumed_parts, 2);
+    world.assert_stored().await;
+    other.script.clear();
+    assert!(rehearsal(&world, &other).overwrite(true).run().await.unwrap().resumed_parts >= 2);
+    assert_eq!((world.open_uploads().await, other.open_uploads().await), (0, 0));
+}
+
+#[tokio::test]
+async fn the_same_service_by_another_name_goes_on_with_the_upload_that_it_knows() {
+    let world = World::new(4 * MIB);
+    world.interrupt_after(2).await;
+    assert_eq!(rehearsal(&world, &world).run().await.unwrap().resumed_parts, 2);
+    world.assert_stored().await;
+    assert_eq!(std::fs::read_dir(world.folder.path().join("state/uploads")).unwrap().count(), 0);
 }

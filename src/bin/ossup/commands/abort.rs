@@ -45,15 +45,21 @@ pub(crate) async fn forget(
     object: &ObjectRef,
     id: &UploadId,
 ) -> Result<(), Failure> {
-    let dir = match connection.settings.state_dir() {
+    let dirs = match connection.settings.state_dir() {
         Ok(root) => {
             let (region, now) = (connection.client.region(), connection.client.now());
-            Some(StateDir::new(root).lock(region, object, now)?)
+            let state = StateDir::new(root);
+            let dir = state.lock(&connection.client.service(), region, object, now)?;
+            // Perhaps it was begun through another name of the service.
+            let others = state.elsewhere(&dir, region, object)?;
+            let other = others.into_iter().find(|other| other.checkpoint.upload_id == *id);
+            let other = other.map(|other| state.lock_other(&other, now)).transpose()?;
+            Some([Some(dir), other])
         }
         Err(_) => None,
     };
     session::abort(&connection.client, object, id).await?;
-    if let Some(dir) = dir {
+    for dir in dirs.into_iter().flatten().flatten() {
         let ours = dir.checkpoint().ok().flatten().is_none_or(|checkpoint| checkpoint.upload_id == *id);
         if ours {
             dir.forget()?;
@@ -97,8 +103,9 @@ fn recorded(connection: &Connection, object: &ObjectRef, output: Output) -> Resu
     let stored = StateDir::new(root).uploads()?;
     stored.unreadable.iter().for_each(|error| output.warning(error.to_string()));
     let checkpoints = stored.readable.into_iter().map(|upload| upload.checkpoint);
-    let of_object =
-        checkpoints.filter(|known| known.object == *object && known.region == *connection.client.region());
+    let (service, region) = (connection.client.service(), connection.client.region());
+    let of_object = checkpoints
+        .filter(|known| known.object == *object && known.region == *region && known.service() == service);
     Ok(of_object.map(|known| known.upload_id).collect())
 }
 

@@ -1,5 +1,6 @@
 use jiff::Timestamp;
 use ossup::clock::{Clock, SystemClock};
+use ossup::model::ServiceId;
 use ossup::session;
 use ossup::state::{StateDir, StoredUpload};
 use serde_json::json;
@@ -20,6 +21,8 @@ struct Row {
     bytes: u64,
     length: Option<u64>,
     source: Option<String>,
+    /// The service that has it, of one that is known here.
+    service: Option<ServiceId>,
     local: bool,
     /// Whether the bucket has it; nothing if it was not asked.
     remote: Option<bool>,
@@ -38,6 +41,11 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<(), Failur
         rows.retain(|row| row.bucket == bucket.bucket.as_str() && row.key.starts_with(&bucket.rest));
         rows.iter_mut().for_each(|row| row.remote = Some(false));
         merge(&mut rows, bucket.bucket.as_str(), open);
+        // That this service does not have it says nothing about another one's.
+        let here = connection.client.service();
+        rows.retain(|row| {
+            row.remote == Some(true) || row.service.as_ref().is_none_or(|there| *there == here)
+        });
     }
     let now = SystemClock.now();
     let object = json!({
@@ -69,6 +77,7 @@ fn merge(rows: &mut Vec<Row>, bucket: &str, open: Vec<OpenUpload>) {
                 bytes: upload.bytes,
                 length: None,
                 source: None,
+                service: None,
                 local: false,
                 remote: Some(true),
                 key: upload.listed.key,
@@ -82,6 +91,7 @@ impl Row {
     fn stored(upload: StoredUpload) -> Self {
         let StoredUpload { checkpoint, journal, .. } = upload;
         Self {
+            service: Some(checkpoint.service()),
             bucket: checkpoint.object.bucket.as_str().to_owned(),
             key: checkpoint.object.key.as_str().to_owned(),
             upload_id: checkpoint.upload_id.as_str().to_owned(),

@@ -36,7 +36,8 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
     let limits = transfer::limits(&args.transfer);
     for checkpoint in unfinished {
         match one(&checkpoint, args, context, &limits).await {
-            Ok((object, url)) => {
+            Ok(None) => {}
+            Ok(Some((object, url))) => {
                 context.output.text(&url)?;
                 done.push(object);
             }
@@ -63,17 +64,29 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
     }
 }
 
+/// Resumes one upload; nothing if it is another store's and was not asked for.
 async fn one(
     checkpoint: &Checkpoint,
     args: &ResumeArgs,
     context: &Context,
     limits: &ossup::transfer::Limits,
-) -> Result<(serde_json::Value, String), Failure> {
+) -> Result<Option<(serde_json::Value, String)>, Failure> {
     let object = &checkpoint.object;
     context.output.remark(format!("resuming `{}` to `{object}`", checkpoint.source.name));
     let connection = connection(checkpoint, &args.connection);
     let source = transfer::open(&checkpoint.source.path(), &args.transfer)?;
     let connection = context.connect(&connection, &args.transfer.retry, Some(&object.bucket))?;
+    let (here, there) = (connection.client.service(), checkpoint.service());
+    // Of before services were told apart, a store in a folder is known by the address of an emulator.
+    let told = checkpoint.service.is_some() || there.is_public();
+    if here != there && (there.is_folder() || here.is_folder() && told) {
+        let failure = Failure::new(Kind::Usage, format!("it was begun in another store, {there}"));
+        if args.object.is_none() {
+            context.output.warning(format!("`{object}` is left alone: {}", failure.line()));
+            return Ok(None);
+        }
+        return Err(failure.hint("name that store: `--endpoint local:DIR` for a folder"));
+    }
     let target = TargetArgs {
         overwrite: checkpoint.overwrite,
         storage_class: checkpoint.storage_class,
@@ -82,7 +95,7 @@ async fn one(
     let report =
         transfer::upload(context, &connection, source, object, &target, &args.transfer, limits).await?;
     let url = connection.url(object);
-    Ok((transfer::object(&report, &url), url))
+    Ok(Some((transfer::object(&report, &url), url)))
 }
 
 /// Returns how the service is reached: as it was, unless something else was typed.
