@@ -83,7 +83,7 @@ fn without_counts(line: &str) -> String {
             "[TIME]".clone_into(word);
         }
     }
-    words.join(" ")
+    words.join(" ").replace("[N] part is kept", "[N] parts are kept")
 }
 
 /// Returns what stands for an id in a snapshot.
@@ -291,4 +291,37 @@ fn an_interruption_reads_so() {
     let mut texts = Texts::new(&world, None);
     texts.text = texts.masked(&text.join("\n"));
     texts.assert("130");
+}
+
+#[test]
+fn foreign_text_reaches_no_terminal_raw() {
+    let escape = '\u{1b}';
+    let name = format!("a{escape}[2J\u{9b}1m.raw");
+    let world = World::new();
+    let local = world.local();
+    world.disk(&name, 64 * MIB, 1);
+    for args in [
+        &["upload", &name, "oss://images/", "--no-inspect", &local][..],
+        &["upload", &name, &format!("oss://images/y/{name}"), "--no-inspect", "-vv", &local],
+        &["inspect", &name],
+        &["inspect", &format!("{name}.none")],
+        &["list", &format!("oss://{name}")],
+        &["upload", &name, "oss://images/x", &format!("--part-size={name}")],
+    ] {
+        let Finished { stdout, stderr, .. } = world.run(args);
+        assert!(!stdout.contains(escape) && !stderr.contains(escape), "{args:?}: {stdout:?} {stderr:?}");
+        assert!(!stdout.contains('\u{9b}') && !stderr.contains('\u{9b}'), "{args:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_and_as_the_user_wants_them() {
+    let mut world = World::new();
+    let args = ["resume", "oss://images/x"];
+    assert!(world.fails(1, &args).starts_with("error: no unfinished"));
+    world.env("CLICOLOR_FORCE", "1");
+    let coloured = world.fails(1, &args);
+    assert!(coloured.contains('\u{1b}') && coloured.contains("error:"), "{coloured:?}");
+    world.env("CLICOLOR_FORCE", "0");
+    assert!(!world.fails(1, &args).contains('\u{1b}'));
 }

@@ -8,6 +8,7 @@ mod settings;
 mod signals;
 mod ui;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use args::Cli;
 use context::Context;
 use failure::{Failure, Kind};
 use signals::Stop;
-use ui::{Output, terminal};
+use ui::{Output, printable, printable_lines, terminal};
 
 /// Longest file that is read as configuration or as certificates, in bytes.
 const MAX_FILE: u64 = 8 << 20;
@@ -79,19 +80,24 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Shows what is wrong with the arguments, or the help that was asked for.
 fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
     // Help goes to stdout and errors to stderr; if either is gone there is nobody to tell.
-    let _ = error.print();
+    let words: Vec<_> = std::env::args_os().collect();
+    match words.iter().all(|word| matches!(printable(&word.to_string_lossy()), Cow::Borrowed(_))) {
+        true => drop(error.print()),
+        // An argument, perhaps the name of a file, would move the cursor or change colours.
+        false => terminal::write(printable_lines(&text).as_bytes()),
+    }
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
     // The arguments could not be read, so whether JSON is wanted has to be seen from them as they are.
-    let words: Vec<_> = std::env::args_os().collect();
     let json = words.iter().any(|word| word == "--output=json")
         || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
     if json {
-        let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         ui::print_json(&Failure::new(Kind::Usage, first).json());
     }
+    terminal::finish(&|| false);
     ExitCode::from(Kind::Usage.exit_code())
 }

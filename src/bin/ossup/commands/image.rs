@@ -11,7 +11,7 @@ use crate::args::{
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind, chain};
-use crate::ui::{ImportsShown, confirm, printable};
+use crate::ui::{ImportsShown, Table, confirm, printable};
 
 /// How many copies are followed at a time.
 const COPIES_AT_ONCE: usize = 5;
@@ -48,14 +48,14 @@ async fn list(args: &ImageListArgs, context: &Context) -> Result<(), Failure> {
     if images.is_empty() {
         context.output.remark(format!("no custom images in {region}"));
     }
-    let line = |image: &CustomImage| {
+    let mut table = Table::new(&["IMAGE", "STATUS", "SIZE", "NAME"]);
+    for image in &images {
         let size = image.size_gib.map(|size| format!("{size} GiB")).unwrap_or_default();
-        let name = image.name.as_deref().unwrap_or_default();
-        format!("{}  {:<12} {size:>9}  {}", image.image_id, image.status.as_str(), printable(name))
-    };
-    let text = images.iter().map(line).collect::<Vec<_>>().join("\n");
+        let name = image.name.clone().unwrap_or_default();
+        table.row([image.image_id.to_string(), image.status.to_string(), size, name]);
+    }
     let images: Vec<_> = images.iter().map(|image| members(&region, image)).collect();
-    context.output.result(json!({"images": images}), &text)
+    context.output.result(json!({"images": images}), &table.text())
 }
 
 async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {

@@ -173,7 +173,7 @@ impl Imports {
         let said = |region: &Region| format!("the image was not copied to {region}");
         // Only one failure can be the command's; the others are shown, and all are in the JSON.
         for (region, error) in std::mem::take(&mut report.failures) {
-            context.output.warning(Failure::from(error).context(said(&region)).text());
+            context.output.warning(Failure::from(error).context(said(&region)).line());
         }
         let done = members_of(&report.import, report.copies.values());
         let done = joined(done, json!({"failures": failures}));

@@ -68,7 +68,7 @@ pub(crate) fn settle(
     let told = judged.is_err().then(|| worst(report));
     let shown = report.findings.iter().filter(|finding| finding.severity >= Severity::Warn);
     for finding in shown.filter(|finding| told.is_none_or(|told| finding.severity < told)) {
-        output.remark(format!("{}: {}", finding.severity, sentence(finding)));
+        output.warning(sentence(finding));
     }
     judged
 }

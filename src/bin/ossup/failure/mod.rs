@@ -19,6 +19,7 @@ use ossup::protocol::ServiceError;
 
 use crate::settings::SettingsError;
 use crate::ui::printable;
+use crate::ui::terminal::Label;
 
 /// What kind of failure. Names and exit codes never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +167,7 @@ impl Failure {
     /// Returns the text for stderr, without control characters of others.
     pub(crate) fn text(&self) -> String {
         // A command that was asked to stop did not go wrong.
-        let label = if self.is_interruption() { "" } else { "error: " };
+        let label = if self.is_interruption() { String::new() } else { format!("{} ", Label::Error) };
         let mut text = format!("{label}{}\n", printable(&self.details.message));
         for cause in &self.details.causes {
             let _ = writeln!(text, "  caused by: {}", printable(cause));
@@ -178,7 +179,7 @@ impl Failure {
             let _ = writeln!(text, "  see: {}", printable(page));
         }
         if let Some(hint) = &self.details.hint {
-            let _ = writeln!(text, "hint: {}", printable(hint));
+            let _ = writeln!(text, "{} {}", Label::Hint, printable(hint));
         }
         text
     }

@@ -5,7 +5,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::terminal::{LogWriter, is_terminal};
+use super::terminal::{LogWriter, has_colours};
 
 /// Starts the log. Without `-v` there are only warnings.
 pub(super) fn log(verbose: u8) {
@@ -16,7 +16,7 @@ pub(super) fn log(verbose: u8) {
         _ => targets.with_target("ossup", LevelFilter::TRACE),
     };
     let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(is_terminal())
+        .with_ansi(has_colours())
         .with_target(false)
         .with_writer(|| LogWriter);
     tracing_subscriber::registry().with(targets).with(lines).init();

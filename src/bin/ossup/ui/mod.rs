@@ -9,6 +9,7 @@ mod meter;
 mod output;
 mod progress;
 mod stderr;
+mod table;
 pub(crate) mod terminal;
 mod text;
 mod trouble;
@@ -17,7 +18,8 @@ pub(crate) use ask::confirm;
 pub(crate) use import_progress::ImportsShown;
 pub(crate) use output::{Output, print_json};
 pub(crate) use progress::{Form, Progress};
-pub(crate) use text::{bytes, duration, parts, printable, word};
+pub(crate) use table::Table;
+pub(crate) use text::{bytes, duration, parts, printable, printable_lines, word};
 pub(crate) use trouble::retries;
 
 /// Version of the form of all JSON objects. Members may be added without a new version.

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use super::text::json_line;
+use super::text::{json_line, printable_lines};
 use super::{Form, SCHEMA, printable, terminal};
 use crate::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, Kind};
@@ -56,13 +56,14 @@ impl Output {
         print(&json_line(&object))
     }
 
-    /// Prints a result, or a part of it, if text is wanted.
+    /// Prints a result, or a part of it, if text is wanted. Every result goes this way, so that no foreign text in it
+    /// moves the cursor.
     ///
     /// # Errors
     ///
     /// As [`Output::result`].
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
-        if self.json || text.is_empty() { Ok(()) } else { print(text) }
+        if self.json || text.is_empty() { Ok(()) } else { print(&printable_lines(text)) }
     }
 
     /// Prints a remark for people to stderr, unless they want quiet.
@@ -83,7 +84,12 @@ impl Output {
 
     /// Prints a warning to stderr, unless they want quiet.
     pub(crate) fn warning(&self, text: impl AsRef<str>) {
-        self.remark(format!("warning: {}", text.as_ref()));
+        let text = text.as_ref();
+        if self.progress == Form::Json {
+            self.remark(format!("warning: {text}"));
+        } else if !self.quiet {
+            terminal::write(format!("{} {}\n", terminal::Label::Warning, printable(text)).as_bytes());
+        }
     }
 
     /// Prints a remark that only `-v` shows.

@@ -1,13 +1,15 @@
 //! Standard error, which bars, log lines and remarks share.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use console::Term;
+use console::{Style, Term};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::stderr;
+use super::text::escaped;
 
 /// How long the end of the program waits for somebody who does not read what was written.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -79,13 +81,40 @@ pub(crate) fn finish(stopped: &dyn Fn() -> bool) {
     }
 }
 
+/// Whether stderr shows colours: a terminal does, unless `NO_COLOR` or `CLICOLOR=0` is set; `CLICOLOR_FORCE` asks
+/// for them anywhere.
+pub(crate) fn has_colours() -> bool {
+    console::colors_enabled_stderr()
+}
+
+/// The word that begins a line on stderr, in its colour.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Label {
+    Error,
+    Warning,
+    Hint,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, style) = match self {
+            Self::Error => ("error:", Style::new().red()),
+            Self::Warning => ("warning:", Style::new().yellow()),
+            Self::Hint => ("hint:", Style::new().cyan()),
+        };
+        style.for_stderr().bold().apply_to(word).fmt(f)
+    }
+}
+
 /// A writer for log lines.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        write(buffer);
+        // The colours are those of the log itself; it escapes those of others.
+        let kept: &[char] = if has_colours() { &['\n', '\t', '\x1b'] } else { &['\n', '\t'] };
+        write(escaped(&String::from_utf8_lossy(buffer), kept).as_bytes());
         Ok(buffer.len())
     }
 

@@ -10,12 +10,23 @@ fn is_unsafe(c: char) -> bool {
 
 /// Returns text without control characters and without those that reorder what is shown; they are escaped.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
+    escaped(text, &[])
+}
+
+/// Returns text of several lines, which may have tabs, in the same way.
+pub(crate) fn printable_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, &['\n', '\t'])
+}
+
+/// Returns text with all characters escaped that are unsafe to show, except for `kept`.
+pub(super) fn escaped<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
+    let must_go = |c: char| is_unsafe(c) && !kept.contains(&c);
+    if !text.contains(must_go) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_unsafe(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+        if must_go(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
     }
     Cow::Owned(shown)
 }
@@ -99,6 +110,7 @@ mod tests {
     fn foreign_text_moves_no_cursor() {
         assert_eq!(printable("a\u{1b}[31m\nb\u{202e}"), "a\\u{1b}[31m\\u{a}b\\u{202e}");
         assert!(matches!(printable("中文 ok"), Cow::Borrowed(_)));
+        assert_eq!(printable_lines("m-1\ta\u{9b}2J\nm-2"), "m-1\ta\\u{9b}2J\nm-2");
     }
 
     #[test]
