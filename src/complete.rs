@@ -2,7 +2,10 @@
 //!
 //! Complete is not idempotent: repeated after a success it answers `NoSuchUpload`. Whenever its outcome is in
 //! doubt, the object itself decides: it is ours if its size and its CRC-64 are, and where no CRC-64 is listed,
-//! if its tag is the one that follows from our parts.
+//! if its tag is the one that follows from our parts. Such a tag proves the object's bytes only if each part was
+//! compared with the local bytes: the tags alone are the service's own.
+
+use std::error::Error as _;
 
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
@@ -10,7 +13,6 @@ use crate::model::{Crc64, ETag, ObjectRef};
 use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
 use crate::session::{self, Session};
 use crate::source::{Change, Source};
-use crate::state::PartRecord;
 use crate::transfer::{Journaling, PartList};
 
 /// By what an object was proved to be the one that was sent.
@@ -20,9 +22,9 @@ use crate::transfer::{Journaling, PartList};
 pub enum Verified {
     /// Its CRC-64 is that of the local bytes.
     Crc64,
-    /// Its tag follows from the tags of the parts that were sent, and its size is right.
+    /// Its tag follows from the tags of its parts, and each part was compared with the local bytes.
     Etag,
-    /// By nothing: the service made it, and told neither its CRC-64 nor a tag that follows from those of the parts.
+    /// By nothing: the service made it, and returned no checksum of it or of some part.
     Nothing,
 }
 
@@ -101,6 +103,25 @@ pub enum CompleteError {
         /// What is there.
         theirs: Crc64,
     },
+    /// Parts that the service has are not those that were sent, and no longer become so. No object was made.
+    #[error("{parts} parts of `{object}` are damaged on the service, also after they were sent again")]
+    PartsDamaged {
+        /// The object.
+        object: ObjectRef,
+        /// How many there are.
+        parts: usize,
+    },
+    /// Proof was required, and there is none.
+    #[error("`{object}` {}: the service returns no checksums", match made {
+        true => "is there and could not be verified",
+        false => "was not made, since its parts could not be verified",
+    })]
+    Unproved {
+        /// The object.
+        object: ObjectRef,
+        /// Whether the object was made all the same.
+        made: bool,
+    },
 }
 
 /// What completing came to.
@@ -146,7 +167,7 @@ impl Completer<'_> {
                 if answer.callback_failed {
                     self.events.notice("the object is there, but the bucket's callback failed");
                 }
-                self.proved(list, answer).map(Completed::Stored)
+                self.proved(list, answer).await.map(Completed::Stored)
             }
             Err(error) if error.is("InvalidPart") || error.is("FilePartNotExist") => {
                 Ok(Completed::PartsDiffer)
@@ -215,30 +236,49 @@ impl Completer<'_> {
         }
         let verified = match (head.crc64, list) {
             (Some(theirs), _) if theirs == crc64 => Verified::Crc64,
-            (None, Some(list)) if head.etag == Some(expected_etag(list.parts())) => Verified::Etag,
+            (None, Some(list)) if follows(head.etag.as_ref(), list) => by_tag(list),
             _ => return None,
         };
         Some(StoredObject::from_head(self.object, head, verified))
     }
 
-    fn proved(&self, list: &PartList, answer: oss::Completed) -> Result<StoredObject, CompleteError> {
-        let verified = match answer.crc64 {
+    async fn proved(&self, list: &PartList, answer: oss::Completed) -> Result<StoredObject, CompleteError> {
+        let mut verified = self.verified(list, answer.crc64, answer.etag.as_ref())?;
+        let (mut etag, mut crc64) = (answer.etag, answer.crc64);
+        if verified == Verified::Nothing {
+            // What the answer does not say, the object may.
+            match self.head().await {
+                Ok(Some(head)) if head.size == list.length() => {
+                    verified = self.verified(list, head.crc64, head.etag.as_ref())?;
+                    (etag, crc64) = (head.etag.or(etag), head.crc64);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let why = error.source().map(ToString::to_string).unwrap_or_default();
+                    self.events.notice(format!("the object cannot be looked at: {why}"));
+                }
+            }
+        }
+        let (object, size) = (self.object.clone(), list.length());
+        Ok(StoredObject { object, size, etag, crc64, version_id: answer.version_id, verified })
+    }
+
+    /// Returns what a checksum and a tag of our object prove.
+    fn verified(
+        &self,
+        list: &PartList,
+        crc64: Option<Crc64>,
+        etag: Option<&ETag>,
+    ) -> Result<Verified, CompleteError> {
+        match crc64 {
             Some(theirs) if theirs != list.crc64() => {
                 let object = self.object.clone();
-                return Err(CompleteError::Damaged { object, ours: list.crc64(), theirs });
+                Err(CompleteError::Damaged { object, ours: list.crc64(), theirs })
             }
-            Some(_) => Verified::Crc64,
-            None if answer.etag == Some(expected_etag(list.parts())) => Verified::Etag,
-            None => Verified::Nothing,
-        };
-        Ok(StoredObject {
-            object: self.object.clone(),
-            size: list.length(),
-            etag: answer.etag,
-            crc64: answer.crc64,
-            version_id: answer.version_id,
-            verified,
-        })
+            Some(_) => Ok(Verified::Crc64),
+            None if follows(etag, list) => Ok(by_tag(list)),
+            None => Ok(Verified::Nothing),
+        }
     }
 
     fn failed(&self, error: CallError) -> CompleteError {
@@ -260,6 +300,12 @@ pub(crate) fn check_unchanged(source: &dyn Source) -> Result<Option<Change>, Com
     }
 }
 
-fn expected_etag(parts: &[PartRecord]) -> ETag {
-    multipart_etag(parts.iter().map(|part| &part.etag))
+/// Whether an object's tag is the one that follows from the parts: it was made of them.
+fn follows(etag: Option<&ETag>, list: &PartList) -> bool {
+    etag.is_some_and(|etag| *etag == multipart_etag(list.parts().iter().map(|part| &part.etag)))
+}
+
+/// What a tag proves that follows from the parts.
+fn by_tag(list: &PartList) -> Verified {
+    if list.is_proved() { Verified::Etag } else { Verified::Nothing }
 }

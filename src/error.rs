@@ -88,6 +88,8 @@ impl UploadError {
             Self::Complete(
                 CompleteError::SourceChanged { .. }
                 | CompleteError::Damaged { .. }
+                | CompleteError::PartsDamaged { .. }
+                | CompleteError::Unproved { .. }
                 | CompleteError::Gone { .. },
             ) => ErrorKind::Integrity,
             Self::Session(SessionError::Call { .. })
@@ -114,7 +116,7 @@ impl UploadError {
             Self::Transfer { source, .. } => !matches!(source, TransferError::Damaged { .. }),
             // Where an object is in the way, the same call is refused again: the parts are kept, for another one.
             Self::Complete(error) => match error {
-                CompleteError::Call { .. } => true,
+                CompleteError::Call { .. } | CompleteError::PartsDamaged { .. } => true,
                 // The next run compares the parts that are in with what the source is then.
                 CompleteError::SourceChanged { change, .. } => {
                     matches!(change, Change::Status | Change::Bytes | Change::Replaced)

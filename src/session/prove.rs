@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use super::{Opener, SessionError};
 use crate::blocks::digest;
 use crate::event::Event;
+use crate::model::{ByteRange, ETag, PartNumber, UploadId};
 use crate::plan::{Part, Plan};
-use crate::protocol::oss::ListedPart;
-use crate::state::PartRecord;
+use crate::protocol::oss::{ListedPart, is_md5};
+use crate::state::{PartProof, PartRecord};
 
 impl Opener<'_> {
     /// Returns the parts that are in, of those that the service lists: recorded alike, or equal to the local
@@ -31,7 +32,10 @@ impl Opener<'_> {
                 .filter(|here| here.range == part.range && here.etag == there.etag)
                 .filter(|here| there.crc64.is_none_or(|crc64| crc64 == here.crc64));
             match record {
-                Some(record) if !verify => proved.push((*record).clone()),
+                Some(record) if !verify => {
+                    let proof = if there.crc64.is_some() { PartProof::Crc64 } else { record.proof };
+                    proved.push(PartRecord { proof, ..(*record).clone() });
+                }
                 _ => proved.extend(self.compare(part, there).await?),
             }
         }
@@ -43,18 +47,57 @@ impl Opener<'_> {
     async fn compare(&self, part: Part, there: ListedPart) -> Result<Option<PartRecord>, SessionError> {
         let failed = |source| SessionError::Source { part: part.number.get(), source };
         let crc64 = digest::crc64(self.source, part.range, self.limits).await.map_err(failed)?;
-        let good = match there.crc64 {
-            Some(listed) => listed == crc64,
-            None => {
-                let md5 = digest::md5(self.source, part.range, self.limits).await.map_err(failed)?;
-                let hex: String = md5.iter().map(|byte| format!("{byte:02X}")).collect();
-                there.etag.unquoted().eq_ignore_ascii_case(&hex)
-            }
+        let (good, proof) = match there.crc64 {
+            Some(listed) => (listed == crc64, PartProof::Crc64),
+            None => (self.has_md5(part.number, part.range, &there.etag).await?, PartProof::Md5),
         };
         // Reading takes as long as it takes, and is no silence of the service.
         self.progress.acknowledge();
         self.events.emit(Event::Verified { number: part.number, good });
-        let record = PartRecord { number: part.number, range: part.range, etag: there.etag, crc64 };
+        let record = PartRecord { number: part.number, range: part.range, etag: there.etag, crc64, proof };
         Ok(good.then_some(record))
+    }
+
+    /// Looks up all parts of an upload that is about to be completed, of which some were not compared when they
+    /// were sent, and returns those that are good; nothing if the upload is gone. `md5` reads those again of
+    /// which the service lists no CRC-64 either, to compare their tags.
+    pub(crate) async fn confirm(
+        &self,
+        upload_id: &UploadId,
+        parts: &[PartRecord],
+        md5: bool,
+    ) -> Result<Option<Vec<PartRecord>>, SessionError> {
+        let Some(listed) = self.list(upload_id).await? else { return Ok(None) };
+        let listed: HashMap<_, _> = listed.iter().map(|part| (part.number, part)).collect();
+        let mut good = Vec::with_capacity(parts.len());
+        for part in parts {
+            let Some(there) = listed.get(&part.number).filter(|there| {
+                there.etag == part.etag
+                    && there.size == part.range.len()
+                    && there.crc64.is_none_or(|crc64| crc64 == part.crc64)
+            }) else {
+                continue;
+            };
+            let proof = match (there.crc64, part.proof) {
+                (Some(_), _) => PartProof::Crc64,
+                // Where a tag is no MD5, that it differs says nothing.
+                (None, PartProof::Nothing)
+                    if md5 && self.has_md5(part.number, part.range, &part.etag).await? =>
+                {
+                    PartProof::Md5
+                }
+                (None, proof) => proof,
+            };
+            good.push(PartRecord { proof, ..part.clone() });
+        }
+        Ok(Some(good))
+    }
+
+    /// Whether a tag is the MD5 of the local bytes, which are read for that.
+    async fn has_md5(&self, number: PartNumber, range: ByteRange, etag: &ETag) -> Result<bool, SessionError> {
+        let failed = |source| SessionError::Source { part: number.get(), source };
+        let md5 = digest::md5(self.source, range, self.limits).await.map_err(failed)?;
+        self.progress.acknowledge();
+        Ok(is_md5(etag, &md5))
     }
 }

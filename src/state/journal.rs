@@ -11,6 +11,7 @@
 //! | 20 | CRC-64 of its bytes, u64 |
 //! | 28 | length of the ETag |
 //! | 29 | the ETag, padded with zeros |
+//! | 87 | how the part was proved: 0 not, 1 by CRC-64, 2 by MD5 |
 //! | 88 | CRC-64 of the 88 bytes before, u64 |
 
 use std::fs::{File, OpenOptions};
@@ -26,7 +27,8 @@ use crate::model::{ByteRange, Crc64, ETag, PartNumber};
 const RECORD_SIZE: usize = 96;
 const CHECKED: usize = RECORD_SIZE - 8;
 const ETAG_AT: usize = 29;
-const MAX_ETAG: usize = CHECKED - ETAG_AT;
+const PROOF_AT: usize = CHECKED - 1;
+const MAX_ETAG: usize = PROOF_AT - ETAG_AT;
 /// The journal of an upload with every part number used stays under 1 MiB.
 const _: () = assert!(RECORD_SIZE <= 100 && RECORD_SIZE * (MAX_PARTS as usize + 1) <= 1 << 20);
 
@@ -45,6 +47,21 @@ pub struct PartRecord {
     pub etag: ETag,
     /// The CRC-64 of the bytes, as they were read here.
     pub crc64: Crc64,
+    /// By what the service's bytes were proved to be these.
+    pub proof: PartProof,
+}
+
+/// By what a part that the service has was proved to hold the local bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum PartProof {
+    /// By nothing: the service returned its tag alone, and nobody compared that.
+    #[default]
+    Nothing,
+    /// The service's CRC-64 is that of the local bytes.
+    Crc64,
+    /// Its tag is the MD5 of the local bytes.
+    Md5,
 }
 
 /// What a journal holds.
@@ -164,6 +181,11 @@ fn encode_part(part: &PartRecord) -> Option<[u8; RECORD_SIZE]> {
     record[20..28].copy_from_slice(&part.crc64.0.to_le_bytes());
     record[28] = etag.len() as u8;
     record[ETAG_AT..ETAG_AT + etag.len()].copy_from_slice(etag);
+    record[PROOF_AT] = match part.proof {
+        PartProof::Nothing => 0,
+        PartProof::Crc64 => 1,
+        PartProof::Md5 => 2,
+    };
     Some(seal(record))
 }
 
@@ -205,11 +227,18 @@ fn decode(record: &[u8]) -> Option<Record> {
         (KIND_PART, CONTENT_SOURCE) => {
             let (start, end) = (u64_at(4)?, u64_at(12)?);
             let etag = record.get(ETAG_AT..ETAG_AT + usize::from(record[28]))?;
+            // In a record of an older version the byte is 0, or the last of a tag that fills all the space.
+            let proof = match (etag.len() <= MAX_ETAG, record[PROOF_AT]) {
+                (true, 1) => PartProof::Crc64,
+                (true, 2) => PartProof::Md5,
+                _ => PartProof::Nothing,
+            };
             Some(Record::Part(PartRecord {
                 number: PartNumber::new(u16::from_le_bytes([record[2], record[3]]))?,
                 range: (start <= end).then(|| ByteRange::new(start, end))?,
                 etag: ETag::new(std::str::from_utf8(etag).ok()?),
                 crc64: Crc64(u64_at(20)?),
+                proof,
             }))
         }
         _ => None,
@@ -229,6 +258,7 @@ mod tests {
             range: ByteRange::new(start, start + 1000),
             etag: ETag::new(format!("\"{n:032X}\"")),
             crc64: Crc64(u64::from(n) << 40),
+            proof: [PartProof::Nothing, PartProof::Crc64, PartProof::Md5][usize::from(n % 3)],
         }
     }
 
@@ -263,6 +293,18 @@ mod tests {
         assert_eq!(contents.parts, [part(1)]);
         journal.append(&part(3)).unwrap();
         assert_eq!(Journal::open(&path).unwrap().1.parts, [part(1), part(3)]);
+    }
+
+    #[test]
+    fn records_of_older_versions_are_read_and_prove_nothing() {
+        let mut record = encode_part(&part(1)).unwrap();
+        record[PROOF_AT] = 0;
+        let read_back = read(&seal(record)).parts;
+        assert_eq!(read_back, [PartRecord { proof: PartProof::Nothing, ..part(1) }]);
+        // A tag that filled all the space there was.
+        record[28] = (CHECKED - ETAG_AT) as u8;
+        record[ETAG_AT..CHECKED].fill(2);
+        assert_eq!(read(&seal(record)).parts[0].proof, PartProof::Nothing);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
 pub use dir::{OtherUpload, StateDir, StoredUpload, StoredUploads, UploadDir};
 pub use flow::{Flow, FlowFile, FlowImage};
-pub use journal::{Journal, JournalContents, PartRecord};
+pub use journal::{Journal, JournalContents, PartProof, PartRecord};
 pub use lock::{Holder, Lock};
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -87,10 +87,12 @@ mod tests {
     use super::*;
     use crate::event::Event;
     use crate::model::{ByteRange, Crc64, ETag, PartNumber};
+    use crate::state::PartProof;
 
     fn part(n: u16) -> PartRecord {
         let range = ByteRange::new(u64::from(n), u64::from(n) + 1);
-        PartRecord { number: PartNumber::new(n).unwrap(), range, etag: ETag::new("x"), crc64: Crc64(0) }
+        let number = PartNumber::new(n).unwrap();
+        PartRecord { number, range, etag: ETag::new("x"), crc64: Crc64(0), proof: PartProof::Nothing }
     }
 
     fn listening() -> (EventSink, Arc<Mutex<Vec<String>>>) {

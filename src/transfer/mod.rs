@@ -34,7 +34,7 @@ use crate::model::{Crc64, ObjectRef, PartNumber, UploadId};
 use crate::plan::{Part, Plan};
 use crate::retry::Backoff;
 use crate::source::Source;
-use crate::state::PartRecord;
+use crate::state::{PartProof, PartRecord};
 use control::{Acknowledged, OnItsWay, Trouble};
 use schedule::Schedule;
 pub(crate) use watch::Watch;
@@ -75,6 +75,11 @@ impl PartList {
     /// Returns the CRC-64 of the whole object, as its bytes were read here.
     pub(crate) fn crc64(&self) -> Crc64 {
         self.crc64
+    }
+
+    /// Whether each part was compared with what the service has.
+    pub(crate) fn is_proved(&self) -> bool {
+        self.parts.iter().all(|part| part.proof != PartProof::Nothing)
     }
 
     /// Returns the object's length in bytes.

@@ -14,9 +14,9 @@ use crate::client::{Call, CallError, Client, Progress};
 use crate::event::EventSink;
 use crate::model::{ObjectRef, UploadId};
 use crate::plan::Part;
-use crate::protocol::oss::UploadPart;
+use crate::protocol::oss::{UploadPart, is_md5};
 use crate::source::Source;
-use crate::state::PartRecord;
+use crate::state::{PartProof, PartRecord};
 
 /// After so many cuts inside one part its bytes go back, to be sent in smaller parts.
 const MAX_CUTS: u32 = 2;
@@ -50,10 +50,11 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
     let mut damaged = false;
     loop {
         let body = RangeBody::new(Arc::clone(&context.source), part.range, context.limits.clone());
-        let content_md5 = match content_md5(context, part).await {
+        let md5 = match md5(context, part).await {
             Ok(md5) => md5,
             Err(failed) => return Outcome::Failed(failed),
         };
+        let content_md5 = md5.map(|md5| BASE64_STANDARD.encode(md5));
         let (object, upload_id) = (context.object.clone(), context.upload_id.clone());
         let operation =
             UploadPart { content_md5, ..UploadPart::new(object, upload_id, part.number, part.range.len()) };
@@ -89,9 +90,14 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
                     part.number
                 ));
             }
-            _ => {
-                let record =
-                    PartRecord { number: part.number, range: part.range, etag: answer.etag, crc64: ours };
+            theirs => {
+                let proof = match (theirs, md5) {
+                    (Some(_), _) => PartProof::Crc64,
+                    (None, Some(md5)) if is_md5(&answer.etag, &md5) => PartProof::Md5,
+                    (None, _) => PartProof::Nothing,
+                };
+                let (number, range, etag) = (part.number, part.range, answer.etag);
+                let record = PartRecord { number, range, etag, crc64: ours, proof };
                 return Outcome::Done(record, began.elapsed());
             }
         }
@@ -99,11 +105,10 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
 }
 
 /// Returns the MD5 of the part where it is asked for; that reads the part once more.
-async fn content_md5(context: &Context, part: Part) -> Result<Option<String>, TransferError> {
+async fn md5(context: &Context, part: Part) -> Result<Option<[u8; 16]>, TransferError> {
     if !context.content_md5 {
         return Ok(None);
     }
     let md5 = digest::md5(&context.source, part.range, &context.limits).await;
-    let md5 = md5.map_err(|source| TransferError::Source { offset: part.range.start, source })?;
-    Ok(Some(BASE64_STANDARD.encode(md5)))
+    md5.map(Some).map_err(|source| TransferError::Source { offset: part.range.start, source })
 }

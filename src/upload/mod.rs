@@ -2,6 +2,7 @@
 //!
 //! `source → plan → session → transfer → complete`. The same call again continues what an earlier one left.
 
+mod confirm;
 mod stages;
 mod steady;
 
@@ -36,6 +37,7 @@ pub struct Upload {
     max_parallel: usize,
     content_md5: bool,
     in_use: bool,
+    require_verified: bool,
     limits: Limits,
     events: EventSink,
     reports: Option<ReportSink>,
@@ -119,6 +121,7 @@ impl Upload {
             max_parallel: DEFAULT_MAX_PARALLEL,
             content_md5: false,
             in_use: false,
+            require_verified: false,
             limits: Limits::default(),
             events: EventSink::none(),
             reports: None,
@@ -201,6 +204,15 @@ impl Upload {
     #[must_use]
     pub fn in_use(mut self, allowed: bool) -> Self {
         self.in_use = allowed;
+        self
+    }
+
+    /// Fails where the object cannot be proved to hold the source's bytes ([`Verified`](crate::complete::Verified)).
+    /// Parts of which the service returns no CRC-64 are read again, to compare their tags with their MD5; those that
+    /// cannot be proved so either make no object.
+    #[must_use]
+    pub fn require_verified(mut self, require_verified: bool) -> Self {
+        self.require_verified = require_verified;
         self
     }
 

@@ -32,6 +32,10 @@ pub(super) enum Effect {
     Headers(&'static [(&'static str, Option<&'static str>)]),
     /// It is refused, and told when to come back.
     Refused { status: u16, code: &'static str, retry_after: &'static str },
+    /// The request arrives with a bit flipped in its body, and the answer has no CRC-64.
+    Damaged,
+    /// The body of the answer is changed.
+    Body(fn(&str) -> String),
     /// The test does something first; then the request goes its way.
     First(Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>),
 }
@@ -154,6 +158,20 @@ impl Transport for Scripted {
                     let document = format!("<Error><Code>{code}</Code></Error>");
                     let answer = http::Response::builder().status(status).header("retry-after", retry_after);
                     Ok(answer.body(full(document)).unwrap())
+                }
+                Some(Effect::Damaged) => {
+                    let (head, body) = request.into_parts();
+                    let mut bytes = body.collect().await.map_err(|_| broken())?.to_bytes().to_vec();
+                    bytes[0] ^= 1;
+                    let answer = self.emulator.send(http::Request::from_parts(head, full(bytes))).await?;
+                    Ok(with_headers(answer, &[("x-oss-hash-crc64ecma", None)]))
+                }
+                Some(Effect::Body(change)) => {
+                    let (mut head, body) = self.emulator.send(request).await?.into_parts();
+                    let bytes = body.collect().await.map_err(|_| broken())?.to_bytes();
+                    let text = change(std::str::from_utf8(&bytes).unwrap());
+                    head.headers.remove(http::header::CONTENT_LENGTH);
+                    Ok(http::Response::from_parts(head, full(text)))
                 }
                 Some(Effect::First(first)) => {
                     first().await;

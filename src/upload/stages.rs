@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::confirm::Confirmed;
 use super::{Upload, UploadError, UploadReport, steady};
 use crate::blocks::digest;
 use crate::client::Progress;
-use crate::complete::{self, CompleteError, Completed, Completer, StoredObject};
+use crate::complete::{self, CompleteError, Completed, Completer, StoredObject, Verified};
 use crate::event::Event;
 use crate::session::{Opened, Opener, Session, SessionError};
 use crate::state::PartRecord;
@@ -15,11 +16,16 @@ use crate::transfer::{Control, Journaling, PartList, Transfer, TransferError, Wa
 
 /// How often parts that the service turns out not to have are sent again before the upload fails.
 const RECONCILIATIONS: usize = 2;
+/// How often parts that turn out to be damaged only when they are listed are sent again: each time fewer are left.
+const DAMAGED_ROUNDS: usize = 10;
 
 /// What is waited for before the first part,
 const ASKED_FOR: &str = "the service is asked for the upload";
 /// and after the last.
 const PUTTING_TOGETHER: &str = "the service puts the object together";
+
+/// The object, of how many parts it was made, how many of them were in before, and whether the source was in use.
+type Driven = (StoredObject, usize, usize, bool);
 
 impl Upload {
     /// Runs the stages one after the other.
@@ -64,6 +70,12 @@ impl Upload {
                 }
             }
         };
+        if stored.verified == Verified::Nothing {
+            if self.require_verified {
+                return Err(CompleteError::Unproved { object: stored.object, made: true }.into());
+            }
+            self.events.notice("the object could not be verified: the service returned no checksums");
+        }
         self.events.emit(Event::Completed);
         Ok(UploadReport {
             stored,
@@ -77,27 +89,48 @@ impl Upload {
     }
 
     /// Sends what is missing and completes; parts that the service turns out not to have are sent again.
-    async fn drive(
-        &self,
-        mut session: Session,
-        progress: &Arc<Progress>,
-    ) -> Result<(StoredObject, usize, usize, bool), UploadError> {
+    async fn drive(&self, mut session: Session, progress: &Arc<Progress>) -> Result<Driven, UploadError> {
         let mut journal = Journaling::new(session.journal.take(), self.events.clone());
         let resumed = session.parts.len();
         let mut present = std::mem::take(&mut session.parts);
-        for round in 0.. {
+        let (mut round, mut damaged) = (0, 0);
+        loop {
             let list = self.transfer(&session, progress, present, &mut journal).await?;
             let in_use = self.check_source(&list, progress).await?;
+            let sent = list.parts().len();
+            let confirming = self.confirm(&session, list, progress);
+            let list = match Watch::over(&self.client, progress, &self.events, ASKED_FOR, confirming).await? {
+                Confirmed::All(list) => list,
+                Confirmed::Some(good) if damaged < DAMAGED_ROUNDS => {
+                    damaged += 1;
+                    let count = sent - good.len();
+                    self.events
+                        .notice(format!("{count} of {sent} parts arrived damaged: they are sent again"));
+                    present = good;
+                    continue;
+                }
+                Confirmed::Some(good) => {
+                    let (object, parts) = (self.session.object.clone(), sent - good.len());
+                    return Err(CompleteError::PartsDamaged { object, parts }.into());
+                }
+                // It was completed or aborted meanwhile, by whomever.
+                Confirmed::Gone(list) => {
+                    let stored = self.completer().settle_gone(&list).await?;
+                    return Ok(self.finished(session, (stored, sent, resumed, in_use)));
+                }
+            };
+            if self.require_verified && !list.is_proved() {
+                let object = self.session.object.clone();
+                return Err(CompleteError::Unproved { object, made: false }.into());
+            }
             let completer = self.completer();
             let completing = completer.run(&session, &list, &mut journal, progress);
             match Watch::over(&self.client, progress, &self.events, PUTTING_TOGETHER, completing).await? {
                 Completed::Stored(stored) => {
-                    if let Some(dir) = session.dir {
-                        self.forgotten(dir.forget());
-                    }
-                    return Ok((stored, list.parts().len(), resumed, in_use));
+                    return Ok(self.finished(session, (stored, sent, resumed, in_use)));
                 }
                 Completed::PartsDiffer if round < RECONCILIATIONS => {
+                    round += 1;
                     self.events
                         .notice("the service has other parts than were sent: they are listed and sent again");
                     match self.reconcile(&session, list.parts(), progress).await? {
@@ -105,7 +138,7 @@ impl Upload {
                         // It was completed or aborted meanwhile, by whomever.
                         None => {
                             let stored = self.completer().settle_gone(&list).await?;
-                            return Ok((stored, list.parts().len(), resumed, in_use));
+                            return Ok(self.finished(session, (stored, sent, resumed, in_use)));
                         }
                     }
                 }
@@ -114,6 +147,14 @@ impl Upload {
         }
         let object = self.session.object.clone();
         Err(CompleteError::Gone { object, found: "the service keeps losing parts".to_owned() }.into())
+    }
+
+    /// The object is there, so nothing is left to be resumed.
+    fn finished(&self, session: Session, driven: Driven) -> Driven {
+        if let Some(dir) = session.dir {
+            self.forgotten(dir.forget());
+        }
+        driven
     }
 
     /// Says so where memory or open files do not allow the parts in flight that were asked for.
@@ -226,7 +267,7 @@ impl Upload {
         }
     }
 
-    fn opener<'a>(&'a self, progress: &'a Progress) -> Opener<'a> {
+    pub(super) fn opener<'a>(&'a self, progress: &'a Progress) -> Opener<'a> {
         Opener {
             client: &self.client,
             source: &self.source,

@@ -427,6 +427,7 @@ fn parts_that_do_not_tile_make_no_list() {
             range: part.range,
             etag: crate::model::ETag::new("x"),
             crc64: Crc64(0),
+            proof: crate::state::PartProof::Nothing,
         }
     };
     assert!(PartList::new(&plan, vec![record(2, 3), record(0, 2)]).is_some());

@@ -16,6 +16,12 @@ pub fn multipart_etag<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> ETag {
     ETag::new(format!("\"{digest}-{count}\""))
 }
 
+/// Whether a part's tag is this MD5, as it is wherever the service does not encrypt with a key of KMS.
+pub fn is_md5(etag: &ETag, md5: &[u8]) -> bool {
+    let hex: String = md5.iter().map(|byte| format!("{byte:02X}")).collect();
+    etag.unquoted().eq_ignore_ascii_case(&hex)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

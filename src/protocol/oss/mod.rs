@@ -30,7 +30,7 @@ pub use abort::Abort;
 pub use complete::{Complete, CompletePart, Completed};
 pub use delete_object::DeleteObject;
 pub use error::{action, parse_error};
-pub use etag::multipart_etag;
+pub use etag::{is_md5, multipart_etag};
 pub use get_bucket_info::{BucketInfo, DefaultEncryption, GetBucketInfo};
 pub use get_bucket_location::GetBucketLocation;
 pub use get_object::{GetObject, GetObjectHead};

@@ -34,6 +34,114 @@ async fn an_answer_without_a_checksum_is_no_mismatch() {
     let report = world.upload().run().await.unwrap();
     assert_eq!(report.stored.verified, complete::Verified::Etag);
     assert_eq!(report.stored.crc64, None);
+    assert_eq!(world.script.order(), ["Initiate", "UploadPart", "ListParts", "Complete"]);
+}
+
+const NO_CRC: Effect = Effect::Header("x-oss-hash-crc64ecma", None);
+
+/// Lets no CRC-64 through, in no answer.
+fn strip_checksums(world: &World) {
+    for operation in ["UploadPart", "Complete", "HeadObject"] {
+        world.script.rule(operation, 0, usize::MAX, NO_CRC);
+    }
+    let without = |listing: &str| listing.replace("HashCrc64ecma", "Nothing");
+    world.script.rule("ListParts", 0, usize::MAX, Effect::Body(without));
+}
+
+/// Behind a gateway that removes headers the CRC-64 of a part is known only from the listing.
+#[tokio::test]
+async fn a_part_that_arrives_damaged_unheard_is_sent_again_before_the_object_is_made() {
+    let world = World::new(3 * MIB);
+    world.script.rule("UploadPart", 1, 1, Effect::Damaged);
+    for operation in ["UploadPart", "Complete", "HeadObject"] {
+        world.script.rule(operation, 0, usize::MAX, NO_CRC);
+    }
+    let report = world.upload().parallel(1).run().await.unwrap();
+    world.assert_stored().await;
+    assert_eq!((world.script.count("UploadPart"), world.script.count("Complete")), (4, 1));
+    assert_eq!(report.stored.verified, complete::Verified::Etag);
+
+    let world = World::new(2 * MIB);
+    world.script.rule("UploadPart", 0, usize::MAX, Effect::Damaged);
+    let error = world.upload().run().await.unwrap_err();
+    assert!(matches!(error, UploadError::Complete(CompleteError::PartsDamaged { parts: 2, .. })), "{error}");
+    assert_eq!((error.kind(), world.script.count("Complete")), (ErrorKind::Integrity, 0));
+}
+
+/// The tags are the service's own: they say of which parts an object was made, and not that these are ours.
+#[tokio::test]
+async fn tags_of_parts_that_nobody_compared_prove_nothing() {
+    let world = World::new(3 * MIB);
+    world.script.rule("UploadPart", 1, 1, Effect::Damaged);
+    strip_checksums(&world);
+    let (sink, said) = listening();
+    let report = world.upload().parallel(1).events(sink).run().await.unwrap();
+    assert_eq!(report.stored.verified, complete::Verified::Nothing);
+    assert!(said.lock().unwrap().iter().any(|text| text.contains("could not be verified")), "{said:?}");
+
+    let world = World::new(3 * MIB);
+    strip_checksums(&world);
+    world.script.rule("Complete", 0, 1, Effect::LostAnswer);
+    let report = world.upload().run().await.unwrap();
+    assert_eq!(report.stored.verified, complete::Verified::Nothing, "settled by the object alike");
+}
+
+#[tokio::test]
+async fn where_proof_is_required_parts_without_any_make_no_object() {
+    let world = World::new(3 * MIB);
+    world.script.rule("UploadPart", 1, 1, Effect::Damaged);
+    strip_checksums(&world);
+    let error = world.upload().parallel(1).require_verified(true).run().await.unwrap_err();
+    assert!(matches!(error, UploadError::Complete(CompleteError::Unproved { made: false, .. })), "{error}");
+    assert_eq!((error.kind(), error.is_resumable()), (ErrorKind::Integrity, false));
+    assert!(world.stored().await.is_none());
+    // Without what was in between, the same call finds the damaged part, and only that.
+    world.script.clear();
+    let report = world.upload().require_verified(true).run().await.unwrap();
+    assert_eq!((report.resumed_parts, report.stored.verified), (2, complete::Verified::Crc64));
+    world.assert_stored().await;
+}
+
+/// An object that is there already and was proved by nothing: a tag alone that does not follow.
+#[tokio::test]
+async fn where_proof_is_required_an_object_without_any_is_no_success() {
+    let world = World::new(2 * MIB);
+    const ODD: Effect = Effect::Headers(&[("x-oss-hash-crc64ecma", None), ("etag", None)]);
+    world.script.rule("Complete", 0, 1, Effect::Body(|text| text.replace("ETag", "Nothing")));
+    let stripped = world.upload().require_verified(true).run().await.unwrap();
+    assert_eq!(stripped.stored.verified, complete::Verified::Crc64, "its header has it");
+
+    let world = World::new(2 * MIB);
+    let named = "<CompleteMultipartUploadResult><Bucket>images</Bucket><Key>disk.raw</Key>\
+                 </CompleteMultipartUploadResult>";
+    world.script.rule("Complete", 0, 1, Effect::Instead(200, named.to_owned()));
+    world.script.rule("HeadObject", 0, 1, ODD);
+    let error = world.upload().require_verified(true).run().await.unwrap_err();
+    assert!(matches!(error, UploadError::Complete(CompleteError::Unproved { made: true, .. })), "{error}");
+}
+
+#[tokio::test]
+async fn tags_that_are_the_md5_of_the_local_bytes_prove_the_object() {
+    // Read again to be compared, where that is required,
+    let world = World::new(3 * MIB);
+    strip_checksums(&world);
+    let report = world.upload().require_verified(true).run().await.unwrap();
+    assert_eq!(report.stored.verified, complete::Verified::Etag);
+    // and compared as they come where the MD5 is sent, also over an interruption.
+    let world = World::new(3 * MIB);
+    strip_checksums(&world);
+    let cancel = CancellationToken::new();
+    let stopper = cancel.clone();
+    let sink = EventSink::new(move |event| {
+        if matches!(event, Event::PartDone { .. }) {
+            stopper.cancel();
+        }
+    });
+    world.upload().parallel(1).content_md5(true).events(sink).cancel(cancel).run().await.unwrap_err();
+    assert_eq!(world.script.count("ListParts"), 0);
+    let report = world.upload().content_md5(true).run().await.unwrap();
+    assert_eq!((report.resumed_parts, report.stored.verified), (1, complete::Verified::Etag));
+    assert_eq!(world.script.count("ListParts"), 1, "the journal knows what was compared");
 }
 
 #[tokio::test]

@@ -60,16 +60,25 @@ async fn without_a_checksum_the_tag_settles_it() {
     }
 }
 
-/// An answer to Complete that holds neither checksum nor tag: no request more, and no proof is claimed.
+/// An answer to Complete that holds neither checksum nor tag: one look at the object, and no proof is claimed that
+/// is not there.
 #[tokio::test]
 async fn an_answer_that_proves_nothing_is_told_as_that() {
-    let world = World::new(3 * MIB);
-    let bare = "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>";
-    world.script.rule("Complete", 0, 1, Effect::Instead(200, bare.to_owned()));
-    let report = world.upload().run().await.unwrap();
-    assert_eq!(report.stored.verified, complete::Verified::Nothing);
-    assert_eq!(world.script.count("HeadObject"), 0);
-    world.assert_stored().await;
+    const NOTHING: Effect = Effect::Headers(&[("x-oss-hash-crc64ecma", None), ("etag", None)]);
+    for (look, expected) in [(None, complete::Verified::Crc64), (Some(NOTHING), complete::Verified::Nothing)]
+    {
+        let world = World::new(3 * MIB);
+        let bare = "<CompleteMultipartUploadResult><Bucket>images</Bucket><Key>disk.raw</Key>\
+                    </CompleteMultipartUploadResult>";
+        world.script.rule("Complete", 0, 1, Effect::Instead(200, bare.to_owned()));
+        if let Some(effect) = look {
+            world.script.rule("HeadObject", 0, 1, effect);
+        }
+        let report = world.upload().run().await.unwrap();
+        assert_eq!(report.stored.verified, expected);
+        assert_eq!(world.script.count("HeadObject"), 1);
+        world.assert_stored().await;
+    }
 }
 
 /// The upload is gone at Complete, and the object is absent, of another size, or of other bytes: never a success.

@@ -27,9 +27,12 @@ pub(crate) struct TransferArgs {
     /// Sends no faster than this, such as 50MiB/s
     #[arg(long, value_name = "RATE")]
     pub(crate) bandwidth_limit: Option<Rate>,
-    /// Sends the MD5 of each part too, for buckets that ask for it
+    /// Sends the MD5 of each part too, for buckets that ask for it or return no CRC-64
     #[arg(long)]
     pub(crate) content_md5: bool,
+    /// Fails (exit code 6) unless checksums prove that the object holds the file's bytes
+    #[arg(long)]
+    pub(crate) require_verified: bool,
     /// Compares every part that is already there with the file
     #[arg(long)]
     pub(crate) verify_resume: bool,

@@ -69,6 +69,7 @@ pub(crate) fn prepare(
         .verify_resume(args.verify_resume)
         .content_md5(args.content_md5)
         .in_use(in_use)
+        .require_verified(args.require_verified)
         .limits(limits.clone())
         .events(progress.sink())
         .on_done(move |report| output.remark(sentence(report)))

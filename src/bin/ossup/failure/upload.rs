@@ -99,6 +99,17 @@ fn advice(error: &UploadError, again: Again<'_>) -> Option<String> {
         UploadError::Complete(CompleteError::Damaged { .. }) => {
             "do not import this object: delete it and upload anew"
         }
+        UploadError::Complete(CompleteError::Unproved { made: true, .. }) => {
+            "read the object back and compare it with the file, or delete it; a gateway may remove the checksums \
+             (x-oss-* headers): reach OSS without it"
+        }
+        UploadError::Complete(CompleteError::Unproved { made: false, .. }) => {
+            "a gateway may remove the checksums (x-oss-* headers): reach OSS without it, and run the same command \
+             again; all parts are kept. Without --require-verified the object is made unverified"
+        }
+        UploadError::Complete(CompleteError::PartsDamaged { .. }) => {
+            "bytes change on their way: check the network, or what stands between"
+        }
         UploadError::Complete(CompleteError::Gone { .. }) => {
             "look at the object, then begin anew with --restart"
         }
