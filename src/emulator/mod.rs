@@ -135,8 +135,12 @@ impl Emulator {
         if dispatch::is_call(&request) {
             return dispatch::call(self, request).await;
         }
-        let id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
-        oss::handle(self, request, &id[..24], self.now()).await
+        oss::handle(self, request, &request_id(), self.now()).await
+    }
+
+    /// Refuses a request without looking at what it asks for.
+    fn refuse<B>(&self, request: &http::Request<B>, reason: String) -> http::Response<Body> {
+        oss::refuse(request, reason, &request_id(), self.now())
     }
 
     /// Changes how ECS, RAM and STS behave from now on.
@@ -193,4 +197,11 @@ impl Emulator {
     pub(crate) fn keys(&self) -> &Keys {
         &self.0.keys
     }
+}
+
+/// Returns an id as OSS gives each request.
+fn request_id() -> String {
+    let mut id = uuid::Uuid::new_v4().simple().to_string().to_uppercase();
+    id.truncate(24);
+    id
 }

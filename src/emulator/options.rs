@@ -31,6 +31,9 @@ pub struct EmulatorOptions {
     pub discard: bool,
     /// Custom domains and the bucket that each is bound to.
     pub cnames: BTreeMap<String, BucketName>,
+    /// Further names that requests over TCP may have in their `Host` header. Addresses, names without dots, those of
+    /// `localhost` and of the service are served always; any other could be that of a web page.
+    pub hosts: Vec<String>,
     /// The clock that signatures are checked against.
     pub clock: Arc<dyn Clock>,
     /// How many seconds pass on the clock of imports and copies for each real one.
@@ -52,6 +55,7 @@ impl EmulatorOptions {
             auto_create_buckets: false,
             discard: false,
             cnames: BTreeMap::new(),
+            hosts: Vec::new(),
             clock: Arc::new(SystemClock),
             speed: 1.0,
             faults: FaultPlan::default(),
@@ -89,6 +93,13 @@ impl EmulatorOptions {
     #[must_use]
     pub fn with_cname(mut self, domain: impl Into<String>, bucket: BucketName) -> Self {
         self.cnames.insert(domain.into().to_ascii_lowercase(), bucket);
+        self
+    }
+
+    /// Serves requests to these host names too, see [`EmulatorOptions::hosts`].
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.hosts.extend(hosts);
         self
     }
 

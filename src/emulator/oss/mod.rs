@@ -166,6 +166,21 @@ pub(super) async fn handle(
     drawn.after(finished(response), refuse).await
 }
 
+/// Refuses a request whose sender is not to be served.
+pub(super) fn refuse<B>(
+    request: &Request<B>,
+    reason: String,
+    request_id: &str,
+    now: Timestamp,
+) -> Response<Body> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let subject = answer::Subject { request_id, host, bodiless: request.method() == Method::HEAD };
+    let error = OssError::new(403, "AccessDenied", reason).ec("0003-00000001");
+    let mut response = answer::error(&error, &subject);
+    answer::finish(&mut response, request_id, now, Duration::ZERO);
+    response
+}
+
 /// A request whose operation is known, or why it is none.
 #[derive(Debug)]
 struct Routed {

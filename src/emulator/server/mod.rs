@@ -1,6 +1,9 @@
-//! The door over TCP: HTTP/1.1 in clear text, bounded against oversized heads and slow or silent clients.
+//! The door over TCP: HTTP/1.1 in clear text, bounded against oversized heads and slow or silent clients, and closed
+//! to web pages.
 
 mod body;
+mod guard;
+mod lobby;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -21,13 +24,16 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Emulator;
+use super::{Cut, Emulator};
 use body::IdleLimit;
+use guard::Guard;
+use lobby::{Lobby, Visitor};
 use stream::Careful;
 
 /// Largest head of a request in bytes.
 pub const MAX_HEAD: usize = 64 << 10;
-/// How many connections are served at a time; further ones wait.
+/// How many connections are open at a time. A further one takes the place of the one that has been waiting longest
+/// for a request; if none is, it waits itself.
 pub const MAX_CONNECTIONS: usize = 1024;
 /// How long the head of the next request may take, and how long a body or a reader may pause.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(60);
@@ -42,6 +48,7 @@ pub struct Server {
     emulator: Emulator,
     listener: TcpListener,
     address: SocketAddr,
+    max_connections: usize,
 }
 
 impl Server {
@@ -53,7 +60,7 @@ impl Server {
     pub async fn bind(emulator: Emulator, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { emulator, listener, address })
+        Ok(Self { emulator, listener, address, max_connections: MAX_CONNECTIONS })
     }
 
     /// Listens on a free port of the loopback address.
@@ -85,15 +92,15 @@ impl Server {
     ///
     /// Dropping the future drops all connections.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let permits = Arc::new(Semaphore::new(self.max_connections));
+        let lobby = Arc::new(Lobby::default());
+        let hosts = &self.emulator.options().hosts;
+        let cnames = self.emulator.options().cnames.keys();
+        let guard = Arc::new(Guard::new(self.address.ip(), hosts.iter().chain(cnames).cloned()));
         let stop = CancellationToken::new();
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
-            let permit = tokio::select! {
-                () = &mut shutdown => break,
-                permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore stays open"),
-            };
             let accepted = tokio::select! {
                 () = &mut shutdown => break,
                 accepted = self.listener.accept() => accepted,
@@ -101,9 +108,21 @@ impl Server {
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((stream, _)) => {
-                    let (emulator, stop) = (self.emulator.clone(), stop.clone());
+                    if permits.available_permits() == 0 {
+                        lobby.dismiss_one();
+                    }
+                    let permit = tokio::select! {
+                        () = &mut shutdown => break,
+                        permit = Arc::clone(&permits).acquire_owned() => permit.expect("the semaphore stays open"),
+                    };
+                    let (emulator, guard) = (self.emulator.clone(), Arc::clone(&guard));
+                    let (visitor, stop) = (Visitor::enter(&lobby), stop.clone());
                     connections.spawn(async move {
-                        connection(emulator, stream, stop).await;
+                        tokio::select! {
+                            () = connection(emulator, guard, stream, &visitor, stop) => {}
+                            () = visitor.dismissed() => {}
+                        }
+                        visitor.leave();
                         drop(permit);
                     });
                 }
@@ -130,16 +149,28 @@ fn is_passing(error: &io::Error) -> bool {
     ) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-async fn connection(emulator: Emulator, stream: TcpStream, stop: CancellationToken) {
+async fn connection(
+    emulator: Emulator,
+    guard: Arc<Guard>,
+    stream: TcpStream,
+    visitor: &Arc<Visitor>,
+    stop: CancellationToken,
+) {
     if stream.set_nodelay(true).is_err() {
         // The connection broke already.
         return;
     }
     let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let emulator = emulator.clone();
+        let (emulator, guard, answering) = (emulator.clone(), Arc::clone(&guard), visitor.served());
         async move {
-            let request = request.map(|body| IdleLimit::new(body, IDLE_LIMIT).boxed());
-            emulator.handle(request).await
+            let response = match guard.refusal(request.headers()) {
+                Some(reason) => emulator.refuse(&request, reason),
+                None => {
+                    let request = request.map(|body| IdleLimit::new(body, IDLE_LIMIT).boxed());
+                    emulator.handle(request).await?
+                }
+            };
+            Ok::<_, Cut>(response.map(|body| answering.with(body)))
         }
     });
     let mut http = http1::Builder::new();

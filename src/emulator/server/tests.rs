@@ -13,11 +13,16 @@ struct Running {
 }
 
 async fn running() -> Running {
+    running_with(MAX_CONNECTIONS).await
+}
+
+async fn running_with(max_connections: usize) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let emulator = Emulator::open(EmulatorOptions::local(dir.path())).unwrap();
     let bucket: BucketName = "images".parse().unwrap();
     emulator.create_bucket(bucket, "cn-hangzhou".parse().unwrap()).unwrap();
-    let server = Server::bind_loopback(emulator).await.unwrap();
+    let mut server = Server::bind_loopback(emulator).await.unwrap();
+    server.max_connections = max_connections;
     assert!(server.is_loopback());
     let address = server.address();
     let (stop, stopped) = oneshot::channel();
@@ -120,4 +125,48 @@ async fn shutting_down_lets_a_request_end_and_frees_the_port_and_the_data() {
     server.task.await.unwrap().unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
     Emulator::open(EmulatorOptions::local(server._dir.path())).unwrap();
+}
+
+#[tokio::test]
+async fn clients_that_say_nothing_keep_nobody_out() {
+    let server = running_with(4).await;
+    let mut served = TcpStream::connect(server.address).await.unwrap();
+    let put = "PUT /images/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n";
+    served.write_all(put.as_bytes()).await.unwrap();
+    // The answer to a request without body says that those before it were accepted and read.
+    let ask = "HEAD /images/none HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut half = Vec::new();
+    for _ in 0..12 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        assert!(exchange(&mut stream, ask).await.starts_with("http/1.1 404"));
+        stream.write_all(b"GET /images/a HTTP/1.1\r\nHost:").await.unwrap();
+        half.push(stream);
+    }
+    let mut last = TcpStream::connect(server.address).await.unwrap();
+    assert!(exchange(&mut last, ask).await.starts_with("http/1.1 404"));
+    assert_eq!(half[0].read(&mut [0; 8]).await.unwrap_or(0), 0, "the one that waited longest gave way");
+    // A request that is being sent is not ended for them.
+    assert!(exchange(&mut served, "hello").await.starts_with("http/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_web_page_gets_nothing() {
+    let server = running().await;
+    let put = "PUT /images/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    assert!(exchange(&mut stream, put).await.starts_with("http/1.1 200"));
+    for headers in [
+        "Host: evil.example:9000",
+        "Host: localhost\r\nOrigin: https://evil.example",
+        "Host: localhost\r\nSec-Fetch-Site: cross-site",
+    ] {
+        for request in ["GET /images/a", "DELETE /images/a", "GET /?Action=DescribeImages"] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let answer = exchange(&mut stream, &format!("{request} HTTP/1.1\r\n{headers}\r\n\r\n")).await;
+            assert!(answer.starts_with("http/1.1 403"), "{request} {headers}: {answer}");
+        }
+    }
+    assert!(
+        exchange(&mut stream, "HEAD /images/a HTTP/1.1\r\nHost: localhost\r\n\r\n").await.contains(" 200 ")
+    );
 }

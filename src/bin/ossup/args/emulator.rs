@@ -44,6 +44,9 @@ pub(crate) struct EmulatorArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
     pub(crate) listen: SocketAddr,
+    /// Host name that clients may use, beside addresses, names without dots and those of OSS; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Vec<String>,
     /// Folder for buckets, objects, uploads and images; a temporary one if not given
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -55,6 +55,7 @@ fn open(args: &EmulatorArgs, data: PathBuf) -> Result<Emulator, Failure> {
     let mut options = EmulatorOptions::new(data)
         .with_region(args.region.clone())
         .with_credentials(keys(args).into_iter().collect())
+        .with_hosts(args.host.iter().cloned())
         .with_discard(args.discard)
         .with_speed(args.speed)
         .with_faults(faults(args.faults.as_deref())?);
