@@ -64,6 +64,32 @@ impl Service<'_> {
     }
 }
 
+/// The actions of ECS, RAM and STS that are known.
+pub(super) const ACTIONS: &[&str] = &[
+    "AssumeRole",
+    "AssumeRoleWithOIDC",
+    "AttachPolicyToRole",
+    "CancelCopyImage",
+    "CancelTask",
+    "CopyImage",
+    "CreateRole",
+    "DeleteImage",
+    "DeleteSnapshot",
+    "DescribeImageSharePermission",
+    "DescribeImages",
+    "DescribeRegions",
+    "DescribeSnapshots",
+    "DescribeTaskAttribute",
+    "DescribeTasks",
+    "GetCallerIdentity",
+    "GetRole",
+    "ImportImage",
+    "ListPoliciesForRole",
+    "ModifyImageAttribute",
+    "ModifyImageSharePermission",
+    "UpdateRole",
+];
+
 /// Returns the name of the action that is called; empty if there is none.
 pub(crate) fn action(request: &ApiRequest) -> String {
     Call::read(request).action

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{ApiRequest, EcsOptions, handle};
+use super::{ACTIONS, ApiRequest, EcsOptions, handle};
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::emulator::Emulator;
@@ -746,4 +746,13 @@ async fn a_role_is_assumed_with_a_token_and_without_a_signature() {
     assert!(made["Credentials"]["SecurityToken"].is_string());
     let (status, refused) = fixture.send(send("nonsense")).await;
     assert_eq!((status, &refused["Code"]), (400, &json!("AuthenticationFail.OIDCToken.Invalid")));
+}
+
+#[tokio::test]
+async fn every_action_that_a_fault_may_name_is_known() {
+    let fixture = Fixture::new(|_| {});
+    for action in ACTIONS {
+        let (_, value) = fixture.call(action, "RegionId=cn-hangzhou").await;
+        assert_ne!(value["Code"], "NotImplemented", "{action}");
+    }
 }

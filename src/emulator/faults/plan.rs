@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::super::{api, oss};
+
 /// What goes wrong, and when.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,9 +30,13 @@ impl FaultPlan {
     ///
     /// # Errors
     ///
-    /// When the text is no plan; fields that are not known are refused.
+    /// When the text is no plan; fields and operations that are not known are refused.
     pub fn from_json(text: &str) -> Result<Self, FaultPlanError> {
-        serde_json::from_str(text).map_err(|error| FaultPlanError(error.to_string()))
+        let plan: Self = serde_json::from_str(text).map_err(|error| FaultPlanError(error.to_string()))?;
+        match plan.rules.iter().filter_map(|rule| rule.operation.as_deref()).find_map(unknown_operation) {
+            Some(error) => Err(error),
+            None => Ok(plan),
+        }
     }
 
     /// Sets where the dice start.
@@ -46,6 +52,20 @@ impl FaultPlan {
         self.clock_skew = seconds;
         self
     }
+}
+
+/// Returns an error for a name that is no operation's: its rule would never strike.
+fn unknown_operation(name: &str) -> Option<FaultPlanError> {
+    let known = || oss::operations().chain(api::ACTIONS.iter().copied());
+    if known().any(|operation| operation == name) {
+        return None;
+    }
+    let close = known().map(|operation| (strsim::jaro_winkler(name, operation), operation));
+    let (_, closest) = close.max_by(|a, b| a.0.total_cmp(&b.0)).expect("there are operations");
+    Some(FaultPlanError(format!(
+        "there is no operation `{}`; did you mean `{closest}`?",
+        name.escape_debug()
+    )))
 }
 
 /// Which requests a fault strikes. What is not given fits all.
@@ -218,4 +238,30 @@ pub enum Fault {
         /// How many bytes of the body still fit.
         byte: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_operation_is_refused_with_the_closest_one() {
+        let plan = |operation: &str| {
+            FaultPlan::from_json(&format!(
+                r#"{{"rules": [{{"operation": "{operation}", "fault": {{"kind": "reset"}}}}]}}"#
+            ))
+        };
+        for known in ["UploadPart", "ListObjectsV2", "ImportImage", "AssumeRole"] {
+            assert!(plan(known).is_ok(), "{known}");
+        }
+        for (name, closest) in [
+            ("UploadPArt", "UploadPart"),
+            ("InitiateMultipart", "InitiateMultipartUpload"),
+            ("importImage", "ImportImage"),
+        ] {
+            let error = plan(name).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{name}`; did you mean `{closest}`?")), "{error}");
+        }
+        assert!(plan("").is_err());
+    }
 }

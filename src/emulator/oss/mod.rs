@@ -166,6 +166,11 @@ pub(super) async fn handle(
     drawn.after(finished(response), refuse).await
 }
 
+/// Returns the names of all operations.
+pub(super) fn operations() -> impl Iterator<Item = &'static str> {
+    Op::ALL.iter().map(|op| op.name())
+}
+
 /// Refuses a request whose sender is not to be served.
 pub(super) fn refuse<B>(
     request: &Request<B>,

@@ -16,7 +16,6 @@ macro_rules! operations {
 
         impl Op {
             /// All operations, in no order that means anything.
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// Returns the name in the API reference.
