@@ -27,10 +27,12 @@ pub(super) fn xml(document: Document) -> Response<Body> {
     response
 }
 
-/// Sets a header to text that is known to be fit for one: ours, or from a header of a request.
+/// Sets a header. Text may come from what a client stored: what no header may have becomes a `?`.
 pub(super) fn set(headers: &mut HeaderMap, name: &str, value: impl AsRef<str>) {
     let name = HeaderName::from_bytes(name.as_bytes()).expect("header names here are tokens");
-    let value = HeaderValue::from_bytes(value.as_ref().as_bytes()).expect("the text fits a header");
+    let fit = |byte: u8| if byte.is_ascii_control() && byte != b'\t' { b'?' } else { byte };
+    let value: Vec<u8> = value.as_ref().bytes().map(fit).collect();
+    let value = HeaderValue::from_bytes(&value).expect("control characters are replaced");
     headers.insert(name, value);
 }
 

@@ -62,7 +62,10 @@ pub(super) fn object_headers(headers: &HeaderMap, bucket: &BucketRecord) -> Resu
     })
 }
 
-/// Checks an encryption's algorithm.
+/// Longest id of a KMS key that is taken; the service's own have fewer than 50 characters, aliases up to 255.
+const MAX_KEY_ID: usize = 255;
+
+/// Checks an encryption's algorithm and that its key id could be one: it comes back in headers.
 pub(super) fn encryption(
     algorithm: Option<&str>,
     key_id: Option<&str>,
@@ -73,6 +76,14 @@ pub(super) fn encryption(
             400,
             "InvalidEncryptionAlgorithmError",
             "The Encryption request you specified is not valid. Supported value: AES256/KMS/SM4.",
+        ));
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/:.".contains(&byte);
+    if let Some(id) = key_id.filter(|id| id.len() > MAX_KEY_ID || !id.bytes().all(plain)) {
+        return Err(OssError::invalid_argument(
+            "x-oss-server-side-encryption-key-id",
+            id,
+            "The KMS key id is malformed.",
         ));
     }
     Ok(Some(Encryption { algorithm: algorithm.to_owned(), key_id: key_id.map(str::to_owned) }))

@@ -1,5 +1,6 @@
 use super::*;
 use crate::checksum;
+use crate::emulator::{BucketRecord, Encryption};
 
 #[tokio::test]
 async fn an_object_comes_back_with_what_was_said_about_it() {
@@ -280,6 +281,30 @@ async fn default_encryption_and_versioning_are_settings_of_a_bucket() {
     assert_eq!(bench.call("GET", "images", "versioning").ok().await.tag("Status"), "Enabled");
     assert_eq!(bench.call("GET", "images", "bucketInfo").ok().await.tag("Versioning"), "Enabled");
     assert!(bench.put("images/a", b"x").await.header("x-oss-version-id").is_some());
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_stored_breaks_later_requests() {
+    let bench = Bench::new();
+    let rule = |id: &str| {
+        format!(
+            "<ServerSideEncryptionRule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>KMS</SSEAlgorithm><KMSMasterKeyID>{id}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></ServerSideEncryptionRule>"
+        )
+    };
+    for id in ["a&#1;b", "a&#10;b", "kéy", "a b", &"k".repeat(256)] {
+        let put = bench.call("PUT", "images", "encryption").body(rule(id));
+        put.refused(400, "InvalidArgument").await;
+    }
+    // A record that was written by other means.
+    let key_id = Some("a\u{1}b\n".to_owned());
+    let change = |record: &mut BucketRecord| {
+        record.encryption = Some(Encryption { algorithm: "KMS".to_owned(), key_id });
+    };
+    bench.emulator.update_bucket(&"images".parse().unwrap(), change).unwrap();
+    let reply = bench.put("images/a", b"x").await;
+    assert_eq!(reply.header("x-oss-server-side-encryption-key-id"), Some("a?b?"));
+    bench.call("HEAD", "images/a", "").ok().await;
+    bench.call("POST", "images/b", "uploads").ok().await;
 }
 
 #[tokio::test]
