@@ -1,6 +1,7 @@
 //! The folder of the embedded store and of the emulator.
 
 use std::fs;
+use std::process::Command;
 
 use crate::support::{Server, World};
 
@@ -45,4 +46,18 @@ fn an_emulator_has_the_key_pair_of_its_folder() {
     assert_eq!((second.access_key_id.clone(), second.access_key_secret.clone()), keys);
     let other = Server::start(&mut World::new(), &[]);
     assert_ne!((other.access_key_id.clone(), other.access_key_secret.clone()), keys);
+}
+
+#[test]
+fn a_store_on_a_full_disk_can_be_read() {
+    let world = World::new();
+    world.file("disk.raw", MIB, 1);
+    world.ok(&["upload", "disk.raw", "oss://images/x", "--no-inspect", &world.local()]);
+    // No file may grow, as on a full disk.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" bucket show oss://images \"$1\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_ossup"), &world.local()]);
+    let output = shell.env_clear().env("HOME", world.path("")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("can be read"), "{output:?}");
 }

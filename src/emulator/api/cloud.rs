@@ -1,6 +1,7 @@
 //! What ECS and RAM keep, in memory and on disk.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -85,7 +86,11 @@ impl Cloud {
             Some(clock) => clock.resume(real, options.speed),
             None => VirtualClock::start(real, options.speed),
         };
-        store.save_record(CLOCK, CLOCK, &clock)?;
+        // A full disk can still be read. The clock goes on from the record that is there.
+        if let Err(error) = store.save_record(CLOCK, CLOCK, &clock) {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!("{error}: {cause}; what is there can be read");
+        }
         let entries = store.load_records::<Entry>(IMAGES)?;
         let roles = store.load_records::<Role>(ROLES)?;
         let mut roles: BTreeMap<String, Role> =
