@@ -9,7 +9,7 @@ use std::error::Error as _;
 
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
-use crate::model::{Crc64, ETag, ObjectRef};
+use crate::model::{Crc64, ETag, ObjectRef, ObjectVersion};
 use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
 use crate::session::{self, Session};
 use crate::source::{Change, Source};
@@ -47,7 +47,15 @@ pub struct StoredObject {
 }
 
 impl StoredObject {
-    fn from_head(object: &ObjectRef, head: ObjectHead, verified: Verified) -> Self {
+    /// Returns what tells this state of the object from others, as far as the answer told it.
+    pub fn version(&self) -> ObjectVersion {
+        let mut version = ObjectVersion::new(self.size);
+        (version.crc64, version.etag, version.version_id) =
+            (self.crc64, self.etag.clone(), self.version_id.clone());
+        version
+    }
+
+    pub(crate) fn from_head(object: &ObjectRef, head: ObjectHead, verified: Verified) -> Self {
         Self {
             object: object.clone(),
             size: head.size,

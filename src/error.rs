@@ -141,6 +141,8 @@ impl PublishError {
             Self::Import(error) => error.kind(),
             Self::State(error) => error.kind(),
             Self::Object { source, .. } => source.kind(),
+            Self::Replaced { .. } => ErrorKind::Integrity,
+            Self::Kept { .. } => ErrorKind::Conflict,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
         }
     }
@@ -151,7 +153,7 @@ impl PublishError {
             Self::Upload(error) => error.call(),
             Self::Import(error) => error.call_error(),
             Self::Object { source, .. } => Some(source),
-            Self::State(_) | Self::Cancelled { .. } => None,
+            Self::State(_) | Self::Replaced { .. } | Self::Kept { .. } | Self::Cancelled { .. } => None,
         }
     }
 }

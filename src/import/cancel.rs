@@ -70,6 +70,10 @@ impl Importer {
         self.await_end(task).await?;
         // What becomes of the record is not documented: whatever is left of it is removed.
         if let Some(image) = self.image(&task.region, &task.image_id).await? {
+            // It was done before the cancellation reached it.
+            if !image.status.is_failed() && !image.status.is_pending() {
+                return Ok(CancelOutcome::TooLate { image: Some(Box::new(image)) });
+            }
             snapshots.extend(snapshots_of(&image));
             self.delete_image(&task.region, &task.image_id, false).await?;
         }

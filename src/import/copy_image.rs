@@ -1,15 +1,16 @@
-//! Copying an image to other regions. The copy's name, exactly compared, is what makes it happen once.
+//! Copying an image to other regions. The copy's origin, which names the source, is what makes it happen once.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{CustomImage, ImportError, ImportTask, Importer, Tag};
+use super::submit::NAME_TAKEN_CODE;
+use super::{CustomImage, ImportError, ImportTask, Importer, Tag, ours};
 use crate::client::CallError;
 use crate::event::Event;
 use crate::image::request as rules;
-use crate::model::{ClientToken, ImageId, Region};
+use crate::model::{ClientToken, ImageId, Origin, Region};
 use crate::protocol::ecs::CopyImage;
 
 /// How long a source that is not yet free is asked for again.
@@ -65,46 +66,56 @@ impl CopyRequest {
         &self.operation.destination
     }
 
+    pub(super) fn operation(&self) -> &CopyImage {
+        &self.operation
+    }
+
     /// Returns the copy's name.
     pub fn name(&self) -> &str {
         self.operation.name.as_deref().unwrap_or_default()
     }
 }
 
-/// What was found under the copy's name.
+/// What was found of the copy.
 enum Existing {
     None,
     /// The copy, begun earlier.
     Good(ImportTask),
     /// A failed copy, which is deleted now.
     Removed(ImageId),
+    /// Another image, of which the error tells.
+    Other(ImportError),
 }
 
 impl Importer {
     /// Begins a copy, or finds the one that an earlier call has begun.
     ///
-    /// An image of exactly this name in the destination that is a copy counts as the result: so the same call
-    /// again, with whatever token, makes no second one. A failed copy of that name is deleted first. A source
-    /// that is still busy is asked for again for some minutes. [`Importer::follow`] waits for the copy.
+    /// An image of exactly this name in the destination counts as the result if it carries the copy's
+    /// [origin](CopyRequest::origin): so the same call again, with whatever token, makes no second one. A
+    /// failed copy of that origin is deleted first. A source that is still busy is asked for again for some
+    /// minutes. [`Importer::follow`] waits for the copy.
     ///
     /// # Errors
     ///
-    /// [`ImportError::Refused`] without asking; [`ImportError::NameTaken`] if the name belongs to an image
-    /// that is no copy; [`ImportError::Call`] for the service's other refusals.
+    /// [`ImportError::Refused`] without asking; [`ImportError::NameTaken`] if the name belongs to another image, such
+    /// as a copy of another source; [`ImportError::Call`] for the service's other refusals.
     pub async fn copy(&self, request: &CopyRequest, token: &ClientToken) -> Result<ImportTask, ImportError> {
         let mut findings = rules::check_image_name(request.name());
         findings.extend(request.operation.description.iter().flat_map(|text| rules::check_description(text)));
         if findings.iter().any(|finding| finding.refuses()) {
             return Err(ImportError::Refused { findings });
         }
-        let mut token = token.clone();
-        match self.existing_copy(request).await? {
-            Existing::None => {}
+        let origin = request.origin();
+        let mut operation = CopyImage { client_token: Some(token.clone()), ..request.operation.clone() };
+        let marked = ours::mark(&mut operation.tags, &origin);
+        match self.existing_copy(request, &origin).await? {
+            // Without a mark, the answer to the token alone tells whose it is.
+            Existing::Other(taken) if marked => return Err(taken),
+            Existing::None | Existing::Other(_) => {}
             Existing::Good(task) => return Ok(task),
             // The service would answer the old token with the old image.
-            Existing::Removed(failed) => token = after(&token, &failed),
+            Existing::Removed(failed) => operation.client_token = Some(after(token, &failed)),
         }
-        let operation = CopyImage { client_token: Some(token), ..request.operation.clone() };
         let began = Instant::now();
         loop {
             let error = match self.client.call(&operation).await {
@@ -114,11 +125,19 @@ impl Importer {
                 }
                 Err(error) => error,
             };
+            let taken = error.is(NAME_TAKEN_CODE);
             // The call may have been carried out though its answer was lost.
-            if (error.ambiguous() || error.is("InvalidImageName.Duplicated"))
-                && let Existing::Good(task) = self.existing_copy(request).await?
-            {
-                return Ok(task);
+            if error.ambiguous() || taken {
+                match self.existing_copy(request, &origin).await? {
+                    Existing::Other(other) if taken => return Err(other),
+                    Existing::None | Existing::Other(_) => {}
+                    Existing::Good(task) => return Ok(task),
+                    Existing::Removed(failed) => {
+                        let token = operation.client_token.as_ref().unwrap_or(token);
+                        operation.client_token = Some(after(token, &failed));
+                        continue;
+                    }
+                }
             }
             if !is_busy(&error, began.elapsed()) {
                 let copy = format!("copy {} to {}", request.operation.image_id, request.destination());
@@ -128,15 +147,14 @@ impl Importer {
         }
     }
 
-    async fn existing_copy(&self, request: &CopyRequest) -> Result<Existing, ImportError> {
-        let found = self.find_image(request.destination(), request.name()).await?;
-        let Some(image) = found else { return Ok(Existing::None) };
-        if !image.is_copied {
-            let name = request.name().to_owned();
-            return Err(ImportError::NameTaken { name, image_id: image.image_id, status: image.status });
+    async fn existing_copy(&self, request: &CopyRequest, origin: &Origin) -> Result<Existing, ImportError> {
+        let (destination, name) = (request.destination(), request.name());
+        let Some(image) = self.find_image(destination, name).await? else { return Ok(Existing::None) };
+        if !ours::is_of(&image, origin) {
+            return Ok(Existing::Other(ours::taken(destination, name, image)));
         }
         if image.status.is_failed() {
-            self.delete_image(request.destination(), &image.image_id, false).await?;
+            self.delete_image(destination, &image.image_id, false).await?;
             return Ok(Existing::Removed(image.image_id));
         }
         Ok(Existing::Good(self.begun(adopted(request, image))))

@@ -24,11 +24,13 @@ pub enum ImportError {
         /// The service's refusal.
         source: Box<CallError>,
     },
-    /// The name belongs to another image.
+    /// The name belongs to an image that this request has not made, or has made in vain.
     #[error("the image name `{name}` is taken by {image_id} ({status})")]
     NameTaken {
         /// The name.
         name: String,
+        /// Where.
+        region: Region,
         /// The image that has it.
         image_id: ImageId,
         /// Its state.

@@ -107,7 +107,8 @@ impl Importer {
         Ok(ImportTask { task_id, ..ImportTask::of_image(region.clone(), image) })
     }
 
-    /// Returns the image that a task makes: the task names it, or else the object that both were made from.
+    /// Returns the image that a task makes, if that is certain: the task names it, or it is the only one that is
+    /// being made from the task's object while the task is at work.
     async fn image_of_task(&self, region: &Region, task: &TaskId) -> Result<Option<ImageId>, ImportError> {
         let list = DescribeTasks::new(region.clone()).with_task_id(task.clone());
         let page = self.client.call(&list).await;
@@ -118,20 +119,14 @@ impl Importer {
         if let Some(image) = found.resource_id.and_then(|id| id.parse().ok()) {
             return Ok(Some(image));
         }
-        let Some(detail) = self.task(region, task).await? else { return Ok(None) };
-        let about = |name: &str| {
-            let mut related = detail.operations.iter().flat_map(|operation| &operation.related);
-            related.find(|(known, _)| known == name).map(|(_, value)| value.clone())
-        };
-        let (bucket, key) = (about("OSSBucket"), about("OSSObject"));
-        if bucket.is_none() || key.is_none() {
+        let Some(before) = self.task(region, task).await? else { return Ok(None) };
+        let mut images = self.images(region).await?;
+        let Some(after) = self.task(region, task).await? else { return Ok(None) };
+        // Once it has ended, its image is one among those that were made from the object at any time, or is gone.
+        if before.status.is_terminal() || after.status.is_terminal() {
             return Ok(None);
         }
-        let mut images = self.images(region).await?;
-        images.retain(|image| {
-            image.disks.iter().any(|disk| disk.import_bucket == bucket && disk.import_object == key)
-        });
-        // Several images may come of one object; only one of a kind answers the question.
+        images.retain(|image| image.status.is_pending() && is_made_from(image, &before));
         Ok((images.len() == 1).then(|| images.remove(0).image_id))
     }
 
@@ -161,4 +156,16 @@ impl Importer {
         let ids = ids.iter().take(MAX_SNAPSHOT_IDS).cloned().collect();
         Ok(self.client.call(&DescribeSnapshots::new(region.clone(), ids)).await?.snapshots)
     }
+}
+
+/// Whether an image comes from an object that a task names.
+fn is_made_from(image: &CustomImage, task: &TaskDetail) -> bool {
+    task.operations.iter().any(|operation| {
+        let about =
+            |name: &str| operation.related.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+        let (Some(bucket), Some(key)) = (about("OSSBucket"), about("OSSObject")) else { return false };
+        image.disks.iter().any(|disk| {
+            disk.import_bucket.as_ref() == Some(bucket) && disk.import_object.as_ref() == Some(key)
+        })
+    })
 }

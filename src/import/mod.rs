@@ -3,6 +3,7 @@
 //! An import takes one to four hours and goes on by itself. Everything here can be left at any time and taken
 //! up again from the ids alone, or from the [`ClientToken`](crate::model::ClientToken) if even those were
 //! lost: the caller writes the token down before it submits, and the same token never makes a second image.
+//! Which image is the result of a request is settled in one place, `ours`.
 //!
 //! Repeating a request within one call is the client's work. What is here polls, settles lost answers by
 //! looking at what is there, and decides when an import is over.
@@ -13,6 +14,7 @@ mod error;
 mod follow;
 mod judge;
 mod look;
+mod ours;
 mod request;
 mod role;
 mod share;
@@ -32,6 +34,7 @@ pub use cancel::CancelOutcome;
 pub use copy_image::CopyRequest;
 pub use error::{ImportError, MISSING_ROLE_CODES};
 pub use follow::Pace;
+pub use ours::ORIGIN_TAG;
 pub use request::ImportRequest;
 pub use role::{IMPORT_POLICY, IMPORT_ROLE, RoleSetUp, RoleState, Site, authorization_url};
 
@@ -49,7 +52,7 @@ pub struct ImportTask {
     pub task_id: Option<TaskId>,
     /// The id of the request that registered it, to be quoted to the vendor's support.
     pub request_id: Option<String>,
-    /// Whether the image was there already, made by an earlier call whose answer was lost.
+    /// Whether the image was found by its origin, made by an earlier call whose answer was lost.
     pub adopted: bool,
 }
 

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{CustomImage, ImportError, ImportRequest, ImportTask, Importer, MISSING_ROLE_CODES};
+use super::{ImportError, ImportRequest, ImportTask, Importer, MISSING_ROLE_CODES, ours};
 use crate::client::CallError;
 use crate::event::Event;
-use crate::model::ClientToken;
+use crate::model::{ClientToken, Origin};
 
 /// How long is waited before an import is tried again while a new role is not seen yet.
 const ROLE_RETRY: Duration = Duration::from_secs(5);
+/// The code with which the service says that another image has the name.
+pub(super) const NAME_TAKEN_CODE: &str = "InvalidImageName.Duplicated";
 /// The codes of a dry run that went well. Pages and service spell it differently.
 const DRY_RUN_CODES: [&str; 2] = ["DRYRUN.SUCCESS", "DryRunOperation"];
 
@@ -25,7 +27,13 @@ impl Importer {
         self.check(request)?;
         match self.client.call(&request.operation(None, true)).await {
             Err(error) if DRY_RUN_CODES.iter().any(|code| error.is(code)) => Ok(()),
-            Err(error) => Err(self.explain(request, error).await),
+            Err(error) if error.is(NAME_TAKEN_CODE) => {
+                match self.named(request.region(), request.name()).await {
+                    Ok(Some(image)) => Err(ours::taken(request.region(), request.name(), image)),
+                    _ => Err(explain(request, error)),
+                }
+            }
+            Err(error) => Err(explain(request, error)),
             Ok(answer) => {
                 let mut task = ImportTask::of_image(request.region().clone(), answer.image_id);
                 (task.task_id, task.request_id) = (answer.task_id, answer.request_id);
@@ -37,8 +45,9 @@ impl Importer {
     /// Registers an import with the service, which then works for hours.
     ///
     /// The caller has made `token` for this import and has written it down before: with it the same call can
-    /// be made again after a crash, and makes no second image. `repeated` says that it may have been made
-    /// before; an image of the same name, made from the same objects, is then taken for its result.
+    /// be made again after a crash, and makes no second image. `origin` says what the image is made of
+    /// ([`ImportRequest::origin`], or [`ImportRequest::origin_of_token`]) and goes with the request: an image of the
+    /// same name counts as the result of an earlier call only if it carries it.
     ///
     /// # Errors
     ///
@@ -52,12 +61,13 @@ impl Importer {
         &self,
         request: &ImportRequest,
         token: &ClientToken,
-        repeated: bool,
+        origin: &Origin,
     ) -> Result<ImportTask, ImportError> {
         self.check(request)?;
-        let operation = request.operation(Some(token), false);
+        let mut operation = request.operation(Some(token), false);
+        ours::mark(&mut operation.tags, origin);
         let began = Instant::now();
-        let mut ambiguous = repeated;
+        let mut ambiguous = false;
         let error = loop {
             let error = match self.client.call(&operation).await {
                 Ok(answer) => {
@@ -74,17 +84,22 @@ impl Importer {
             }
             tokio::time::sleep(ROLE_RETRY).await;
         };
-        // Not every region remembers tokens: an image of this name and these objects can be ours.
-        if ambiguous
+        // Not every region remembers tokens, and an earlier run, maybe elsewhere, had a token of its own.
+        let taken = error.is(NAME_TAKEN_CODE);
+        if (ambiguous || taken)
             && let Ok(Some(image)) = self.named(request.region(), request.name()).await
-            && is_made_from(&image, request)
         {
             let region = request.region().clone();
-            let task_id = self.task_of_image(&region, &image.image_id).await.unwrap_or_default();
-            let task = ImportTask::of_image(region, image.image_id);
-            return Ok(self.submitted(ImportTask { task_id, adopted: true, ..task }));
+            if ours::is_of(&image, origin) && !image.status.is_failed() {
+                let task_id = self.task_of_image(&region, &image.image_id).await.unwrap_or_default();
+                let task = ImportTask::of_image(region, image.image_id);
+                return Ok(self.submitted(ImportTask { task_id, adopted: true, ..task }));
+            }
+            if taken {
+                return Err(ours::taken(&region, request.name(), image));
+            }
         }
-        Err(self.explain(request, error).await)
+        Err(explain(request, error))
     }
 
     fn check(&self, request: &ImportRequest) -> Result<(), ImportError> {
@@ -100,32 +115,17 @@ impl Importer {
         });
         task
     }
+}
 
-    /// Adds to the service's refusal what can be known about it.
-    async fn explain(&self, request: &ImportRequest, error: CallError) -> ImportError {
-        if is_missing_role(&error) {
-            return ImportError::RoleMissing { source: Box::new(error) };
-        }
-        if error.is("InvalidImageName.Duplicated")
-            && let Ok(Some(image)) = self.named(request.region(), request.name()).await
-        {
-            let name = request.name().to_owned();
-            return ImportError::NameTaken { name, image_id: image.image_id, status: image.status };
-        }
-        let object = request.disks().first().map_or_else(String::new, |disk| disk.object.to_string());
-        ImportError::call(format!("import `{object}`"))(error)
+/// Adds to the service's refusal what can be known about it.
+fn explain(request: &ImportRequest, error: CallError) -> ImportError {
+    if is_missing_role(&error) {
+        return ImportError::RoleMissing { source: Box::new(error) };
     }
+    let object = request.disks().first().map_or_else(String::new, |disk| disk.object.to_string());
+    ImportError::call(format!("import `{object}`"))(error)
 }
 
 fn is_missing_role(error: &CallError) -> bool {
     MISSING_ROLE_CODES.iter().any(|code| error.is(code))
-}
-
-/// Whether an image comes from the request's own objects, disk by disk.
-fn is_made_from(image: &CustomImage, request: &ImportRequest) -> bool {
-    let same = image.disks.iter().zip(request.disks()).all(|(made, asked)| {
-        made.import_bucket.as_deref() == Some(asked.object.bucket.as_str())
-            && made.import_object.as_deref() == Some(asked.object.key.as_str())
-    });
-    same && image.disks.len() == request.disks().len()
 }

@@ -150,7 +150,7 @@ impl Bench {
     }
 
     async fn submit(&self) -> ImportTask {
-        self.importer.submit(&request("rocky9"), &token("c-1"), false).await.unwrap()
+        submit(&self.importer, &request("rocky9"), "c-1").await.unwrap()
     }
 
     async fn imported(&self) -> CustomImage {
@@ -169,6 +169,11 @@ fn region() -> Region {
 
 fn token(text: &str) -> ClientToken {
     text.parse().unwrap()
+}
+
+/// Submits with a token, of which the image's origin tells too.
+async fn submit(importer: &Importer, request: &ImportRequest, of: &str) -> Result<ImportTask, ImportError> {
+    importer.submit(request, &token(of), &request.origin_of_token(&token(of))).await
 }
 
 fn request(name: &str) -> ImportRequest {
@@ -210,7 +215,7 @@ async fn a_lost_answer_makes_no_second_image() {
     let task = bench.submit().await;
     assert_eq!((bench.calls("ImportImage"), bench.images().await), (4, 1));
     // The same again, in another run.
-    let again = bench.importer.submit(&request("rocky9"), &token("c-1"), true).await.unwrap();
+    let again = submit(&bench.importer, &request("rocky9"), "c-1").await.unwrap();
     assert_eq!((&again.image_id, &again.task_id), (&task.image_id, &task.task_id));
     assert_eq!(bench.images().await, 1);
 }
@@ -226,14 +231,14 @@ async fn where_tokens_are_not_remembered_the_image_itself_settles_it() {
 
     // A process that was killed between the call and its answer.
     bench.script("ImportImage", [Fault::Refused(400, "InvalidImageName.Duplicated")]);
-    let again = bench.importer.submit(&request("rocky9"), &token("c-1"), true).await.unwrap();
+    let again = submit(&bench.importer, &request("rocky9"), "c-1").await.unwrap();
     assert_eq!((again.adopted, again.image_id), (true, task.image_id));
 
     // An image of the same name from other objects is not ours.
     put(&bench.emulator, "images", "other.raw", &disk());
     let disk = ImportDisk::new("oss://images/other.raw".parse().unwrap());
     let other = ImportRequest::new(region(), "rocky9", disk);
-    let error = bench.importer.submit(&other, &token("c-2"), true).await.unwrap_err();
+    let error = submit(&bench.importer, &other, "c-2").await.unwrap_err();
     assert!(matches!(error, ImportError::NameTaken { .. }), "{error}");
 }
 
@@ -241,7 +246,7 @@ async fn where_tokens_are_not_remembered_the_image_itself_settles_it() {
 async fn a_taken_name_is_told_with_its_owner() {
     let bench = Bench::new(|options| options.fuzzy_neighbours = true);
     let first = bench.submit().await;
-    let error = bench.importer.submit(&request("rocky9"), &token("c-2"), false).await.unwrap_err();
+    let error = submit(&bench.importer, &request("rocky9"), "c-2").await.unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("the image name `rocky9` is taken by {} (Creating)", first.image_id)
@@ -260,7 +265,7 @@ async fn a_request_against_the_rules_is_not_sent() {
     let bench = Bench::new(|_| {});
     let bad =
         request("1st").with_architecture(Architecture::Arm64).with_boot_mode(crate::model::BootMode::Bios);
-    let error = bench.importer.submit(&bad, &token("c-1"), false).await.unwrap_err();
+    let error = submit(&bench.importer, &bad, "c-1").await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("does not begin with a letter") && text.contains("UEFI only"), "{text}");
     let disk = || ImportDisk::new("oss://images/disk.raw".parse().unwrap());
@@ -287,12 +292,12 @@ async fn the_success_of_a_dry_run_is_an_error_code() {
 async fn a_refusal_is_shown_verbatim() {
     let bench = Bench::new(|_| {});
     bench.script("ImportImage", [Fault::Refused(403, "UserNotInTheWhiteList")]);
-    let error = bench.importer.submit(&request("rocky9"), &token("c-1"), false).await.unwrap_err();
+    let error = submit(&bench.importer, &request("rocky9"), "c-1").await.unwrap_err();
     assert_eq!(error.to_string(), "cannot import `oss://images/disk.raw`");
     assert_eq!(error.code(), Some("UserNotInTheWhiteList"));
     assert_eq!(error.call_error().unwrap().service().unwrap().request_id.as_deref(), Some("R"));
     put(&bench.emulator, "images", "disk.raw", &b"<html>nothing here</html>".repeat(100_000));
-    let error = bench.importer.submit(&request("rocky9"), &token("c-1"), false).await.unwrap_err();
+    let error = submit(&bench.importer, &request("rocky9"), "c-1").await.unwrap_err();
     assert_eq!(error.code(), Some("InvalidImageFormat.Malformed"));
 }
 
@@ -305,7 +310,7 @@ async fn a_role_is_set_up_and_awaited() {
             options.role_propagation = Duration::from_secs(42);
         });
         assert_eq!(bench.importer.role_state(IMPORT_ROLE).await.unwrap(), RoleState::Missing);
-        let error = bench.importer.submit(&request("rocky9"), &token("c-1"), false).await.unwrap_err();
+        let error = submit(&bench.importer, &request("rocky9"), "c-1").await.unwrap_err();
         assert!(matches!(error, ImportError::RoleMissing { .. }), "{error}");
         let done = bench.importer.create_role().await.unwrap();
         assert!(done.created && done.attached);
@@ -314,7 +319,7 @@ async fn a_role_is_set_up_and_awaited() {
         assert_eq!((again.created, again.attached, again.grace()), (false, false, Duration::ZERO));
         let importer = bench.importer.clone().with_role_grace(done.grace());
         let began = Instant::now();
-        importer.submit(&request("rocky9"), &token("c-1"), false).await.unwrap();
+        submit(&importer, &request("rocky9"), "c-1").await.unwrap();
         assert!((42..60).contains(&began.elapsed().as_secs()));
     }
 }
@@ -393,7 +398,7 @@ async fn the_services_own_check_is_awaited_for_a_while() {
     let found = bench.importer.detection(&region(), &plain.image_id, limit).await.unwrap();
     assert_eq!(found, None, "none was asked for");
     let checked = request("checked").with_detection(true);
-    let task = bench.importer.submit(&checked, &token("c-2"), false).await.unwrap();
+    let task = submit(&bench.importer, &checked, "c-2").await.unwrap();
     bench.importer.follow(&task).await.unwrap();
     let found = bench.importer.detection(&region(), &task.image_id, limit).await.unwrap().unwrap();
     let high: Vec<_> = found.risks.iter().filter(|risk| risk.level == "High").collect();
@@ -477,7 +482,7 @@ async fn a_cancelled_import_leaves_nothing_but_its_snapshot() {
         bench.importer.delete_snapshot(&region(), &snapshots[0]).await.unwrap();
         bench.importer.delete_snapshot(&region(), &snapshots[0]).await.unwrap();
         // The name is free again.
-        bench.importer.submit(&request("rocky9"), &token("c-2"), false).await.unwrap();
+        submit(&bench.importer, &request("rocky9"), "c-2").await.unwrap();
     }
 }
 
@@ -512,7 +517,7 @@ async fn a_copy_happens_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_whose_token_is_not_remembered_is_found_by_its_name() {
+async fn a_copy_whose_token_is_not_remembered_is_found_by_its_origin() {
     let bench = Bench::new(|_| {});
     let image = bench.imported().await;
     bench.script("CopyImage", [Fault::AnswerLost, Fault::Refused(400, "InvalidImageName.Duplicated")]);

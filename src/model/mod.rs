@@ -4,6 +4,8 @@ mod custom_image;
 mod endpoint;
 pub mod limits;
 mod object;
+mod object_version;
+mod origin;
 mod part;
 mod region;
 mod secret;
@@ -16,6 +18,8 @@ pub use custom_image::{
 };
 pub use endpoint::{AddressingStyle, Endpoint, EndpointKind, Scheme};
 pub use object::{BucketName, ObjectKey, ObjectRef};
+pub use object_version::ObjectVersion;
+pub use origin::Origin;
 pub use part::{ByteRange, Crc64, ETag, PartNumber, UploadId};
 pub use region::Region;
 pub use secret::Secret;

@@ -1,6 +1,6 @@
 use crate::client::CallError;
 use crate::import::{ImportError, ImportTask};
-use crate::model::ObjectRef;
+use crate::model::{ImageId, ObjectRef, Region};
 use crate::state::StateError;
 use crate::upload::UploadError;
 
@@ -25,12 +25,35 @@ pub enum PublishError {
         /// Which request, and why.
         source: Box<CallError>,
     },
+    /// An object was written by somebody else after it was uploaded.
+    #[error("{}", replaced(object, image.as_deref()))]
+    Replaced {
+        /// The object.
+        object: ObjectRef,
+        /// The image that was made meanwhile, and its region.
+        image: Option<Box<(Region, ImageId)>>,
+    },
+    /// An object is not the one that was imported, so it was not deleted.
+    #[error("`{object}` is not proved to be the object that was imported: it is not deleted")]
+    Kept {
+        /// The object.
+        object: ObjectRef,
+    },
     /// It was stopped from outside.
     #[error("{}", stopped(task.as_ref()))]
     Cancelled {
         /// The import that was submitted, and goes on.
         task: Option<ImportTask>,
     },
+}
+
+fn replaced(object: &ObjectRef, image: Option<&(Region, ImageId)>) -> String {
+    match image {
+        Some((_, id)) => {
+            format!("`{object}` was replaced while it was imported: image {id} may be made of other bytes")
+        }
+        None => format!("`{object}` was replaced after it was uploaded: nothing is imported"),
+    }
 }
 
 fn stopped(task: Option<&ImportTask>) -> String {

@@ -2,9 +2,16 @@
 //!
 //! Upload, import, copies, family, sharing, deletion of the objects, in this order: sharing waits until every copy is
 //! Available, so that a half-finished set is never given away, and objects are deleted last. Each step is
-//! written down ([`Flow`]); the same call again continues after the last one, wherever it was interrupted.
+//! written down ([`Flow`](crate::state::Flow)); the same call again continues after the last one, wherever it was
+//! interrupted.
+//!
+//! An image is returned only if it was made from the very objects that this publish uploaded or found: the
+//! request carries their versions, and they are looked at again once the image is Available. Only then may they be
+//! deleted.
 
+mod begin;
 mod error;
+mod objects;
 mod preflight;
 mod steps;
 mod uploads;
@@ -21,13 +28,11 @@ pub use error::PublishError;
 pub use preflight::{CHECK_LIMIT, Preflight, Problem};
 
 use crate::event::EventSink;
-use crate::import::{CustomImage, ImportRequest, ImportTask, Importer};
-use crate::model::{AccountId, Crc64, ObjectRef, Region};
-use crate::protocol::oss::HeadObject;
-use crate::state::{Flow, StateDir};
+use crate::import::{CustomImage, ImportError, ImportRequest, ImportTask, Importer};
+use crate::model::{AccountId, ObjectRef, Region};
+use crate::state::StateDir;
 use crate::upload::{Upload, UploadReport};
-use steps::{Steps, new_token};
-use uploads::upload_all;
+use steps::Steps;
 
 /// A publish: what is uploaded first, what is asked of ECS, and what follows the import.
 #[derive(Debug, Clone)]
@@ -176,28 +181,20 @@ impl Publish {
         let client = self.importer.client();
         let file = self.state.flow(&client.rpc_service(), region, name, client.now());
         let file = file.map_err(PublishError::State)?;
-        let request = serde_json::to_string(&self.request).expect("a request is plain data");
-        let known = file.load().map_err(PublishError::State)?.filter(|flow| flow.request == request);
-        let mut uploads = Vec::new();
-        let sources = self.uploads.iter().filter_map(Upload::source_mark).collect();
-        let (mut flow, repeated) = match known {
-            // The objects were deleted, which is the last step: there is nothing to upload again. Unless the files
-            // are others: then the image that was made is not theirs.
-            Some(flow) if !flow.deleted.is_empty() && flow.sources == sources => (flow, true),
-            known => {
-                uploads = upload_all(&self.uploads).await.map_err(PublishError::Upload)?;
-                let objects = self.checksums(&uploads).await?;
-                match known {
-                    Some(flow) if flow.objects == objects => (flow, true),
-                    // An image of the old objects still has the name, if it is there at all: the service tells.
-                    _ => (Flow::new(request, objects, new_token()), false),
+        let (mut known, mut uploads) = (self.known_flow(&file).await?, None);
+        let (mut steps, import) = loop {
+            let (flow, repeated) = self.begin(known.take(), &mut uploads).await?;
+            let mut steps = Steps { publish: self, file: &file, flow };
+            steps.save()?;
+            match steps.import().await {
+                // The earlier run's image is gone although its request is answered as before.
+                Err(PublishError::Import(ImportError::Vanished { image_id })) if repeated => {
+                    self.gone(&image_id);
                 }
+                imported => break (steps, imported?),
             }
         };
-        flow.sources = sources;
-        let mut steps = Steps { publish: self, file: &file, flow, repeated };
-        steps.save()?;
-        let import = steps.import().await?;
+        let uploads = uploads.unwrap_or_default();
         let mut report = PublishReport {
             uploads,
             import,
@@ -220,23 +217,6 @@ impl Publish {
         }
         report.took = began.elapsed();
         Ok(report)
-    }
-
-    /// Describes the objects of the request by their checksums.
-    async fn checksums(&self, uploads: &[UploadReport]) -> Result<String, PublishError> {
-        let mut checksums: BTreeMap<String, Option<Crc64>> =
-            uploads.iter().map(|report| (report.stored.object.to_string(), report.stored.crc64)).collect();
-        for object in self.request.disks().iter().map(|disk| &disk.object) {
-            if checksums.contains_key(&object.to_string()) {
-                continue;
-            }
-            let operation = HeadObject::new(object.clone());
-            let head = self.until_cancelled(self.importer.client().call(&operation)).await?;
-            let head = head
-                .map_err(|error| PublishError::Object { object: object.clone(), source: Box::new(error) })?;
-            checksums.insert(object.to_string(), head.crc64);
-        }
-        Ok(serde_json::to_string(&checksums).expect("checksums are plain data"))
     }
 
     async fn until_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, PublishError> {

@@ -187,6 +187,8 @@ impl<'a> Preflight<'a> {
         let name = self.request.name();
         match self.importer.find_image(self.request.region(), name).await {
             Ok(None) => Vec::new(),
+            // An earlier run, maybe on another machine; whether of the same objects is seen once they are there.
+            Ok(Some(image)) if self.request.may_have_made(&image) => Vec::new(),
             Ok(Some(image)) => vec![Problem::NameTaken {
                 name: name.to_owned(),
                 by: format!("{} ({})", image.image_id, image.status),

@@ -8,7 +8,6 @@ use futures::stream;
 use super::{Publish, PublishError, PublishReport, Published};
 use crate::import::{CopyRequest, CustomImage, ImportError, ImportTask};
 use crate::model::{ClientToken, Region};
-use crate::protocol::oss::DeleteObject;
 use crate::state::{Flow, FlowFile, FlowImage};
 
 /// Copies that are begun and followed at a time; the service runs as many of one image and queues the rest.
@@ -23,8 +22,6 @@ pub(super) struct Steps<'a> {
     pub(super) publish: &'a Publish,
     pub(super) file: &'a FlowFile,
     pub(super) flow: Flow,
-    /// Whether an earlier run may have made the requests already.
-    pub(super) repeated: bool,
 }
 
 impl Steps<'_> {
@@ -39,10 +36,10 @@ impl Steps<'_> {
         let task = match task_of(&self.flow.import, &region) {
             Some(task) => task,
             None => {
-                let submit = importer.submit(request, &self.flow.import.token, self.repeated);
+                let submit = importer.submit(request, &self.flow.import.token, &self.flow.origin);
                 let task = match self.publish.until_cancelled(submit).await? {
                     Ok(task) => task,
-                    Err(error) => return Err(self.given_up(error)?),
+                    Err(error) => return Err(self.given_up(PublishError::Import(error))),
                 };
                 note(&mut self.flow.import, &task);
                 self.save()?;
@@ -54,23 +51,30 @@ impl Steps<'_> {
         }
         let image = match self.follow(&task).await? {
             Ok(image) => image,
-            Err(error) => return Err(self.given_up(error)?),
+            Err(error) => return Err(self.given_up(PublishError::Import(error))),
         };
-        self.flow.import.available = true;
-        self.save()?;
+        if !self.flow.import.available {
+            let unreplaced = self.publish.check_unreplaced(&self.flow.objects, &task).await;
+            unreplaced.map_err(|error| self.given_up(error))?;
+            self.flow.import.available = true;
+            self.save()?;
+        }
         Ok(Published { task, image: Some(image) })
     }
 
     /// After an end for good the flow is forgotten: the next run makes a request of its own.
-    fn given_up(&self, error: ImportError) -> Result<PublishError, PublishError> {
+    fn given_up(&self, error: PublishError) -> PublishError {
         let over = matches!(
             error,
-            ImportError::Failed { .. } | ImportError::Cancelled { .. } | ImportError::Vanished { .. }
+            PublishError::Replaced { .. }
+                | PublishError::Import(
+                    ImportError::Failed { .. } | ImportError::Cancelled { .. } | ImportError::Vanished { .. }
+                )
         );
-        if over {
-            self.file.forget().map_err(PublishError::State)?;
+        match over.then(|| self.file.forget()) {
+            Some(Err(state)) => PublishError::State(state),
+            _ => error,
         }
-        Ok(PublishError::Import(error))
     }
 
     async fn follow(&self, task: &ImportTask) -> Result<Result<CustomImage, ImportError>, PublishError> {
@@ -89,7 +93,13 @@ impl Steps<'_> {
         let wanted: Vec<Region> =
             wanted.into_iter().filter(|region| region != self.publish.request.region()).collect();
         for region in &wanted {
-            self.flow.copies.entry(region.clone()).or_insert_with(|| FlowImage::new(new_token()));
+            let copy = self.flow.copies.entry(region.clone()).or_insert_with(|| FlowImage::new(new_token()));
+            let Some(id) = copy.image_id.clone() else { continue };
+            let look = self.publish.importer.image(region, &id);
+            if let Ok(None) = self.publish.until_cancelled(look).await? {
+                self.publish.gone(&id);
+                *copy = FlowImage::new(new_token());
+            }
         }
         self.save()?;
         // The futures hold what they need, so that each answer can be written down while others are under way.
@@ -168,25 +178,20 @@ impl Steps<'_> {
         Ok(())
     }
 
-    /// Puts the image and all copies into the family.
+    /// Puts the image and all copies into the family. Whether they are in it is told by the images themselves.
     pub(super) async fn family(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
         let Some(family) = &self.publish.family else { return Ok(()) };
-        let images = std::iter::once(&report.import).chain(report.copies.values());
-        for task in images.map(|published| &published.task) {
-            let known = self.flow.families.get(&task.region);
-            if known == Some(family) {
-                continue;
-            }
-            if let Some(other) = known {
-                self.publish.events.notice(format!(
-                    "{}: image {} is moved from the family `{other}` of an earlier run to `{family}`",
+        for Published { task, image } in std::iter::once(&report.import).chain(report.copies.values()) {
+            match image.as_ref().and_then(|image| image.family.as_ref()) {
+                Some(found) if found == family => continue,
+                Some(other) => self.publish.events.notice(format!(
+                    "{}: image {} is moved from the family `{other}` to `{family}`",
                     task.region, task.image_id
-                ));
+                )),
+                None => {}
             }
             let set = self.publish.importer.set_family(&task.region, &task.image_id, family);
             self.publish.until_cancelled(set).await?.map_err(PublishError::Import)?;
-            self.flow.families.insert(task.region.clone(), family.clone());
-            self.save()?;
         }
         report.family = Some(family.clone());
         Ok(())
@@ -203,27 +208,19 @@ impl Steps<'_> {
         for task in images.map(|published| &published.task) {
             let share = self.publish.importer.share(&task.region, &task.image_id, &list);
             self.publish.until_cancelled(share).await?.map_err(PublishError::Import)?;
-            self.flow.shared.entry(task.region.clone()).or_default().extend(accounts.iter().cloned());
-            self.save()?;
         }
         report.shared_with = list;
         Ok(())
     }
 
-    /// Deletes the objects that were imported.
+    /// Deletes the objects that were imported: the image is proved to be made of them, and is Available.
     pub(super) async fn delete_objects(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
         if !self.publish.delete_objects {
             return Ok(());
         }
-        let objects: BTreeSet<_> =
-            self.publish.request.disks().iter().map(|disk| disk.object.clone()).collect();
-        for object in objects {
-            let operation = DeleteObject { object: object.clone() };
-            let delete = self.publish.importer.client().call(&operation);
-            self.publish
-                .until_cancelled(delete)
-                .await?
-                .map_err(|error| PublishError::Object { object: object.clone(), source: Box::new(error) })?;
+        for object in self.publish.objects() {
+            let imported = self.flow.objects.get(&object.to_string());
+            self.publish.delete_imported(&object, imported).await?;
             self.flow.deleted.insert(object.clone());
             self.save()?;
             report.deleted.push(object);

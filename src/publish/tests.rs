@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
+use super::steps::new_token;
+use super::uploads::upload_all;
 use super::*;
 use crate::client::{Client, ClientOptions};
 use crate::credentials::{BoxFuture, StaticCredentials};
@@ -202,7 +204,7 @@ async fn a_changed_file_is_not_published_as_the_image_of_the_deleted_object() {
     std::fs::write(file, other).unwrap();
     let error = world.publish(world.alive()).delete_objects(true).run().await.unwrap_err();
     assert!(
-        matches!(error, PublishError::Import(crate::import::ImportError::NameTaken { .. })),
+        matches!(error, PublishError::Import(ImportError::NameTaken { .. })),
         "the old image has the name: {error:?}"
     );
 }
@@ -219,12 +221,13 @@ async fn a_region_that_fails_keeps_the_images_from_being_shared() {
     Upload::new(importer.client().clone(), source, object.clone()).run().await.unwrap();
     let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
     let other = ImportRequest::new(region(REGIONS[1]), "web-1", disk);
-    importer.submit(&other, &new_token(), false).await.unwrap();
+    let token = new_token();
+    importer.submit(&other, &token, &other.origin_of_token(&token)).await.unwrap();
 
     let report = world.publish(world.alive()).keep_going(true).run().await.unwrap();
     assert!(matches!(
         report.failures.get(&region(REGIONS[1])),
-        Some(PublishError::Import(crate::import::ImportError::NameTaken { .. }))
+        Some(PublishError::Import(ImportError::NameTaken { .. }))
     ));
     assert_eq!(report.copies.len(), 1);
     assert!(report.shared_with.is_empty());
@@ -239,7 +242,10 @@ async fn what_stands_in_the_way_is_known_before_the_first_byte() {
     world.image();
     world.publish(world.alive()).run().await.unwrap();
     let publish = world.publish(world.alive());
-    let problems = Preflight::new(&publish.importer, &publish.request).run().await;
+    let again = Preflight::new(&publish.importer, &publish.request).run().await;
+    assert_eq!(again, [], "the image is of the same request, whichever machine has made it");
+    let other = publish.request.clone().with_description("another request");
+    let problems = Preflight::new(&publish.importer, &other).run().await;
     assert!(matches!(problems.as_slice(), [Problem::NameTaken { .. }]), "{problems:?}");
     let preflight = Preflight::new(&publish.importer, &publish.request).name_may_be_taken(true);
     assert_eq!(preflight.run().await, []);

@@ -1,8 +1,11 @@
-//! Which steps of a publish are done: import, copies, family, sharing, deletion of the objects.
+//! What a publish has made so far: the import, the copies, and which objects are deleted.
 //!
 //! A step's token is written before the step, and its ids right after it, each time the whole file anew
 //! (temporary file, sync, rename). So a publish that was interrupted anywhere converges when it is run again.
 //! The file stays when all is done: the same command again then finds everything there.
+//!
+//! All of it belongs to the image of the import: where that is gone, a new flow begins. Only ids that the service
+//! gave as the answer to our request, or that carry the request's origin, are written here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
@@ -15,10 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use super::dir::{StateDir, folder_name, parse_versioned, write_atomically};
 use super::{Holder, Lock, StateError};
-use crate::model::{AccountId, ClientToken, ImageId, ObjectRef, Region, ServiceId, TaskId};
+use crate::model::{ClientToken, ImageId, ObjectRef, ObjectVersion, Origin, Region, ServiceId, TaskId};
 
-/// Version of the file's format.
-const FLOW_VERSION: u32 = 1;
+/// Version of the file's format. The first one took images for its own by their names, so its ids prove nothing.
+const FLOW_VERSION: u32 = 2;
+const WITHOUT_ORIGIN: u32 = 1;
 /// Longest file that is read: 17 disks and all regions take some KiB.
 const MAX_FLOW: u64 = 1 << 20;
 
@@ -33,7 +37,7 @@ pub struct FlowImage {
     pub task_id: Option<TaskId>,
     /// The id of the request.
     pub request_id: Option<String>,
-    /// Whether the image was seen to be Available.
+    /// Whether the image was seen to be Available, and the objects to be still those that it was made of.
     pub available: bool,
 }
 
@@ -51,37 +55,37 @@ pub struct Flow {
     pub version: u32,
     /// What is asked of ECS, as one text. Another request is another publish.
     pub request: String,
-    /// The checksums of the objects, as one text. Other objects are another publish.
-    pub objects: String,
+    /// The objects by their names, as they were before the import was asked for. Others are another publish.
+    pub objects: BTreeMap<String, ObjectVersion>,
     /// The files that became the objects: length in bytes and modification time in nanoseconds. Once the objects
-    /// are deleted, only these tell whether another publish is meant. Absent in files of before they were kept.
-    #[serde(default)]
+    /// are deleted, only these tell whether another publish is meant.
     pub sources: BTreeMap<String, (u64, i128)>,
+    /// What the image is made of, as the request says it.
+    pub origin: Origin,
     /// The import.
     pub import: FlowImage,
-    /// The copies, by destination.
+    /// The copies of the import's image, by destination.
     pub copies: BTreeMap<Region, FlowImage>,
-    /// The family that each region's image was put into. Absent in files of before there were any.
-    #[serde(default)]
-    pub families: BTreeMap<Region, String>,
-    /// The accounts that each region's image is shared with.
-    pub shared: BTreeMap<Region, BTreeSet<AccountId>>,
     /// The objects that were deleted.
     pub deleted: BTreeSet<ObjectRef>,
 }
 
 impl Flow {
     /// Returns a flow of which nothing is done.
-    pub fn new(request: impl Into<String>, objects: impl Into<String>, token: ClientToken) -> Self {
+    pub fn new(
+        request: impl Into<String>,
+        objects: BTreeMap<String, ObjectVersion>,
+        origin: Origin,
+        token: ClientToken,
+    ) -> Self {
         Self {
             version: FLOW_VERSION,
             request: request.into(),
-            objects: objects.into(),
+            objects,
             sources: BTreeMap::new(),
+            origin,
             import: FlowImage::new(token),
             copies: BTreeMap::new(),
-            families: BTreeMap::new(),
-            shared: BTreeMap::new(),
             deleted: BTreeSet::new(),
         }
     }
@@ -120,11 +124,12 @@ impl StateDir {
 }
 
 impl FlowFile {
-    /// Reads the flow, if there is one.
+    /// Reads the flow, if there is one. One that an older version of the program wrote is none: what it names may
+    /// be of somebody else's making.
     ///
     /// # Errors
     ///
-    /// When it cannot be read, is damaged, or is of another version.
+    /// When it cannot be read, is damaged, or is of a newer version.
     pub fn load(&self) -> Result<Option<Flow>, StateError> {
         let mut text = Vec::new();
         match std::fs::File::open(&self.path) {
@@ -133,6 +138,9 @@ impl FlowFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StateError::io("read", &self.path)(error)),
         };
+        if parse_versioned::<serde::de::IgnoredAny>(&text, WITHOUT_ORIGIN).is_ok() {
+            return Ok(None);
+        }
         let damaged = |reason| StateError::Damaged { path: self.path.clone(), reason };
         parse_versioned(&text, FLOW_VERSION).map(Some).map_err(damaged)
     }
@@ -175,11 +183,10 @@ mod tests {
         let service = ServiceId::public();
         let file = state.flow(&service, &region, "web", now).unwrap();
         assert_eq!(file.load().unwrap(), None);
-        let mut flow = Flow::new("request", "objects", "token-1".parse().unwrap());
+        let objects = BTreeMap::from([("oss://images/disk.raw".to_owned(), ObjectVersion::new(7))]);
+        let mut flow = Flow::new("request", objects, Origin::new("r", "s"), "token-1".parse().unwrap());
         flow.import.image_id = Some("m-bp1abcdefghijklmnopq".parse().unwrap());
         flow.copies.insert("us-west-1".parse().unwrap(), FlowImage::new("token-2".parse().unwrap()));
-        flow.shared.insert(region.clone(), BTreeSet::from(["1234567890123456".parse().unwrap()]));
-        flow.families.insert(region.clone(), "web".to_owned());
         flow.deleted.insert("oss://images/disk.raw".parse().unwrap());
         file.save(&flow).unwrap();
         assert!(matches!(state.flow(&service, &region, "web", now), Err(StateError::Locked { .. })));
@@ -189,10 +196,23 @@ mod tests {
         assert_eq!(file.load().unwrap(), Some(flow));
         std::fs::write(&file.path, "{").unwrap();
         assert!(file.load().unwrap_err().to_string().ends_with("is damaged"));
-        std::fs::write(&file.path, r#"{"version":2,"steps":[]}"#).unwrap();
+        std::fs::write(&file.path, r#"{"version":3,"steps":[]}"#).unwrap();
         let newer = file.load().unwrap_err().to_string();
-        assert!(newer.ends_with("was written by another version of ossup (format 2)"), "{newer}");
+        assert!(newer.ends_with("was written by another version of ossup (format 3)"), "{newer}");
         file.forget().unwrap();
+        assert_eq!(file.load().unwrap(), None);
+    }
+
+    #[test]
+    fn a_flow_that_took_images_by_their_names_proves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::new(root.path());
+        let region: Region = "cn-hangzhou".parse().unwrap();
+        let file = state.flow(&ServiceId::public(), &region, "web", Timestamp::UNIX_EPOCH).unwrap();
+        let old = r#"{"version":1,"request":"{}","objects":"{\"oss://images/disk.raw\":null}",
+            "import":{"token":"t","image_id":"m-bp1abcdefghijklmnopq","task_id":null,"request_id":null,
+            "available":true},"copies":{},"shared":{},"deleted":[]}"#;
+        std::fs::write(&file.path, old).unwrap();
         assert_eq!(file.load().unwrap(), None);
     }
 }

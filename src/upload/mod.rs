@@ -282,10 +282,15 @@ impl Upload {
             result = self.stages() => result?,
             () = stopped => return Err(UploadError::Cancelled),
         };
+        Ok(self.reported(report))
+    }
+
+    /// Passes on what an upload came to.
+    fn reported(&self, report: UploadReport) -> UploadReport {
         if let Some(ReportSink(sink)) = &self.reports {
             sink(&report);
         }
-        Ok(report)
+        report
     }
 
     /// Returns what tells the source from another one: length and modification time, by the object.

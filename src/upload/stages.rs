@@ -88,6 +88,29 @@ impl Upload {
         })
     }
 
+    /// Returns the report of an upload that need not be made: the object is there, and is the same as the source.
+    /// Of an object without a checksum the caller must know that; the report then says that it was proved by nothing.
+    pub(crate) async fn already_there(&self) -> Result<Option<UploadReport>, UploadError> {
+        let began = Instant::now();
+        let head = self.completer().head().await?;
+        let unknown = head.filter(|head| head.crc64.is_none() && Some(head.size) == self.source.length());
+        let stored = match unknown {
+            Some(head) => Some(StoredObject::from_head(&self.session.object, head, Verified::Nothing)),
+            None => self.same_as_source().await?,
+        };
+        let Some(stored) = stored else { return Ok(None) };
+        self.events.emit(Event::Completed);
+        Ok(Some(self.reported(UploadReport {
+            stored,
+            parts: 0,
+            resumed_parts: 0,
+            bytes_sent: 0,
+            retries: 0,
+            in_use: false,
+            took: began.elapsed(),
+        })))
+    }
+
     /// Sends what is missing and completes; parts that the service turns out not to have are sent again.
     async fn drive(&self, mut session: Session, progress: &Arc<Progress>) -> Result<Driven, UploadError> {
         let mut journal = Journaling::new(session.journal.take(), self.events.clone());

@@ -2,7 +2,7 @@ use http::Method;
 use jiff::Timestamp;
 
 use super::crc64_header;
-use crate::model::{Crc64, ETag, ObjectRef};
+use crate::model::{Crc64, ETag, ObjectRef, ObjectVersion};
 use crate::protocol::sign::parse_http_date;
 use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
 
@@ -45,6 +45,18 @@ pub struct ObjectHead {
     pub encryption: Option<String>,
     /// Its `Content-Type`.
     pub content_type: Option<String>,
+}
+
+impl ObjectHead {
+    /// Returns what tells this state of the object from others.
+    pub fn version(&self) -> ObjectVersion {
+        let mut version = ObjectVersion::new(self.size);
+        version.crc64 = self.crc64;
+        version.etag.clone_from(&self.etag);
+        version.last_modified = self.last_modified;
+        version.version_id.clone_from(&self.version_id);
+        version
+    }
 }
 
 impl Operation for HeadObject {

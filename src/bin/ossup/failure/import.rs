@@ -24,6 +24,17 @@ impl From<PublishError> for Failure {
         let hint = match &error {
             PublishError::Import(cause) => advice(cause),
             PublishError::Object { source, .. } => service::advice(source),
+            PublishError::Replaced { image, .. } => Some(match image.as_deref() {
+                Some((region, id)) => format!(
+                    "somebody else writes the same key: delete the image (`ossup image delete {id} --region {region}`) \
+                     and publish again under a key of your own"
+                ),
+                None => "somebody else writes the same key: use a key of your own".to_owned(),
+            }),
+            PublishError::Kept { .. } => Some(
+                "everything else is done; somebody else may need the object, so delete it yourself if nobody does"
+                    .to_owned(),
+            ),
             PublishError::State(StateError::Locked { .. }) => Some("wait for it, or stop it".to_owned()),
             PublishError::State(StateError::Damaged { .. }) => Some(
                 "use the version of ossup that wrote it, or remove it once you know which of its images exist"
@@ -31,7 +42,11 @@ impl From<PublishError> for Failure {
             ),
             _ => None,
         };
-        let resumable = !matches!(&error, PublishError::Import(cause) if cause.kind() == ErrorKind::Import);
+        let resumable = match &error {
+            PublishError::Import(cause) => cause.kind() != ErrorKind::Import,
+            PublishError::Replaced { .. } | PublishError::Kept { .. } => false,
+            _ => true,
+        };
         let failure = Self::from_error(error.kind().into(), &error).resumable(resumable);
         // What a service has turned down it turns down again.
         let turned_down =
@@ -71,9 +86,10 @@ fn advice(error: &ImportError) -> Option<String> {
         ImportError::RoleTrust { .. } => Some(
             "let its trust policy name the service ecs.aliyuncs.com; it is not changed by itself".to_owned(),
         ),
-        ImportError::NameTaken { image_id, .. } => {
-            Some(format!("choose another --name, or delete that image: `ossup image delete {image_id}`"))
-        }
+        ImportError::NameTaken { image_id, region, .. } => Some(format!(
+            "it is not known to be made by this command from these sources: choose another --name, or delete it: \
+             `ossup image delete {image_id} --region {region}`"
+        )),
         ImportError::StillRunning { task, .. } => Some(format!(
             "follow it again: `ossup image wait {} --region {}`",
             task.task_id.as_ref().map_or(task.image_id.as_str(), |id| id.as_str()),

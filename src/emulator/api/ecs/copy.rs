@@ -52,6 +52,8 @@ impl Service<'_> {
             created: self.now,
             detect: false,
             deprecated: false,
+            // A family is of one region's images; a copy is put into one by ModifyImageAttribute.
+            family: String::new(),
             shared_with: Vec::new(),
             public: false,
             resource_group: self.call.text("ResourceGroupId").unwrap_or_default().to_owned(),

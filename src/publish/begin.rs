@@ -1,0 +1,122 @@
+//! Where a publish begins: with the flow that an earlier run left, if it is still true, or with a new one.
+
+use std::collections::BTreeMap;
+
+use super::steps::new_token;
+use super::uploads::upload_all;
+use super::{Publish, PublishError};
+use crate::model::{ImageId, ObjectVersion};
+use crate::state::{Flow, FlowFile};
+use crate::upload::{Upload, UploadReport};
+
+/// The files that become the objects: length and modification time, by object.
+type Sources = BTreeMap<String, (u64, i128)>;
+
+impl Publish {
+    /// Returns the flow of an earlier run of the same request, unless its image is gone.
+    pub(super) async fn known_flow(&self, file: &FlowFile) -> Result<Option<Flow>, PublishError> {
+        let request = self.request_text();
+        let known = file.load().map_err(PublishError::State)?.filter(|flow| flow.request == request);
+        let Some(id) = known.as_ref().and_then(|flow| flow.import.image_id.clone()) else { return Ok(known) };
+        // Who may not look learns more when the image is followed.
+        if let Ok(None) = self.until_cancelled(self.importer.image(self.request.region(), &id)).await? {
+            self.gone(&id);
+            return Ok(None);
+        }
+        Ok(known)
+    }
+
+    /// Says that the image of an earlier run is gone, with all that was done for it.
+    pub(super) fn gone(&self, image: &ImageId) {
+        self.events
+            .notice(format!("the image {image} of an earlier run no longer exists: another one is made"));
+    }
+
+    /// Uploads what is to be uploaded, and returns the flow to go on with and whether an earlier run may have made its
+    /// requests. `uploads` are left alone if they are done, and stay empty if the objects were imported and deleted.
+    pub(super) async fn begin(
+        &self,
+        known: Option<Flow>,
+        uploads: &mut Option<Vec<UploadReport>>,
+    ) -> Result<(Flow, bool), PublishError> {
+        let sources: Sources = self.uploads.iter().filter_map(Upload::source_mark).collect();
+        // A source that tells nothing of itself may be another one each time.
+        let is_complete = sources.len() == self.uploads.len();
+        let mut untouched = false;
+        if let Some(flow) = known.as_ref().filter(|flow| flow.sources == sources && is_complete) {
+            let mut found = BTreeMap::new();
+            for object in self.objects() {
+                found.insert(object.clone(), self.version(&object).await?);
+            }
+            // Deleting is the last step: there is nothing to upload again. Unless the files are others, or there is
+            // an object again: then the image that was made is not theirs.
+            let is_done = |(object, now): (&_, &Option<ObjectVersion>)| match now {
+                Some(now) => is_known(flow, object, now),
+                None => flow.deleted.contains(object),
+            };
+            let done = found.iter().all(is_done);
+            if done && !flow.deleted.is_empty() {
+                return Ok((flow.clone(), true));
+            }
+            untouched = done;
+        }
+        if uploads.is_none() {
+            *uploads = Some(self.send(untouched).await?);
+        }
+        let objects = self.present(uploads.as_deref().unwrap_or_default()).await?;
+        let (mut flow, repeated) = match known {
+            Some(flow) if is_same(&flow, &objects, ObjectVersion::is_same_version) => (flow, true),
+            // What the image was made of is proved: that the same bytes were stored again changes nothing.
+            Some(mut flow)
+                if flow.import.available && is_same(&flow, &objects, ObjectVersion::has_same_bytes) =>
+            {
+                (flow.objects, flow.deleted) = (objects, Default::default());
+                (flow, true)
+            }
+            // An image of the old objects still has the name, if it is there at all: the service tells.
+            _ => {
+                let token = new_token();
+                let origin = self.request.origin(&objects);
+                let origin = origin.unwrap_or_else(|| self.request.origin_of_token(&token));
+                (Flow::new(self.request_text(), objects, origin, token), false)
+            }
+        };
+        flow.sources = sources;
+        Ok((flow, repeated))
+    }
+
+    /// Uploads all files. Where file and object are what they were when the import was asked for, the object is not
+    /// written again: ECS may be reading it.
+    async fn send(&self, untouched: bool) -> Result<Vec<UploadReport>, PublishError> {
+        if !untouched {
+            return upload_all(&self.uploads).await.map_err(PublishError::Upload);
+        }
+        let mut reports = Vec::new();
+        for upload in &self.uploads {
+            let there = self.until_cancelled(upload.already_there()).await?.map_err(PublishError::Upload)?;
+            reports.push(match there {
+                Some(report) => report,
+                None => upload.run().await.map_err(PublishError::Upload)?,
+            });
+        }
+        Ok(reports)
+    }
+
+    fn request_text(&self) -> String {
+        serde_json::to_string(&self.request).expect("a request is plain data")
+    }
+}
+
+fn is_known(flow: &Flow, object: &crate::model::ObjectRef, now: &ObjectVersion) -> bool {
+    flow.objects.get(&object.to_string()).is_some_and(|then| then.is_same_version(now))
+}
+
+/// Whether all objects are those of a flow.
+fn is_same(
+    flow: &Flow,
+    objects: &BTreeMap<String, ObjectVersion>,
+    same: fn(&ObjectVersion, &ObjectVersion) -> bool,
+) -> bool {
+    flow.objects.len() == objects.len()
+        && objects.iter().all(|(name, now)| flow.objects.get(name).is_some_and(|then| same(then, now)))
+}
