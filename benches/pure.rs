@@ -14,7 +14,7 @@ use ossup::protocol::oss::{Complete, CompletePart, UploadPart};
 use ossup::protocol::sign::{SignVersion, presign_oss, sign_oss};
 use ossup::protocol::{Operation, OssRequest, Request};
 use ossup::{model, plan};
-use transfer::control::{Acknowledged, Control, OnItsWay};
+use transfer::control::{Acknowledged, Control, OnItsWay, Unfinished};
 use transfer::schedule::Schedule;
 
 // These two are no public names, so their source is taken in; it names `crate::model` and `crate::plan`.
@@ -132,8 +132,10 @@ fn controller() -> usize {
         let (bytes, in_flight) = (control.next_size(waiting), control.target());
         let took = Duration::from_secs_f64(bytes as f64 / (20 * MIB) as f64);
         now += took / in_flight as u32;
-        control.acknowledged(Acknowledged { bytes, took, in_flight, waiting }, now);
-        let on_its_way = OnItsWay { bytes, age: took, others: in_flight, waiting };
+        let others = vec![Unfinished { bytes, age: took / 2 }; in_flight - 1];
+        control.acknowledged(Acknowledged { bytes, took, others: &others, waiting }, now);
+        let others_bytes = bytes * others.len() as u64;
+        let on_its_way = OnItsWay { bytes, age: took, others: others.len(), others_bytes, waiting };
         black_box(control.is_straggler(on_its_way, now));
     }
     control.target()

@@ -5,9 +5,10 @@ use http::Method;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::Instant;
 
+use super::failure::{Failure, broken, malformed, reason};
 use super::meter::{Meter, Metered};
 use super::skew::{self, Correction};
-use super::{Call, CallCause, Client, Failure, Progress, broken, malformed};
+use super::{Call, CallCause, Client, Progress};
 use crate::credentials::Credentials;
 use crate::http::{Body, TransportError, TransportErrorKind, empty, full};
 use crate::model::Scheme;
@@ -46,7 +47,7 @@ impl Client {
             Failure::new(CallCause::Credentials(error), action, false)
         })?;
         let request = operation.request();
-        let meter = Meter::new();
+        let meter = call.progress.meter();
         let correction = self.shared.skew.correction();
         let signed = self.sign(&request, credentials.as_ref(), correction, call, &meter)?;
         // Only parts count: the list of a Complete is none of the object's bytes.
@@ -207,7 +208,7 @@ impl Client {
                 ),
                 cause => tracing::info!(
                     target: "ossup::request", operation, part, attempt, status, request_id, ms,
-                    reason = super::reason(cause), "failed"
+                    reason = reason(cause), "failed"
                 ),
             },
         }

@@ -14,18 +14,34 @@ use tokio::time::Instant;
 use crate::http::{Body, TransportError, TransportErrorKind};
 use crate::protocol::TimeoutClass;
 
-/// How long the peer may accept no byte of a body.
+/// How long the peer may accept no byte of a body while other connections get on: each of them by
+const OTHERS_GET_ON: u64 = 8 << 20;
+/// bytes meanwhile, far more than libraries and kernel take at once and than shares of one line differ.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
+/// How long, where nothing shows that it is the connection and not the line: where others stand still too, or there
+/// are none. Linux gives up what is really dead by itself, and sooner.
+const STILL_LIMIT: Duration = Duration::from_secs(40);
+/// Bytes that the libraries may take from a body before they ask for more: until those are gone nothing shows. A slow
+/// connection is given smaller pieces, so that it takes less at once,
+const TAKEN_AT_ONCE: u64 = 128 << 10;
+/// and one that is as fast as this, in bytes per second, gets through more in less time.
+const FAST: u64 = 1 << 20;
 /// How long a small request may take in all. ImportImage alone needs more than the usual ten seconds.
 const SHORT_LIMIT: Duration = Duration::from_secs(40);
 /// How long the service may work on a Complete or a copy.
 const LONG_LIMIT: Duration = Duration::from_secs(600);
-/// How long the answer to a part may take once its last byte was handed over,
+/// How long the answer to a part may take once its last byte was handed over, and beyond that the time that all of
+/// its bytes take: they may wait in the kernel, or in a proxy that takes a request whole before it passes it on.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// and the bytes that may still wait in buffers of the kernel at that moment.
-const BUFFERED: u64 = 4 << 20;
+/// How many times slower than the average a connection may be that shares its line with others.
+const UNEVEN: f64 = 8.0;
 /// The rate of one connection that is assumed until one was observed, in bytes per second.
-const ASSUMED_RATE: u64 = 16 << 10;
+const ASSUMED_RATE: u64 = 32 << 10;
+
+/// How often it is looked at how the others get on.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+const HELD: &str = "nothing panics while the lock is held";
 
 /// What is known of a body on its way.
 #[derive(Debug)]
@@ -34,16 +50,36 @@ pub(super) struct Meter {
     /// Whether the body waits for its own source, memory or bandwidth.
     pausing: AtomicBool,
     finished: AtomicBool,
-    moved: Mutex<Instant>,
+    moved: Mutex<Moved>,
+    /// All bodies of one upload that are on their way.
+    together: Arc<Together>,
+}
+
+/// The last moment at which the connection asked for bytes.
+#[derive(Debug)]
+struct Moved {
+    at: Instant,
+    /// What all connections together had taken by then.
+    together: u64,
+}
+
+/// What the bodies of one upload have in common: whether it is one connection that stands still, or the line.
+#[derive(Debug, Default)]
+pub(super) struct Together {
+    handed: AtomicU64,
+    bodies: AtomicU64,
 }
 
 impl Meter {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(together: &Arc<Together>) -> Arc<Self> {
+        together.bodies.fetch_add(1, Ordering::Relaxed);
+        let moved = Moved { at: Instant::now(), together: together.handed.load(Ordering::Relaxed) };
         Arc::new(Self {
             handed: AtomicU64::new(0),
             pausing: AtomicBool::new(false),
             finished: AtomicBool::new(false),
-            moved: Mutex::new(Instant::now()),
+            moved: Mutex::new(moved),
+            together: Arc::clone(together),
         })
     }
 
@@ -53,7 +89,15 @@ impl Meter {
     }
 
     fn touch(&self) {
-        *self.moved.lock().expect("nothing panics while the lock is held") = Instant::now();
+        let together = self.together.handed.load(Ordering::Relaxed);
+        *self.moved.lock().expect(HELD) = Moved { at: Instant::now(), together };
+    }
+
+    /// Whether the other connections took so much since this one last did that it is this one that stands still.
+    fn others_get_on(&self, since: u64) -> bool {
+        let others = self.together.bodies.load(Ordering::Relaxed).saturating_sub(1);
+        let handed = self.together.handed.load(Ordering::Relaxed) - since;
+        others > 0 && handed / others >= OTHERS_GET_ON
     }
 
     /// Returns how much longer may pass without progress, or what has taken too long.
@@ -63,28 +107,44 @@ impl Meter {
         rate: Option<u64>,
         now: Instant,
     ) -> Result<Duration, TransportError> {
+        let (at, together) = {
+            let moved = self.moved.lock().expect(HELD);
+            (moved.at, moved.together)
+        };
+        let at_its_share = |bytes: u64| {
+            let rate = rate.unwrap_or(ASSUMED_RATE).max(1) as f64;
+            Duration::from_secs_f64(UNEVEN * bytes as f64 / rate)
+        };
         let (limit, what) = match class {
             TimeoutClass::Short => (SHORT_LIMIT, "the service did not answer"),
             TimeoutClass::Long => (LONG_LIMIT, "the service did not answer"),
             TimeoutClass::Upload if self.finished.load(Ordering::Relaxed) => {
-                let flush = BUFFERED as f64 / rate.unwrap_or(ASSUMED_RATE).max(1) as f64;
-                (
-                    ANSWER_LIMIT + Duration::from_secs_f64(flush),
-                    "the part was sent and the service did not answer",
-                )
+                let limit = ANSWER_LIMIT + at_its_share(self.handed());
+                (limit, "the part was sent and the service did not answer")
             }
             TimeoutClass::Upload if self.pausing.load(Ordering::Relaxed) => return Ok(IDLE_LIMIT),
-            TimeoutClass::Upload => (IDLE_LIMIT, "the peer accepted no byte"),
+            TimeoutClass::Upload => {
+                let taken = if rate.is_some_and(|rate| rate >= FAST) { 4 } else { 1 } * TAKEN_AT_ONCE;
+                let still = STILL_LIMIT + at_its_share(taken);
+                let limit = if self.others_get_on(together) { IDLE_LIMIT } else { still };
+                (limit, "the peer accepted no byte")
+            }
         };
-        let moved = *self.moved.lock().expect("nothing panics while the lock is held");
-        let silent = now.saturating_duration_since(moved);
+        let silent = now.saturating_duration_since(at);
         match limit.checked_sub(silent) {
-            Some(left) if !left.is_zero() => Ok(left),
+            // How the others get on is looked at now and then.
+            Some(left) if !left.is_zero() => Ok(left.min(IDLE_LIMIT.saturating_sub(silent).max(LOOK_AGAIN))),
             _ => Err(TransportError::new(
                 TransportErrorKind::Timeout,
                 format!("{what} for {} s", silent.as_secs()),
             )),
         }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.together.bodies.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -116,6 +176,7 @@ impl http_body::Body for Metered {
             && let Some(bytes) = frame.data_ref()
         {
             this.meter.handed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            this.meter.together.handed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         }
         if matches!(&polled, Poll::Ready(None)) || this.inner.is_end_stream() {
             this.meter.finished.store(true, Ordering::Relaxed);
@@ -139,28 +200,67 @@ mod tests {
     use super::*;
     use crate::http::full;
 
+    const RATE: Option<u64> = Some(1 << 20);
+
+    fn left(meter: &Meter, class: TimeoutClass) -> Result<Duration, TransportError> {
+        meter.time_left(class, RATE, Instant::now())
+    }
+
+    /// The moment at which a limit ends it, in seconds from now.
+    async fn ends_after(meter: &Meter, class: TimeoutClass) -> u64 {
+        let began = Instant::now();
+        while let Ok(left) = left(meter, class) {
+            tokio::time::advance(left).await;
+        }
+        began.elapsed().as_secs()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn limits_count_time_without_progress() {
-        let meter = Meter::new();
+        let meter = Meter::new(&Arc::default());
         let mut body = Metered::body(full("12345"), &meter);
-        let left = |class| meter.time_left(class, Some(1 << 20), Instant::now());
-        assert_eq!(left(TimeoutClass::Upload).unwrap(), IDLE_LIMIT);
-        tokio::time::advance(Duration::from_secs(19)).await;
-        assert_eq!(left(TimeoutClass::Upload).unwrap(), Duration::from_secs(1));
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(left(TimeoutClass::Upload).unwrap_err().kind, TransportErrorKind::Timeout);
-        assert!(left(TimeoutClass::Short).is_ok() && left(TimeoutClass::Long).is_ok());
+        assert_eq!(ends_after(&meter, TimeoutClass::Upload).await, 44, "4 s for what shows nowhere");
+        assert!(left(&meter, TimeoutClass::Short).is_err() && left(&meter, TimeoutClass::Long).is_ok());
 
         body.frame().await.unwrap().unwrap();
         assert_eq!(meter.handed(), 5);
-        assert_eq!(left(TimeoutClass::Upload).unwrap(), ANSWER_LIMIT + Duration::from_secs(4));
-        tokio::time::advance(Duration::from_secs(64)).await;
-        assert!(left(TimeoutClass::Upload).is_err());
+        assert_eq!(ends_after(&meter, TimeoutClass::Upload).await, 60);
+        assert_eq!(ends_after(&meter, TimeoutClass::Short).await, 0, "40 s are over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_stands_still_is_given_up_sooner_if_others_get_on() {
+        let together = Arc::default();
+        let others = [Meter::new(&together), Meter::new(&together)];
+        let meter = Meter::new(&together);
+        let send = async |megabytes: usize| {
+            for other in &others {
+                let mut body = Metered::body(full(vec![0; megabytes << 20]), other);
+                body.frame().await.unwrap().unwrap();
+            }
+        };
+        send(7).await;
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert!(left(&meter, TimeoutClass::Upload).is_ok(), "it may have the smaller share of the line");
+        send(2).await;
+        assert!(left(&meter, TimeoutClass::Upload).is_err());
+        drop(others);
+        assert!(left(&meter, TimeoutClass::Upload).is_ok(), "nobody is left to compare it with");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_may_take_as_long_as_the_whole_part() {
+        for (mebibytes, seconds) in [(1, 60 + 8), (100, 60 + 800)] {
+            let meter = Meter::new(&Arc::default());
+            let mut body = Metered::body(full(vec![0; mebibytes << 20]), &meter);
+            body.frame().await.unwrap().unwrap();
+            assert_eq!(ends_after(&meter, TimeoutClass::Upload).await, seconds);
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_waits_for_its_own_source_is_not_the_peers_fault() {
-        let meter = Meter::new();
+        let meter = Meter::new(&Arc::default());
         let silent =
             http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, io::Error>>());
         let mut body = Metered::body(Body::new(silent), &meter);

@@ -7,29 +7,31 @@
 
 mod attempt;
 mod error;
+mod failure;
 mod meter;
 mod options;
 mod progress;
 mod skew;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use error::{CallCause, CallError};
 pub use options::{ClientOptions, DEFAULT_RETRY_TIMEOUT};
 pub(crate) use progress::Progress;
 
-use crate::credentials::Credentials;
 use crate::event::{Event, EventSink};
-use crate::http::{Body, TransportError, TransportErrorKind};
+use crate::http::{Body, TransportErrorKind};
 use crate::model::{Endpoint, PartNumber, Region, ServiceId};
 use crate::protocol::{Action, Idempotence, Operation, Request, ServiceError, oss, rpc};
 use crate::retry::{Decision, RetryState};
-use skew::{Correction, ServiceTime, Skew};
+use failure::{Failure, reason};
+use skew::{ServiceTime, Skew};
 
 /// How long a service that never answered is tried before the first call to it gives up: a mistyped host
 /// should not cost the whole retry budget.
@@ -56,6 +58,8 @@ struct Shared {
     answered: AtomicBool,
     /// Counts resets; an attempt that began before one is dropped.
     resets: watch::Sender<u64>,
+    /// When idle connections were last dropped because one that was in use had died.
+    idle_dropped: Mutex<Option<Instant>>,
 }
 
 /// What goes with one call beside the operation.
@@ -75,50 +79,6 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A failed attempt.
-struct Failure {
-    cause: CallCause,
-    action: Action,
-    /// Whether the service may have carried the request out.
-    maybe_done: bool,
-    /// The server's time, to correct the clock by.
-    server_time: Option<Timestamp>,
-    /// The correction that the request was signed with.
-    correction: Correction,
-    credentials: Option<Credentials>,
-}
-
-impl Failure {
-    /// A failure of which no answer of the service tells more.
-    fn new(cause: CallCause, action: Action, maybe_done: bool) -> Self {
-        Self {
-            cause,
-            action,
-            maybe_done,
-            server_time: None,
-            correction: Correction::default(),
-            credentials: None,
-        }
-    }
-
-    /// Counts what fewer requests at a time might not have met: a service that asked for less or failed, a
-    /// connection that broke or was silent.
-    fn count_in(&self, progress: &Progress) {
-        match &self.cause {
-            CallCause::Service(error) if self.action == Action::Throttled || error.status == 429 => {
-                progress.throttle();
-            }
-            CallCause::Service(error) if error.status >= 500 || error.status == 408 => progress.broke(),
-            CallCause::Transport(error)
-                if matches!(error.kind, TransportErrorKind::Broken | TransportErrorKind::Timeout) =>
-            {
-                progress.broke();
-            }
-            _ => {}
-        }
-    }
-}
-
 impl Client {
     /// Makes a client; nothing is connected yet.
     pub fn new(options: ClientOptions) -> Self {
@@ -128,6 +88,7 @@ impl Client {
             time: ServiceTime::default(),
             answered: AtomicBool::new(false),
             resets: watch::Sender::new(0),
+            idle_dropped: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -183,6 +144,17 @@ impl Client {
         self.shared.resets.send_modify(|count| *count += 1);
     }
 
+    /// Drops the idle connections after an attempt that began at some moment timed out: what made one connection
+    /// fall silent, such as an address that has moved, has most likely met all others too. Of many that time out
+    /// together only the first does; connections in use are left alone.
+    fn drop_idle(&self, began: Instant) {
+        let mut dropped = self.shared.idle_dropped.lock().expect("nothing panics while the lock is held");
+        if dropped.is_none_or(|at| at <= began) {
+            *dropped = Some(Instant::now());
+            self.shared.options.transport.reset();
+        }
+    }
+
     /// Carries out an operation that has no streamed body.
     ///
     /// # Errors
@@ -209,6 +181,7 @@ impl Client {
         let mut rejected = None;
         loop {
             attempts += 1;
+            let began = Instant::now();
             let failure = match self.attempt(operation, &call, attempts, rejected.take()).await {
                 Ok(output) => {
                     self.shared.answered.store(true, Ordering::Relaxed);
@@ -218,6 +191,9 @@ impl Client {
             };
             if matches!(failure.cause, CallCause::Service(_)) {
                 self.shared.answered.store(true, Ordering::Relaxed);
+            }
+            if failure.timed_out() {
+                self.drop_idle(began);
             }
             ambiguous |= failure.maybe_done;
             let reason = reason(&failure.cause);
@@ -301,34 +277,4 @@ impl Client {
             Request::Rpc(_) => rpc::error::action(error),
         }
     }
-}
-
-/// Describes a failure in one line: the innermost causes say most.
-fn reason(cause: &CallCause) -> String {
-    let mut text = cause.to_string();
-    let mut below = std::error::Error::source(cause);
-    while let Some(error) = below {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        below = error.source();
-    }
-    text
-}
-
-/// What failed before a request could be written.
-fn malformed(reason: impl ToString) -> Box<Failure> {
-    Box::new(Failure::new(CallCause::Request(reason.to_string()), Action::Never, false))
-}
-
-/// What failed on the way. `answered` says whether a service ever answered: where one did, a certificate that
-/// does not fit, or a page that is no HTTP, is the network's doing and passes; else the endpoint is wrong.
-fn broken(error: TransportError, maybe_done: bool, answered: bool) -> Box<Failure> {
-    let action = match error.kind {
-        TransportErrorKind::Source => Action::Never,
-        TransportErrorKind::Tls | TransportErrorKind::NotHttp if !answered => Action::RetryFew,
-        _ => Action::Retry,
-    };
-    Box::new(Failure::new(CallCause::Transport(error), action, maybe_done))
 }

@@ -1,8 +1,10 @@
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::meter::{Meter, Together};
 
 /// What the requests of one upload have in common: when something last succeeded, and what was counted.
 ///
@@ -18,6 +20,8 @@ pub(crate) struct Progress {
     broken: AtomicU64,
     /// Bytes per second of one connection, 0 until it was observed.
     rate: AtomicU64,
+    /// The bodies on their way.
+    bodies: Arc<Together>,
 }
 
 /// Attempts that failed since something last succeeded.
@@ -38,6 +42,7 @@ impl Progress {
             throttled: AtomicU64::new(0),
             broken: AtomicU64::new(0),
             rate: AtomicU64::new(0),
+            bodies: Arc::default(),
         }
     }
 
@@ -102,6 +107,11 @@ impl Progress {
     /// Returns how many attempts followed a failed one.
     pub(crate) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Returns a meter for one more body.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        Meter::new(&self.bodies)
     }
 
     /// Notes the rate of one connection, in bytes per second.

@@ -9,25 +9,35 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::blocks::{BlockReader, Limits};
+use crate::blocks::{BLOCK_SIZE, BlockReader, Limits};
 use crate::checksum::Hasher;
 use crate::client::MakeBody;
 use crate::http::{Body, SourceFailed};
 use crate::model::{ByteRange, Crc64};
 use crate::source::Source;
 
+/// From this rate of one connection on, in bytes per second, a block is handed over as a whole.
+const WHOLE_BLOCKS_FROM: u64 = 1 << 20;
+/// Below that, or before anything is known, bytes are handed over in such pieces: the HTTP library asks for more
+/// only when all that it took is gone, so that on a slow line large pieces would hide that the connection moves.
+const PIECE: usize = 8 << 10;
+
 /// Makes the body of one range, anew for every attempt.
 pub(crate) struct RangeBody {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) range: ByteRange,
     pub(crate) limits: Limits,
+    /// Bytes that are handed over at a time, at most.
+    piece: usize,
     /// The CRC-64 of the last attempt's bytes, once all of them were read.
     crc64: Arc<Mutex<Option<Crc64>>>,
 }
 
 impl RangeBody {
-    pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: Limits) -> Self {
-        Self { source, range, limits, crc64: Arc::default() }
+    /// For a connection of so many bytes per second, if that is known.
+    pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: Limits, rate: Option<u64>) -> Self {
+        let piece = if rate.is_some_and(|rate| rate >= WHOLE_BLOCKS_FROM) { BLOCK_SIZE } else { PIECE };
+        Self { source, range, limits, piece, crc64: Arc::default() }
     }
 
     /// Returns the CRC-64 of what the last attempt read, if it read everything.
@@ -43,6 +53,8 @@ impl MakeBody for RangeBody {
             reader: BlockReader::new(Arc::clone(&self.source), self.range, &self.limits),
             limits: self.limits.clone(),
             throttle: None,
+            piece: self.piece,
+            ready: Bytes::new(),
             hasher: Hasher::new(),
             crc64: Arc::clone(&self.crc64),
         })
@@ -54,6 +66,9 @@ struct Streamed {
     limits: Limits,
     /// Bytes that wait for their turn under the bandwidth limit.
     throttle: Option<(Pin<Box<Sleep>>, Bytes)>,
+    piece: usize,
+    /// What may go out.
+    ready: Bytes,
     hasher: Hasher,
     crc64: Arc<Mutex<Option<Crc64>>>,
 }
@@ -62,7 +77,11 @@ impl Streamed {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if let Some((sleep, _)) = &mut self.throttle {
             ready!(sleep.as_mut().poll(cx));
-            return Poll::Ready(self.throttle.take().map(|(_, bytes)| Ok(bytes)));
+            self.ready = self.throttle.take().map(|(_, bytes)| bytes).unwrap_or_default();
+        }
+        if !self.ready.is_empty() {
+            let piece = self.ready.split_to(self.piece.min(self.ready.len()));
+            return Poll::Ready(Some(Ok(piece)));
         }
         match ready!(self.reader.poll_next(cx)) {
             Some(Ok(bytes)) => {
@@ -73,9 +92,10 @@ impl Streamed {
                 }
                 let wait = self.limits.reserve(bytes.len(), Instant::now());
                 if wait.is_zero() {
-                    return Poll::Ready(Some(Ok(bytes)));
+                    self.ready = bytes;
+                } else {
+                    self.throttle = Some((Box::pin(tokio::time::sleep(wait)), bytes));
                 }
-                self.throttle = Some((Box::pin(tokio::time::sleep(wait)), bytes));
                 self.poll_bytes(cx)
             }
             Some(Err(error)) => {
@@ -99,12 +119,12 @@ impl http_body::Body for Streamed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.throttle.is_none() && self.reader.left() == 0
+        self.throttle.is_none() && self.ready.is_empty() && self.reader.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
         let waiting = self.throttle.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
-        SizeHint::with_exact(self.reader.left() + waiting)
+        SizeHint::with_exact(self.reader.left() + waiting + self.ready.len() as u64)
     }
 }
 
@@ -157,7 +177,7 @@ mod tests {
         let (source, bytes) = source(5 * BLOCK_SIZE + 17);
         for range in [0..bytes.len(), 1..2, BLOCK_SIZE - 1..3 * BLOCK_SIZE + 5] {
             let part = ByteRange::new(range.start as u64, range.end as u64);
-            let body = RangeBody::new(source.clone(), part, Limits::default());
+            let body = RangeBody::new(source.clone(), part, Limits::default(), None);
             for _ in 0..2 {
                 let made = body.make();
                 assert_eq!(body.crc64(), None);
@@ -170,9 +190,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_slow_connection_gets_small_pieces() {
+        let (source, bytes) = source(BLOCK_SIZE + PIECE / 2);
+        for (rate, most) in [(None, PIECE), (Some(1000), PIECE), (Some(1 << 30), BLOCK_SIZE)] {
+            let range = ByteRange::new(0, bytes.len() as u64);
+            let mut made = RangeBody::new(source.clone(), range, Limits::default(), rate).make();
+            let mut sizes = Vec::new();
+            while let Some(frame) = made.frame().await {
+                sizes.push(frame.unwrap().into_data().unwrap().len());
+            }
+            assert_eq!(sizes.iter().sum::<usize>(), bytes.len());
+            assert_eq!(sizes.iter().copied().max(), Some(most));
+        }
+    }
+
+    #[tokio::test]
     async fn a_source_that_ends_early_is_told_from_a_broken_network() {
         let (source, _) = source(100);
-        let body = RangeBody::new(source, ByteRange::new(0, 200), Limits::default());
+        let body = RangeBody::new(source, ByteRange::new(0, 200), Limits::default(), None);
         let error = body.make().collect().await.unwrap_err();
         assert!(error.get_ref().is_some_and(|inner| inner.is::<SourceFailed>()), "{error}");
     }
@@ -183,7 +218,7 @@ mod tests {
         let limits = Limits::default();
         limits.set_bandwidth(Some(1 << 20));
         let before = Instant::now();
-        let body = RangeBody::new(source, ByteRange::new(0, bytes.len() as u64), limits);
+        let body = RangeBody::new(source, ByteRange::new(0, bytes.len() as u64), limits, Some(u64::MAX));
         assert_eq!(body.make().collect().await.unwrap().to_bytes(), bytes);
         let took = before.elapsed().as_secs_f64();
         assert!((1.6..2.1).contains(&took), "{took}");

@@ -35,7 +35,7 @@ use crate::plan::{Part, Plan};
 use crate::retry::Backoff;
 use crate::source::Source;
 use crate::state::{PartProof, PartRecord};
-use control::{Acknowledged, OnItsWay, Trouble};
+use control::{Acknowledged, OnItsWay, Trouble, Unfinished};
 use schedule::Schedule;
 pub(crate) use watch::Watch;
 use worker::{Context, Outcome};
@@ -178,7 +178,6 @@ impl Transfer {
                 () = sleep_until(grace_ends) => break,
                 () = sleep_until(held) => {}
                 Some((part, outcome)) = workers.next() => {
-                    let in_flight = running.len();
                     running.remove(&part.number);
                     let elapsed = began.elapsed();
                     match outcome {
@@ -187,7 +186,9 @@ impl Transfer {
                             self.progress.acknowledge();
                             self.progress.observe_rate(record.range.len(), took);
                             let (bytes, waiting) = (record.range.len(), schedule.waiting());
-                            self.control.acknowledged(Acknowledged { bytes, took, in_flight, waiting }, elapsed);
+                            let others: Vec<Unfinished> = running.values().map(Running::unfinished).collect();
+                            let others = &others[..];
+                            self.control.acknowledged(Acknowledged { bytes, took, others, waiting }, elapsed);
                             journal.append(&record);
                             let (number, range) = (record.number, record.range);
                             done.push(record);
@@ -252,14 +253,22 @@ impl Transfer {
 
     /// Drops parts that take far longer than they should: their bytes are dealt again, in smaller parts and
     /// over other connections.
-    fn cut_stragglers(&self, running: &HashMap<PartNumber, Running>, waiting: u64, elapsed: Duration) {
+    fn cut_stragglers(&mut self, running: &HashMap<PartNumber, Running>, waiting: u64, elapsed: Duration) {
         let others = running.len().saturating_sub(1);
-        for Running { part, began, abort } in running.values() {
-            let on_its_way = OnItsWay { bytes: part.range.len(), age: began.elapsed(), others, waiting };
+        let all: u64 = running.values().map(|running| running.part.range.len()).sum();
+        for running in running.values() {
+            let Unfinished { bytes, age } = running.unfinished();
+            let on_its_way = OnItsWay { bytes, age, others, others_bytes: all - bytes, waiting };
             if self.control.is_straggler(on_its_way, elapsed) {
-                abort.abort();
+                running.abort.abort();
             }
         }
+    }
+}
+
+impl Running {
+    fn unfinished(&self) -> Unfinished {
+        Unfinished { bytes: self.part.range.len(), age: self.began.elapsed() }
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
     let began = Instant::now();
     let mut damaged = false;
     loop {
-        let body = RangeBody::new(Arc::clone(&context.source), part.range, context.limits.clone());
+        let (source, limits) = (Arc::clone(&context.source), context.limits.clone());
+        let body = RangeBody::new(source, part.range, limits, context.progress.rate());
         let md5 = match md5(context, part).await {
             Ok(md5) => md5,
             Err(failed) => return Outcome::Failed(failed),

@@ -1,12 +1,13 @@
 //! How many parts in flight pay: a climb by measured goodput.
 //!
 //! It goes by rounds. A round counts only parts that were begun since the number last changed and that ran with
-//! that number in flight; its goodput is the number times the mean rate of one part, which does not depend on
-//! where in time the parts happen to end.
+//! that number in flight, those too that are still on their way; its goodput is the number times the mean rate of
+//! one part, which does not depend on where in time the parts happen to end.
 //!
-//! 1. *Search*: the number is multiplied for as long as goodput follows. A round is half of the connections,
-//!    those that came last, so the number doubles within one part's time. When more no longer pays, the number
-//!    becomes what the goodput needs at the rate that a connection had before, and some to spare.
+//! 1. *Search*: the number is multiplied for as long as goodput follows. A round is as many parts as there are
+//!    connections, or half of them where the link is too fast to be a line that all share, so the number doubles
+//!    within one part's time. When more no longer pays, the number becomes what the goodput needs at the rate that
+//!    a connection had before, and some to spare.
 //! 2. *Hold*: the number stays, and now and then
 //! 3. *Try*: a few more are tried, which are kept if they pay (and the search goes on), or a few less, which are
 //!    kept if they cost nothing. Each vain try puts off the next one of its kind. When goodput changes by itself,
@@ -17,7 +18,7 @@
 
 use std::time::Duration;
 
-use super::{Acknowledged, Trouble};
+use super::{Acknowledged, Trouble, Unfinished};
 
 /// Parts in flight at the start.
 const START: usize = 4;
@@ -27,8 +28,15 @@ const FEWEST: usize = 2;
 const PAYS: f64 = 0.3;
 /// If it rises by so much of it, the next step of the search is twice as long,
 const STEEP: f64 = 0.8;
-/// but only within this time from the start: later there is no such hurry, and chance may do it.
+/// but only within this time from the start: later there is no such hurry, and chance may do it;
 const EARLY: Duration = Duration::from_secs(3);
+/// and only from fewer than this: a service that throttles should not meet so many more at once.
+const STEEP_BELOW: usize = 16;
+/// From this goodput on, in bytes per second, half of the parts of a step will do, and the first step is four times as
+/// long. Below that a line may be one that all connections share unevenly.
+const FAST: f64 = 25e6;
+/// From this one on few connections are needed, and it is twice as long.
+const VERY_FAST: f64 = 100e6;
 /// The search ends with so many times the connections that the goodput needs, to fill the pauses between parts,
 const HEADROOM: f64 = 1.3;
 /// but where it rose by less than this, with what it had before.
@@ -51,7 +59,7 @@ const ROUND_TIME: Duration = Duration::from_millis(500);
 /// all the time.
 const CHANGE_TRIED_EVERY: Duration = Duration::from_secs(5);
 /// How long after the search, or after a change of the link, fewer connections are tried,
-const FEWER_AFTER: Duration = Duration::from_secs(5);
+const FEWER_AFTER: Duration = Duration::from_secs(10);
 /// and more.
 const MORE_AFTER: Duration = Duration::from_secs(15);
 /// A vain try makes the wait for the next one so many times as long,
@@ -147,37 +155,37 @@ impl Climb {
     }
 
     /// Takes in a part; `ending` is that parts are small or connections idle because little is left to send.
-    pub(super) fn acknowledged(&mut self, part: Acknowledged, ending: bool, now: Duration) {
+    pub(super) fn acknowledged(&mut self, part: Acknowledged<'_>, ending: bool, now: Duration) {
         self.broken = (self.broken - MADE_UP).max(0.0);
         if ending {
             // What is being tried cannot be judged any more.
             if let Phase::Try { before } = self.phase {
                 self.hold(before.target, Some(before.goodput), now);
             }
-        } else if part.in_flight > self.target {
+        } else if part.others.len() >= self.target {
             // Those of a higher number are still on their way.
             self.round = Round { since: now, ..Round::default() };
-        } else if part.in_flight == self.target && now.saturating_sub(part.took) >= self.round.since {
+        } else if part.others.len() + 1 == self.target && now.saturating_sub(part.took) >= self.round.since {
             self.round.parts += 1;
             self.round.bytes += part.bytes;
             self.round.took += part.took;
-            self.judge(now);
+            self.judge(part.others, now);
         }
     }
 
     /// Decides, if the round has enough parts.
-    fn judge(&mut self, now: Duration) {
-        let rate = self.round.bytes as f64 / self.round.took.as_secs_f64().max(1e-6);
+    fn judge(&mut self, others: &[Unfinished], now: Duration) {
+        let goodput = self.target as f64 * self.round.rate(others, now);
         let over = self.round.parts >= self.target.max(ROUND) && now >= self.round.since + ROUND_TIME;
-        let level = Measured { target: self.target, goodput: self.target as f64 * rate };
+        let level = Measured { target: self.target, goodput };
         match self.phase {
-            Phase::Search { before } if self.round.parts >= self.target.div_ceil(2) => {
+            Phase::Search { before } if self.round.parts >= self.wave(before) => {
                 self.search(before, level, now);
             }
             Phase::Try { before }
                 if level.target < before.target
                     && level.goodput < before.goodput * (1.0 - COSTS)
-                    && self.round.parts >= ROUND =>
+                    && self.round.parts >= ROUND.min(level.target) =>
             {
                 self.judge_try(before, level, now);
             }
@@ -191,6 +199,12 @@ impl Climb {
         }
     }
 
+    /// How many parts end a step of the search.
+    fn wave(&self, before: Option<Measured>) -> usize {
+        let fast = before.is_some_and(|before| before.goodput >= FAST);
+        if fast { self.target.div_ceil(2) } else { self.target }
+    }
+
     fn search(&mut self, before: Option<Measured>, level: Measured, now: Duration) {
         let gain = before.map(|before| gain(before, level));
         if gain.is_some_and(|gain| gain < PAYS) || level.target >= self.ceiling(now) {
@@ -200,8 +214,13 @@ impl Climb {
             self.hold(target, None, now);
         } else {
             self.phase = Phase::Search { before: Some(level) };
-            let steep = now < EARLY && gain.is_some_and(|gain| gain >= STEEP);
-            let times = if steep { 4 } else { 2 };
+            let early = now < EARLY && level.target < STEEP_BELOW;
+            let times = match gain {
+                None if (FAST..VERY_FAST).contains(&level.goodput) => 8,
+                None if level.goodput >= VERY_FAST => 4,
+                Some(gain) if early && gain >= STEEP => 4,
+                _ => 2,
+            };
             self.set(level.target * times, now);
         }
     }
@@ -281,6 +300,24 @@ impl Climb {
         self.more = Tries { at: now + COOL_DOWN, wait: MORE_AFTER };
         self.fewer = Tries { at: now + REMEMBERED, wait: FEWER_AFTER };
         self.hold(kept, None, now);
+    }
+}
+
+impl Round {
+    /// Returns what one connection carries on average, in bytes per second.
+    ///
+    /// Connections that share a line get unequal shares, and the parts that come in first are those of the lucky ones.
+    /// So the others count too, with the time that they have taken and what they may have carried: as much as a part
+    /// of their age that came in, and the less of that the more they are overdue.
+    fn rate(&self, others: &[Unfinished], now: Duration) -> f64 {
+        let usual = self.bytes as f64 / self.took.as_secs_f64().max(1e-6);
+        let (mut bytes, mut took) = (self.bytes as f64, self.took.as_secs_f64());
+        for part in others.iter().filter(|part| now.saturating_sub(part.age) >= self.since) {
+            let overdue = part.age.as_secs_f64() * usual / part.bytes as f64;
+            bytes += part.bytes as f64 * if overdue > 1.0 { 0.5 + 0.5 / overdue } else { overdue };
+            took += part.age.as_secs_f64();
+        }
+        bytes / took.max(1e-6)
     }
 }
 

@@ -1,18 +1,33 @@
 //! A link, and the coordinator's loop over it, without clock or socket: events in order of their time.
 //!
-//! Parts in flight share the line evenly, each up to the rate of one connection; an answer comes some time after
-//! the last byte. Only answers reach the controller, as in life: what socket buffers swallow shows nowhere.
+//! Parts in flight share the line, each up to the rate of one connection; an answer comes some time after the last
+//! byte. They share it evenly, or, with a [queue](Link::queue) before a line that they fill, as TCP connections do:
+//! some get many times what others get, for seconds on end, and where the queue has few packets for each, some
+//! wait for a time-out. Only answers reach the controller, as in life: what socket buffers swallow shows nowhere.
 
 use std::time::Duration;
 
-use super::{Acknowledged, Control, OnItsWay, Trouble};
+use super::{Acknowledged, Control, OnItsWay, Trouble, Unfinished};
 use crate::plan::{CutRule, Part, Plan};
 use crate::transfer::schedule::Schedule;
 
 /// How often stragglers are looked for, in seconds.
 const TICK: f64 = 0.1;
-/// After so long without a byte the client gives a connection up, in seconds.
+/// After so long without a byte the client gives a connection up while others get on, in seconds,
 const IDLE_LIMIT: f64 = 20.0;
+/// each by so many bytes,
+const OTHERS_GET_ON: f64 = 8.0 * 1024.0 * 1024.0;
+/// or after so long in any case.
+const STILL_LIMIT: f64 = 40.0;
+
+/// Bytes that the client's libraries take from a body before they want more of it,
+const TAKEN_AT_ONCE: f64 = 512.0 * 1024.0;
+/// and while the rate of one connection is not above this, in bytes per second, they get less at a time.
+const TAKEN_WHEN_SLOW: (f64, f64) = (1e6, 128.0 * 1024.0);
+/// Bytes of a packet.
+const PACKET: f64 = 1500.0;
+/// By how much connections that share a line differ: two of three have between 1/5 and 5 times the usual share.
+const UNFAIR: f64 = 1.5;
 
 /// What a link can do from some moment on, in bytes per second.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +52,8 @@ pub(super) struct Link {
     pub(super) throttled_above: Option<usize>,
     /// The connection that is dealt this part, counted from 0, moves no byte any more.
     pub(super) stalled_part: Option<usize>,
+    /// Seconds of the line's rate that wait before it. Connections that share it get unequal shares.
+    pub(super) queue: Option<f64>,
     pub(super) seed: u64,
 }
 
@@ -51,8 +68,28 @@ impl Link {
             bytes_per_break: None,
             throttled_above: None,
             stalled_part: None,
+            queue: None,
             seed: 1,
         }
+    }
+
+    /// A line that all connections share, in Mbit/s, behind a queue of so many milliseconds.
+    pub(super) fn shared(mbit: f64, queue: f64) -> Self {
+        Self { queue: Some(queue / 1e3), ..Self::new(1e4, mbit / 8.0, 20.0) }
+    }
+
+    /// Returns what part of the line a connection pulls to itself from now on, compared with others, and for how
+    /// long, when `sending` share it.
+    fn pull(&self, dice: &mut fastrand::Rng, sending: usize, now: f64) -> (f64, f64) {
+        let Some(queue) = self.queue else { return (1.0, f64::INFINITY) };
+        let packets = self.at(now).total * queue / PACKET / sending.max(1) as f64;
+        if dice.f64() < (0.3 / packets).min(0.3) {
+            // It lost its last packet, and waits ever longer before it repeats it.
+            return (0.0, now + 0.2 * f64::from(1 << dice.u32(..6)));
+        }
+        let normal = (-2.0 * (1.0 - dice.f64()).ln()).sqrt() * (std::f64::consts::TAU * dice.f64()).cos();
+        let mean = 5.0 + 10.0 * (self.latency + queue);
+        ((UNFAIR * normal).exp(), now - mean * (1.0 - dice.f64()).ln())
     }
 
     pub(super) fn then(mut self, at: f64, connection: f64, total: f64) -> Self {
@@ -83,6 +120,10 @@ enum State {
     Pause {
         until: f64,
     },
+    /// Its first bytes wait behind those of others.
+    Queued {
+        until: f64,
+    },
     Sending {
         left: f64,
     },
@@ -103,6 +144,26 @@ struct Flight {
     state: State,
     stalls: bool,
     retries: i32,
+    /// The part of a shared line that it pulls to itself, and until when.
+    pull: (f64, f64),
+    /// When it was last asked for more bytes.
+    asked: Asked,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    at: f64,
+    /// How many bytes were left,
+    left: f64,
+    /// and how many all connections together had sent.
+    together: f64,
+}
+
+impl Flight {
+    /// Returns its weight among those that share the line.
+    fn pulls(&self) -> f64 {
+        self.factor * self.pull.0
+    }
 }
 
 /// What a run came to.
@@ -118,6 +179,8 @@ pub(super) struct Run {
     pub(super) cut: usize,
     /// Attempts that were answered with 503.
     pub(super) refused: usize,
+    /// Attempts that were given up because their connection took no byte for too long.
+    pub(super) idle: usize,
 }
 
 impl Run {
@@ -149,9 +212,10 @@ pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Opti
     let mut schedule = Schedule::new(plan, plan.remaining([]));
     let mut flights: Vec<Flight> = Vec::new();
     let mut result =
-        Run { seconds: 0.0, levels: Vec::new(), parts: Vec::new(), sent: 0.0, cut: 0, refused: 0 };
+        Run { seconds: 0.0, levels: Vec::new(), parts: Vec::new(), sent: 0.0, cut: 0, refused: 0, idle: 0 };
     // Initiate has made the first connection.
     let (mut now, mut idle, mut dealt, mut tick) = (2.0 * link.latency, 1, 0, TICK);
+    let mut rate_of_one = None;
     let mut until_break = link.bytes_per_break.map(|mean| -mean * (1.0 - dice.f64()).ln());
     let start = now;
     let time = |at: f64| Duration::from_secs_f64((at - start).max(0.0));
@@ -163,7 +227,9 @@ pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Opti
             let state = State::Pause { until: if fresh { now + link.handshake } else { now } };
             let factor = 1.0 + link.jitter * (2.0 * dice.f64() - 1.0);
             let stalls = link.stalled_part == Some(dealt);
-            flights.push(Flight { part, began: now, factor, state, stalls, retries: 0 });
+            let pull = link.pull(&mut dice, flights.len() + 1, now);
+            let asked = Asked { at: now, left: 0.0, together: result.sent };
+            flights.push(Flight { part, began: now, factor, state, stalls, retries: 0, pull, asked });
             dealt += 1;
         }
         if flights.is_empty() {
@@ -175,17 +241,20 @@ pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Opti
 
         let sending = || flights.iter().filter(|flight| matches!(flight.state, State::Sending { .. }));
         let busy = sending().count();
-        let weights: f64 = sending().map(|flight| flight.factor).sum();
+        let pulls: f64 = sending().map(Flight::pulls).sum();
         let capacity = link.at(now);
-        let share = capacity.connection.min(capacity.total / weights.max(1e-3));
+        let rate = |flight: &Flight| {
+            (capacity.connection * flight.factor).min(capacity.total * flight.pulls() / pulls.max(1e-3))
+        };
         let mut next = tick;
         if let Some((at, _)) = link.capacity.iter().find(|(at, _)| *at > now) {
             next = next.min(*at);
         }
         for flight in &flights {
             next = next.min(match flight.state {
-                State::Pause { until } => until.max(now),
-                State::Sending { left } => now + left / (share * flight.factor),
+                State::Queued { .. } if busy == 0 => now,
+                State::Pause { until } | State::Queued { until } => until.max(now),
+                State::Sending { left } => (now + left / rate(flight).max(1e-3)).min(flight.pull.1).max(now),
                 State::Answer { at, .. } => at,
                 State::Stalled { since } => since + IDLE_LIMIT,
             });
@@ -193,12 +262,21 @@ pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Opti
         let passed = next - now;
         now = next;
 
+        let fast = rate_of_one.is_some_and(|rate: f64| rate > TAKEN_WHEN_SLOW.0);
+        let taken = if fast { TAKEN_AT_ONCE } else { TAKEN_WHEN_SLOW.1 };
         let mut moved = 0.0;
         for flight in &mut flights {
+            let bytes = passed * rate(flight);
             if let State::Sending { left } = &mut flight.state {
-                let bytes = (passed * share * flight.factor).min(*left);
+                let bytes = bytes.min(*left);
                 *left -= bytes;
                 moved += bytes;
+                if *left <= flight.asked.left - taken {
+                    flight.asked = Asked { at: now, left: *left, together: result.sent };
+                }
+                if now >= flight.pull.1 {
+                    flight.pull = link.pull(&mut dice, busy, now);
+                }
             }
         }
         result.sent += moved;
@@ -214,9 +292,13 @@ pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Opti
             }
         }
 
+        let (sent, slow) = (result.sent, taken * 8.0 / rate_of_one.unwrap_or(32e3));
+        let stands_still = |asked: &Asked, now: f64| {
+            let others_get_on = sent - asked.together >= OTHERS_GET_ON * (busy - 1) as f64 && busy > 1;
+            now >= asked.at + if others_get_on { IDLE_LIMIT } else { STILL_LIMIT + slow }
+        };
         let (mut index, mut admitted) = (0, busy);
         while index < flights.len() {
-            let in_flight = flights.len();
             let flight = &mut flights[index];
             let length = flight.part.range.len();
             match flight.state {
@@ -226,8 +308,22 @@ pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Opti
                     flight.state = if refused {
                         State::Answer { at: now + link.latency, throttled: true }
                     } else {
-                        State::Sending { left: length as f64 }
+                        flight.asked = Asked { at: now, left: length as f64, together: result.sent };
+                        match link.queue {
+                            None => State::Sending { left: length as f64 },
+                            Some(queue) => State::Queued { until: now + queue },
+                        }
                     };
+                }
+                State::Queued { until } if until <= now || busy == 0 => {
+                    flight.state = State::Sending { left: length as f64 };
+                    // No time has passed for the others.
+                    break;
+                }
+                State::Sending { left } if left > taken && stands_still(&flight.asked, now) => {
+                    result.idle += 1;
+                    flight.state = State::Pause { until: now + link.handshake };
+                    control.trouble(Trouble::Broken, time(now));
                 }
                 State::Sending { left } if flight.stalls && left < length as f64 / 2.0 => {
                     flight.state = State::Stalled { since: now };
@@ -245,12 +341,21 @@ pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Opti
                 State::Answer { at, throttled: false } if at <= now => {
                     let took = now - flight.began;
                     result.parts.push((now, length, took));
+                    let rate = length as f64 / took;
+                    rate_of_one = Some(rate_of_one.map_or(rate, |before: f64| 0.8 * before + 0.2 * rate));
                     flights.swap_remove(index);
                     idle += 1;
+                    let others: Vec<Unfinished> = flights
+                        .iter()
+                        .map(|flight| Unfinished {
+                            bytes: flight.part.range.len(),
+                            age: Duration::from_secs_f64((now - flight.began).max(0.0)),
+                        })
+                        .collect();
                     let part = Acknowledged {
                         bytes: length,
                         took: Duration::from_secs_f64(took),
-                        in_flight,
+                        others: &others,
                         waiting: schedule.waiting(),
                     };
                     control.acknowledged(part, time(now));
@@ -271,12 +376,12 @@ pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Opti
             tick = now + TICK;
             let others = flights.len() - 1.min(flights.len());
             let waiting = schedule.waiting();
-            let late = |flight: &Flight| {
+            let all: u64 = flights.iter().map(|flight| flight.part.range.len()).sum();
+            let mut late = |flight: &Flight| {
                 let age = Duration::from_secs_f64((now - flight.began).max(0.0));
-                control.is_straggler(
-                    OnItsWay { bytes: flight.part.range.len(), age, others, waiting },
-                    time(now),
-                )
+                let bytes = flight.part.range.len();
+                let part = OnItsWay { bytes, age, others, others_bytes: all - bytes, waiting };
+                control.is_straggler(part, time(now))
             };
             let (gone, kept): (Vec<_>, Vec<_>) = flights.iter().partition(|flight| late(flight));
             flights = kept;

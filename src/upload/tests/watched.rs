@@ -58,6 +58,18 @@ async fn a_clock_that_is_corrected_a_little_drops_nothing() {
     assert_eq!(world.script.resets(), 0);
 }
 
+/// Connections that fall silent together are no reason to drop those that were made since.
+#[tokio::test(start_paused = true)]
+async fn after_a_time_out_idle_connections_are_dropped_once() {
+    for (effect, resets) in [(Effect::Silence, 1), (Effect::LostRequest, 0)] {
+        let world = World::new(8 * MIB);
+        world.script.rule("UploadPart", 0, 3, effect);
+        world.upload().parallel(3).run().await.unwrap();
+        world.assert_stored().await;
+        assert_eq!(world.script.resets(), resets);
+    }
+}
+
 /// Whatever is waited for, a line says so every 30 s.
 #[tokio::test(start_paused = true)]
 async fn silence_is_explained_every_thirty_seconds() {

@@ -1,0 +1,123 @@
+use std::error::Error;
+use std::io;
+
+use jiff::Timestamp;
+
+use super::skew::Correction;
+use super::{CallCause, Progress};
+use crate::credentials::Credentials;
+use crate::http::{TransportError, TransportErrorKind};
+use crate::protocol::Action;
+
+/// A failed attempt.
+pub(super) struct Failure {
+    pub(super) cause: CallCause,
+    pub(super) action: Action,
+    /// Whether the service may have carried the request out.
+    pub(super) maybe_done: bool,
+    /// The server's time, to correct the clock by.
+    pub(super) server_time: Option<Timestamp>,
+    /// The correction that the request was signed with.
+    pub(super) correction: Correction,
+    pub(super) credentials: Option<Credentials>,
+}
+
+impl Failure {
+    /// A failure of which no answer of the service tells more.
+    pub(super) fn new(cause: CallCause, action: Action, maybe_done: bool) -> Self {
+        Self {
+            cause,
+            action,
+            maybe_done,
+            server_time: None,
+            correction: Correction::default(),
+            credentials: None,
+        }
+    }
+
+    /// Whether nothing was heard for too long, as this client says, or as the system does of its own.
+    pub(super) fn timed_out(&self) -> bool {
+        let CallCause::Transport(error) = &self.cause else { return false };
+        let mut cause = Some(error as &(dyn Error + 'static));
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<io::Error>();
+            // An I/O error hides what it wraps from `source`.
+            let inner = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<io::Error>());
+            if io.into_iter().chain(inner).any(|io| io.kind() == io::ErrorKind::TimedOut) {
+                return true;
+            }
+            cause = error.source();
+        }
+        error.kind == TransportErrorKind::Timeout
+    }
+
+    /// Counts what fewer requests at a time might not have met: a service that asked for less or failed, a
+    /// connection that broke or was silent.
+    pub(super) fn count_in(&self, progress: &Progress) {
+        match &self.cause {
+            CallCause::Service(error) if self.action == Action::Throttled || error.status == 429 => {
+                progress.throttle();
+            }
+            CallCause::Service(error) if error.status >= 500 || error.status == 408 => progress.broke(),
+            CallCause::Transport(error)
+                if matches!(error.kind, TransportErrorKind::Broken | TransportErrorKind::Timeout) =>
+            {
+                progress.broke();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Describes a failure in one line: the innermost causes say most.
+pub(super) fn reason(cause: &CallCause) -> String {
+    let mut text = cause.to_string();
+    let mut below = cause.source();
+    while let Some(error) = below {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        below = error.source();
+    }
+    text
+}
+
+/// What failed before a request could be written.
+pub(super) fn malformed(reason: impl ToString) -> Box<Failure> {
+    Box::new(Failure::new(CallCause::Request(reason.to_string()), Action::Never, false))
+}
+
+/// What failed on the way. `answered` says whether a service ever answered: where one did, a certificate that
+/// does not fit, or a page that is no HTTP, is the network's doing and passes; else the endpoint is wrong.
+pub(super) fn broken(error: TransportError, maybe_done: bool, answered: bool) -> Box<Failure> {
+    let action = match error.kind {
+        TransportErrorKind::Source => Action::Never,
+        TransportErrorKind::Tls | TransportErrorKind::NotHttp if !answered => Action::RetryFew,
+        _ => Action::Retry,
+    };
+    Box::new(Failure::new(CallCause::Transport(error), action, maybe_done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_the_system_gave_up_has_timed_out() {
+        let failed = |kind, source: Option<io::ErrorKind>| {
+            let error = TransportError::new(kind, "the connection broke");
+            // As the HTTP library wraps it.
+            let source = source.map(|kind| io::Error::other(io::Error::from(kind)));
+            let error = match source {
+                Some(source) => error.with_source(source),
+                None => error,
+            };
+            broken(error, true, true).timed_out()
+        };
+        assert!(failed(TransportErrorKind::Timeout, None));
+        assert!(failed(TransportErrorKind::Broken, Some(io::ErrorKind::TimedOut)));
+        assert!(!failed(TransportErrorKind::Broken, Some(io::ErrorKind::ConnectionReset)));
+        assert!(!failed(TransportErrorKind::Broken, None));
+    }
+}
