@@ -81,6 +81,18 @@ fn a_taken_name_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn what_follows_an_import_implies_the_wait_for_it() {
+    let (world, local) = uploaded();
+    let args = ["import", "oss://images/disk.raw", "--name=web-1", "--copy-to=us-west-1", &local];
+    let value = world.json(&args);
+    assert_eq!(value["images"].as_array().unwrap().len(), 2, "{value}");
+    // Every line has the same form, so that a script can read them.
+    let lines = world.ok(&args).stdout;
+    let regions: Vec<_> = lines.lines().filter_map(|line| line.split_once('\t')).map(|(_, r)| r).collect();
+    assert_eq!(regions, ["cn-hangzhou", "us-west-1"], "{lines}");
+}
+
+#[test]
 fn bad_requests_are_refused_with_the_rule() {
     let (world, local) = uploaded();
     let object = "oss://images/disk.raw";
@@ -89,7 +101,7 @@ fn bad_requests_are_refused_with_the_rule() {
         (&["--name=web", "--architecture=arm64", "--boot-mode=BIOS"][..], 2, "UEFI"),
         (&["--name=web", "--boot-mode=UEFI"][..], 3, "UEFI"),
         (&["--name=web", "--format=QCOW2"][..], 3, "QCOW2"),
-        (&["--name=web", "--copy-to=us-west-1"][..], 2, "--wait"),
+        (&["--name=web", "--timeout=1h"][..], 2, "--wait"),
     ] {
         let finished = world.run(&[&["import", object, &local], args].concat());
         assert!(finished.code == Some(code) || finished.code == Some(3), "{args:?}: {finished:?}");

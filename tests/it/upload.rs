@@ -232,3 +232,25 @@ fn inspect_tells_the_same_of_a_file_and_of_its_object() {
     let text = world.ok(&["inspect", "disk.raw"]).stdout;
     assert!(text.contains("virtual size    64.0 MiB") && text.contains("ext4, active"), "{text}");
 }
+
+#[test]
+fn several_images_go_into_a_folder_one_after_the_other() {
+    let world = World::new();
+    let local = world.local();
+    world.file("a.raw", 300_000, 1);
+    world.file("b.raw", 200_000, 2);
+    let args = ["upload", "a.raw", "b.raw", "oss://images/web/", "--no-inspect", &local];
+    let value = world.json(&args);
+    let keys: Vec<_> = value["uploads"].as_array().unwrap().iter().map(|one| one["key"].clone()).collect();
+    assert_eq!(keys, ["web/a.raw", "web/b.raw"]);
+    assert_eq!(world.ok(&args).stdout.lines().count(), 2);
+    let stderr = world.fails(2, &["upload", "a.raw", "b.raw", "oss://images/x", "--no-inspect", &local]);
+    assert!(stderr.contains("end the target with /"), "{stderr}");
+    let stderr = world.fails(2, &["upload", "a.raw", "./a.raw", "oss://images/", "--no-inspect", &local]);
+    assert!(stderr.contains("two images would become"), "{stderr}");
+    world.fails(2, &["upload", "a.raw", "none.raw", "oss://images/late/", "--no-inspect", &local]);
+    assert!(
+        world.run(&["inspect", "oss://images/late/a.raw", &local]).stderr.contains("404"),
+        "nothing is sent"
+    );
+}

@@ -111,6 +111,9 @@ fn buckets_are_made_and_shown() {
     let mut world = World::new();
     let server = Server::start(&mut world, &[]);
     world.ok(&["bucket", "create", "oss://fresh-bucket"]);
+    let again = world.ok(&["bucket", "create", "fresh-bucket"]);
+    assert!(again.stderr.contains("already exists and is yours"), "{again:?}");
+    assert!(world.ok(&["bucket", "show", "fresh-bucket"]).stdout.contains("cn-hangzhou"));
     let value = world.json(&["bucket", "show", "oss://fresh-bucket"]);
     assert_eq!((&value["bucket"], &value["region"]), (&"fresh-bucket".into(), &"cn-hangzhou".into()));
     world.fails(2, &["bucket", "show", "oss://fresh-bucket/key"]);

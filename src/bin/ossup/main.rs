@@ -28,7 +28,7 @@ const MAX_FILE: u64 = 8 << 20;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(args::with_suggestion(error)),
     };
     let output = Output::new(&cli.output);
     ui::start(output, cli.output.verbose);
@@ -79,7 +79,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Shows what is wrong with the arguments, or the help that was asked for.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: clap::Error) -> ExitCode {
     let text = error.to_string();
     // Help goes to stdout and errors to stderr; if either is gone there is nobody to tell.
     let words: Vec<_> = std::env::args_os().collect();

@@ -1,6 +1,6 @@
 //! The emulator, its buckets and its settings.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -42,7 +42,7 @@ What --ecs sets (a name alone: to true):
 At start it prints its key pair and address as `export` lines for a shell.")]
 pub(crate) struct EmulatorArgs {
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    #[arg(long, value_name = "[ADDRESS:]PORT", default_value = "127.0.0.1:9000", value_parser = listen)]
     pub(crate) listen: SocketAddr,
     /// Host name that clients may use, beside addresses, names without dots and those of OSS; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -78,6 +78,17 @@ pub(crate) struct EmulatorArgs {
     /// How many times faster than real time imports and copies go
     #[arg(long, value_name = "TIMES", default_value_t = 1.0)]
     pub(crate) speed: f64,
+}
+
+/// Reads where to listen; a port alone is one of this machine.
+fn listen(text: &str) -> Result<SocketAddr, &'static str> {
+    let port = text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
+    match port.parse() {
+        Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Err(_) => {
+            text.parse().map_err(|_| "write a port such as 9000, or an address and a port: 127.0.0.1:9000")
+        }
+    }
 }
 
 /// A bucket that the emulator makes at start.
@@ -185,6 +196,15 @@ mod tests {
         {
             assert!(text.parse::<NewBucket>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_port_alone_is_one_of_this_machine() {
+        for text in ["9400", ":9400", "localhost:9400", "127.0.0.1:9400"] {
+            assert_eq!(listen(text), Ok("127.0.0.1:9400".parse().unwrap()), "{text}");
+        }
+        assert_eq!(listen("0.0.0.0:1"), Ok("0.0.0.0:1".parse().unwrap()));
+        assert!(listen("somewhere").is_err() && listen("70000").is_err() && listen("").is_err());
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use ossup::model::{
-    AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, ObjectRef, OsType, Region, TaskId,
+    AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, OsType, Region, TaskId,
 };
 
 use super::remote::{ConnectionArgs, RetryArgs};
 use super::transfer::{InspectionArgs, TargetArgs, TransferArgs};
-use super::values::{BucketUrl, FileOrObject, Span, Tag, account, platform};
+use super::values::{BucketUrl, FileOrObject, ObjectUrl, Span, Tag, account, platform};
 
 /// What ECS is asked for. What is not given follows from the image.
 #[derive(Debug, Clone, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct RequestArgs {
     /// x86_64, arm64 or i386
     #[arg(long)]
     pub(crate) architecture: Option<Architecture>,
-    /// BIOS or UEFI
+    /// BIOS, UEFI or UEFI-Preferred [default: as the image boots]
     #[arg(long)]
     pub(crate) boot_mode: Option<BootMode>,
     /// linux or windows
@@ -39,7 +39,7 @@ pub(crate) struct RequestArgs {
     /// Size of the system disk, at least that of the image
     #[arg(long, value_name = "GIB")]
     pub(crate) disk_size: Option<u32>,
-    /// Licence of a Windows system: Aliyun or BYOL
+    /// Licence of a Windows system: Auto, Aliyun or BYOL
     #[arg(long)]
     pub(crate) license: Option<LicenseType>,
     /// Tag of the custom image; may be repeated
@@ -115,20 +115,20 @@ The import runs on the service and takes hours; `ossup image wait` follows it.")
 pub(crate) struct ImportArgs {
     /// The object, in a bucket of the region
     #[arg(value_name = "oss://BUCKET/KEY")]
-    pub(crate) object: ObjectRef,
+    pub(crate) object: ObjectUrl,
     /// Object of a data disk; may be repeated
     #[arg(long, value_name = "oss://BUCKET/KEY")]
-    pub(crate) data_disk: Vec<ObjectRef>,
-    #[command(flatten)]
-    pub(crate) request: RequestArgs,
+    pub(crate) data_disk: Vec<ObjectUrl>,
     /// Asks the service whether it would import, and prints the request
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Waits until the image is available
+    /// Waits until the image is available; implied by what follows the import
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,
     #[command(flatten)]
     pub(crate) waiting: WaitArgs,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
     #[command(flatten)]
     pub(crate) after: FanOutArgs,
     #[command(flatten)]
@@ -155,21 +155,21 @@ pub(crate) struct PublishArgs {
     /// A data disk, uploaded too if it is a file; may be repeated
     #[arg(long, value_name = "FILE|oss://BUCKET/KEY")]
     pub(crate) data_disk: Vec<FileOrObject>,
-    #[command(flatten)]
-    pub(crate) request: RequestArgs,
-    #[command(flatten)]
-    pub(crate) waiting: WaitArgs,
-    #[command(flatten)]
-    pub(crate) after: FanOutArgs,
     /// Writes a record of what was published to this file, as JSON, with the SHA-256 of the image
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
+    #[command(flatten)]
     pub(crate) object: TargetArgs,
     #[command(flatten)]
-    pub(crate) transfer: TransferArgs,
+    pub(crate) request: RequestArgs,
+    #[command(flatten)]
+    pub(crate) after: FanOutArgs,
     #[command(flatten)]
     pub(crate) inspection: InspectionArgs,
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }
@@ -180,25 +180,35 @@ pub(crate) enum ImageCommand {
     #[command(after_help = "Example:\n  ossup image list --region cn-hangzhou")]
     List(ImageListArgs),
     /// Shows an image or an import task
-    #[command(after_help = "Example:\n  ossup image show m-bp1… --region cn-hangzhou")]
+    #[command(after_help = "Example:\n  ossup image show m-bp1g7004ksh0oeuco5hp --region cn-hangzhou")]
     Show(ImageArgs),
     /// Waits until an image is available
-    #[command(after_help = "Example:\n  ossup image wait t-bp1… --region cn-hangzhou --timeout 6h")]
+    #[command(
+        after_help = "Example:\n  ossup image wait t-bp198jigq7l0h5ac42hp --region cn-hangzhou --timeout 6h"
+    )]
     Wait(ImageWaitArgs),
     /// Cancels an import or a copy
-    #[command(after_help = "Example:\n  ossup image cancel t-bp1… --region cn-hangzhou")]
+    #[command(after_help = "Example:\n  ossup image cancel t-bp198jigq7l0h5ac42hp --region cn-hangzhou")]
     Cancel(ImageArgs),
     /// Copies an image to other regions
-    #[command(after_help = "Example:\n  ossup image copy m-bp1… --region cn-hangzhou --to eu-central-1")]
+    #[command(
+        after_help = "Example:\n  ossup image copy m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --to eu-central-1"
+    )]
     Copy(ImageCopyArgs),
     /// Shares an image with other accounts
-    #[command(after_help = "Example:\n  ossup image share m-bp1… --region cn-hangzhou --with 123456789")]
+    #[command(
+        after_help = "Example:\n  ossup image share m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --with 1234567890123456"
+    )]
     Share(ImageShareArgs),
     /// Takes a sharing back
-    #[command(after_help = "Example:\n  ossup image unshare m-bp1… --region cn-hangzhou --with 123456789")]
+    #[command(
+        after_help = "Example:\n  ossup image unshare m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --with 1234567890123456"
+    )]
     Unshare(ImageShareArgs),
     /// Deletes an image
-    #[command(after_help = "Example:\n  ossup image delete m-bp1… --region cn-hangzhou --yes")]
+    #[command(
+        after_help = "Example:\n  ossup image delete m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --yes"
+    )]
     Delete(ImageDeleteArgs),
 }
 
@@ -245,9 +255,9 @@ pub(crate) struct ImageArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ImageWaitArgs {
     #[command(flatten)]
-    pub(crate) image: ImageArgs,
-    #[command(flatten)]
     pub(crate) waiting: WaitArgs,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
 }
 
 #[derive(Debug, Args)]

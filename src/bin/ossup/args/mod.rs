@@ -17,10 +17,11 @@ pub(crate) use transfer::{
     UploadArgs,
 };
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ossup::model::ObjectRef;
+use ossup::model::Region;
 
-use values::{BucketUrl, Span};
+use values::{BucketUrl, FileOrObject, ObjectUrl, Span, bucket};
 
 /// Uploads big machine images to Alibaba Cloud OSS, resumably, and imports them into ECS
 #[derive(Debug, Parser)]
@@ -83,6 +84,56 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
+/// Adds which command is meant by a word that other programs have for it.
+pub(crate) fn with_suggestion(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let meant = match word.as_str() {
+        "cp" | "copy" | "put" | "push" | "send" | "sync" => "upload",
+        "ls" => "list",
+        "rm" => "abort",
+        "mb" => "bucket",
+        "sign" | "presign" => "url",
+        "stat" | "info" | "check" => "inspect",
+        "serve" | "server" => "emulator",
+        _ => return error,
+    };
+    let meant = ContextValue::Strings(vec![meant.to_owned()]);
+    error.insert(ContextKind::SuggestedSubcommand, meant);
+    error
+}
+
+impl Command {
+    /// Takes the region from the address of an object or bucket, if one was typed and no region or endpoint was.
+    pub(crate) fn with_region_of_address(mut self) -> Self {
+        let (connection, region): (&mut ConnectionArgs, Option<&Region>) = match &mut self {
+            Self::Upload(args) => (&mut args.connection, args.target.region.as_ref()),
+            Self::Import(args) => (&mut args.connection, args.object.region.as_ref()),
+            Self::Publish(args) => (&mut args.connection, args.target.region.as_ref()),
+            Self::Inspect(args) => match &args.image {
+                FileOrObject::Object(object) => (&mut args.connection, object.region.as_ref()),
+                FileOrObject::File(_) => return self,
+            },
+            Self::Url(args) => (&mut args.connection, args.object.region.as_ref()),
+            Self::List(args) => {
+                (&mut args.connection, args.bucket.as_ref().and_then(|url| url.region.as_ref()))
+            }
+            Self::Resume(args) => {
+                (&mut args.connection, args.object.as_ref().and_then(|url| url.region.as_ref()))
+            }
+            Self::Abort(args) => (&mut args.connection, args.object.region.as_ref()),
+            Self::Gc(args) => (&mut args.connection, args.bucket.region.as_ref()),
+            Self::Bucket(BucketCommand::Create(args) | BucketCommand::Show(args)) => {
+                (&mut args.connection, args.bucket.region.as_ref())
+            }
+            Self::Demo(_) | Self::Image(_) | Self::Emulator(_) | Self::Completions(_) => return self,
+        };
+        if connection.endpoint.is_none() && connection.region.is_none() {
+            connection.region = region.cloned();
+        }
+        self
+    }
+}
+
 /// How results and progress are shown.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
@@ -129,7 +180,7 @@ Examples:
 pub(crate) struct UrlArgs {
     /// The object
     #[arg(value_name = "oss://BUCKET/KEY")]
-    pub(crate) object: ObjectRef,
+    pub(crate) object: ObjectUrl,
     /// Signs the URL, so that whoever has it may read the object for this long (at most 7d)
     #[arg(long, value_name = "DURATION")]
     pub(crate) sign: Option<Span>,
@@ -140,17 +191,17 @@ pub(crate) struct UrlArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BucketCommand {
     /// Makes a bucket in the region
-    #[command(after_help = "Example:\n  ossup bucket create oss://images --region cn-hangzhou")]
+    #[command(after_help = "Example:\n  ossup bucket create images --region cn-hangzhou")]
     Create(BucketArgs),
     /// Shows a bucket's region, endpoints and what matters for an import
-    #[command(after_help = "Example:\n  ossup bucket show oss://images --region cn-hangzhou")]
+    #[command(after_help = "Example:\n  ossup bucket show images --region cn-hangzhou")]
     Show(BucketArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BucketArgs {
     /// The bucket
-    #[arg(value_name = "oss://BUCKET")]
+    #[arg(value_name = "[oss://]BUCKET", value_parser = bucket)]
     pub(crate) bucket: BucketUrl,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
@@ -188,6 +239,67 @@ mod tests {
             }
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example") && help.contains(path.trim()), "{path}: {help}");
+        }
+        check(&Cli::command(), "");
+    }
+
+    /// Returns the words of a line as a shell has them; quotes are all that the examples need.
+    fn words(line: &str) -> Vec<String> {
+        let odd = |(index, piece): (usize, &str)| match index % 2 {
+            1 => vec![format!("{piece}\u{0}")],
+            _ => piece.split_whitespace().map(str::to_owned).collect(),
+        };
+        let pieces = line.split('"').enumerate().flat_map(odd);
+        pieces.map(|word| word.trim_end_matches('\u{0}').to_owned()).collect()
+    }
+
+    #[test]
+    fn every_example_can_be_pasted() {
+        fn check(command: &clap::Command, count: &mut usize) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter_map(|line| line.strip_prefix("  ossup ")) {
+                // What stands behind is said about it.
+                let line = line.split("   ").next().unwrap().split(" > ").next().unwrap();
+                let words = words(&format!("ossup {line}"));
+                assert!(!line.contains('…'), "{line}");
+                if let Err(error) = Cli::try_parse_from(&words) {
+                    panic!("{words:?}: {error}");
+                }
+                *count += 1;
+            }
+            command.get_subcommands().for_each(|sub| check(sub, count));
+        }
+        let mut count = 0;
+        check(&Cli::command(), &mut count);
+        assert!(count > 30, "{count}");
+    }
+
+    #[test]
+    fn the_help_names_each_value_that_an_error_asks_for() {
+        let import = Cli::command().find_subcommand("import").unwrap().clone();
+        for name in ["boot-mode", "license", "architecture", "os-type", "format"] {
+            let words = ["ossup", "import", "oss://images/x", "--name=a", &format!("--{name}=?")];
+            let error = Cli::try_parse_from(words).unwrap_err().to_string();
+            let (_, asked) = error.lines().next().unwrap().split_once("must be one of ").expect(&error);
+            let argument = import.get_arguments().find(|argument| argument.get_long() == Some(name)).unwrap();
+            let help = argument.get_help().unwrap().to_string();
+            for value in asked.split(", ") {
+                assert!(help.contains(value), "--{name}: {value} is not in `{help}`");
+            }
+        }
+    }
+
+    #[test]
+    fn the_options_of_the_connection_come_after_those_of_the_command() {
+        fn check(command: &clap::Command, path: &str) {
+            let own =
+                |argument: &&clap::Arg| !argument.is_global_set() && argument.get_long() != Some("help");
+            let headings: Vec<_> =
+                command.get_arguments().filter(own).map(|argument| argument.get_help_heading()).collect();
+            let connection = |heading: &Option<&str>| *heading == Some("Connection");
+            let first = headings.iter().position(connection).unwrap_or(headings.len());
+            assert!(headings[first..].iter().all(connection), "{path} {}: {headings:?}", command.get_name());
+            command.get_subcommands().for_each(|sub| check(sub, command.get_name()));
         }
         check(&Cli::command(), "");
     }

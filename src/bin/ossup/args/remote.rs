@@ -14,31 +14,31 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "URL|KIND|local:DIR", value_parser = endpoint)]
     pub(crate) endpoint: Option<EndpointArg>,
     /// Address of ECS, RAM and STS; by default a loopback or local: endpoint serves them too
-    #[arg(long, value_name = "URL")]
+    #[arg(long, hide_short_help = true, value_name = "URL")]
     pub(crate) ecs_endpoint: Option<String>,
     /// The bucket's region, such as cn-hangzhou
     #[arg(long)]
     pub(crate) region: Option<Region>,
     /// Where the bucket's name goes in a URL
-    #[arg(long, value_enum, value_name = "STYLE")]
+    #[arg(long, hide_short_help = true, value_enum, value_name = "STYLE")]
     pub(crate) addressing_style: Option<AddressingArg>,
     /// Profile of the configuration file
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
     /// Configuration file of ossutil or of the aliyun CLI
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(crate) config_file: Option<PathBuf>,
     /// Folder for the state of uploads and imports; OSSUP_STATE_DIR says it too
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, hide_short_help = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Certificates to trust beside the system's; SSL_CERT_FILE does so too
-    #[arg(long, value_name = "PEM")]
+    #[arg(long, hide_short_help = true, value_name = "PEM")]
     pub(crate) ca_file: Option<PathBuf>,
     /// Proxy for all services; HTTPS_PROXY, HTTP_PROXY and NO_PROXY count too
-    #[arg(long, value_name = "URL")]
+    #[arg(long, hide_short_help = true, value_name = "URL")]
     pub(crate) proxy: Option<String>,
     /// Signature version
-    #[arg(long, value_enum, default_value_t = SignVersionArg::V4, value_name = "VERSION")]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t = SignVersionArg::V4, value_name = "VERSION")]
     pub(crate) sign_version: SignVersionArg,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct ConnectionArgs {
 pub(crate) struct RetryArgs {
     /// Gives up after so long without progress [default: 30m]
     // Last under its heading in every command, wherever the group stands.
-    #[arg(long, value_name = "DURATION", display_order = 1000)]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", display_order = 1000)]
     pub(crate) retry_timeout: Option<Span>,
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ossup::model::{ObjectRef, StorageClass, UploadId};
+use ossup::model::{StorageClass, UploadId};
 
 use super::remote::{ConnectionArgs, RetryArgs};
-use super::values::{BucketUrl, ByteSize, FileOrObject, Parallel, Rate, Span, age};
+use super::values::{BucketUrl, ByteSize, FileOrObject, ObjectUrl, Parallel, Rate, Span, age};
 
 /// How an upload runs.
 #[derive(Debug, Clone, Args)]
@@ -83,21 +83,23 @@ pub(crate) struct TargetArgs {
 Examples:
   ossup upload disk.qcow2 oss://images/
   ossup upload disk.raw oss://images/web/disk.raw --region eu-central-1 --bandwidth-limit 50MiB/s
+  ossup upload disk.raw data.raw oss://images/web/
   ossup upload disk.raw oss://images --endpoint local:/tmp/store
 
 Interrupted? The same command again sends only what is missing.")]
 pub(crate) struct UploadArgs {
-    /// The image, a file
-    pub(crate) image: PathBuf,
+    /// The image, a file; several go one after the other
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
     /// Where it goes; a trailing / or a bare bucket appends the file's name
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) target: BucketUrl,
     #[command(flatten)]
     pub(crate) object: TargetArgs,
     #[command(flatten)]
-    pub(crate) transfer: TransferArgs,
-    #[command(flatten)]
     pub(crate) inspection: InspectionArgs,
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }
@@ -110,7 +112,7 @@ Examples:
 pub(crate) struct ResumeArgs {
     /// Only the upload of this object
     #[arg(value_name = "oss://BUCKET/KEY")]
-    pub(crate) object: Option<ObjectRef>,
+    pub(crate) object: Option<ObjectUrl>,
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,
     #[command(flatten)]
@@ -137,7 +139,7 @@ pub(crate) struct ListArgs {
 pub(crate) struct AbortArgs {
     /// The object of the upload
     #[arg(value_name = "oss://BUCKET/KEY")]
-    pub(crate) object: ObjectRef,
+    pub(crate) object: ObjectUrl,
     /// The upload, if several are open
     #[arg(long, value_name = "ID", value_parser = upload_id)]
     pub(crate) upload_id: Option<UploadId>,

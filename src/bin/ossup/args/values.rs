@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ossup::image::request::PLATFORMS;
-use ossup::model::{AccountId, BucketName, ObjectRef};
+use ossup::model::{AccountId, BucketName, Endpoint, ObjectRef, Region};
 
 /// An argument that does not have the form that it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,23 +129,98 @@ impl FromStr for Tag {
     }
 }
 
-/// `oss://BUCKET[/REST]`. What follows the bucket is taken literally.
+/// `oss://BUCKET[/REST]`. What follows the bucket is taken literally. The https:// address that the console shows is
+/// understood too: there, the rest is percent-encoded, and the host tells the region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BucketUrl {
     pub(crate) bucket: BucketName,
     /// What follows the first `/`; empty if nothing does.
     pub(crate) rest: String,
+    /// The region, if the address names one.
+    pub(crate) region: Option<Region>,
 }
 
 impl FromStr for BucketUrl {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(after) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) {
+            return of_host(after);
+        }
         let after =
             text.strip_prefix("oss://").ok_or_else(|| bad("write oss://BUCKET or oss://BUCKET/KEY"))?;
         let (bucket, rest) = after.split_once('/').unwrap_or((after, ""));
         let bucket = bucket.parse().map_err(|error| bad(format!("{error}")))?;
-        Ok(Self { bucket, rest: rest.to_owned() })
+        Ok(Self { bucket, rest: rest.to_owned(), region: None })
+    }
+}
+
+/// Reads `BUCKET.oss-REGION.aliyuncs.com/KEY`, with or without a query.
+fn of_host(text: &str) -> Result<BucketUrl, BadValue> {
+    let refuse = || bad("write oss://BUCKET/KEY, or the address that the console shows for an object");
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let (host, rest) = text.split_once('/').unwrap_or((text, ""));
+    let (bucket, host) = host.split_once('.').ok_or_else(refuse)?;
+    let endpoint: Endpoint = host.parse().map_err(|_| refuse())?;
+    let region = Some(endpoint.region().ok_or_else(refuse)?);
+    let bucket = bucket.parse().map_err(|error| bad(format!("{error}")))?;
+    let rest = String::from_utf8(percent_decoded(rest)).map_err(|_| refuse())?;
+    Ok(BucketUrl { bucket, rest, region })
+}
+
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).filter(|_| *first == b'%').and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.contains('+'))?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    bytes
+}
+
+/// Reads a bucket alone, whose bare name is enough.
+pub(crate) fn bucket(text: &str) -> Result<BucketUrl, BadValue> {
+    match text.parse::<BucketName>() {
+        Ok(bucket) => Ok(BucketUrl { bucket, rest: String::new(), region: None }),
+        Err(_) => text.parse(),
+    }
+}
+
+/// An object: `oss://BUCKET/KEY`, or its address as the console shows it, which names the region too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ObjectUrl {
+    object: ObjectRef,
+    pub(crate) region: Option<Region>,
+}
+
+impl std::ops::Deref for ObjectUrl {
+    type Target = ObjectRef;
+
+    fn deref(&self) -> &ObjectRef {
+        &self.object
+    }
+}
+
+impl fmt::Display for ObjectUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.object.fmt(f)
+    }
+}
+
+impl FromStr for ObjectUrl {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = |error: ossup::model::InvalidValue| bad(format!("{error}"));
+        if !text.starts_with("http") {
+            return Ok(Self { object: text.parse().map_err(invalid)?, region: None });
+        }
+        let BucketUrl { bucket, rest, region } = text.parse()?;
+        Ok(Self { object: ObjectRef::new(bucket, rest.parse().map_err(invalid)?), region })
     }
 }
 
@@ -156,10 +231,15 @@ impl fmt::Display for BucketUrl {
 }
 
 impl BucketUrl {
+    /// Whether each file's name is appended.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.rest.is_empty() || self.rest.ends_with('/')
+    }
+
     /// Returns the object that `image` becomes: a bare bucket or a trailing `/` gets the file's name.
     pub(crate) fn object_for(&self, image: &Path) -> Result<ObjectRef, BadValue> {
         let mut key = self.rest.clone();
-        if key.is_empty() || key.ends_with('/') {
+        if self.is_folder() {
             let name = image.file_name().ok_or_else(|| bad("the image's path has no file name"))?;
             key += name.to_str().ok_or_else(|| {
                 bad("the image's file name is not UTF-8: write the object key behind the bucket")
@@ -174,15 +254,15 @@ impl BucketUrl {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FileOrObject {
     File(PathBuf),
-    Object(ObjectRef),
+    Object(ObjectUrl),
 }
 
 impl FromStr for FileOrObject {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with("oss://") {
-            return text.parse().map(Self::Object).map_err(|error| bad(format!("{error}")));
+        if ["oss://", "https://", "http://"].iter().any(|scheme| text.starts_with(scheme)) {
+            return text.parse().map(Self::Object);
         }
         if text.is_empty() {
             return Err(bad("write a file's path or oss://BUCKET/KEY"));
@@ -310,6 +390,30 @@ mod tests {
         for text in ["images/x", "oss://", "oss://Images/x", "oss:///x"] {
             assert!(text.parse::<BucketUrl>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_console_s_address_of_an_object_is_understood() {
+        let text = "https://images.oss-cn-hangzhou.aliyuncs.com/web/a%20b%2B.qcow2?Expires=1&Signature=x";
+        let object: ObjectUrl = text.parse().unwrap();
+        assert_eq!(object.to_string(), "oss://images/web/a b+.qcow2");
+        assert_eq!(object.region, Some("cn-hangzhou".parse().unwrap()));
+        let internal: BucketUrl = "http://images.oss-eu-central-1-internal.aliyuncs.com/".parse().unwrap();
+        assert_eq!((internal.bucket.as_str(), internal.rest.as_str()), ("images", ""));
+        assert_eq!(internal.region, Some("eu-central-1".parse().unwrap()));
+        for text in ["https://images.example.com/x", "https://images/x", "https://", "https://a.b/%ff"] {
+            assert!(text.parse::<ObjectUrl>().is_err(), "{text}");
+        }
+        assert_eq!("oss://images/a%20b".parse::<ObjectUrl>().unwrap().to_string(), "oss://images/a%20b");
+    }
+
+    #[test]
+    fn a_bucket_may_be_named_alone() {
+        for text in ["images", "oss://images", "oss://images/", "https://images.oss-cn-hangzhou.aliyuncs.com"]
+        {
+            assert_eq!(bucket(text).unwrap().bucket.as_str(), "images", "{text}");
+        }
+        assert!(bucket("Images").is_err() && bucket("images/x").is_err());
     }
 
     #[test]

@@ -1,4 +1,7 @@
+use ossup::client::Client;
+use ossup::model::BucketName;
 use ossup::protocol::oss::{GetBucketInfo, PutBucket};
+use ossup::protocol::sts::GetCallerIdentity;
 use serde_json::json;
 
 use crate::args::values::BucketUrl;
@@ -17,10 +20,22 @@ pub(crate) async fn run(command: &BucketCommand, context: &Context) -> Result<()
 async fn create(args: &BucketArgs, context: &Context) -> Result<(), Failure> {
     let bucket = bare(&args.bucket)?;
     let connection = context.connect(&args.connection, &args.retry, Some(bucket))?;
-    connection.client.call(&PutBucket::new(bucket.clone())).await?;
     let region = connection.client.region();
-    context.output.remark(format!("bucket `{bucket}` is there, in {region}"));
-    context.output.result(json!({"bucket": bucket, "region": region}), "")
+    let created = match connection.client.call(&PutBucket::new(bucket.clone())).await {
+        Ok(_) => true,
+        Err(error) if error.is("BucketAlreadyExists") && is_own(&connection.client, bucket).await => false,
+        Err(error) => return Err(error.into()),
+    };
+    let done = if created { "created" } else { "already exists and is yours" };
+    context.output.remark(format!("bucket `{bucket}` {done}, in {region}"));
+    context.output.result(json!({"bucket": bucket, "region": region, "created": created}), "")
+}
+
+/// Whether a bucket is known to be in the client's region and of its own account.
+async fn is_own(client: &Client, bucket: &BucketName) -> bool {
+    let Ok(info) = client.call(&GetBucketInfo { bucket: bucket.clone() }).await else { return false };
+    let Ok(caller) = client.call(&GetCallerIdentity::new()).await else { return false };
+    info.region == *client.region() && info.owner_id.is_some_and(|owner| owner == caller.account_id)
 }
 
 async fn show(args: &BucketArgs, context: &Context) -> Result<(), Failure> {
@@ -57,7 +72,7 @@ async fn show(args: &BucketArgs, context: &Context) -> Result<(), Failure> {
 }
 
 /// Returns the bucket of a URL that names nothing else.
-fn bare(url: &BucketUrl) -> Result<&ossup::model::BucketName, Failure> {
+fn bare(url: &BucketUrl) -> Result<&BucketName, Failure> {
     if url.rest.is_empty() {
         return Ok(&url.bucket);
     }

@@ -15,25 +15,23 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
         || !args.after.share_with.is_empty()
         || args.after.family.is_some()
         || args.after.delete_object;
-    if follows && !args.wait {
-        let text = "what follows the import needs the image, so it has to be waited for";
-        return Err(Failure::new(Kind::Usage, text).hint("say --wait"));
-    }
-    if args.waiting.timeout.is_some() && !args.wait {
-        let text = "--timeout ends a wait, and nothing is waited for";
-        return Err(Failure::new(Kind::Usage, text).hint("say --wait"));
+    // What follows the import needs the image.
+    let wait = args.wait || follows;
+    if args.waiting.timeout.is_some() && !wait {
+        let text = "--timeout limits a wait, and there is none";
+        return Err(Failure::new(Kind::Usage, text).hint("pass --wait"));
     }
     let object = &args.object;
     let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
     let prepared = context.stop.or(prepare(args, context, &connection)).await?;
     let Some((imports, request)) = prepared else { return Ok(()) };
-    let publish = imports.publish(request, &args.after, context).wait(args.wait);
+    let publish = imports.publish(request, &args.after, context).wait(wait);
     let report = imports.run(context, &publish, Again::Same).await?;
     let mut members = importing::joined(
         json!({"bucket": object.bucket, "key": object.key, "url": connection.url(object)}),
         importing::members(&report),
     );
-    if args.request.detection && args.wait {
+    if args.request.detection && wait {
         members["risks"] = imports.detection(context, &report.import).await?;
     }
     let task = &report.import.task;
@@ -43,7 +41,9 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
             context.output.remark(format!("`{wait}` follows the import"));
             id.to_string()
         }
-        _ => task.image_id.to_string(),
+        (None, None) => task.image_id.to_string(),
+        (Some(_), _) if report.copies.is_empty() => task.image_id.to_string(),
+        (Some(_), _) => importing::lines(&report),
     };
     if let Some(next) = importing::next_step(&report.import) {
         context.output.remark(next);

@@ -216,6 +216,15 @@ impl Imports {
     }
 }
 
+/// Returns id and region of each image, one a line: the import's, then the copies'.
+pub(crate) fn lines(report: &PublishReport) -> String {
+    let images = std::iter::once(&report.import).chain(report.copies.values());
+    images
+        .map(|image| format!("{}\t{}", image.task.image_id, image.task.region))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 /// Returns the members about images for `--output json`.
 pub(crate) fn members(report: &PublishReport) -> Value {
     members_of(&report.import, report.copies.values())

@@ -28,7 +28,7 @@ use crate::failure::Failure;
 /// Runs a command. Those that can end gently are given the signals themselves; the others are dropped.
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failure> {
     let stop = &context.stop;
-    match command {
+    match command.with_region_of_address() {
         Command::Demo(args) => demo::run(&args, context).await,
         Command::Upload(args) => upload::run(&args, context).await,
         Command::Resume(args) => resume::run(&args, context).await,

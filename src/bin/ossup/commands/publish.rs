@@ -74,9 +74,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     if let Some(path) = &args.manifest {
         write_manifest(path, &args.image, members.clone())?;
     }
-    let mut ids = vec![report.import.task.image_id.to_string()];
-    ids.extend(report.copies.iter().map(|(region, copy)| format!("{}\t{region}", copy.task.image_id)));
-    context.output.result(members, &ids.join("\n"))
+    context.output.result(members, &importing::lines(&report))
 }
 
 /// Returns what was published: the object as `upload` tells it, the images, the timings.
@@ -145,7 +143,7 @@ async fn data_disks(
                     inspection::settle(&object.to_string(), &found, &args.inspection, context.output)?;
                     report = Some(found);
                 }
-                DataDisk::Object(Box::new(Disk { object: object.clone(), report }))
+                DataDisk::Object(Box::new(Disk { object: ObjectRef::clone(object), report }))
             }
             FileOrObject::File(path) => {
                 let object = beside(system, path)?;

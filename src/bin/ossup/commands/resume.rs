@@ -14,7 +14,7 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
     let root = context.state_dir(&args.connection)?;
     let stored = StateDir::new(root).uploads()?;
     let wanted = |checkpoint: &Checkpoint| {
-        args.object.as_ref().is_none_or(|object| *object == checkpoint.object)
+        args.object.as_deref().is_none_or(|object| *object == checkpoint.object)
             && args.connection.region.as_ref().is_none_or(|region| *region == checkpoint.region)
     };
     let unfinished: Vec<_> =
