@@ -81,7 +81,9 @@ impl UploadError {
             Self::Session(SessionError::State(error)) => error.kind(),
             Self::Session(SessionError::OtherSource { .. }) => ErrorKind::Integrity,
             Self::Session(SessionError::Source { .. } | SessionError::Length) => ErrorKind::Other,
-            Self::Transfer { source: TransferError::Damaged { .. }, .. } => ErrorKind::Integrity,
+            Self::Transfer {
+                source: TransferError::Damaged { .. } | TransferError::Unstable { .. }, ..
+            } => ErrorKind::Integrity,
             Self::Cancelled | Self::Transfer { source: TransferError::Cancelled, .. } => ErrorKind::Cancelled,
             Self::Transfer { source: TransferError::Source { .. }, .. } => ErrorKind::Other,
             Self::Complete(CompleteError::Exists { .. }) => ErrorKind::Conflict,
@@ -113,7 +115,7 @@ impl UploadError {
     /// Whether the same call again continues where this one ended.
     pub fn is_resumable(&self) -> bool {
         match self {
-            Self::Transfer { source, .. } => !matches!(source, TransferError::Damaged { .. }),
+            Self::Transfer { source, .. } => !matches!(source, TransferError::Unstable { .. }),
             // Where an object is in the way, the same call is refused again: the parts are kept, for another one.
             Self::Complete(error) => match error {
                 CompleteError::Call { .. } | CompleteError::PartsDamaged { .. } => true,

@@ -19,7 +19,7 @@ const OTHERS_GET_ON: u64 = 8 << 20;
 /// bytes meanwhile, far more than libraries and kernel take at once and than shares of one line differ.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
 /// How long, where nothing shows that it is the connection and not the line: where others stand still too, or there
-/// are none. Linux gives up what is really dead by itself, and sooner.
+/// are none, and the line is not known to be fast.
 const STILL_LIMIT: Duration = Duration::from_secs(40);
 /// Bytes that the libraries may take from a body before they ask for more: until those are gone nothing shows. A slow
 /// connection is given smaller pieces, so that it takes less at once,
@@ -124,8 +124,9 @@ impl Meter {
             }
             TimeoutClass::Upload if self.pausing.load(Ordering::Relaxed) => return Ok(IDLE_LIMIT),
             TimeoutClass::Upload => {
-                let taken = if rate.is_some_and(|rate| rate >= FAST) { 4 } else { 1 } * TAKEN_AT_ONCE;
-                let still = STILL_LIMIT + at_its_share(taken);
+                let fast = rate.is_some_and(|rate| rate >= FAST);
+                let (limit, taken) = if fast { (IDLE_LIMIT, 4) } else { (STILL_LIMIT, 1) };
+                let still = limit + at_its_share(taken * TAKEN_AT_ONCE);
                 let limit = if self.others_get_on(together) { IDLE_LIMIT } else { still };
                 (limit, "the peer accepted no byte")
             }
@@ -219,13 +220,24 @@ mod tests {
     async fn limits_count_time_without_progress() {
         let meter = Meter::new(&Arc::default());
         let mut body = Metered::body(full("12345"), &meter);
-        assert_eq!(ends_after(&meter, TimeoutClass::Upload).await, 44, "4 s for what shows nowhere");
-        assert!(left(&meter, TimeoutClass::Short).is_err() && left(&meter, TimeoutClass::Long).is_ok());
+        assert_eq!(ends_after(&meter, TimeoutClass::Upload).await, 24, "4 s for what shows nowhere");
+        assert!(left(&meter, TimeoutClass::Short).is_ok() && left(&meter, TimeoutClass::Long).is_ok());
 
         body.frame().await.unwrap().unwrap();
         assert_eq!(meter.handed(), 5);
         assert_eq!(ends_after(&meter, TimeoutClass::Upload).await, 60);
         assert_eq!(ends_after(&meter, TimeoutClass::Short).await, 0, "40 s are over");
+
+        let slow = Meter::new(&Arc::default());
+        let limit = async |rate| {
+            let began = Instant::now();
+            while let Ok(left) = slow.time_left(TimeoutClass::Upload, rate, Instant::now()) {
+                tokio::time::advance(left).await;
+            }
+            slow.touch();
+            began.elapsed().as_secs()
+        };
+        assert_eq!((limit(None).await, limit(Some(16 << 10)).await), (72, 104));
     }
 
     #[tokio::test(start_paused = true)]

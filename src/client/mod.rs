@@ -144,10 +144,10 @@ impl Client {
         self.shared.resets.send_modify(|count| *count += 1);
     }
 
-    /// Drops the idle connections after an attempt that began at some moment timed out: what made one connection
-    /// fall silent, such as an address that has moved, has most likely met all others too. Of many that time out
-    /// together only the first does; connections in use are left alone.
-    fn drop_idle(&self, began: Instant) {
+    /// Drops the idle connections after an attempt that began at some moment timed out, or arrived damaged: what made
+    /// one connection fall silent, such as an address that has moved, has most likely met all others too. Of many that
+    /// time out together only the first does; connections in use are left alone.
+    pub(crate) fn drop_idle(&self, began: Instant) {
         let mut dropped = self.shared.idle_dropped.lock().expect("nothing panics while the lock is held");
         if dropped.is_none_or(|at| at <= began) {
             *dropped = Some(Instant::now());

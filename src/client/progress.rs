@@ -95,6 +95,13 @@ impl Progress {
         self.broken.load(Ordering::Relaxed)
     }
 
+    /// Notes that a part arrived other than it was sent.
+    pub(crate) fn damaged(&self, reason: String) {
+        self.failed(reason);
+        self.broke();
+        self.retried();
+    }
+
     pub(super) fn sent(&self, bytes: u64) {
         self.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
     }

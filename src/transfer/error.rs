@@ -25,8 +25,8 @@ pub enum TransferError {
         /// What the system said.
         source: io::Error,
     },
-    /// The service has other bytes than were sent, again after the part was read and sent once more.
-    #[error("part {number} arrived damaged twice: CRC-64 {theirs} there, {ours} here")]
+    /// The network damages a part, however often it is sent.
+    #[error("part {number} keeps arriving damaged: CRC-64 {theirs} there, {ours} here")]
     Damaged {
         /// The part's number.
         number: PartNumber,
@@ -34,6 +34,16 @@ pub enum TransferError {
         ours: Crc64,
         /// What the service got.
         theirs: Crc64,
+    },
+    /// The source gave other bytes when a part that had arrived damaged was read once more.
+    #[error("part {number} differs each time it is read: CRC-64 {first} and then {second}")]
+    Unstable {
+        /// The part's number.
+        number: PartNumber,
+        /// What was read and sent.
+        first: Crc64,
+        /// What was read after that.
+        second: Crc64,
     },
     /// It was stopped from outside.
     #[error("the upload was stopped")]

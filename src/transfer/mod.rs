@@ -14,6 +14,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -136,6 +137,7 @@ impl Transfer {
             progress: Arc::clone(&self.progress),
             events: self.events.clone(),
             content_md5: self.content_md5,
+            damage_told: AtomicBool::new(false),
         };
         let mut schedule = Schedule::new(self.plan, self.plan.remaining(present.iter().map(|p| p.range)));
         let mut done = present;
@@ -201,9 +203,7 @@ impl Transfer {
                             cuts += 1;
                             hold = Instant::now() + Backoff::NORMAL.delay(cuts, (self.client.options().dice)());
                             if self.progress.failing_for() >= self.client.options().retry_timeout && stop.is_none() {
-                                let (number, range) = (part.number, part.range);
-                                let failed = TransferError::Part { number, range, source: error };
-                                stop = Some((failed, Instant::now()));
+                                stop = Some((error, Instant::now()));
                             }
                         }
                         Ok((_, Outcome::Failed(error))) => {

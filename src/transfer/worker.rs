@@ -1,6 +1,7 @@
-//! One part: sent, compared, and sent once more if it arrived damaged.
+//! One part: sent, and compared with what arrived.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,9 +11,9 @@ use tokio::time::Instant;
 use super::body::RangeBody;
 use super::error::TransferError;
 use crate::blocks::{Limits, digest};
-use crate::client::{Call, CallError, Client, Progress};
+use crate::client::{Call, Client, Progress};
 use crate::event::EventSink;
-use crate::model::{ObjectRef, UploadId};
+use crate::model::{Crc64, ObjectRef, UploadId};
 use crate::plan::Part;
 use crate::protocol::oss::{UploadPart, is_md5};
 use crate::source::Source;
@@ -22,7 +23,6 @@ use crate::state::{PartProof, PartRecord};
 const MAX_CUTS: u32 = 2;
 
 /// What all parts of one transfer have in common.
-#[derive(Clone)]
 pub(super) struct Context {
     pub(super) client: Client,
     pub(super) object: ObjectRef,
@@ -32,14 +32,16 @@ pub(super) struct Context {
     pub(super) progress: Arc<Progress>,
     pub(super) events: EventSink,
     pub(super) content_md5: bool,
+    /// Whether it was said that the network damages parts.
+    pub(super) damage_told: AtomicBool,
 }
 
 /// How a part ended.
 pub(super) enum Outcome {
     /// It is in.
     Done(PartRecord, Duration),
-    /// It is not; the bytes go out again.
-    Cut(Box<CallError>),
+    /// It is not: the connection broke, or the network damaged it. The bytes go out again.
+    Cut(TransferError),
     /// The upload cannot go on.
     Failed(TransferError),
 }
@@ -47,60 +49,87 @@ pub(super) enum Outcome {
 /// Sends one part, for as long as the client's budget allows.
 pub(super) async fn send(context: &Context, part: Part) -> Outcome {
     let began = Instant::now();
-    let mut damaged = false;
-    loop {
-        let (source, limits) = (Arc::clone(&context.source), context.limits.clone());
-        let body = RangeBody::new(source, part.range, limits, context.progress.rate());
-        let md5 = match md5(context, part).await {
-            Ok(md5) => md5,
-            Err(failed) => return Outcome::Failed(failed),
-        };
-        let content_md5 = md5.map(|md5| BASE64_STANDARD.encode(md5));
-        let (object, upload_id) = (context.object.clone(), context.upload_id.clone());
-        let operation =
-            UploadPart { content_md5, ..UploadPart::new(object, upload_id, part.number, part.range.len()) };
-        let call = Call {
-            body: Some(&body),
-            part: Some(part.number),
-            progress: &context.progress,
-            events: &context.events,
-            max_cuts: Some(MAX_CUTS),
-        };
-        let answer = match context.client.call_with(&operation, call).await {
-            Ok(answer) => answer,
-            Err(error) if error.is_source() => {
-                let source = std::io::Error::other(error);
-                return Outcome::Failed(TransferError::Source { offset: part.range.start, source });
-            }
-            Err(error) if error.is_network() => return Outcome::Cut(Box::new(error)),
-            Err(error) => {
-                let (number, range) = (part.number, part.range);
-                return Outcome::Failed(TransferError::Part { number, range, source: Box::new(error) });
-            }
-        };
-        let ours = body.crc64().expect("the client takes no answer to a body that was not sent to its end");
-        match answer.crc64 {
-            // An answer without a checksum is no mismatch; the whole object is compared at the end.
-            Some(theirs) if theirs != ours => {
-                if damaged {
-                    return Outcome::Failed(TransferError::Damaged { number: part.number, ours, theirs });
-                }
-                damaged = true;
+    let (source, limits) = (Arc::clone(&context.source), context.limits.clone());
+    let body = RangeBody::new(source, part.range, limits, context.progress.rate());
+    let md5 = match md5(context, part).await {
+        Ok(md5) => md5,
+        Err(failed) => return Outcome::Failed(failed),
+    };
+    let content_md5 = md5.map(|md5| BASE64_STANDARD.encode(md5));
+    let (object, upload_id) = (context.object.clone(), context.upload_id.clone());
+    let operation =
+        UploadPart { content_md5, ..UploadPart::new(object, upload_id, part.number, part.range.len()) };
+    let call = Call {
+        body: Some(&body),
+        part: Some(part.number),
+        progress: &context.progress,
+        events: &context.events,
+        max_cuts: Some(MAX_CUTS),
+    };
+    let answer = match context.client.call_with(&operation, call).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_source() => {
+            let source = std::io::Error::other(error);
+            return Outcome::Failed(TransferError::Source { offset: part.range.start, source });
+        }
+        Err(error) => {
+            // With a digest the service itself finds the damage, and refuses the part.
+            let (network, refused) =
+                (error.is_network(), error.is("InvalidDigest") || error.is("InvalidCRC64"));
+            let (number, range) = (part.number, part.range);
+            let error = TransferError::Part { number, range, source: Box::new(error) };
+            return match body.crc64().filter(|_| refused) {
+                Some(ours) => damaged(context, part, began, ours, error).await,
+                None if network => Outcome::Cut(error),
+                None => Outcome::Failed(error),
+            };
+        }
+    };
+    let ours = body.crc64().expect("the client takes no answer to a body that was not sent to its end");
+    match answer.crc64 {
+        // An answer without a checksum is no mismatch; the whole object is compared at the end.
+        Some(theirs) if theirs != ours => {
+            let error = TransferError::Damaged { number: part.number, ours, theirs };
+            damaged(context, part, began, ours, error).await
+        }
+        theirs => {
+            let proof = match (theirs, md5) {
+                (Some(_), _) => PartProof::Crc64,
+                (None, Some(md5)) if is_md5(&answer.etag, &md5) => PartProof::Md5,
+                (None, _) => PartProof::Nothing,
+            };
+            let (number, range, etag) = (part.number, part.range, answer.etag);
+            let record = PartRecord { number, range, etag, crc64: ours, proof };
+            Outcome::Done(record, began.elapsed())
+        }
+    }
+}
+
+/// Says what becomes of a part that arrived other than it was sent. If the source still gives the bytes that were read,
+/// it was the network: that is an ordinary event where much is sent, and goes like a connection that broke.
+async fn damaged(
+    context: &Context,
+    part: Part,
+    began: Instant,
+    ours: Crc64,
+    error: TransferError,
+) -> Outcome {
+    let number = part.number;
+    match digest::crc64(&context.source, part.range, &context.limits).await {
+        Err(source) => Outcome::Failed(TransferError::Source { offset: part.range.start, source }),
+        Ok(second) if second != ours => {
+            Outcome::Failed(TransferError::Unstable { number, first: ours, second })
+        }
+        Ok(_) => {
+            if !context.damage_told.swap(true, Ordering::Relaxed) {
                 context.events.notice(format!(
-                    "part {} arrived damaged (CRC-64 {theirs} there, {ours} here); it is read and sent again",
-                    part.number
+                    "part {number} arrived damaged, though the file holds what was sent: the network changes bytes. \
+                     Each part is compared, and sent again if that happens"
                 ));
             }
-            theirs => {
-                let proof = match (theirs, md5) {
-                    (Some(_), _) => PartProof::Crc64,
-                    (None, Some(md5)) if is_md5(&answer.etag, &md5) => PartProof::Md5,
-                    (None, _) => PartProof::Nothing,
-                };
-                let (number, range, etag) = (part.number, part.range, answer.etag);
-                let record = PartRecord { number, range, etag, crc64: ours, proof };
-                return Outcome::Done(record, began.elapsed());
-            }
+            context.progress.damaged(error.to_string());
+            context.client.drop_idle(began);
+            Outcome::Cut(error)
         }
     }
 }

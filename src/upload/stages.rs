@@ -224,8 +224,9 @@ impl Upload {
             changed = steady::changed(&self.source) => Err(changed)?,
         };
         result.or_else(|source| {
-            if matches!(source, TransferError::Source { .. }) {
-                // A file that was cut short cannot be read; that it changed says more.
+            if matches!(source, TransferError::Source { .. } | TransferError::Unstable { .. }) {
+                // A file that was cut short cannot be read, and one that is written to differs; that it changed says
+                // more.
                 complete::check_unchanged(&*self.source)?;
             }
             let object = self.session.object.clone();

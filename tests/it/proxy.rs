@@ -12,6 +12,8 @@ pub(crate) struct Faults {
     pub(crate) cut_every: Option<u64>,
     /// A bit of the byte at this offset of all bytes towards the server is flipped.
     pub(crate) corrupt_at: Option<u64>,
+    /// After so many bytes towards the server, over all connections, a bit of a part is flipped; and again.
+    pub(crate) corrupt_every: Option<u64>,
     /// After so many bytes towards the client, over all connections, one connection is cut; and again.
     pub(crate) cut_answers_every: Option<u64>,
 }
@@ -32,6 +34,8 @@ struct Shared {
     cuts: AtomicU64,
     requests: AtomicU64,
     in_vain: AtomicU64,
+    /// Whether a bit is to be flipped at the next chance.
+    corrupts: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -72,7 +76,7 @@ impl Proxy {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
-    /// Returns how many bytes of requests were in vain: in flight when their connection ended, or refused.
+    /// Returns how many bytes of requests were in vain: in flight when their connection ended, damaged, or refused.
     pub(crate) fn bytes_in_vain(&self) -> u64 {
         self.shared.in_vain.load(Ordering::Relaxed)
     }
@@ -91,6 +95,16 @@ impl Drop for Proxy {
     }
 }
 
+/// Most that is the head of a request.
+const HEAD: u64 = 4 << 10;
+
+/// The request of a connection that has no answer yet.
+#[derive(Default)]
+struct Open {
+    bytes: AtomicU64,
+    damaged: AtomicBool,
+}
+
 fn host(endpoint: &str) -> String {
     endpoint.trim_start_matches("http://").to_owned()
 }
@@ -98,14 +112,14 @@ fn host(endpoint: &str) -> String {
 impl Shared {
     fn serve(self: Arc<Self>, client: TcpStream, server: TcpStream) {
         let up = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let (both, open) = (self.clone(), Arc::new(AtomicU64::new(0)));
+        let (both, open) = (self.clone(), Arc::new(Open::default()));
         let request = Arc::clone(&open);
         std::thread::spawn(move || both.copy(up.0, up.1, &request, true));
         std::thread::spawn(move || self.copy(server, client, &open, false));
     }
 
-    /// Copies one direction until either ends. `open` counts the bytes of the request that has no answer yet.
-    fn copy(&self, mut from: TcpStream, mut to: TcpStream, open: &AtomicU64, upwards: bool) {
+    /// Copies one direction until either ends.
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, open: &Open, upwards: bool) {
         let (count, every) = match upwards {
             true => (&self.up, self.faults.cut_every),
             false => (&self.down, self.faults.cut_answers_every),
@@ -116,14 +130,22 @@ impl Shared {
             let after = before + read as u64;
             match upwards {
                 true => {
-                    let first = open.fetch_add(read as u64, Ordering::Relaxed) == 0;
-                    self.requests.fetch_add(u64::from(first), Ordering::Relaxed);
+                    let already = open.bytes.fetch_add(read as u64, Ordering::Relaxed);
+                    self.requests.fetch_add(u64::from(already == 0), Ordering::Relaxed);
+                    if self.faults.corrupt_every.is_some_and(|every| before / every != after / every) {
+                        self.corrupts.store(true, Ordering::Relaxed);
+                    }
+                    if already >= HEAD && self.corrupts.swap(false, Ordering::Relaxed) {
+                        buffer[0] ^= 1;
+                        open.damaged.store(true, Ordering::Relaxed);
+                    }
                 }
                 // The first bytes of an answer; of a longer one the rest finds nothing open.
                 false => {
-                    let bytes = open.swap(0, Ordering::Relaxed);
-                    let refused = !buffer.starts_with(b"HTTP/1.1 2");
-                    self.in_vain.fetch_add(if refused { bytes } else { 0 }, Ordering::Relaxed);
+                    let bytes = open.bytes.swap(0, Ordering::Relaxed);
+                    let damaged = open.damaged.swap(false, Ordering::Relaxed);
+                    let in_vain = damaged || !buffer.starts_with(b"HTTP/1.1 2");
+                    self.in_vain.fetch_add(if in_vain { bytes } else { 0 }, Ordering::Relaxed);
                 }
             }
             if let Some(at) = self.faults.corrupt_at.filter(|at| upwards && (before..after).contains(at)) {
@@ -140,6 +162,6 @@ impl Shared {
         // Whatever ended one direction ends both.
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
-        self.in_vain.fetch_add(open.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        self.in_vain.fetch_add(open.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 }

@@ -19,6 +19,8 @@ const PARALLEL: u64 = 4;
 const HEAD: u64 = 4 << 10;
 /// More bytes of the proxy than this towards the server, and a connection is cut.
 const CUT_EVERY: u64 = 7 * MIB;
+/// And more than this, and a bit of a part is flipped.
+const CORRUPT_EVERY: u64 = 5 * MIB;
 
 #[test]
 fn random_kills_end_in_the_same_bytes() {
@@ -29,7 +31,9 @@ fn random_kills_end_in_the_same_bytes() {
     let mut world = World::new();
     world.file("disk.raw", LENGTH as usize, seed);
     let mut server = faulty(&mut world, &mut dice);
-    let proxy = Proxy::start(&server.endpoint, Faults { cut_every: Some(CUT_EVERY), ..Faults::default() });
+    let faults =
+        Faults { cut_every: Some(CUT_EVERY), corrupt_every: Some(CORRUPT_EVERY), ..Faults::default() };
+    let proxy = Proxy::start(&server.endpoint, faults);
     world.env("OSS_ENDPOINT", &proxy.endpoint);
     let (mut killed, mut uploads, mut resent) = (0, 0, 0);
     // One upload survives some kills; further ones, of other keys, make up the number.

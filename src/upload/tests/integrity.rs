@@ -11,19 +11,67 @@ async fn an_answer_before_the_whole_part_was_sent_is_none() {
     world.assert_stored().await;
 }
 
-#[tokio::test]
-async fn a_part_that_arrives_damaged_is_sent_again_and_then_given_up() {
+/// A link that flips a bit now and then is an ordinary event.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_the_network_damages_goes_out_again_within_the_budget() {
     let wrong = Effect::Header("x-oss-hash-crc64ecma", Some("1"));
-    let world = World::new(MIB);
-    world.script.rule("UploadPart", 0, 1, wrong.clone());
-    world.upload().run().await.unwrap();
-    assert_eq!(world.script.count("UploadPart"), 2);
+    let world = World::new(3 * MIB);
+    world.script.rule("UploadPart", 1, 9, wrong.clone());
+    let (sink, said) = listening();
+    let report = world.upload().events(sink).run().await.unwrap();
+    world.assert_stored().await;
+    assert_eq!(report.retries, 9);
+    {
+        let said = said.lock().unwrap();
+        assert!(said.len() == 1 && said[0].contains("arrived damaged"), "it is said once: {said:?}");
+    }
+    assert!(world.script.resets() >= 1, "it goes out over another connection");
 
-    let world = World::new(MIB);
-    world.script.rule("UploadPart", 0, 9, wrong);
+    let world = World::with(MIB, |options| options.with_dice(Arc::new(|| 0.5)));
+    world.script.rule("UploadPart", 0, usize::MAX, wrong);
+    let began = Instant::now();
     let error = world.upload().run().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Integrity);
+    assert_eq!((error.kind(), error.is_resumable()), (ErrorKind::Integrity, true));
     assert!(world.stored().await.is_none());
+    let minutes = began.elapsed().as_secs() / 60;
+    assert!((29..35).contains(&minutes), "gave up after {minutes} minutes");
+}
+
+/// Bytes that are others at each read.
+#[derive(Debug, Default)]
+struct Unstable(std::sync::atomic::AtomicU8);
+
+impl Source for Unstable {
+    fn length(&self) -> Option<u64> {
+        Some(MIB)
+    }
+    fn identity(&self) -> Option<&crate::source::SourceIdentity> {
+        None
+    }
+    fn current_identity(&self) -> std::io::Result<Option<crate::source::SourceIdentity>> {
+        Ok(None)
+    }
+    fn read_ready(&self, _: u64, _: &mut [u8]) -> std::io::Result<Option<usize>> {
+        Ok(None)
+    }
+    fn read_exact(&self, _: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        buffer.fill(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_differ_between_two_reads_end_it_at_once() {
+    let world = World::new(MIB);
+    world.script.rule("UploadPart", 0, 1, Effect::Header("x-oss-hash-crc64ecma", Some("1")));
+    let upload = Upload::new(world.client.clone(), Arc::new(Unstable::default()), world.object());
+    let error = upload.run().await.unwrap_err();
+    assert!(
+        matches!(&error, UploadError::Transfer { source: TransferError::Unstable { .. }, .. }),
+        "{error:?}"
+    );
+    assert_eq!((error.kind(), error.is_resumable()), (ErrorKind::Integrity, false));
+    assert_eq!(world.script.count("UploadPart"), 1);
 }
 
 #[tokio::test]

@@ -64,7 +64,11 @@ fn advice(error: &UploadError, again: Again<'_>) -> Option<String> {
     }
     let text = match error {
         UploadError::Transfer { source: TransferError::Damaged { .. }, .. } => {
-            "bytes change on their way, or differ each time they are read: check memory and disk"
+            "the local bytes are the same each time they are read, so something between here and OSS changes them: a \
+             proxy, a VPN, a router or a network card; try another way to the network"
+        }
+        UploadError::Transfer { source: TransferError::Unstable { .. }, .. } => {
+            "the same bytes of the file are not the same each time they are read: check memory and disk"
         }
         UploadError::Session(SessionError::OtherSource { same_length: true, .. }) => {
             "if the bytes are the same, --verify-resume compares all parts and goes on; to give the old upload \
