@@ -14,8 +14,13 @@ pub const BLOCK_SIZE: usize = 256 << 10;
 const BLOCKS_PER_CONNECTION: usize = 2;
 /// Memory for blocks by default, in bytes: two for each of 64 connections.
 pub const DEFAULT_MAX_MEMORY: u64 = (64 * BLOCKS_PER_CONNECTION * BLOCK_SIZE) as u64;
-/// The lowest bandwidth limit, in bytes per second (1 MiB/s).
-pub const MIN_BANDWIDTH: u64 = 1 << 20;
+/// The lowest bandwidth limit, in bytes per second (64 KiB/s).
+pub const MIN_BANDWIDTH: u64 = 64 << 10;
+/// Under a bandwidth limit so many pieces a second are sent, for many connections share them, and the service closes
+/// one that is silent for long.
+const PIECES_PER_SECOND: u64 = 16;
+/// The least bytes of a piece.
+const MIN_PIECE: usize = 4 << 10;
 /// How far sending may lag behind a bandwidth limit and still catch up.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
@@ -79,6 +84,14 @@ impl Limits {
         let recycled = lock(&self.pool.free).pop();
         let bytes = recycled.unwrap_or_else(|| vec![0; BLOCK_SIZE].into_boxed_slice());
         Block { bytes: Some(bytes), pool: Arc::clone(&self.pool), _permit: permit }
+    }
+
+    /// Returns how many bytes to send at a time.
+    pub(crate) fn piece(&self) -> usize {
+        match self.bandwidth() {
+            Some(rate) => ((rate / PIECES_PER_SECOND) as usize).clamp(MIN_PIECE, BLOCK_SIZE),
+            None => BLOCK_SIZE,
+        }
     }
 
     /// Takes `count` bytes of bandwidth and returns how long to wait before they are sent.
@@ -209,7 +222,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(limits.reserve(1 << 30, now), Duration::ZERO);
         limits.set_bandwidth(Some(MIN_BANDWIDTH));
-        limits.reserve(2 << 20, now);
+        limits.reserve(2 * MIN_BANDWIDTH as usize, now);
         assert_eq!(limits.reserve(1, now), Duration::from_secs(2));
         limits.set_bandwidth(None);
         assert_eq!(limits.reserve(1 << 30, now), Duration::ZERO);

@@ -52,6 +52,7 @@ impl MakeBody for RangeBody {
         Body::new(Streamed {
             reader: BlockReader::new(Arc::clone(&self.source), self.range, &self.limits),
             limits: self.limits.clone(),
+            rest: Bytes::new(),
             throttle: None,
             piece: self.piece,
             ready: Bytes::new(),
@@ -64,6 +65,8 @@ impl MakeBody for RangeBody {
 struct Streamed {
     reader: BlockReader,
     limits: Limits,
+    /// What is left of the block that was read last.
+    rest: Bytes,
     /// Bytes that wait for their turn under the bandwidth limit.
     throttle: Option<(Pin<Box<Sleep>>, Bytes)>,
     piece: usize,
@@ -83,27 +86,34 @@ impl Streamed {
             let piece = self.ready.split_to(self.piece.min(self.ready.len()));
             return Poll::Ready(Some(Ok(piece)));
         }
-        match ready!(self.reader.poll_next(cx)) {
-            Some(Ok(bytes)) => {
-                self.hasher.update(&bytes);
-                if self.reader.left() == 0 {
-                    *self.crc64.lock().expect("nothing panics while the lock is held") =
-                        Some(self.hasher.value());
+        if self.rest.is_empty() {
+            match ready!(self.reader.poll_next(cx)) {
+                Some(Ok(bytes)) => {
+                    self.hasher.update(&bytes);
+                    if self.reader.left() == 0 {
+                        *self.crc64.lock().expect("nothing panics while the lock is held") =
+                            Some(self.hasher.value());
+                    }
+                    self.rest = bytes;
                 }
-                let wait = self.limits.reserve(bytes.len(), Instant::now());
-                if wait.is_zero() {
-                    self.ready = bytes;
-                } else {
-                    self.throttle = Some((Box::pin(tokio::time::sleep(wait)), bytes));
+                Some(Err(error)) => {
+                    // Marked, so that it is not taken for a failure of the network.
+                    return Poll::Ready(Some(Err(io::Error::new(
+                        error.kind(),
+                        SourceFailed(error.to_string()),
+                    ))));
                 }
-                self.poll_bytes(cx)
+                None => return Poll::Ready(None),
             }
-            Some(Err(error)) => {
-                // Marked, so that it is not taken for a failure of the network.
-                Poll::Ready(Some(Err(io::Error::new(error.kind(), SourceFailed(error.to_string())))))
-            }
-            None => Poll::Ready(None),
         }
+        let bytes = self.rest.split_to(self.limits.piece().min(self.rest.len()));
+        let wait = self.limits.reserve(bytes.len(), Instant::now());
+        if wait.is_zero() {
+            self.ready = bytes;
+        } else {
+            self.throttle = Some((Box::pin(tokio::time::sleep(wait)), bytes));
+        }
+        self.poll_bytes(cx)
     }
 }
 
@@ -119,12 +129,13 @@ impl http_body::Body for Streamed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.throttle.is_none() && self.ready.is_empty() && self.reader.left() == 0
+        self.throttle.is_none() && self.ready.is_empty() && self.rest.is_empty() && self.reader.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
         let waiting = self.throttle.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
-        SizeHint::with_exact(self.reader.left() + waiting + self.ready.len() as u64)
+        let held = self.ready.len() + self.rest.len();
+        SizeHint::with_exact(self.reader.left() + waiting + held as u64)
     }
 }
 

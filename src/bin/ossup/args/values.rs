@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ossup::image::request::PLATFORMS;
 use ossup::model::{AccountId, BucketName, Endpoint, ObjectRef, Region};
+use ossup::transfer::MIN_BANDWIDTH;
 
 /// An argument that does not have the form that it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,8 +61,8 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let ByteSize(bytes) = text.strip_suffix("/s").unwrap_or(text).parse()?;
-        if bytes < 1 << 20 {
-            return Err(bad("the lowest limit is 1MiB/s"));
+        if bytes < MIN_BANDWIDTH {
+            return Err(bad("the lowest limit is 64KiB/s"));
         }
         Ok(Self(bytes))
     }
