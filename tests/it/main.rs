@@ -16,6 +16,7 @@ mod store;
 mod support;
 mod switches;
 mod texts;
+mod threads;
 mod unread;
 mod upload;
 mod uploads;

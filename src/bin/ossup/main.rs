@@ -6,6 +6,7 @@ mod context;
 mod failure;
 mod settings;
 mod signals;
+mod threads;
 mod ui;
 
 use std::borrow::Cow;
@@ -32,8 +33,7 @@ fn main() -> ExitCode {
     };
     let output = Output::new(&cli.output);
     ui::start(output, cli.output.verbose);
-    run(cli, output).unwrap_or_else(|error| {
-        let failure = Failure::from_error(Kind::Other, &error);
+    run(cli, output).unwrap_or_else(|failure| {
         output.failure(&failure);
         terminal::finish(&|| false);
         ExitCode::from(failure.kind.exit_code())
@@ -41,10 +41,10 @@ fn main() -> ExitCode {
 }
 
 /// Runs the command and says how it failed. The error is that nothing could be started.
-fn run(cli: Cli, output: Output) -> io::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
+    let runtime = threads::runtime()?;
     let code = runtime.block_on(async {
-        let stop = Stop::listen(output)?;
+        let stop = Stop::listen(output).map_err(|error| Failure::from_error(Kind::Other, &error))?;
         let context = Context { output, stop: stop.clone(), env, read, home: home() };
         let code = match commands::run(cli.command, &context).await {
             Ok(()) => ExitCode::SUCCESS,
