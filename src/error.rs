@@ -2,6 +2,7 @@
 
 use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
+use crate::http::TransportErrorKind;
 use crate::import::ImportError;
 use crate::protocol::{Action, ServiceError};
 use crate::publish::PublishError;
@@ -23,6 +24,8 @@ pub enum ErrorKind {
     Credentials,
     /// The network or the service gave no answer for too long.
     Network,
+    /// The server's certificate was refused.
+    Certificate,
     /// The source changed, or bytes arrived otherwise than they were sent.
     Integrity,
     /// Another process is doing it already, or the object exists.
@@ -41,20 +44,27 @@ impl CallError {
     /// Returns the kind of failure.
     pub fn kind(&self) -> ErrorKind {
         match &self.cause {
-            CallCause::Transport(_) if self.is_source() => ErrorKind::Other,
-            CallCause::Transport(_) => ErrorKind::Network,
+            CallCause::Transport(error) => match error.kind {
+                TransportErrorKind::Source => ErrorKind::Other,
+                TransportErrorKind::Certificate(_) => ErrorKind::Certificate,
+                _ => ErrorKind::Network,
+            },
             CallCause::Credentials(error) if error.transient => ErrorKind::Network,
             CallCause::Credentials(_) => ErrorKind::Credentials,
             CallCause::Decode(_) | CallCause::Kept(_) | CallCause::Request(_) => ErrorKind::Other,
             CallCause::Service(error) => match error.code.as_deref() {
                 // The bucket lives elsewhere: the wrong endpoint or region was named, and no permission is missing.
                 _ if self.action == Action::OtherEndpoint => ErrorKind::Usage,
+                // A clock that is wrong is nobody's permission.
+                _ if self.action == Action::FixClock => ErrorKind::Network,
                 Some("NoSuchBucket" | "InvalidBucketName" | "InvalidObjectName") => ErrorKind::Usage,
                 Some("FileAlreadyExists" | "FileImmutable" | "BucketAlreadyExists") => ErrorKind::Conflict,
                 Some("InvalidDigest" | "InvalidCRC64") => ErrorKind::Integrity,
                 Some(code) if code.starts_with("InvalidAccessKeyId") => ErrorKind::Credentials,
                 Some(code) if code.starts_with("InvalidSecurityToken") => ErrorKind::Credentials,
                 Some("SignatureDoesNotMatch" | "IncompleteSignature") => ErrorKind::Credentials,
+                // What the service did not say itself is no denial.
+                None if error.is_foreign() && matches!(error.status, 401 | 403) => ErrorKind::Network,
                 _ if matches!(error.status, 401 | 403) => ErrorKind::Credentials,
                 _ if matches!(error.status, 408 | 429 | 500..) => ErrorKind::Network,
                 _ => ErrorKind::Other,
@@ -128,7 +138,7 @@ impl UploadError {
             Self::Cancelled => true,
             // What was there before is still there; nothing is wrong with what was asked for.
             Self::Session(SessionError::Call { source, .. }) => {
-                matches!(source.kind(), ErrorKind::Network | ErrorKind::Credentials)
+                matches!(source.kind(), ErrorKind::Network | ErrorKind::Certificate | ErrorKind::Credentials)
             }
             Self::Session(_) => false,
         }
@@ -167,6 +177,7 @@ impl ImportError {
             Self::Refused { .. } | Self::Unknown { .. } => ErrorKind::Usage,
             Self::RoleMissing { .. } | Self::RoleTrust { .. } => ErrorKind::Credentials,
             Self::StillRunning { .. } => ErrorKind::StillRunning,
+            Self::Call { source, .. } if source.action == Action::FixClock => source.kind(),
             Self::Call { source, .. } => source.service().map_or_else(|| source.kind(), refusal_kind),
             Self::NameTaken { .. }
             | Self::DryRunIgnored { .. }
@@ -196,6 +207,7 @@ fn refusal_kind(error: &ServiceError) -> ErrorKind {
         Some(code) if CREDENTIALS.iter().any(|known| code.starts_with(known)) => ErrorKind::Credentials,
         Some(code) if code.starts_with("Throttling") => ErrorKind::Network,
         _ if matches!(error.status, 408 | 429 | 500..) => ErrorKind::Network,
+        None if error.is_foreign() && matches!(error.status, 401 | 403) => ErrorKind::Network,
         None if matches!(error.status, 401 | 403) => ErrorKind::Credentials,
         _ => ErrorKind::Import,
     }

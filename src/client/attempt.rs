@@ -3,11 +3,12 @@ use std::sync::atomic::Ordering;
 
 use http::Method;
 use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::failure::{Failure, broken, malformed, reason};
 use super::meter::{Meter, Metered};
-use super::skew::{self, Correction};
+use super::skew::{self, Signed};
 use super::{Call, CallCause, Client, Progress};
 use crate::credentials::Credentials;
 use crate::http::{Body, TransportError, TransportErrorKind, empty, full};
@@ -48,8 +49,8 @@ impl Client {
         })?;
         let request = operation.request();
         let meter = call.progress.meter();
-        let correction = self.shared.skew.correction();
-        let signed = self.sign(&request, credentials.as_ref(), correction, call, &meter)?;
+        let signed_at = Signed { time: self.now(), at: Instant::now() };
+        let signed = self.sign(&request, credentials.as_ref(), signed_at.time, call, &meter)?;
         // Only parts count: the list of a Complete is none of the object's bytes.
         let counted = call.part.map(|_| CountSent { meter: &meter, progress: call.progress });
         let sent = self.send(signed, &meter, operation.timeout(), call).await;
@@ -61,11 +62,17 @@ impl Client {
             Err(error) => {
                 let early = matches!(
                     error.kind,
-                    TransportErrorKind::Resolve | TransportErrorKind::Connect | TransportErrorKind::Tls
+                    TransportErrorKind::Resolve
+                        | TransportErrorKind::Connect
+                        | TransportErrorKind::Tls
+                        | TransportErrorKind::Certificate(_)
+                        | TransportErrorKind::Proxy
+                        | TransportErrorKind::ProxyRefused
+                        | TransportErrorKind::ProxyAuth
                 );
                 Err(broken(error, !early, self.shared.answered.load(Ordering::Relaxed)))
             }
-            Ok(answer) => self.read(operation, &request, &answer, (correction, credentials)),
+            Ok(answer) => self.read(operation, &request, &answer, (signed_at, credentials)),
         };
         self.trace(operation.name(), call, attempt, began, (status, request_id.as_deref()), &outcome);
         outcome
@@ -75,12 +82,11 @@ impl Client {
         &self,
         request: &Request,
         credentials: Option<&Credentials>,
-        correction: Correction,
+        now: Timestamp,
         call: &Call<'_>,
         meter: &Arc<Meter>,
     ) -> Result<http::Request<Body>, Box<Failure>> {
         let options = &self.shared.options;
-        let now = correction.apply(options.clock.now());
         let (method, uri, headers, content) = match request {
             Request::Oss(request) => {
                 let mut headers = request.headers.clone();
@@ -160,8 +166,14 @@ impl Client {
         operation: &O,
         request: &Request,
         answer: &Answer,
-        (correction, credentials): (Correction, Option<Credentials>),
+        (signed, credentials): (Signed, Option<Credentials>),
     ) -> Result<O::Output, Box<Failure>> {
+        let arrived = Instant::now();
+        if let Some(what) = answer.intercepted() {
+            let message = format!("{what} came in place of the service's answer");
+            let error = TransportError::new(TransportErrorKind::Intercepted, message);
+            return Err(broken(error, true, self.shared.answered.load(Ordering::Relaxed)));
+        }
         if answer.status.is_success() {
             answer.header("date").inspect(|date| self.shared.time.observe(date));
             return operation
@@ -172,6 +184,7 @@ impl Client {
         let temporary = credentials.as_ref().is_some_and(Credentials::is_temporary);
         let action = Self::action_for(request, &error, temporary);
         let server_time = error.server_time.or_else(|| skew::http_date(answer.header("date")?));
+        let server_time = server_time.map(|time| (time, arrived));
         // Beyond 5xx the service has looked at the request and turned it down.
         let maybe_done = answer.status.is_server_error();
         Err(Box::new(Failure {
@@ -179,7 +192,7 @@ impl Client {
             action,
             maybe_done,
             server_time,
-            correction,
+            signed: Some(signed),
             credentials,
         }))
     }

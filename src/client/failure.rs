@@ -2,8 +2,9 @@ use std::error::Error;
 use std::io;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use super::skew::Correction;
+use super::skew::Signed;
 use super::{CallCause, Progress};
 use crate::credentials::Credentials;
 use crate::http::{TransportError, TransportErrorKind};
@@ -15,24 +16,17 @@ pub(super) struct Failure {
     pub(super) action: Action,
     /// Whether the service may have carried the request out.
     pub(super) maybe_done: bool,
-    /// The server's time, to correct the clock by.
-    pub(super) server_time: Option<Timestamp>,
-    /// The correction that the request was signed with.
-    pub(super) correction: Correction,
+    /// The server's time when the answer arrived, to correct the clock by.
+    pub(super) server_time: Option<(Timestamp, Instant)>,
+    /// The time that the request was signed with, if it was sent.
+    pub(super) signed: Option<Signed>,
     pub(super) credentials: Option<Credentials>,
 }
 
 impl Failure {
     /// A failure of which no answer of the service tells more.
     pub(super) fn new(cause: CallCause, action: Action, maybe_done: bool) -> Self {
-        Self {
-            cause,
-            action,
-            maybe_done,
-            server_time: None,
-            correction: Correction::default(),
-            credentials: None,
-        }
+        Self { cause, action, maybe_done, server_time: None, signed: None, credentials: None }
     }
 
     /// Whether nothing was heard for too long, as this client says, or as the system does of its own.
@@ -91,9 +85,10 @@ pub(super) fn malformed(reason: impl ToString) -> Box<Failure> {
 /// What failed on the way. `answered` says whether a service ever answered: where one did, a certificate that
 /// does not fit, or a page that is no HTTP, is the network's doing and passes; else the endpoint is wrong.
 pub(super) fn broken(error: TransportError, maybe_done: bool, answered: bool) -> Box<Failure> {
+    use TransportErrorKind::{Certificate, Intercepted, NotHttp, ProxyAuth, ProxyRefused, Source, Tls};
     let action = match error.kind {
-        TransportErrorKind::Source => Action::Never,
-        TransportErrorKind::Tls | TransportErrorKind::NotHttp if !answered => Action::RetryFew,
+        Source | ProxyAuth => Action::Never,
+        Certificate(_) | Tls | NotHttp | ProxyRefused | Intercepted if !answered => Action::RetryFew,
         _ => Action::Retry,
     };
     Box::new(Failure::new(CallCause::Transport(error), action, maybe_done))

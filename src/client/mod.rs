@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use error::{CallCause, CallError};
-pub use options::{ClientOptions, DEFAULT_RETRY_TIMEOUT};
+pub use options::{ClientOptions, DEFAULT_FIRST_CONTACT, DEFAULT_RETRY_TIMEOUT};
 pub(crate) use progress::Progress;
 
 use crate::event::{Event, EventSink};
@@ -32,10 +32,6 @@ use crate::protocol::{Action, Idempotence, Operation, Request, ServiceError, oss
 use crate::retry::{Decision, RetryState};
 use failure::{Failure, reason};
 use skew::{ServiceTime, Skew};
-
-/// How long a service that never answered is tried before the first call to it gives up: a mistyped host
-/// should not cost the whole retry budget.
-const FIRST_CONTACT: Duration = Duration::from_secs(60);
 
 /// Makes a body, anew for every attempt.
 pub(crate) trait MakeBody: Send + Sync {
@@ -189,7 +185,8 @@ impl Client {
                 }
                 Err(failure) => failure,
             };
-            if matches!(failure.cause, CallCause::Service(_)) {
+            // What is not the service's own answer says nothing about whether the endpoint is right.
+            if matches!(&failure.cause, CallCause::Service(error) if !error.is_foreign()) {
                 self.shared.answered.store(true, Ordering::Relaxed);
             }
             if failure.timed_out() {
@@ -229,15 +226,12 @@ impl Client {
             failure.count_in(call.progress);
             let delay = match decision {
                 Decision::GiveUp => return Err(give_up(failure)),
-                Decision::FixClock => {
-                    let local = options.clock.now();
-                    if !self.shared.skew.learn(failure.server_time, local, failure.correction) {
-                        return Err(give_up(failure));
-                    }
-                    Duration::ZERO
+                Decision::FixClock(_) if !skew::explains(failure.signed, failure.server_time) => {
+                    return Err(give_up(failure));
                 }
+                Decision::FixClock(delay) => delay,
                 Decision::Refresh => {
-                    rejected = failure.credentials;
+                    rejected.clone_from(&failure.credentials);
                     Duration::ZERO
                 }
                 Decision::Again(delay) => delay,
@@ -254,6 +248,10 @@ impl Client {
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
+            // Only now: the local clock may have been set while this waited.
+            if let (Decision::FixClock(_), Some((server, arrived))) = (decision, failure.server_time) {
+                self.shared.skew.learn(server + arrived.elapsed(), options.clock.now());
+            }
         }
     }
 
@@ -267,8 +265,11 @@ impl Client {
     }
 
     fn budget(&self) -> Duration {
-        let budget = self.shared.options.retry_timeout;
-        if self.shared.answered.load(Ordering::Relaxed) { budget } else { budget.min(FIRST_CONTACT) }
+        let options = &self.shared.options;
+        match self.shared.answered.load(Ordering::Relaxed) {
+            true => options.retry_timeout,
+            false => options.retry_timeout.min(options.first_contact),
+        }
     }
 
     fn action_for(request: &Request, error: &ServiceError, temporary: bool) -> Action {

@@ -13,6 +13,10 @@ use crate::retry::{Dice, random_dice};
 /// How long a request is repeated while nothing at all gets through.
 pub const DEFAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// How long a service that never answered is tried before the first call to it gives up: a mistyped host should not
+/// cost the whole retry budget.
+pub const DEFAULT_FIRST_CONTACT: Duration = Duration::from_secs(60);
+
 /// What a [`Client`](super::Client) needs: what it speaks to, as whom, through what.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -39,6 +43,8 @@ pub struct ClientOptions {
     pub dice: Dice,
     /// How long a request is repeated while nothing gets through; [`DEFAULT_RETRY_TIMEOUT`] by default.
     pub retry_timeout: Duration,
+    /// How long a service that never answered is tried; [`DEFAULT_FIRST_CONTACT`] by default.
+    pub first_contact: Duration,
     /// Told of the retries of requests that belong to no upload; an upload has a sink of its own.
     pub events: EventSink,
 }
@@ -63,6 +69,7 @@ impl ClientOptions {
             clock: Arc::new(SystemClock),
             dice: random_dice(),
             retry_timeout: DEFAULT_RETRY_TIMEOUT,
+            first_contact: DEFAULT_FIRST_CONTACT,
             events: EventSink::none(),
         }
     }
@@ -113,6 +120,13 @@ impl ClientOptions {
     #[must_use]
     pub fn with_retry_timeout(mut self, timeout: Duration) -> Self {
         self.retry_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a service that never answered is tried.
+    #[must_use]
+    pub fn with_first_contact(mut self, limit: Duration) -> Self {
+        self.first_contact = limit;
         self
     }
 

@@ -36,21 +36,27 @@ impl Skew {
         Correction(self.0.load(Ordering::Relaxed))
     }
 
-    /// Takes the server's time from a refusal of a request that was signed with `used`: its error document's
-    /// time, else the Date header's. Returns whether signing again can help.
-    pub(super) fn learn(&self, server: Option<Timestamp>, local: Timestamp, used: Correction) -> bool {
-        let Some(server) = server.filter(is_plausible) else {
-            return false;
-        };
-        let offset = Correction(server.duration_since(local).as_millis() as i64);
-        // A refusal for skew with a clock that agrees comes from somewhere else. It is compared with what the
-        // request was signed with: of many that fail at once, the first has already corrected the clock.
-        if (offset.0 - used.0).abs() < MAX_CLOCK_SKEW_SECONDS * 1000 / 15 {
-            return false;
-        }
-        self.0.store(offset.0, Ordering::Relaxed);
-        true
+    /// Takes over the server's time, which was found to explain a refusal.
+    pub(super) fn learn(&self, server: Timestamp, local: Timestamp) {
+        self.0.store(server.duration_since(local).as_millis() as i64, Ordering::Relaxed);
     }
+}
+
+/// When a request was signed: the time that the signature names, and the moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signed {
+    pub(super) time: Timestamp,
+    pub(super) at: Instant,
+}
+
+/// Whether a refusal for skew is about the time that the request was signed with, so that signing again by the
+/// server's time can help. A server whose time agrees with that means something else.
+///
+/// What counts is what was signed, and not the local clock: that may have been set since.
+pub(super) fn explains(signed: Option<Signed>, server: Option<(Timestamp, Instant)>) -> bool {
+    let (Some(signed), Some((server, arrived))) = (signed, server) else { return false };
+    let expected = signed.time + (arrived - signed.at);
+    is_plausible(&server) && server.duration_since(expected).as_secs().abs() >= MAX_CLOCK_SKEW_SECONDS / 15
 }
 
 /// What the service's last good answer said the time was, and when it said so.
@@ -85,28 +91,40 @@ pub(super) fn http_date(text: &str) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn the_clock_is_corrected_by_what_the_server_says() {
         let skew = Skew::default();
-        let local: Timestamp = "2026-01-01T08:00:00Z".parse().unwrap();
-        let server: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let used = skew.correction();
-        assert!(skew.learn(Some(server), local, used));
+        let (local, server) = (time("2026-01-01T08:00:00Z"), time("2026-01-01T00:00:00Z"));
+        skew.learn(server, local);
         assert_eq!(skew.correction().apply(local), server);
         assert_eq!(skew.correction().seconds(), -8 * 3600);
-        assert!(skew.learn(Some(server), local, used), "another request that was signed before");
-        assert!(!skew.learn(Some(server), local, skew.correction()), "nothing new");
+    }
+
+    #[test]
+    fn what_was_signed_explains_a_refusal_and_not_the_local_clock() {
+        let at = Instant::now();
+        let arrived = at + std::time::Duration::from_secs(600);
+        let server = time("2026-01-01T00:10:00Z");
+        let explained =
+            |signed: &str| explains(Some(Signed { time: time(signed), at }), Some((server, arrived)));
+        assert!(explained("2025-12-31T21:00:00Z"), "behind, wherever the clock stands by now");
+        assert!(explained("2026-01-01T03:00:00Z"), "ahead");
+        assert!(!explained("2026-01-01T00:00:20Z"), "the right time, 600 s ago");
+        assert!(!explains(None, Some((server, arrived))));
     }
 
     #[test]
     fn implausible_dates_are_rejected() {
-        let skew = Skew::default();
-        let local: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let at = Instant::now();
+        let signed = Some(Signed { time: time("2026-01-01T00:00:00Z"), at });
         for server in ["1970-01-01T00:00:10Z", "2200-01-01T00:00:00Z"] {
-            assert!(!skew.learn(Some(server.parse().unwrap()), local, Correction::default()));
+            assert!(!explains(signed, Some((time(server), at))));
         }
-        assert!(!skew.learn(None, local, Correction::default()));
-        assert_eq!(skew.correction(), Correction::default());
+        assert!(!explains(signed, None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,8 +3,13 @@
 //! Signing, XML, retries and timeouts are above it and always real; tests and the in-process emulator stand
 //! in below it.
 
+mod classify;
+mod proxy;
+#[cfg(test)]
+mod tests;
 mod transport;
 
+pub use proxy::{InvalidProxy, ProxyUrl};
 pub use transport::{HttpOptions, HttpTransport, SourceFailed};
 
 use std::fmt;
@@ -50,8 +55,18 @@ pub enum TransportErrorKind {
     Resolve,
     /// No connection could be made.
     Connect,
-    /// The TLS handshake failed; the certificate may be unknown.
+    /// The server's certificate was refused.
+    Certificate(CertificateFault),
+    /// The TLS handshake failed; what answers may not speak TLS at all.
     Tls,
+    /// The proxy could not be reached.
+    Proxy,
+    /// The proxy made no connection to the host.
+    ProxyRefused,
+    /// The proxy wants a user and a password, or others.
+    ProxyAuth,
+    /// Something on the way answered in the service's place: a captive portal, a filter.
+    Intercepted,
     /// The connection broke, or the response was cut.
     Broken,
     /// No progress for too long.
@@ -62,6 +77,22 @@ pub enum TransportErrorKind {
     NotHttp,
 }
 
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// An authority issued it that is not trusted here.
+    Issuer,
+    /// It is for another name.
+    Name,
+    /// It has expired, by the clock of this machine.
+    Expired,
+    /// It is not valid yet, by the clock of this machine.
+    NotYetValid,
+    /// Anything else.
+    Other,
+}
+
 /// A failed attempt to get a response.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -70,6 +101,10 @@ pub struct TransportError {
     pub kind: TransportErrorKind,
     /// What failed, without any secret.
     pub message: String,
+    /// The host that was asked for, where it is known.
+    pub host: Option<String>,
+    /// Host and port of the proxy that was used, if any.
+    pub proxy: Option<String>,
     /// The cause below.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -78,7 +113,14 @@ pub struct TransportError {
 impl TransportError {
     /// Returns an error of `kind`.
     pub fn new(kind: TransportErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), host: None, proxy: None, source: None }
+    }
+
+    /// Says which host was asked for.
+    #[must_use]
+    pub fn about(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
     }
 
     /// Adds the cause.

@@ -1,4 +1,3 @@
-use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +10,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::time::Instant;
 
-use super::{Body, Transport, TransportError, TransportErrorKind};
+use super::classify::classify;
+use super::proxy::Bypass;
+use super::{Body, ProxyUrl, Transport, TransportError, TransportErrorKind};
 use crate::credentials::BoxFuture;
 
 /// How long a connection may take to be made, the TLS handshake included.
@@ -27,14 +28,17 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// within that moment opens one more, which costs far more than to wait for so long.
 const FREED_AFTER: Duration = Duration::from_millis(1);
 
+/// Hosts that are never proxied: this machine, and the metadata service of ECS.
+const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1,100.100.100.200";
+
 /// How the network is reached.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct HttpOptions {
     /// The proxy for all hosts, such as `http://proxy:3128`; none by default. Loopback addresses and the ECS
     /// metadata service are never proxied.
-    pub proxy: Option<String>,
-    /// Hosts that are not proxied, as in `NO_PROXY`.
+    pub proxy: Option<ProxyUrl>,
+    /// Hosts that are not proxied, as in `NO_PROXY`: by the rules of Go's `net/http`.
     pub no_proxy: Option<String>,
     /// Certificates in PEM form that are trusted beside those of the system.
     pub ca_certificates: Option<Vec<u8>>,
@@ -43,8 +47,8 @@ pub struct HttpOptions {
 impl HttpOptions {
     /// Sends requests through a proxy.
     #[must_use]
-    pub fn with_proxy(mut self, url: impl Into<String>, no_proxy: Option<String>) -> Self {
-        self.proxy = Some(url.into());
+    pub fn with_proxy(mut self, url: ProxyUrl, no_proxy: Option<String>) -> Self {
+        self.proxy = Some(url);
         self.no_proxy = no_proxy;
         self
     }
@@ -61,8 +65,8 @@ const HELD: &str = "nothing panics while the lock is held";
 
 /// HTTP/1.1 over TCP and TLS.
 pub struct HttpTransport {
-    options: HttpOptions,
-    proxy: Option<reqwest::Proxy>,
+    proxy: Option<ProxyUrl>,
+    bypass: Bypass,
     authorities: Vec<CertificateDer<'static>>,
     /// Replaced as a whole by [`Transport::reset`]; clones in use keep theirs.
     clients: RwLock<Arc<Clients>>,
@@ -70,12 +74,10 @@ pub struct HttpTransport {
     responded: Mutex<Option<Instant>>,
 }
 
-/// Loading the system's certificates takes long enough to be noticed, so clear text goes without.
+/// One client for each way: with TLS and without, since loading the system's certificates takes long enough to be
+/// noticed, and through the proxy and without.
 #[derive(Default)]
-struct Clients {
-    clear: OnceLock<reqwest::Client>,
-    tls: OnceLock<reqwest::Client>,
-}
+struct Clients([OnceLock<reqwest::Client>; 4]);
 
 impl HttpTransport {
     /// Prepares a transport; nothing is connected yet.
@@ -84,8 +86,8 @@ impl HttpTransport {
     ///
     /// When the proxy's URL or the certificates cannot be read.
     pub fn new(options: HttpOptions) -> Result<Self, TransportError> {
-        let proxy =
-            options.proxy.as_deref().map(|url| proxy(url, options.no_proxy.as_deref())).transpose()?;
+        let listed = options.no_proxy.as_deref().unwrap_or_default();
+        let bypass = Bypass::new(&format!("{NEVER_PROXIED},{listed}"));
         let authorities = match &options.ca_certificates {
             None => Vec::new(),
             Some(pem) => CertificateDer::pem_slice_iter(pem)
@@ -99,20 +101,28 @@ impl HttpTransport {
                     )
                 })?,
         };
-        Ok(Self { options, proxy, authorities, clients: RwLock::default(), responded: Mutex::default() })
+        let proxy = options.proxy;
+        Ok(Self { proxy, bypass, authorities, clients: RwLock::default(), responded: Mutex::default() })
     }
 
-    fn client(&self, tls: bool) -> Result<reqwest::Client, TransportError> {
+    /// Returns the proxy for a request, if it goes through one.
+    fn proxy_for(&self, uri: &http::Uri) -> Option<&ProxyUrl> {
+        let default = if uri.scheme() == Some(&http::uri::Scheme::HTTPS) { 443 } else { 80 };
+        let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(default));
+        self.proxy.as_ref().filter(|_| !self.bypass.contains(host, port))
+    }
+
+    fn client(&self, tls: bool, proxy: Option<&ProxyUrl>) -> Result<reqwest::Client, TransportError> {
         let clients = Arc::clone(&self.clients.read().expect(HELD));
-        let cell = if tls { &clients.tls } else { &clients.clear };
+        let cell = &clients.0[usize::from(tls) + 2 * usize::from(proxy.is_some())];
         if let Some(client) = cell.get() {
             return Ok(client.clone());
         }
-        let client = self.build(tls)?;
+        let client = self.build(tls, proxy)?;
         Ok(cell.get_or_init(|| client).clone())
     }
 
-    fn build(&self, tls: bool) -> Result<reqwest::Client, TransportError> {
+    fn build(&self, tls: bool, proxy: Option<&ProxyUrl>) -> Result<reqwest::Client, TransportError> {
         let mut builder = reqwest::Client::builder()
             .http1_only()
             .no_proxy()
@@ -131,8 +141,8 @@ impl HttpTransport {
         {
             builder = builder.tcp_user_timeout(UNACKNOWLEDGED_TIMEOUT);
         }
-        if let Some(proxy) = &self.proxy {
-            builder = builder.proxy(proxy.clone());
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy.to_reqwest()?);
         }
         builder.build().map_err(|error| {
             TransportError::new(TransportErrorKind::Connect, "the HTTP client cannot start")
@@ -162,9 +172,7 @@ impl HttpTransport {
 
 impl std::fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpTransport")
-            .field("proxied", &self.options.proxy.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("HttpTransport").field("proxied", &self.proxy.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -178,7 +186,8 @@ impl Transport for HttpTransport {
             if let Some(responded) = responded {
                 tokio::time::sleep_until(responded + FREED_AFTER).await;
             }
-            let client = self.client(request.uri().scheme() == Some(&http::uri::Scheme::HTTPS))?;
+            let proxy = self.proxy_for(request.uri());
+            let client = self.client(request.uri().scheme() == Some(&http::uri::Scheme::HTTPS), proxy)?;
             let (head, body) = request.into_parts();
             let url = head.uri.to_string();
             let host = head.uri.host().unwrap_or_default().to_owned();
@@ -188,7 +197,10 @@ impl Transport for HttpTransport {
                 .body(reqwest::Body::wrap(body))
                 .send()
                 .await
-                .map_err(|error| classify(error, &host))?;
+                .map_err(|error| classify(error, &host, proxy))?;
+            if response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+                return Err(unauthenticated(&host, proxy));
+            }
             *self.responded.lock().expect(HELD) = Some(Instant::now());
             Ok(http::Response::from(response).map(|body| body.map_err(io::Error::other).boxed()))
         })
@@ -199,54 +211,14 @@ impl Transport for HttpTransport {
     }
 }
 
-fn proxy(url: &str, no_proxy: Option<&str>) -> Result<reqwest::Proxy, TransportError> {
-    let bypass = format!("localhost,127.0.0.0/8,::1,100.100.100.200,{}", no_proxy.unwrap_or_default());
-    let proxy = reqwest::Proxy::all(url).map_err(|_| {
-        // The URL may hold a password, so it is not repeated.
-        TransportError::new(
-            TransportErrorKind::Connect,
-            "the proxy's URL is malformed: write http://HOST:PORT or socks5://HOST:PORT",
-        )
-    })?;
-    Ok(proxy.no_proxy(reqwest::NoProxy::from_string(&bypass)))
-}
-
-/// Says what kind of failure an error of the HTTP library is. Of the URL only the host stays: the rest may be
-/// presigned.
-fn classify(error: reqwest::Error, host: &str) -> TransportError {
-    let error = error.without_url();
-    let below = |test: &dyn Fn(&(dyn std::error::Error + 'static)) -> bool| {
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            if test(error) {
-                return true;
-            }
-            // An I/O error hides what it wraps from `source`.
-            if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-                && test(inner)
-            {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
-    };
-    let (kind, message) = if below(&|cause| cause.is::<SourceFailed>()) {
-        (TransportErrorKind::Source, "the source could not be read".to_owned())
-    } else if below(&|cause| cause.is::<rustls::Error>()) {
-        (TransportErrorKind::Tls, format!("the TLS connection to `{host}` failed"))
-    } else if error.is_dns() {
-        (TransportErrorKind::Resolve, format!("the host name `{host}` could not be resolved"))
-    } else if error.is_connect() {
-        (TransportErrorKind::Connect, format!("no connection to `{host}` could be made"))
-    } else if error.is_timeout() {
-        (TransportErrorKind::Timeout, format!("the connection to `{host}` made no progress"))
-    } else if below(&|cause| cause.to_string().contains("invalid HTTP version")) {
-        (TransportErrorKind::NotHttp, format!("`{host}` does not speak HTTP here"))
-    } else {
-        (TransportErrorKind::Broken, format!("the connection to `{host}` broke"))
-    };
-    TransportError::new(kind, message).with_source(error)
+/// The answer of a proxy that was asked without a user and password, or with wrong ones.
+fn unauthenticated(host: &str, proxy: Option<&ProxyUrl>) -> TransportError {
+    let name =
+        proxy.map_or_else(|| format!("a proxy on the way to `{host}`"), |url| format!("the proxy `{url}`"));
+    let message = format!("{name} asks for other credentials");
+    let mut error = TransportError::new(TransportErrorKind::ProxyAuth, message).about(host);
+    error.proxy = proxy.map(ToString::to_string);
+    error
 }
 
 /// Marks an error of a request body as the source's own, so that it is not taken for the network's.

@@ -11,7 +11,7 @@ pub enum Action {
     RetryOnce,
     /// Send again after a longer backoff and with fewer requests in flight.
     Throttled,
-    /// Correct the clock from the answer and send again, once.
+    /// Correct the clock from the answer and send again, as often as it is set.
     FixClock,
     /// Ask for other credentials and send again, once.
     RefreshCredentials,
@@ -55,6 +55,12 @@ impl ServiceError {
     /// Whether the service's code is `code`.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+
+    /// Whether nothing in the answer shows that it came from the service: it has neither a code nor the id of a
+    /// request.
+    pub fn is_foreign(&self) -> bool {
+        self.code.is_none() && self.request_id.is_none()
     }
 }
 

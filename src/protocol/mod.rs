@@ -183,4 +183,69 @@ impl Answer {
     pub fn request_id(&self) -> Option<&str> {
         self.header("x-oss-request-id").or_else(|| self.header("x-acs-request-id"))
     }
+
+    /// Whether it came from something on the way, such as the page of a captive portal: no service redirects
+    /// without an id of the request, or answers with a web page. Returns what it is.
+    pub fn intercepted(&self) -> Option<String> {
+        if self.request_id().is_some() {
+            return None;
+        }
+        let status = self.status.as_u16();
+        if matches!(status, 301..=303 | 307 | 308) {
+            let host = self.header("location").and_then(|url| url.parse::<http::Uri>().ok());
+            // The rest of the address may repeat what was signed.
+            let host = host.and_then(|url| url.host().map(str::to_owned));
+            let to = host.map(|host| format!(" to `{host}`")).unwrap_or_default();
+            return Some(format!("a redirect{to} (status {status})"));
+        }
+        let page = self.status.is_success() && self.is_web_page() || status == 511;
+        page.then(|| format!("a web page (status {status})"))
+    }
+
+    fn is_web_page(&self) -> bool {
+        let begins = |text: &[u8], with: &str| {
+            text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+        };
+        let body = self.body.trim_ascii_start();
+        self.header("content-type").is_some_and(|kind| begins(kind.as_bytes(), "text/html"))
+            || begins(body, "<!doctype html")
+            || begins(body, "<html")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Answer {
+        let mut answer = Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        for (name, value) in headers {
+            answer.headers.insert(*name, http::HeaderValue::from_static(value));
+        }
+        answer
+    }
+
+    #[test]
+    fn a_page_of_something_on_the_way_is_no_answer_of_the_service() {
+        let to = ("location", "http://portal.example/login?next=secret");
+        let redirect = answer(302, &[to], "").intercepted().unwrap();
+        assert!(redirect.contains("`portal.example`") && !redirect.contains("secret"), "{redirect}");
+        assert!(answer(307, &[], "").intercepted().is_some());
+        assert!(
+            answer(200, &[("content-type", "text/html; charset=utf-8")], "Hello").intercepted().is_some()
+        );
+        assert!(answer(200, &[], "\n<!DOCTYPE HTML><p>Log in").intercepted().is_some());
+        assert!(answer(511, &[], "").intercepted().is_some());
+        let own = ("x-oss-request-id", "5C3D");
+        for (status, body) in [(302, ""), (200, "<html>"), (200, "<?xml version=\"1.0\"?><Error/>")] {
+            assert_eq!(answer(status, &[own], body).intercepted(), None, "{status} {body}");
+        }
+        for (status, body) in [(200, ""), (304, ""), (200, "<?xml version=\"1.0\"?><a/>"), (403, "<html>")] {
+            assert_eq!(answer(status, &[], body).intercepted(), None, "{status} {body}");
+        }
+    }
 }

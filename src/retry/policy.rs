@@ -5,14 +5,16 @@ use crate::protocol::Action;
 
 /// "Few" in the service's error tables: so many attempts in all.
 const FEW_ATTEMPTS: u32 = 3;
+/// So often a clock is corrected without a wait before it.
+const FIXES_AT_ONCE: u32 = 2;
 
 /// What happens after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// Wait and send again.
     Again(Duration),
-    /// Correct the clock, then send again at once.
-    FixClock,
+    /// Wait, correct the clock, and send again at once.
+    FixClock(Duration),
     /// Ask for other credentials, then send again at once.
     Refresh,
     /// Stop.
@@ -27,7 +29,7 @@ pub struct RetryState {
     retries: u32,
     few: u32,
     reread: bool,
-    clock_fixed: bool,
+    clock_fixes: u32,
     refreshed: bool,
 }
 
@@ -59,9 +61,14 @@ impl RetryState {
                 }
                 Backoff::NORMAL
             }
-            Action::FixClock if !self.clock_fixed => {
-                self.clock_fixed = true;
-                return Decision::FixClock;
+            // A clock that was set once may be set again, and back.
+            Action::FixClock if !budget_left.is_zero() => {
+                self.clock_fixes += 1;
+                let delay = match self.clock_fixes.saturating_sub(FIXES_AT_ONCE) {
+                    0 => Duration::ZERO,
+                    retry => Backoff::NORMAL.delay(retry, throw).min(budget_left),
+                };
+                return Decision::FixClock(delay);
             }
             Action::RefreshCredentials if !self.refreshed => {
                 self.refreshed = true;
@@ -105,7 +112,6 @@ mod tests {
         for (action, again) in [
             (Action::RetryFew, 2),
             (Action::RetryOnce, 1),
-            (Action::FixClock, 1),
             (Action::RefreshCredentials, 1),
             (Action::Never, 0),
             (Action::OtherEndpoint, 0),
@@ -118,6 +124,18 @@ mod tests {
             }
             assert_eq!(count, again, "{action:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_is_corrected_as_often_as_it_is_set() {
+        let mut state = RetryState::default();
+        for count in 1..500 {
+            let Decision::FixClock(delay) = state.after(Action::FixClock, LONG, 0.5, None) else {
+                panic!("given up after {count}");
+            };
+            assert_eq!(delay.is_zero(), count <= FIXES_AT_ONCE, "{count}");
+        }
+        assert_eq!(state.after(Action::FixClock, Duration::ZERO, 0.5, None), Decision::GiveUp);
     }
 
     #[test]

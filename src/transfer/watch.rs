@@ -14,10 +14,15 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// A difference between wall and monotonic time that only a sleep of the machine makes, in seconds.
 const SLEPT: i64 = 10;
 
+/// After connections were made anew, jumps of the clock mean nothing for so long: one that is set again and again
+/// would let no part through.
+const SETTLING: Duration = Duration::from_secs(60);
+
 /// Notices that the machine slept, and that nothing gets through.
 pub(crate) struct Watch {
     wall: Timestamp,
     monotonic: Instant,
+    reset: Option<Instant>,
     silence_told: Duration,
     /// What is waited for while nothing has failed.
     waiting_for: &'static str,
@@ -28,6 +33,7 @@ impl Watch {
         Self {
             wall: client.options().clock.now(),
             monotonic: Instant::now(),
+            reset: None,
             silence_told: Duration::ZERO,
             waiting_for,
         }
@@ -58,7 +64,9 @@ impl Watch {
         let passed = (monotonic - self.monotonic).as_secs() as i64;
         let jump = wall.duration_since(self.wall).as_secs() - passed;
         (self.wall, self.monotonic) = (wall, monotonic);
-        if jump.abs() >= SLEPT {
+        let settled = self.reset.is_none_or(|reset| monotonic - reset >= SETTLING);
+        if jump.abs() >= SLEPT && settled {
+            self.reset = Some(monotonic);
             events.notice("the machine slept or its clock was set: all connections are made anew");
             client.reset();
         }

@@ -8,6 +8,7 @@ mod examples;
 mod faults;
 mod imports;
 mod memory;
+mod network;
 mod proxy;
 mod settings;
 mod soak;

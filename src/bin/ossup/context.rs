@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ossup::client::{Client, ClientOptions};
 use ossup::credentials::{CredentialsProvider, StaticCredentials};
@@ -18,6 +19,10 @@ use crate::failure::{Failure, Kind};
 use crate::settings::{Outside, Place, RpcPlace, Settings, SettingsError, local_endpoint};
 use crate::signals::Stop;
 use crate::ui::{Output, retries};
+
+/// How long an endpoint is tried that probably answers never: of a region that is not known, or inside another
+/// network.
+const DOUBTFUL: Duration = Duration::from_secs(5);
 
 /// The process, as far as commands may see it.
 pub(crate) struct Context {
@@ -104,6 +109,9 @@ impl Context {
         }
         if settings.sign_version == SignVersionArg::V1 {
             options = options.with_sign_version(SignVersion::V1).with_rpc_sign_version(RpcSignVersion::V1);
+        }
+        if settings.is_doubtful() {
+            options = options.with_first_contact(DOUBTFUL);
         }
         if let Some(timeout) = retry.retry_timeout {
             options = options.with_retry_timeout(timeout.0);

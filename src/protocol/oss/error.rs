@@ -82,7 +82,7 @@ pub fn action(error: &ServiceError, temporary: bool) -> Action {
         }
         (_, "InvalidAccessKeyId") if temporary => Action::RefreshCredentials,
         (_, "InvalidAccessKeyId" | "NotImplemented") => Action::Never,
-        (401, _) => Action::RefreshCredentials,
+        (401, _) if !error.is_foreign() => Action::RefreshCredentials,
         (408 | 429, _) => Action::Retry,
         (503, _) => Action::Throttled,
         (501 | 505, _) => Action::Never,
@@ -236,7 +236,9 @@ mod tests {
         for (status, codes, expected) in rows {
             for code in codes.split_whitespace() {
                 let known = (code != "*").then(|| code.to_owned());
-                let error = ServiceError { status: *status, code: known, ..ServiceError::default() };
+                let request_id = Some("5C3D".to_owned());
+                let error =
+                    ServiceError { status: *status, code: known, request_id, ..ServiceError::default() };
                 assert_eq!(action(&error, false), *expected, "{status} {code}");
             }
         }

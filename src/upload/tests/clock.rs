@@ -61,6 +61,76 @@ async fn parts_that_a_set_clock_refuses_all_at_once_all_get_in() {
     assert_eq!(world.script.count("UploadPart"), 6, "each refused once");
 }
 
+/// A clock that is three hours behind while it is said so.
+#[derive(Debug, Default)]
+struct Behind(std::sync::atomic::AtomicBool);
+
+impl Behind {
+    fn set(&self, behind: bool) {
+        self.0.store(behind, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Clock for Behind {
+    fn now(&self) -> jiff::Timestamp {
+        let hours = if self.0.load(std::sync::atomic::Ordering::Relaxed) { 3 } else { 0 };
+        crate::clock::SystemClock.now() - jiff::SignedDuration::from_hours(hours)
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_right_before_the_refusal_comes_is_no_other_trouble() {
+    let clock = Arc::new(Behind::default());
+    let world = World::with(MIB, |options| options.with_clock(clock.clone()));
+    let wakes = Arc::clone(&clock);
+    let sink = EventSink::new(move |event| {
+        if matches!(event, Event::Opened { .. }) {
+            wakes.set(true);
+        }
+    });
+    // It was signed three hours behind, and before it arrives the clock is right.
+    let right = Effect::First(Arc::new(move || {
+        clock.set(false);
+        Box::pin(std::future::ready(()))
+    }));
+    world.script.rule("UploadPart", 0, 1, right);
+    world.upload().events(sink).run().await.unwrap();
+    world.assert_stored().await;
+    assert_eq!(world.client.clock_correction(), 0);
+    assert_eq!(world.script.count("UploadPart"), 2);
+}
+
+/// A clock that somebody sets again and again, hours to and fro.
+#[derive(Debug)]
+struct Restless(Instant);
+
+impl Clock for Restless {
+    fn now(&self) -> jiff::Timestamp {
+        let hours = [0, -3, 5][(self.0.elapsed().as_millis() / 120 % 3) as usize];
+        crate::clock::SystemClock.now() + jiff::SignedDuration::from_hours(hours)
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_all_the_time_ends_no_upload() {
+    let world = World::with(16 * MIB, |options| options.with_clock(Arc::new(Restless(Instant::now()))));
+    for _ in 0..3 {
+        world.upload().parallel(2).overwrite(true).run().await.unwrap();
+        world.assert_stored().await;
+    }
+}
+
+#[tokio::test]
+async fn a_skew_that_cannot_be_corrected_is_no_missing_permission() {
+    let world = World::new(MIB);
+    let document =
+        "<Error><Code>RequestTimeTooSkewed</Code><ServerTime>1970-01-01T00:00:00Z</ServerTime></Error>";
+    world.script.rule("UploadPart", 0, usize::MAX, Effect::Answer(403, document.to_owned()));
+    let error = world.upload().run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(error.is_resumable());
+}
+
 /// A provider whose first token is dead; it counts how often it had to make a new one.
 #[derive(Debug, Default)]
 struct Renewing {

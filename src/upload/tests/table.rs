@@ -1,7 +1,7 @@
 //! The service's error table, row by row, and the traps of repeating a request.
 
 use super::*;
-use crate::http::TransportErrorKind;
+use crate::http::{CertificateFault, TransportErrorKind};
 
 /// Every row that is an answer to a part: how often the part is sent then, and what comes of it.
 #[tokio::test(start_paused = true)]
@@ -93,6 +93,59 @@ async fn a_web_page_of_a_proxy_goes_by_its_status() {
         let result = world.upload().run().await;
         assert_eq!(world.script.count("UploadPart"), sent, "{status}");
         assert_eq!(result.is_ok(), sent > 1, "{status}");
+    }
+}
+
+/// A captive portal that comes up in mid-upload, until somebody logs in again.
+#[tokio::test(start_paused = true)]
+async fn a_captive_portal_in_mid_upload_is_ridden_out() {
+    let page = "<!DOCTYPE html><title>Log in</title>";
+    for operation in ["UploadPart", "Complete"] {
+        for status in [200, 302, 307, 511] {
+            let world = World::new(3 * MIB);
+            world.script.rule(operation, 0, 7, Effect::Answer(status, page.to_owned()));
+            world.upload().run().await.unwrap();
+            world.assert_stored().await;
+        }
+    }
+}
+
+/// Where OSS never answered, such a page means a wrong address.
+#[tokio::test(start_paused = true)]
+async fn a_web_page_in_place_of_the_first_answer_ends_it_soon() {
+    for status in [200, 302] {
+        let world = World::new(MIB);
+        world.script.rule("Initiate", 0, usize::MAX, Effect::Answer(status, "<html>".to_owned()));
+        let error = world.upload().run().await.unwrap_err();
+        assert_eq!((error.kind(), world.script.count("Initiate")), (ErrorKind::Network, 3), "{status}");
+    }
+}
+
+/// A proxy's own refusal has neither a code nor an id.
+#[tokio::test(start_paused = true)]
+async fn a_403_that_is_not_the_service_s_is_no_denial() {
+    for status in [401, 403] {
+        let world = World::new(MIB);
+        let page = "<html><h1>Forbidden by the administrator</h1></html>".to_owned();
+        world.script.rule("UploadPart", 0, usize::MAX, Effect::Answer(status, page));
+        let error = world.upload().run().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_certificate_or_a_proxy_refuses_is_told_apart() {
+    use TransportErrorKind::{Certificate, ProxyAuth, ProxyRefused};
+    for (kind, sent, expected) in [
+        (Certificate(CertificateFault::Issuer), 3, ErrorKind::Certificate),
+        (ProxyAuth, 1, ErrorKind::Network),
+        (ProxyRefused, 3, ErrorKind::Network),
+    ] {
+        let world = World::new(MIB);
+        world.script.rule("Initiate", 0, usize::MAX, Effect::Fails(kind));
+        let error = world.upload().run().await.unwrap_err();
+        assert_eq!((error.kind(), world.script.count("Initiate")), (expected, sent), "{kind:?}");
+        assert!(error.is_resumable());
     }
 }
 

@@ -41,7 +41,7 @@ Examples:
 Exit codes: 0 done; 1 other failure; 2 usage; 3 image refused; 4 credentials or permission;
 5 network gave up, resumable; 6 integrity, or the source changed; 7 import refused or failed;
 8 the wait ended, the import goes on; 9 locked, or the object exists;
-129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
+10 the server's certificate was refused; 129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     ImageRefused,
     Credentials,
     Network,
+    /// The server's certificate was refused.
+    Certificate,
     Integrity,
     Import,
     WaitEnded,
@@ -57,6 +59,7 @@ impl Kind {
             Self::Import => 7,
             Self::WaitEnded => 8,
             Self::Conflict => 9,
+            Self::Certificate => 10,
             Self::Interrupted(Signal::Hangup) => 129,
             Self::Interrupted(Signal::Interrupt) => 130,
             Self::Interrupted(Signal::Terminate) => 143,
@@ -70,6 +73,7 @@ impl Kind {
             Self::ImageRefused => "image_refused",
             Self::Credentials => "credentials",
             Self::Network => "network",
+            Self::Certificate => "certificate",
             Self::Integrity => "integrity",
             Self::Import => "import",
             Self::WaitEnded => "wait_ended",
@@ -254,6 +258,10 @@ impl From<SettingsError> for Failure {
                 "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or run `ossutil config` or \
                  `aliyun configure`",
             ),
+            SettingsError::Proxy { .. } => failure.hint(
+                "write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, with USER:PASSWORD@ before the host \
+                 if the proxy wants it",
+            ),
             SettingsError::NoStateDir => failure.hint("say --state-dir DIR"),
             _ => failure,
         }
@@ -317,6 +325,7 @@ mod tests {
             (Kind::Import, 7),
             (Kind::WaitEnded, 8),
             (Kind::Conflict, 9),
+            (Kind::Certificate, 10),
             (Kind::Interrupted(Signal::Hangup), 129),
             (Kind::Interrupted(Signal::Interrupt), 130),
             (Kind::Interrupted(Signal::Terminate), 143),

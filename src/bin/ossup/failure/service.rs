@@ -1,27 +1,68 @@
 //! What a failed request means for the user.
 
 use ossup::client::{CallCause, CallError};
-use ossup::http::TransportErrorKind;
-use ossup::model::Endpoint;
+use ossup::http::{CertificateFault, TransportError, TransportErrorKind};
+use ossup::model::{Endpoint, Region};
 use ossup::protocol::ServiceError;
+
+use crate::settings::regions;
 
 /// Returns advice about a failed request, if there is better than the service's message.
 pub(super) fn advice(error: &CallError) -> Option<String> {
     match &error.cause {
         CallCause::Service(answer) => service(answer),
-        CallCause::Transport(cause) => match cause.kind {
-            TransportErrorKind::NotHttp => {
-                Some("check the endpoint: what answers there is no OSS".to_owned())
-            }
-            TransportErrorKind::Resolve => Some("check the region, the endpoint and the network".to_owned()),
-            TransportErrorKind::Tls => Some(
-                "if a proxy or a server of your own is in between, trust it with --ca-file PEM".to_owned(),
-            ),
-            _ => None,
-        },
+        CallCause::Transport(cause) => transport(cause),
         CallCause::Decode(_) => Some("check the endpoint: what answers there may be no OSS".to_owned()),
         _ => None,
     }
+}
+
+fn transport(error: &TransportError) -> Option<String> {
+    use TransportErrorKind as Kind;
+    let host = error.host.as_deref().unwrap_or_default();
+    let text = match error.kind {
+        Kind::NotHttp => "check the endpoint: what answers there is no OSS",
+        Kind::Certificate(CertificateFault::Expired | CertificateFault::NotYetValid) => {
+            "certificates count only within their time: check this machine's clock, then the certificate of the \
+             server or of the proxy that shows it"
+        }
+        Kind::Certificate(CertificateFault::Name) => {
+            "the certificate is another server's: check the endpoint; if a proxy that opens TLS is in between, trust \
+             its certificate with --ca-file PEM"
+        }
+        Kind::Certificate(_) => {
+            "if a proxy or a server of your own is in between, trust its certificate with --ca-file PEM"
+        }
+        Kind::Tls => "check the endpoint and its port: if it speaks plain HTTP, write http:// before it",
+        Kind::ProxyAuth => "give the proxy its user and password: http://USER:PASSWORD@HOST:PORT",
+        Kind::Proxy => "check the proxy's address, or name hosts that need none in NO_PROXY",
+        Kind::ProxyRefused => "the proxy must allow connections to this host, or NO_PROXY must name it",
+        Kind::Intercepted => {
+            "something between here and OSS answers in its place: log in to this network, or check proxy and endpoint"
+        }
+        Kind::Resolve | Kind::Connect | Kind::Timeout if is_internal(host) => {
+            "this endpoint answers only inside the network of its region: outside, use the public one \
+             (--endpoint public)"
+        }
+        Kind::Resolve => match region_of(host).as_ref().and_then(regions::meant) {
+            Some(meant) => return Some(format!("there may be no such region: did you mean {meant}?")),
+            None => "check the region, the endpoint and the network",
+        },
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// Whether a host answers only inside a region's network.
+fn is_internal(host: &str) -> bool {
+    let inside = ["-internal.aliyuncs.com", ".vpc-proxy.aliyuncs.com"];
+    inside.iter().any(|end| host.ends_with(end)) || host.contains("-vpc.") && host.ends_with(".aliyuncs.com")
+}
+
+/// Returns the region of a service's host, or of a bucket's.
+fn region_of(host: &str) -> Option<Region> {
+    let of = |host: &str| host.parse().ok().and_then(|endpoint: Endpoint| endpoint.region());
+    of(host).or_else(|| of(host.split_once('.')?.1))
 }
 
 fn service(answer: &ServiceError) -> Option<String> {
@@ -48,6 +89,13 @@ fn service(answer: &ServiceError) -> Option<String> {
     }
     if let Some(denied) = &answer.denied_action {
         return Some(format!("grant `{denied}` to the user or role"));
+    }
+    if answer.is_foreign() && matches!(answer.status, 401 | 403) {
+        return Some(
+            "this answer is not that of OSS, which gives each a code and an id: a proxy or a firewall on the way \
+             refuses it, or the endpoint is wrong"
+                .to_owned(),
+        );
     }
     match answer.status {
         401 | 403 if is_denial(answer.code.as_deref()) => {
@@ -79,7 +127,9 @@ fn known(code: &str) -> Option<&'static str> {
         "InvalidSecurityToken" | "SecurityTokenNotSupported" | "InvalidSecurityToken.Malformed" => {
             "id, secret and token must come from the same STS answer"
         }
-        "RequestTimeTooSkewed" => "set this machine's clock",
+        "RequestTimeTooSkewed" | "InvalidTimeStamp.Expired" | "IllegalTimestamp" => {
+            "set this machine's clock, then run the same command again"
+        }
         "UserDisable" | "InvalidAccountStatus" | "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => {
             "the account is disabled, unpaid, or has not activated the service"
         }
@@ -104,6 +154,43 @@ mod tests {
         error.status = status;
         error.code = (!code.is_empty()).then(|| code.to_owned());
         error
+    }
+
+    fn advised(kind: TransportErrorKind, host: &str) -> String {
+        transport(&TransportError::new(kind, "x").about(host)).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_leads_to_the_authority_or_to_the_clock() {
+        let about = |fault| advised(TransportErrorKind::Certificate(fault), "oss-cn-hangzhou.aliyuncs.com");
+        for fault in [CertificateFault::Issuer, CertificateFault::Name, CertificateFault::Other] {
+            assert!(about(fault).contains("--ca-file") && about(fault).contains("certificate"));
+        }
+        for fault in [CertificateFault::Expired, CertificateFault::NotYetValid] {
+            assert!(about(fault).contains("clock") && about(fault).contains("certificate"));
+        }
+    }
+
+    #[test]
+    fn a_host_that_cannot_be_reached_leads_to_the_right_one() {
+        use TransportErrorKind::{Connect, Resolve};
+        let internal = "images.oss-cn-hangzhou-internal.aliyuncs.com";
+        for kind in [Connect, Resolve] {
+            assert!(advised(kind, internal).contains("--endpoint public"));
+        }
+        for host in ["images.oss-cn-hangzou.aliyuncs.com", "oss-cn-hangzou.aliyuncs.com"] {
+            assert!(advised(Resolve, host).contains("did you mean cn-hangzhou?"));
+        }
+        assert!(!advised(Resolve, "oss-cn-hangzhou.aliyuncs.com").contains("did you mean"));
+    }
+
+    #[test]
+    fn what_is_not_the_service_s_own_answer_is_no_denial() {
+        let page = service(&answer(403, "")).unwrap();
+        assert!(page.contains("not that of OSS") && !page.contains("key pair"), "{page}");
+        let mut own = answer(403, "");
+        own.request_id = Some("5C3D".to_owned());
+        assert!(service(&own).unwrap().contains("key pair"));
     }
 
     #[test]

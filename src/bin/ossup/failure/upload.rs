@@ -150,6 +150,7 @@ impl From<ErrorKind> for Kind {
             ErrorKind::Image => Self::ImageRefused,
             ErrorKind::Credentials => Self::Credentials,
             ErrorKind::Network => Self::Network,
+            ErrorKind::Certificate => Self::Certificate,
             ErrorKind::Integrity => Self::Integrity,
             ErrorKind::Conflict => Self::Conflict,
             ErrorKind::Cancelled => Self::Interrupted(super::Signal::Interrupt),

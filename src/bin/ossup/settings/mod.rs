@@ -4,12 +4,14 @@
 //! outside comes in by [`Outside`], so that this module is a function of its input.
 
 mod network;
+pub(crate) mod regions;
 mod sources;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ossup::credentials::{Method, ProfileError};
+use ossup::http::InvalidProxy;
 use ossup::model::{BucketName, Endpoint, EndpointKind, InvalidValue, Region};
 
 use crate::args::values::EndpointArg;
@@ -81,6 +83,8 @@ pub(crate) enum SettingsError {
     RegionConflict { endpoint: Endpoint, region: Region, flag: Region },
     #[error("the endpoint from {origin} cannot be used")]
     Endpoint { origin: String, source: InvalidValue },
+    #[error("the proxy from {origin} cannot be used")]
+    Proxy { origin: String, source: InvalidProxy },
     #[error("{origin} names the embedded store, which is used only if it is typed as --endpoint")]
     LocalNotTyped { origin: String },
     #[error("cannot read `{path}`{why}", path = path.display())]
@@ -158,13 +162,16 @@ impl Settings {
         };
         let https =
             !matches!(&place, Place::Network(endpoint) if endpoint.scheme() == ossup::model::Scheme::Http);
-        let network = Network::resolve(args, https, outside, &mut say)?;
+        let network = Network::resolve(args, (https, matches!(place, Place::Network(_))), outside, &mut say)?;
         let local = match &place {
             Place::Local(folder) => Some(folder.as_path()),
             Place::Network(_) => None,
         };
         let state_dir = state_dir(args, local, outside, &mut say);
-        let warnings = sources.into_warnings();
+        let mut warnings = sources.into_warnings();
+        if let (Place::Network(_), Some(meant)) = (&place, regions::meant(&region)) {
+            warnings.push(format!("the region {region} is not known here: did you mean {meant}?"));
+        }
         let sign_version = args.sign_version;
         Ok(Self { place, rpc, region, sign_version, network, state_dir, origins, warnings, credentials })
     }
@@ -188,6 +195,14 @@ impl Settings {
         match &self.place {
             Place::Network(endpoint) => endpoint.clone(),
             Place::Local(_) => local_endpoint(),
+        }
+    }
+
+    /// Whether the endpoint may well never answer from here.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        match &self.place {
+            Place::Network(endpoint) => endpoint.is_internal() || regions::meant(&self.region).is_some(),
+            Place::Local(_) => false,
         }
     }
 

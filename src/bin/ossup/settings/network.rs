@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ossup::http::HttpOptions;
+use ossup::http::{HttpOptions, ProxyUrl};
 
 use super::{Outside, SettingsError};
 use crate::args::ConnectionArgs;
@@ -10,7 +10,7 @@ use crate::args::ConnectionArgs;
 /// How the network is reached. `Debug` shows no proxy: its URL may hold a password.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Network {
-    proxy: Option<String>,
+    proxy: Option<ProxyUrl>,
     no_proxy: Option<String>,
     authorities: Option<Vec<u8>>,
 }
@@ -25,10 +25,11 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
-    /// Finds the proxy for the scheme that is spoken, and certificates.
+    /// Finds the proxy for the scheme that is spoken, and certificates. Where no network is `used`, what the
+    /// environment says about it is not looked at.
     pub(super) fn resolve(
         args: &ConnectionArgs,
-        https: bool,
+        (https, used): (bool, bool),
         outside: &Outside<'_>,
         say: &mut dyn FnMut(String),
     ) -> Result<Self, SettingsError> {
@@ -42,11 +43,20 @@ impl Network {
         };
         let proxy = match &args.proxy {
             Some(url) => Some((url.clone(), "--proxy".to_owned())),
-            None => either(if https { "HTTPS_PROXY" } else { "HTTP_PROXY" }).or_else(|| either("ALL_PROXY")),
+            None if used => {
+                either(if https { "HTTPS_PROXY" } else { "HTTP_PROXY" }).or_else(|| either("ALL_PROXY"))
+            }
+            None => None,
         };
-        if let Some((_, origin)) = &proxy {
-            say(format!("proxy from {origin}"));
-        }
+        let proxy = match proxy {
+            None => None,
+            Some((text, origin)) => {
+                let url: Result<ProxyUrl, _> = text.parse();
+                let url = url.map_err(|source| SettingsError::Proxy { origin: origin.clone(), source })?;
+                say(format!("proxy from {origin}: {url}"));
+                Some(url)
+            }
+        };
         let ca_file = match &args.ca_file {
             Some(path) => Some((path.clone(), "--ca-file")),
             None => set("SSL_CERT_FILE").map(|path| (PathBuf::from(path), "SSL_CERT_FILE")),
@@ -61,7 +71,7 @@ impl Network {
             }
         };
         let no_proxy = either("NO_PROXY").map(|(value, _)| value);
-        Ok(Self { proxy: proxy.map(|(url, _)| url), no_proxy, authorities })
+        Ok(Self { proxy, no_proxy, authorities })
     }
 
     /// Returns the options of the library's transport.

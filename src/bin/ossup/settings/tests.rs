@@ -270,10 +270,41 @@ fn the_proxy_is_that_of_the_scheme() {
         ("https_proxy", "http://lower"),
     ]);
     let proxy = |args: &ConnectionArgs| world.resolve(args).unwrap().network.options().proxy;
-    assert_eq!(proxy(&region("cn-hangzhou")).as_deref(), Some("http://lower"));
-    assert_eq!(proxy(&endpoint("http://oss-cn-hangzhou.aliyuncs.com")).as_deref(), Some("http://c"));
+    let url = |text: &str| Some(text.parse().unwrap());
+    assert_eq!(proxy(&region("cn-hangzhou")), url("http://lower"));
+    assert_eq!(proxy(&endpoint("http://oss-cn-hangzhou.aliyuncs.com")), url("http://c"));
     let flag = ConnectionArgs { proxy: Some("http://f".to_owned()), ..region("cn-hangzhou") };
-    assert_eq!(proxy(&flag).as_deref(), Some("http://f"));
+    assert_eq!(proxy(&flag), url("http://f"));
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_refused_and_never_passed_by() {
+    for (variable, value) in [
+        ("ALL_PROXY", "ftp://proxy"),
+        ("https_proxy", "sock5://u:hunter2@proxy:1080"),
+        ("HTTPS_PROXY", "htp://proxy:3128"),
+        ("all_proxy", "http://"),
+    ] {
+        let world = World::default().env(OSS_PAIR).env(&[(variable, value)]);
+        let error = world.resolve(&region("cn-hangzhou")).unwrap_err();
+        assert!(error.to_string().contains(variable), "{error}");
+        assert!(!crate::failure::chain(&error).contains("hunter2"));
+        assert_eq!(crate::failure::Failure::from(error).kind.exit_code(), 2);
+        world.resolve(&endpoint("local:/store")).unwrap();
+    }
+    let gnome = World::default().env(OSS_PAIR).env(&[("ALL_PROXY", "socks://127.0.0.1:1080/")]);
+    let settings = gnome.resolve(&region("cn-hangzhou")).unwrap();
+    assert_eq!(settings.network.options().proxy, "socks5://127.0.0.1:1080/".parse().ok());
+}
+
+#[test]
+fn a_region_that_is_not_known_is_doubted_and_used() {
+    let world = World::default().env(OSS_PAIR);
+    let settings = world.resolve(&region("cn-hangzou")).unwrap();
+    assert!(settings.is_doubtful() && settings.region.as_str() == "cn-hangzou");
+    assert!(settings.warnings[0].contains("did you mean cn-hangzhou?"), "{:?}", settings.warnings);
+    let settings = world.resolve(&region("cn-hangzhou")).unwrap();
+    assert!(!settings.is_doubtful() && settings.warnings.is_empty());
 }
 
 #[test]
