@@ -22,7 +22,7 @@ use crate::ui::{Output, retries};
 
 /// How long an endpoint is tried that probably answers never: of a region that is not known, or inside another
 /// network.
-const DOUBTFUL: Duration = Duration::from_secs(5);
+const DOUBTFUL: Duration = Duration::from_secs(15);
 
 /// The process, as far as commands may see it.
 pub(crate) struct Context {

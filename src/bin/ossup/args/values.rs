@@ -354,9 +354,10 @@ mod tests {
     }
 
     #[test]
-    fn rates_start_at_one_mib() {
+    fn rates_start_at_64_kib() {
         assert_eq!("50MiB/s".parse(), Ok(Rate(50 << 20)));
-        assert!("1000K".parse::<Rate>().is_err());
+        assert_eq!("64KiB/s".parse::<Rate>(), Ok(Rate(64 << 10)));
+        assert!("63K".parse::<Rate>().is_err());
     }
 
     #[test]

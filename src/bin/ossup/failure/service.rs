@@ -53,6 +53,20 @@ fn transport(error: &TransportError) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// Whether the same request would fail again: an address, a proxy or a certificate is wrong.
+pub(super) fn asks_for_another_command(error: &CallError) -> bool {
+    use TransportErrorKind as Kind;
+    let CallCause::Transport(error) = &error.cause else { return false };
+    let host = error.host.as_deref().unwrap_or_default();
+    match error.kind {
+        Kind::Certificate(_) | Kind::Tls | Kind::NotHttp | Kind::ProxyAuth | Kind::ProxyRefused => true,
+        Kind::Resolve | Kind::Connect => {
+            is_internal(host) || region_of(host).as_ref().and_then(regions::meant).is_some()
+        }
+        _ => false,
+    }
+}
+
 /// Whether a host answers only inside a region's network.
 fn is_internal(host: &str) -> bool {
     let inside = ["-internal.aliyuncs.com", ".vpc-proxy.aliyuncs.com"];

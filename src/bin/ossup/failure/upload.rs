@@ -35,7 +35,11 @@ pub(crate) fn upload(error: &UploadError, again: Again<'_>, stop: &Stop) -> Fail
     };
     // Where an object is in the way the same command is refused again.
     let in_the_way = matches!(error, UploadError::Complete(CompleteError::Exists { .. }));
-    let hints = [advice(error, again), (resumable && !in_the_way).then(|| going_on(error, again))];
+    // Nor does it help where nothing was sent yet, and what is wrong was typed.
+    let begun = matches!(error, UploadError::Transfer { .. } | UploadError::Complete(_));
+    let in_vain = !begun && error.call().is_some_and(service::asks_for_another_command);
+    let hints =
+        [advice(error, again), (resumable && !in_the_way && !in_vain).then(|| going_on(error, again))];
     let hint = hints.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let failure = failure.resumable(resumable);
     if hint.is_empty() { failure } else { failure.hint(hint) }
