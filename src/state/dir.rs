@@ -45,6 +45,8 @@ pub struct StoredUpload {
     pub checkpoint: Checkpoint,
     /// Which parts are in.
     pub journal: JournalContents,
+    /// The process that drives it at this moment.
+    pub holder: Option<Holder>,
 }
 
 impl StateDir {
@@ -291,7 +293,8 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn read_upload(folder: &Path) -> Result<Option<StoredUpload>, StateError> {
     let Some(checkpoint) = read_checkpoint(folder)? else { return Ok(None) };
-    Ok(Some(StoredUpload { checkpoint, journal: read_journal(folder)? }))
+    let holder = Lock::holder(&folder.join("lock"))?;
+    Ok(Some(StoredUpload { checkpoint, journal: read_journal(folder)?, holder }))
 }
 
 fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, StateError> {

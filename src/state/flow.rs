@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,67 @@ impl StateDir {
     }
 }
 
+/// A publish that a state directory knows.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StoredFlow {
+    /// Its steps.
+    pub flow: Flow,
+    /// The process that drives it at this moment.
+    pub holder: Option<Holder>,
+}
+
+impl StoredFlow {
+    /// Whether all its images were seen to be Available.
+    pub fn is_done(&self) -> bool {
+        self.flow.import.available && self.flow.copies.values().all(|copy| copy.available)
+    }
+}
+
+impl StateDir {
+    /// Lists all publishes, without locking them, and why others cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// When the directory itself cannot be read. A missing directory is an empty one.
+    pub fn flows(&self) -> Result<(Vec<StoredFlow>, Vec<StateError>), StateError> {
+        let folder = self.root().join("flows");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
+            Err(error) => return Err(StateError::io("read", &folder)(error)),
+        };
+        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let path = entry.map_err(StateError::io("read", &folder))?.path();
+            let holder = Lock::holder(&path.join("lock"));
+            match holder.and_then(|holder| Ok((read_flow(&path.join("flow.json"))?, holder))) {
+                Ok((flow, holder)) => readable.extend(flow.map(|flow| StoredFlow { flow, holder })),
+                Err(error) => unreadable.push(error),
+            }
+        }
+        readable.sort_by(|a, b| a.flow.request.cmp(&b.flow.request));
+        Ok((readable, unreadable))
+    }
+}
+
+fn read_flow(path: &Path) -> Result<Option<Flow>, StateError> {
+    let mut text = Vec::new();
+    match std::fs::File::open(path) {
+        Ok(file) => io::Read::read_to_end(&mut io::Read::take(file, MAX_FLOW), &mut text)
+            .map_err(StateError::io("read", path))?,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(StateError::io("read", path)(error)),
+    };
+    if parse_versioned::<serde::de::IgnoredAny>(&text, WITHOUT_ORIGIN).is_ok() {
+        return Ok(None);
+    }
+    let damaged = |reason| StateError::Damaged { path: path.to_owned(), reason };
+    parse_versioned(&text, FLOW_VERSION).map(Some).map_err(damaged)
+}
+
 impl FlowFile {
     /// Reads the flow, if there is one. One that an older version of the program wrote is none: what it names may
     /// be of somebody else's making.
@@ -131,18 +192,7 @@ impl FlowFile {
     ///
     /// When it cannot be read, is damaged, or is of a newer version.
     pub fn load(&self) -> Result<Option<Flow>, StateError> {
-        let mut text = Vec::new();
-        match std::fs::File::open(&self.path) {
-            Ok(file) => io::Read::read_to_end(&mut io::Read::take(file, MAX_FLOW), &mut text)
-                .map_err(StateError::io("read", &self.path))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StateError::io("read", &self.path)(error)),
-        };
-        if parse_versioned::<serde::de::IgnoredAny>(&text, WITHOUT_ORIGIN).is_ok() {
-            return Ok(None);
-        }
-        let damaged = |reason| StateError::Damaged { path: self.path.clone(), reason };
-        parse_versioned(&text, FLOW_VERSION).map(Some).map_err(damaged)
+        read_flow(&self.path)
     }
 
     /// Writes the flow as a whole.
@@ -191,9 +241,12 @@ mod tests {
         file.save(&flow).unwrap();
         assert!(matches!(state.flow(&service, &region, "web", now), Err(StateError::Locked { .. })));
         state.flow(&service, &region, "other", now).unwrap();
-        let elsewhere = ServiceId::of_folder(std::path::Path::new("/store"));
+        let elsewhere = ServiceId::of_folder(Path::new("/store"));
         assert_eq!(state.flow(&elsewhere, &region, "web", now).unwrap().load().unwrap(), None);
-        assert_eq!(file.load().unwrap(), Some(flow));
+        assert_eq!(file.load().unwrap(), Some(flow.clone()));
+        let (listed, unreadable) = state.flows().unwrap();
+        assert!(unreadable.is_empty() && listed.len() == 1, "one was never written: {listed:?}");
+        assert_eq!((&listed[0].flow, listed[0].is_done(), listed[0].holder.is_some()), (&flow, false, true));
         std::fs::write(&file.path, "{").unwrap();
         assert!(file.load().unwrap_err().to_string().ends_with("is damaged"));
         std::fs::write(&file.path, r#"{"version":3,"steps":[]}"#).unwrap();

@@ -67,6 +67,25 @@ impl Lock {
         }
     }
 
+    /// Returns who has the lock, without taking it; nothing if nobody has.
+    ///
+    /// # Errors
+    ///
+    /// When the lock cannot be looked at.
+    pub fn holder(path: &Path) -> Result<Option<Holder>, StateError> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StateError::io("open", path)(error)),
+        };
+        // Shared, so that who wants to have it can tell this look from an owner.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&file))),
+            Err(TryLockError::Error(error)) => Err(StateError::io("look at", path)(error)),
+        }
+    }
+
     fn open_locked(path: &Path) -> Result<File, StateError> {
         let file = OpenOptions::new()
             .read(true)
@@ -76,18 +95,28 @@ impl Lock {
             .mode(0o600)
             .open(path)
             .map_err(StateError::io("open", path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // The holder may be writing at this moment; then it goes unnamed.
-                let read = (&file).take(4096).read_to_string(&mut text);
-                let holder = read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default();
-                Err(StateError::Locked { holder })
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // It is only looked at, which is over at once.
+                Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => {
+                    file.unlock().map_err(StateError::io("lock", path))?;
+                    std::thread::yield_now();
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StateError::Locked { holder: read_holder(&file) });
+                }
+                Err(TryLockError::Error(error)) => return Err(StateError::io("lock", path)(error)),
             }
-            Err(TryLockError::Error(error)) => Err(StateError::io("lock", path)(error)),
         }
     }
+}
+
+/// Returns what the holder wrote. It may be writing at this moment; then it goes unnamed.
+fn read_holder(file: &File) -> Holder {
+    let mut text = String::new();
+    let read = file.take(4096).read_to_string(&mut text);
+    read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
@@ -113,5 +142,26 @@ mod tests {
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         drop(lock);
         Lock::acquire(&path, &holder).unwrap();
+    }
+
+    #[test]
+    fn a_look_at_a_lock_takes_it_from_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(Lock::holder(&path).unwrap(), None);
+        let holder = Holder::this_process(Timestamp::UNIX_EPOCH);
+        let lock = Lock::acquire(&path, &holder).unwrap();
+        assert_eq!(Lock::holder(&path).unwrap(), Some(holder.clone()));
+        drop(lock);
+        assert_eq!(Lock::holder(&path).unwrap(), None);
+        // Somebody looks for a moment while another wants it.
+        let look = File::open(&path).unwrap();
+        look.try_lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            let wanted = scope.spawn(|| Lock::acquire(&path, &holder));
+            std::thread::yield_now();
+            drop(look);
+            wanted.join().unwrap().unwrap();
+        });
     }
 }

@@ -60,7 +60,10 @@ fn import_returns_after_the_submission_and_wait_follows_it() {
     assert_eq!((&waited["image_id"], &waited["status"]), (&image.into(), &"Available".into()));
     assert_eq!(world.ok(&["image", "wait", image, &local]).stdout.trim(), image);
 
-    world.ok(&["image", "share", image, "--with=1000000042,1000000043", &local]);
+    let shared = world.ok(&["image", "share", image, "--with=1000000042,1000000043", &local]).stderr;
+    assert!(shared.contains("is shared with 1000000042, 1000000043; now shared with: "), "{shared}");
+    let shown = world.ok(&["image", "show", image, &local]).stdout;
+    assert!(shown.contains("shared with    1000000042, 1000000043\n") && !shown.contains('['), "{shown}");
     let left = world.ok(&["image", "unshare", image, "--with=1000000042", &local]).stdout;
     assert_eq!(left, "1000000043\n");
     world.ok(&["image", "unshare", image, "--with=1000000043", &local]);
@@ -307,4 +310,20 @@ fn a_deletion_says_what_it_deleted_and_of_what_is_not_there_that_it_is_not() {
     let deleted = world.ok(&["image", "delete", &image, "--yes", &local]);
     assert!(deleted.stderr.contains(&format!("image {image} (web-1)")), "{deleted:?}");
     world.fails(2, &["image", "delete", &image, "--yes", &local]);
+}
+
+#[test]
+fn an_interrupted_publish_is_listed() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &["--ecs=paused"]);
+    world.disk("disk.raw", 64 * MIB, 1);
+    world.fails(8, &["publish", "disk.raw", "oss://images/", "--name=web-1", "--timeout=1s"]);
+    let value = world.json(&["list"]);
+    let publish = &value["publishes"][0];
+    assert_eq!((&publish["name"], &publish["active"]), (&"web-1".into(), &false.into()), "{value}");
+    assert_eq!(publish["waits_for"][0], "cn-hangzhou");
+    let table = world.ok(&["list"]).stdout;
+    assert!(table.starts_with("PUBLISH ") && table.contains("interrupted"), "{table}");
+    assert!(table.contains(publish["image_id"].as_str().unwrap()), "{table}");
+    assert!(world.json(&["list", "oss://images/other"])["publishes"].as_array().unwrap().is_empty());
 }

@@ -20,6 +20,10 @@ fn open_uploads_are_listed_with_what_they_hold_and_aborted() {
         (&"web/x".into(), &true.into(), &true.into())
     );
     assert!(upload["bytes"].as_u64().unwrap() >= MIB as u64, "{value}");
+    assert_eq!(upload["active"], false);
+    let table = world.ok(&["list", &local]).stdout;
+    assert!(table.starts_with("OBJECT ") && table.contains("interrupted"), "{table}");
+    assert!(table.contains(world.path("disk.raw").to_str().unwrap()), "{table}");
     assert!(world.json(&["list", "oss://images/other", &local])["uploads"].as_array().unwrap().is_empty());
 
     let stderr = world.fails(2, &["abort", "oss://images/web/x", &local]);
@@ -88,6 +92,7 @@ fn gc_leaves_alone_what_another_process_drives() {
     let _server = Server::start(&mut world, &[]);
     world.file("disk.raw", 6 * MIB, 1);
     let child = running(&world, &slow("", "disk.raw", "oss://images/x"));
+    assert_eq!(world.json(&["list"])["uploads"][0]["active"], true);
     let value = world.json(&["gc", "oss://images", "--older-than=1ms", "--yes"]);
     assert!(value["aborted"].as_array().unwrap().is_empty(), "{value}");
     let stderr = world.fails(9, &["abort", "oss://images/x", "--yes"]);

@@ -4,14 +4,14 @@ use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportError, Import
 use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
-use super::importing;
+use super::{image_text, importing};
 use crate::args::{
     ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
     ImageWaitArgs, RetryArgs, TaskOrImage,
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind, chain};
-use crate::ui::{ImportsShown, Table, confirm, printable};
+use crate::ui::{ImportsShown, Table, confirm};
 
 /// How many copies are followed at a time.
 const COPIES_AT_ONCE: usize = 5;
@@ -81,16 +81,7 @@ async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     let failure = detail.as_ref().and_then(|detail| detail.failure());
     object["error_code"] = json!(failure.and_then(|operation| operation.error_code.as_deref()));
     object["error_message"] = json!(failure.and_then(|operation| operation.error_message.as_deref()));
-    let text = object.as_object().into_iter().flatten().filter_map(|(name, value)| {
-        let value = match value {
-            Value::Null => return None,
-            Value::Array(values) if values.is_empty() => return None,
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        Some(format!("{name:<16}{}", printable(&value)))
-    });
-    let text = text.collect::<Vec<_>>().join("\n");
+    let text = image_text::rows(&object);
     context.output.result(object, &text)
 }
 
@@ -197,6 +188,18 @@ async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<
         importer.unshare(&region, &args.image, &args.with).await?;
     }
     let accounts = importer.shared_with(&region, &args.image).await?;
+    let joined = |ids: &mut dyn Iterator<Item = &AccountId>| {
+        ids.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let done = if share { "shared with" } else { "no longer shared with" };
+    let left = match accounts.len() {
+        0 => "nobody".to_owned(),
+        _ => joined(&mut accounts.iter()),
+    };
+    let with = joined(&mut args.with.iter());
+    context
+        .output
+        .remark(format!("image {} in {region} is {done} {with}; now shared with: {left}", args.image));
     let text = accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     context.output.result(json!({"region": region, "image_id": args.image, "shared_with": accounts}), &text)
 }

@@ -1,15 +1,17 @@
 use jiff::Timestamp;
 use ossup::clock::{Clock, SystemClock};
+use ossup::import::ImportRequest;
 use ossup::model::ServiceId;
 use ossup::session;
-use ossup::state::{StateDir, StoredUpload};
+use ossup::state::{StateDir, StoredFlow, StoredUpload};
 use serde_json::json;
 
 use super::open_uploads::{self, OpenUpload};
 use crate::args::ListArgs;
+use crate::args::values::BucketUrl;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::ui::{bytes, duration, parts, printable};
+use crate::ui::{Table, bytes, duration, of};
 
 /// One upload, known here, on the bucket, or both.
 struct Row {
@@ -24,6 +26,8 @@ struct Row {
     /// The service that has it, of one that is known here.
     service: Option<ServiceId>,
     local: bool,
+    /// Whether a process of this machine drives it.
+    active: bool,
     /// Whether the bucket has it; nothing if it was not asked.
     remote: Option<bool>,
 }
@@ -47,16 +51,91 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<(), Failur
             row.remote == Some(true) || row.service.as_ref().is_none_or(|there| *there == here)
         });
     }
+    let (flows, damaged) = state.flows()?;
+    damaged.iter().for_each(|error| context.output.warning(error.to_string()));
+    let publishes = unfinished(flows, args.bucket.as_ref());
     let now = SystemClock.now();
+    let publish = |publish: &Unfinished| {
+        json!({
+            "name": publish.name,
+            "region": publish.region,
+            "image_id": publish.image,
+            "objects": publish.objects,
+            "waits_for": publish.waits_for,
+            "active": publish.active,
+        })
+    };
     let object = json!({
+        "publishes": publishes.iter().map(publish).collect::<Vec<_>>(),
         "uploads": rows.iter().map(|row| row.members(now)).collect::<Vec<_>>(),
-        "unreadable": stored.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unreadable": stored.unreadable.iter().chain(&damaged).map(ToString::to_string).collect::<Vec<_>>(),
     });
-    let text = rows.iter().map(|row| row.line(now)).collect::<Vec<_>>().join("\n");
     if rows.is_empty() {
         context.output.remark("no open uploads");
     }
-    context.output.result(object, &text)
+    let tables = [uploads_table(&rows, now), publishes_table(&publishes)];
+    let tables: Vec<_> = tables.iter().map(Table::text).filter(|text| !text.is_empty()).collect();
+    context.output.result(object, &tables.join("\n\n"))
+}
+
+fn uploads_table(rows: &[Row], now: Timestamp) -> Table {
+    let mut table = Table::new(&["OBJECT", "UPLOADED", "PARTS", "AGE", "STATE", "SOURCE", "UPLOAD ID"]);
+    for row in rows {
+        table.row(row.cells(now));
+    }
+    table
+}
+
+/// A publish whose images are not all available.
+struct Unfinished {
+    name: String,
+    region: String,
+    image: Option<String>,
+    objects: Vec<String>,
+    waits_for: Vec<String>,
+    active: bool,
+}
+
+/// Returns the publishes that are not done: of the bucket, if one is asked for.
+fn unfinished(stored: Vec<StoredFlow>, bucket: Option<&BucketUrl>) -> Vec<Unfinished> {
+    let wanted = |flow: &StoredFlow| {
+        bucket.is_none_or(|url| flow.flow.objects.keys().any(|object| object.starts_with(&url.to_string())))
+    };
+    let one = |StoredFlow { flow, holder, .. }: StoredFlow| {
+        let request = serde_json::from_str::<ImportRequest>(&flow.request).ok();
+        let region = request.as_ref().map(|request| request.region().to_string()).unwrap_or_default();
+        let import = (!flow.import.available).then(|| region.clone());
+        let copies =
+            flow.copies.iter().filter(|(_, copy)| !copy.available).map(|(region, _)| region.to_string());
+        Unfinished {
+            name: request.map(|request| request.name().to_owned()).unwrap_or_default(),
+            waits_for: import.into_iter().chain(copies).collect(),
+            region,
+            image: flow.import.image_id.map(|id| id.to_string()),
+            objects: flow.objects.into_keys().collect(),
+            active: holder.is_some(),
+        }
+    };
+    stored.into_iter().filter(|flow| !flow.is_done() && wanted(flow)).map(one).collect()
+}
+
+fn publishes_table(publishes: &[Unfinished]) -> Table {
+    let mut table = Table::new(&["PUBLISH", "REGION", "IMAGE", "STATE", "NOT YET AVAILABLE IN", "OBJECTS"]);
+    for publish in publishes {
+        table.row([
+            publish.name.clone(),
+            publish.region.clone(),
+            publish.image.clone().unwrap_or_default(),
+            state(publish.active).to_owned(),
+            publish.waits_for.join(", "),
+            publish.objects.join(", "),
+        ]);
+    }
+    table
+}
+
+fn state(active: bool) -> &'static str {
+    if active { "active" } else { "interrupted" }
 }
 
 /// Joins what the bucket has to what is known here.
@@ -79,6 +158,7 @@ fn merge(rows: &mut Vec<Row>, bucket: &str, open: Vec<OpenUpload>) {
                 source: None,
                 service: None,
                 local: false,
+                active: false,
                 remote: Some(true),
                 key: upload.listed.key,
             }),
@@ -89,7 +169,7 @@ fn merge(rows: &mut Vec<Row>, bucket: &str, open: Vec<OpenUpload>) {
 
 impl Row {
     fn stored(upload: StoredUpload) -> Self {
-        let StoredUpload { checkpoint, journal, .. } = upload;
+        let StoredUpload { checkpoint, journal, holder, .. } = upload;
         Self {
             service: Some(checkpoint.service()),
             bucket: checkpoint.object.bucket.as_str().to_owned(),
@@ -101,6 +181,7 @@ impl Row {
             length: Some(checkpoint.source.length),
             source: Some(checkpoint.source.name),
             local: true,
+            active: holder.is_some(),
             remote: None,
         }
     }
@@ -121,29 +202,29 @@ impl Row {
             "length": self.length,
             "source": self.source,
             "local": self.local,
+            "active": self.active,
             "remote": self.remote,
         })
     }
 
-    fn line(&self, now: Timestamp) -> String {
+    fn cells(&self, now: Timestamp) -> [String; 7] {
         let held = match self.length {
-            Some(length) => format!("{} of {}", bytes(self.bytes), bytes(length)),
+            Some(length) => of(self.bytes, length),
             None => bytes(self.bytes),
         };
-        let age = self.age(now).map(duration).unwrap_or_else(|| "unknown".to_owned());
-        let place = match (self.local, self.remote) {
-            (true, Some(true)) => "here and on the bucket",
-            (true, Some(false)) => "here, but gone from the bucket",
-            (true, None) => "known here",
+        let state = match (self.local, self.remote) {
+            (true, Some(false)) => "gone from the bucket",
+            (true, _) => state(self.active),
             (false, _) => "on the bucket only",
         };
-        let line = format!(
-            "oss://{}/{}  {held} in {}, age {age}, {place}, upload id {}",
-            self.bucket,
-            self.key,
-            parts(self.parts),
-            self.upload_id
-        );
-        printable(&line).into_owned()
+        [
+            format!("oss://{}/{}", self.bucket, self.key),
+            held,
+            self.parts.to_string(),
+            self.age(now).map(duration).unwrap_or_default(),
+            state.to_owned(),
+            self.source.clone().unwrap_or_default(),
+            self.upload_id.clone(),
+        ]
     }
 }

@@ -7,6 +7,7 @@ mod demo;
 mod emulator;
 mod gc;
 mod image;
+mod image_text;
 mod import;
 mod importing;
 mod inspect;
