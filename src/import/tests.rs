@@ -501,6 +501,40 @@ async fn a_cancellation_may_come_too_late() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancellation_that_comes_too_late_deletes_no_image() {
+    let bench = Bench::new(|_| {});
+    let task = bench.submit().await;
+    bench.importer.follow(&task).await.unwrap();
+    // The first attempt is lost, so that it may have cancelled the import; but that was done before.
+    bench.script("CancelTask", [Fault::AnswerLost]);
+    let outcome = bench.importer.cancel(&task).await.unwrap();
+    assert!(matches!(outcome, CancelOutcome::TooLate { image: Some(_) }), "{outcome:?}");
+    assert_eq!(bench.images().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_another_image_is_not_taken_for_this_one() {
+    let bench = Bench::new(|options| options.copies_to_fail = 1);
+    let image = bench.imported().await;
+    let failed = bench.importer.copy(&copy(&image, "cn-beijing"), &token("p-1")).await.unwrap();
+    bench.importer.follow(&failed).await.unwrap_err();
+    let other = submit(&bench.importer, &request("other"), "c-2").await.unwrap();
+    let other = bench.importer.follow(&other).await.unwrap();
+    // Not even a failed one of the same name is touched.
+    let error = bench.importer.copy(&copy(&other, "cn-beijing"), &token("p-2")).await.unwrap_err();
+    assert!(
+        matches!(&error, ImportError::NameTaken { image_id, .. } if *image_id == failed.image_id),
+        "{error}"
+    );
+    let good = bench.importer.copy(&copy(&image, "cn-beijing"), &token("p-1")).await.unwrap();
+    let error = bench.importer.copy(&copy(&other, "cn-beijing"), &token("p-3")).await.unwrap_err();
+    assert!(
+        matches!(&error, ImportError::NameTaken { image_id, .. } if *image_id == good.image_id),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_copy_happens_once() {
     let bench = Bench::new(|_| {});
     let image = bench.imported().await;

@@ -19,6 +19,8 @@ use crate::import::ImportDisk;
 use crate::model::{DiskFormat, Endpoint, ImageStatus};
 use crate::source::FileSource;
 
+mod ours;
+
 /// The emulator, which dies with its client at one request: before it is carried out, or after.
 #[derive(Debug)]
 struct Dying {
@@ -87,11 +89,16 @@ impl World {
     }
 
     fn publish(&self, transport: Arc<dyn Transport>) -> Publish {
+        self.publish_over(transport, false)
+    }
+
+    fn publish_over(&self, transport: Arc<dyn Transport>, overwrite: bool) -> Publish {
         let importer = self.importer(transport);
         let object: ObjectRef = "oss://images/disk.raw".parse().unwrap();
         let source = Arc::new(FileSource::open(self.folder.path().join("disk.raw")).unwrap());
         let state = self.folder.path().join("state");
-        let upload = Upload::new(importer.client().clone(), source, object.clone()).state_dir(&state);
+        let upload = Upload::new(importer.client().clone(), source, object.clone());
+        let upload = upload.state_dir(&state).overwrite(overwrite);
         let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
         let request = ImportRequest::new(region(REGIONS[0]), "web-1", disk);
         Publish::new(importer, request, state)

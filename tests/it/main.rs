@@ -9,6 +9,7 @@ mod faults;
 mod imports;
 mod memory;
 mod network;
+mod ours;
 mod proxy;
 mod settings;
 mod soak;
