@@ -87,6 +87,8 @@ pub fn action(error: &ServiceError, temporary: bool) -> Action {
         (503, _) => Action::Throttled,
         (501 | 505, _) => Action::Never,
         (500.., _) => Action::Retry,
+        // OSS says what is wrong with a request; something on the way that does not may let the next one through.
+        (400, "") if error.request_id.is_none() => Action::RetryFew,
         _ => Action::Never,
     }
 }

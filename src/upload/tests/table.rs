@@ -149,6 +149,17 @@ async fn what_a_certificate_or_a_proxy_refuses_is_told_apart() {
     }
 }
 
+/// A proxy or a load balancer answers so in place of the service, and lets the next request through.
+#[tokio::test]
+async fn an_empty_400_for_one_part_does_not_end_all() {
+    for (times, sent) in [(1, 2), (2, 3), (9, 3)] {
+        let world = World::new(MIB);
+        world.script.rule("UploadPart", 0, times, Effect::Answer(400, String::new()));
+        let result = world.upload().run().await;
+        assert_eq!((world.script.count("UploadPart"), result.is_ok()), (sent, times < 3), "{times}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_cannot_be_made_or_breaks_is_made_again() {
     use TransportErrorKind::{Broken, Connect, NotHttp, Resolve, Timeout, Tls};
