@@ -45,12 +45,14 @@ pub struct ValidityError {
 pub struct ObjectUrl {
     text: String,
     expires: Option<Timestamp>,
+    /// Signed with a token of which it is not known when it ends.
+    token_may_end_it: bool,
 }
 
 impl ObjectUrl {
     /// Returns the URL without a signature. It serves if the object may be read by anyone.
     pub fn plain(object: &ObjectRef, endpoint: &Endpoint) -> Self {
-        Self { text: uri::oss(endpoint, &get(object), &[]), expires: None }
+        Self { text: uri::oss(endpoint, &get(object), &[]), expires: None, token_may_end_it: false }
     }
 
     /// Returns a URL with which anyone can GET the object for a while.
@@ -78,6 +80,7 @@ impl ObjectUrl {
         Ok(Self {
             text: uri::oss(endpoint, &request, &query),
             expires: Some(credentials.expires.map_or(end, |token_end| token_end.min(end))),
+            token_may_end_it: credentials.is_temporary() && credentials.expires.is_none(),
         })
     }
 
@@ -90,6 +93,12 @@ impl ObjectUrl {
     /// said. A plain URL has no end.
     pub fn expires(&self) -> Option<Timestamp> {
         self.expires
+    }
+
+    /// Whether the URL may stop working before [`expires`](Self::expires): it is signed with a token of which nobody
+    /// said when it ends.
+    pub fn token_may_end_it(&self) -> bool {
+        self.token_may_end_it
     }
 
     /// Whether the URL carries a signature and so is a secret.
@@ -220,6 +229,14 @@ mod tests {
         };
         assert_eq!(ends(3600), Some(token_end));
         assert_eq!(ends(60), Some(Timestamp::from_second(1_735_689_905).unwrap()));
+        let signed = |pair: &Credentials| {
+            presigned("oss://images/k", &public(), SignVersion::V4, pair, 60).unwrap().token_may_end_it()
+        };
+        let static_token = Credentials::new("STS.id", "secret").with_token("t");
+        assert_eq!(
+            [&pair, &static_token, &Credentials::new("id", "secret")].map(signed),
+            [false, true, false]
+        );
     }
 
     #[test]

@@ -38,13 +38,20 @@ pub(crate) async fn run(args: &UrlArgs, context: &Context) -> Result<(), Failure
         context.output.remark("the URL works while `ossup emulator --data DIR` serves the embedded store");
     }
     if let Some(end) = url.expires() {
-        context.output.remark(format!("whoever has this URL can read the object until {end}"));
+        // When a token ends that was given without its end, nobody knows here.
+        let token = if url.token_may_end_it() {
+            ", or until the STS token that signs it expires, if earlier"
+        } else {
+            ""
+        };
+        context.output.remark(format!("whoever has this URL can read the object until {end}{token}"));
     }
     let members = json!({
         "bucket": object.bucket,
         "key": object.key,
         "url": url.as_str(),
         "expires": url.expires().map(|end| end.to_string()),
+        "expires_with_token": url.token_may_end_it(),
     });
     context.output.result(members, url.as_str())
 }

@@ -147,7 +147,14 @@ fn known(code: &str) -> Option<&'static str> {
         "UserDisable" | "InvalidAccountStatus" | "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => {
             "the account is disabled, unpaid, or has not activated the service"
         }
-        "NoSuchBucket" => "check the bucket's name, or make it: `ossup bucket create oss://BUCKET`",
+        "NoSuchBucket" => {
+            "check the bucket's name, or make it: `ossup bucket create oss://BUCKET`. The service looks for the bucket \
+             before it looks at the key pair: this does not say that the key pair is right; `-v` says where it came from"
+        }
+        "KmsServiceNotEnabled" => {
+            "the bucket encrypts with a key of KMS, which is not activated for this account: activate KMS, or change \
+             the bucket's default encryption"
+        }
         "NoSuchKey" => "check the object's key: it is taken literally, nothing is decoded",
         "BucketAlreadyExists" => "bucket names are global: choose another",
         "FileAlreadyExists" => "choose another key, or replace the object with --overwrite",
