@@ -101,6 +101,7 @@ impl UploadError {
                 CompleteError::SourceChanged { .. }
                 | CompleteError::Damaged { .. }
                 | CompleteError::PartsDamaged { .. }
+                | CompleteError::NotMade { .. }
                 | CompleteError::Unproved { .. }
                 | CompleteError::Gone { .. },
             ) => ErrorKind::Integrity,
@@ -128,7 +129,9 @@ impl UploadError {
             Self::Transfer { source, .. } => !matches!(source, TransferError::Unstable { .. }),
             // Where an object is in the way, the same call is refused again: the parts are kept, for another one.
             Self::Complete(error) => match error {
-                CompleteError::Call { .. } | CompleteError::PartsDamaged { .. } => true,
+                CompleteError::Call { .. }
+                | CompleteError::NotMade { .. }
+                | CompleteError::PartsDamaged { .. } => true,
                 // The next run compares the parts that are in with what the source is then.
                 CompleteError::SourceChanged { change, .. } => {
                     matches!(change, Change::Status | Change::Bytes | Change::Replaced)

@@ -5,9 +5,13 @@
 //! if its tag is the one that follows from our parts. Such a tag proves the object's bytes only if each part was
 //! compared with the local bytes: the tags alone are the service's own.
 
+mod error;
+
 use std::error::Error as _;
 
-use crate::client::{Call, CallError, Client, Progress};
+pub use error::CompleteError;
+
+use crate::client::{Call, CallCause, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
 use crate::model::{Crc64, ETag, ObjectRef, ObjectVersion};
 use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
@@ -67,71 +71,6 @@ impl StoredObject {
     }
 }
 
-/// Why there is no proved object.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CompleteError {
-    /// The source is not what it was when the upload began; no object was made.
-    #[error("the source changed during the upload: {change}{why}")]
-    SourceChanged {
-        /// What changed.
-        change: Change,
-        /// Why it cannot be looked at, in brackets, if it cannot.
-        why: String,
-    },
-    /// A request failed.
-    #[error("cannot complete the upload of `{object}`")]
-    Call {
-        /// The object.
-        object: ObjectRef,
-        /// Which request, and why.
-        source: Box<CallError>,
-    },
-    /// An object of that name is there and may not be replaced.
-    #[error("`{object}` exists and is not the same as the source")]
-    Exists {
-        /// The object.
-        object: ObjectRef,
-    },
-    /// The upload is gone and the object is not the one that was sent.
-    #[error("the upload of `{object}` is gone, and so is what it sent: {found}")]
-    Gone {
-        /// The object.
-        object: ObjectRef,
-        /// What is there instead.
-        found: String,
-    },
-    /// The service made an object of other bytes.
-    #[error("`{object}` is suspect: its CRC-64 is {theirs} and that of the bytes sent is {ours}")]
-    Damaged {
-        /// The object.
-        object: ObjectRef,
-        /// What was sent.
-        ours: Crc64,
-        /// What is there.
-        theirs: Crc64,
-    },
-    /// Parts that the service has are not those that were sent, and no longer become so. No object was made.
-    #[error("{parts} parts of `{object}` are damaged on the service, also after they were sent again")]
-    PartsDamaged {
-        /// The object.
-        object: ObjectRef,
-        /// How many there are.
-        parts: usize,
-    },
-    /// Proof was required, and there is none.
-    #[error("`{object}` {}: the service returns no checksums", match made {
-        true => "is there and could not be verified",
-        false => "was not made, since its parts could not be verified",
-    })]
-    Unproved {
-        /// The object.
-        object: ObjectRef,
-        /// Whether the object was made all the same.
-        made: bool,
-    },
-}
-
 /// What completing came to.
 pub(crate) enum Completed {
     /// The object is there.
@@ -175,7 +114,14 @@ impl Completer<'_> {
                 if answer.callback_failed {
                     self.events.notice("the object is there, but the bucket's callback failed");
                 }
-                self.proved(list, answer).await.map(Completed::Stored)
+                match answer.names_object {
+                    true => self.proved(list, answer).await,
+                    false => self.found(list).await?.map_err(|found| {
+                        let object = self.object.clone();
+                        CompleteError::NotMade { object, found }
+                    }),
+                }
+                .map(Completed::Stored)
             }
             Err(error) if error.is("InvalidPart") || error.is("FilePartNotExist") => {
                 Ok(Completed::PartsDiffer)
@@ -190,26 +136,29 @@ impl Completer<'_> {
                 }
                 Ok(Completed::Stored(stored))
             }
+            // The service may have done it, and answered what cannot be understood.
+            Err(error) if matches!(error.cause, CallCause::Decode(_)) => {
+                match self.same_object(list.length(), list.crc64(), Some(list)).await {
+                    Ok(Some(stored)) => Ok(Completed::Stored(stored)),
+                    _ => Err(self.failed(error)),
+                }
+            }
             Err(error) => Err(self.failed(error)),
         }
     }
 
     /// Looks whether an upload that is gone became the object.
     pub(crate) async fn settle_gone(&self, list: &PartList) -> Result<StoredObject, CompleteError> {
-        let Some(head) = self.head().await? else {
-            return Err(CompleteError::Gone {
-                object: self.object.clone(),
-                found: "no object is there".to_owned(),
-            });
-        };
+        let object = self.object.clone();
+        self.found(list).await?.map_err(|found| CompleteError::Gone { object, found })
+    }
+
+    /// Looks whether the object is the one of these parts, and else says what is there.
+    async fn found(&self, list: &PartList) -> Result<Result<StoredObject, String>, CompleteError> {
+        let Some(head) = self.head().await? else { return Ok(Err("no object is there".to_owned())) };
         let size = head.size;
-        match self.judge(list.length(), list.crc64(), Some(list), head) {
-            Some(stored) => Ok(stored),
-            None => Err(CompleteError::Gone {
-                object: self.object.clone(),
-                found: format!("another object of {size} bytes is there"),
-            }),
-        }
+        let judged = self.judge(list.length(), list.crc64(), Some(list), head);
+        Ok(judged.ok_or_else(|| format!("another object of {size} bytes is there")))
     }
 
     /// Returns the object if it is there and has this length and CRC-64.

@@ -59,6 +59,8 @@ pub struct Completed {
     pub crc64: Option<Crc64>,
     /// The version, in a versioned bucket.
     pub version_id: Option<String>,
+    /// Whether the answer says that it is about the object that was asked for; it may say nothing of that.
+    pub names_object: bool,
     /// Whether the service could not tell a callback server about it; the object is stored all the same.
     pub callback_failed: bool,
 }
@@ -93,17 +95,19 @@ impl Operation for Complete {
         let error = xml::parse(&answer.body).ok().filter(|root| root.name() == "Error");
         let callback_failed = answer.status == StatusCode::NON_AUTHORITATIVE_INFORMATION
             && error.and_then(|error| error.text("Code").map(|code| code == "CallbackFailed")) == Some(true);
-        let in_body = match callback_failed {
-            true => None,
+        let (in_body, names_object) = match callback_failed {
+            true => (None, false),
             false => {
                 let result = Element::root(name, answer, "CompleteMultipartUploadResult")?;
-                result.text("ETag").map(|tag| ETag::new(tag.trim()))
+                let etag = result.text("ETag").map(|tag| ETag::new(tag.trim()));
+                (etag, xml::names(name, &result, &self.object)?)
             }
         };
         Ok(Completed {
             etag: in_body.or_else(|| answer.header("etag").map(ETag::new)),
             crc64: crc64_header(name, answer)?,
             version_id: answer.header("x-oss-version-id").map(str::to_owned),
+            names_object,
             callback_failed,
         })
     }
@@ -120,8 +124,12 @@ mod tests {
         <ETag>\"B864DB6A936D376F9F8D3ED3BBE540DD-3\"</ETag></CompleteMultipartUploadResult>";
 
     fn operation() -> Complete {
+        of("k")
+    }
+
+    fn of(key: &str) -> Complete {
         let part = |n, tag: &str| CompletePart { number: number(n), etag: ETag::new(tag) };
-        Complete::new(object("k"), UploadId::new("ID"), vec![part(1, "\"33A9\""), part(5, "\"<&\"")])
+        Complete::new(object(key), UploadId::new("ID"), vec![part(1, "\"33A9\""), part(5, "\"<&\"")])
     }
 
     #[test]
@@ -142,11 +150,34 @@ x-oss-forbid-overwrite: true
     #[test]
     fn the_documented_answer_describes_the_object() {
         let headers = [("x-oss-hash-crc64ecma", "42"), ("x-oss-version-id", "v1"), ("etag", "\"other\"")];
-        let completed = operation().decode(&answer(200, &headers, BODY)).unwrap();
+        let body = BODY.replace("oss-example</B", "images</B");
+        let completed = of("multipart.data").decode(&answer(200, &headers, &body)).unwrap();
+        assert!(completed.names_object);
         assert_eq!(completed.etag.unwrap().as_str(), "\"B864DB6A936D376F9F8D3ED3BBE540DD-3\"");
         assert_eq!(completed.crc64, Some(Crc64(42)));
         assert_eq!(completed.version_id.as_deref(), Some("v1"));
         assert!(!completed.callback_failed);
+    }
+
+    #[test]
+    fn an_answer_about_another_object_is_refused() {
+        let named = |bucket: &str, key: &str| {
+            let bucket = format!("<Bucket>{bucket}</Bucket>").replace("<Bucket></Bucket>", "");
+            let key = format!("<Key>{key}</Key>").replace("<Key></Key>", "");
+            let body = format!(
+                "<CompleteMultipartUploadResult><EncodingType>url</EncodingType>{bucket}{key}\
+                 </CompleteMultipartUploadResult>"
+            );
+            of("a b+c").decode(&answer(200, &[], &body)).map(|completed| completed.names_object)
+        };
+        assert_eq!(named("images", "a%20b%2Bc"), Ok(true));
+        for (bucket, key) in [("", ""), ("images", ""), ("", "a%20b%2Bc")] {
+            assert_eq!(named(bucket, key), Ok(false), "{bucket} {key}");
+        }
+        for (bucket, key) in [("images", "other"), ("other", "a%20b%2Bc"), ("", "other"), ("other", "")] {
+            let refused = named(bucket, key).unwrap_err().to_string();
+            assert!(refused.contains("another object"), "{refused}");
+        }
     }
 
     #[test]

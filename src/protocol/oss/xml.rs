@@ -7,6 +7,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::printable;
+use crate::model::ObjectRef;
 use crate::protocol::sign::encode;
 use crate::protocol::{Answer, DecodeError};
 
@@ -95,6 +96,31 @@ impl Element {
     pub(super) fn is_true(&self, name: &str) -> bool {
         self.text(name).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
     }
+}
+
+/// Whether an answer names the object that was asked about; one that names no object does not.
+///
+/// # Errors
+///
+/// When it is about another object.
+pub(super) fn names(
+    operation: &'static str,
+    root: &Element,
+    object: &ObjectRef,
+) -> Result<bool, DecodeError> {
+    let bucket = root.text("Bucket").map(str::trim);
+    let key = Keys::of(operation, root).key(root, "Key")?;
+    let other = bucket.is_some_and(|bucket| bucket != object.bucket.as_str())
+        || key.as_deref().is_some_and(|key| key != object.key.as_str());
+    if other {
+        let named = format!("{}/{}", bucket.unwrap_or_default(), key.unwrap_or_default());
+        let named: String = named.chars().take(200).collect();
+        return Err(DecodeError::new(
+            operation,
+            format!("is about another object, `oss://{}`", printable(&named)),
+        ));
+    }
+    Ok(bucket.is_some() && key.is_some())
 }
 
 /// Decodes keys of a listing if the listing says that they are encoded.

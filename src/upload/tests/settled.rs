@@ -31,6 +31,48 @@ async fn a_complete_that_succeeded_unheard_is_settled_by_the_object() {
     }
 }
 
+/// An answer that cannot be understood, however often: the object decides all the same.
+#[tokio::test]
+async fn a_complete_that_was_never_understood_is_settled_by_the_object() {
+    let world = World::new(3 * MIB);
+    world.script.rule("Complete", 0, 1, Effect::Instead(200, INTERNAL_ERROR.to_owned()));
+    world.script.rule("Complete", 0, 9, Effect::Answer(200, INTERNAL_ERROR.to_owned()));
+    let report = world.upload().run().await.unwrap();
+    assert_eq!((world.script.count("Complete"), world.script.count("HeadObject")), (3, 1));
+    assert_eq!(report.stored.verified, complete::Verified::Crc64);
+
+    let world = World::new(3 * MIB);
+    world.script.rule("Complete", 0, 9, Effect::Answer(200, INTERNAL_ERROR.to_owned()));
+    assert!(world.upload().run().await.unwrap_err().is_resumable());
+    world.script.clear();
+    assert_eq!(world.upload().run().await.unwrap().resumed_parts, 3, "nothing is lost");
+}
+
+/// An answer about another object, or about none: ours is looked at, and only what is there counts.
+#[tokio::test]
+async fn a_complete_of_another_object_is_not_taken_for_ours() {
+    let other = "<CompleteMultipartUploadResult><Bucket>images</Bucket><Key>other</Key><ETag>\"A-3\"</ETag>\
+                 </CompleteMultipartUploadResult>";
+    let bare = "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>";
+    for (answer, completes) in [(other, 3), (bare, 1)] {
+        let world = World::new(3 * MIB);
+        world.script.rule("Complete", 0, 3, Effect::Answer(200, answer.to_owned()));
+        let error = world.upload().run().await.unwrap_err();
+        assert_eq!(world.script.count("Complete"), completes, "{error}");
+        assert!(error.is_resumable() && world.stored().await.is_none(), "{error}");
+        world.script.clear();
+        assert_eq!(world.upload().run().await.unwrap().resumed_parts, 3);
+        world.assert_stored().await;
+    }
+    for answer in [other, bare] {
+        let world = World::new(3 * MIB);
+        world.script.rule("Complete", 0, 1, Effect::Instead(200, answer.to_owned()));
+        let report = world.upload().run().await.unwrap();
+        assert_eq!(report.stored.verified, complete::Verified::Crc64);
+        assert_eq!(world.script.count("HeadObject"), 1);
+    }
+}
+
 /// With the guard against overwriting the repeated Complete may be refused for our own object.
 #[tokio::test]
 async fn a_complete_that_finds_its_own_object_is_done() {
