@@ -90,7 +90,9 @@ impl UploadError {
             Self::Session(SessionError::Plan(_) | SessionError::Adopt { .. }) => ErrorKind::Usage,
             Self::Session(SessionError::State(error)) => error.kind(),
             Self::Session(SessionError::OtherSource { .. }) => ErrorKind::Integrity,
-            Self::Session(SessionError::Source { .. } | SessionError::Length) => ErrorKind::Other,
+            Self::Session(SessionError::Source { .. } | SessionError::Length) | Self::Gone { .. } => {
+                ErrorKind::Other
+            }
             Self::Transfer {
                 source: TransferError::Damaged { .. } | TransferError::Unstable { .. }, ..
             } => ErrorKind::Integrity,
@@ -143,7 +145,7 @@ impl UploadError {
             Self::Session(SessionError::Call { source, .. }) => {
                 matches!(source.kind(), ErrorKind::Network | ErrorKind::Certificate | ErrorKind::Credentials)
             }
-            Self::Session(_) => false,
+            Self::Session(_) | Self::Gone { .. } => false,
         }
     }
 }

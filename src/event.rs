@@ -26,6 +26,14 @@ pub enum Event {
         /// How many parts are in already.
         present_parts: u32,
     },
+    /// Other uploads of the same key are open on the bucket, of which the state knows nothing: they hold parts that
+    /// are paid for, until somebody completes or aborts them.
+    OthersOpen {
+        /// The object that they would make.
+        object: ObjectRef,
+        /// Their ids.
+        upload_ids: Vec<UploadId>,
+    },
     /// Something that the user should know and that stops nothing: one sentence.
     Notice {
         /// The sentence, without a secret.

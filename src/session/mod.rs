@@ -17,6 +17,18 @@ use crate::model::{ObjectRef, StorageClass, UploadId};
 use crate::plan::{Plan, PlanError};
 use crate::state::{Journal, PartRecord, StateDir, StateError, UploadDir};
 
+/// Which upload is taken up that the bucket has for the key and the state does not know.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Adopt {
+    /// None.
+    #[default]
+    Nothing,
+    /// The only one, if the state knows none.
+    TheOnlyOne,
+    /// This one, whatever the state knows.
+    This(UploadId),
+}
+
 /// How an upload is begun or taken up again.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionOptions {
@@ -28,8 +40,8 @@ pub(crate) struct SessionOptions {
     pub(crate) state: Option<StateDir>,
     /// Begin anew: abort the upload that is known.
     pub(crate) restart: bool,
-    /// Without local state, take up the open upload that the bucket has for this key.
-    pub(crate) adopt: bool,
+    /// Which open upload of the bucket is taken up.
+    pub(crate) adopt: Adopt,
     /// Compare every part with the local bytes, also those of the journal.
     pub(crate) verify: bool,
 }

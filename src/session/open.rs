@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Opened, Session, SessionError, SessionOptions, abort, bucket};
+use super::{Adopt, Opened, Session, SessionError, SessionOptions, abort, bucket};
 use crate::blocks::Limits;
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
@@ -16,6 +17,20 @@ use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, StateErr
 
 /// What is known of the upload of an object.
 type Known = Result<Option<Checkpoint>, StateError>;
+
+/// How long the look for other uploads may take: none is worth a wait.
+const OTHERS_LIMIT: Duration = Duration::from_secs(30);
+
+/// What is known of uploads of the key that may have been begun before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// The state knows of none.
+    Known,
+    /// The state folder is new, on a new machine or because the old one is lost.
+    Unknown,
+    /// The state of one was lost or is given up.
+    Lost,
+}
 
 /// Opens sessions; what one needs beside the options.
 pub(crate) struct Opener<'a> {
@@ -33,33 +48,48 @@ impl Opener<'_> {
     pub(crate) async fn open(&self) -> Result<Opened, SessionError> {
         // Refused before anything is touched, also when an old plan would be kept.
         let (length, rule) = self.wished()?;
+        let before = self.before();
         let Some(dir) = self.lock()? else {
-            if self.options.adopt {
-                return self.adopt(None, length, rule).await;
-            }
-            return self.begin(None, length, rule).await;
+            return match &self.options.adopt {
+                Adopt::Nothing => self.begin(None, length, rule, Before::Known).await,
+                Adopt::TheOnlyOne => self.adopt_only_one(None, length, rule).await,
+                Adopt::This(id) => self.adopt(None, id.clone(), length, rule).await,
+            };
         };
         let (dir, known) = match dir.checkpoint() {
             Ok(None) => self.elsewhere(dir).await?,
             known => (dir, known),
         };
-        match known {
-            Ok(Some(checkpoint)) if self.options.restart => {
-                self.abort(&checkpoint.upload_id).await?;
-                self.begin(Some(dir), length, rule).await
+        match (known, &self.options.adopt) {
+            (Ok(Some(checkpoint)), Adopt::This(id)) if checkpoint.upload_id != *id => {
+                self.adopt(Some(dir), id.clone(), length, rule).await
             }
-            Ok(Some(checkpoint)) => self.resume(dir, checkpoint, rule).await,
-            Err(_) if self.options.restart => self.begin(Some(dir), length, rule).await,
-            Err(error) => Err(SessionError::State(error)),
-            Ok(None) if self.options.adopt => self.adopt(Some(dir), length, rule).await,
-            Ok(None) => self.begin(Some(dir), length, rule).await,
+            (Ok(Some(checkpoint)), _) if self.options.restart => {
+                self.abort(&checkpoint.upload_id).await?;
+                self.begin(Some(dir), length, rule, Before::Lost).await
+            }
+            (Ok(Some(checkpoint)), _) => self.resume(dir, checkpoint, rule).await,
+            (_, Adopt::This(id)) => self.adopt(Some(dir), id.clone(), length, rule).await,
+            (Err(_), _) if self.options.restart => self.begin(Some(dir), length, rule, Before::Lost).await,
+            (Err(error), _) => Err(SessionError::State(error)),
+            (Ok(None), Adopt::TheOnlyOne) => self.adopt_only_one(Some(dir), length, rule).await,
+            (Ok(None), Adopt::Nothing) => self.begin(Some(dir), length, rule, before).await,
+        }
+    }
+
+    /// Returns what may have been before, as far as it can be seen without the upload's own state.
+    fn before(&self) -> Before {
+        match &self.options.state {
+            _ if self.options.restart => Before::Lost,
+            Some(state) if !state.root().exists() => Before::Unknown,
+            _ => Before::Known,
         }
     }
 
     /// Begins a new upload in a folder whose upload is gone.
     pub(crate) async fn begin_again(&self, dir: UploadDir) -> Result<Opened, SessionError> {
         let (length, rule) = self.wished()?;
-        self.begin(Some(dir), length, rule).await
+        self.begin(Some(dir), length, rule, Before::Lost).await
     }
 
     /// Returns the source's length and how it would be cut if it were begun now.
@@ -106,6 +136,7 @@ impl Opener<'_> {
         dir: Option<UploadDir>,
         length: u64,
         rule: CutRule,
+        before: Before,
     ) -> Result<Opened, SessionError> {
         let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
         let operation = Initiate {
@@ -124,7 +155,10 @@ impl Opener<'_> {
             }
         };
         match self.session(dir, upload_id.clone(), plan, Vec::new(), self.options.overwrite) {
-            Ok(opened) => Ok(opened),
+            Ok(opened) => {
+                self.name_others(&upload_id, before).await;
+                Ok(opened)
+            }
             Err(error) => {
                 // An upload that nothing knows would stay on the bucket for ever. That it does is the lesser error.
                 let _ = self.abort(&upload_id).await;
@@ -133,25 +167,67 @@ impl Opener<'_> {
         }
     }
 
-    async fn adopt(
+    /// Names the other uploads of the key that are open: their parts are paid for, and where state was lost nobody
+    /// knows of them any more. In the ordinary new upload nothing is asked.
+    async fn name_others(&self, ours: &UploadId, before: Before) {
+        if before == Before::Known {
+            return;
+        }
+        let failed = match tokio::time::timeout(OTHERS_LIMIT, self.open_uploads()).await {
+            Ok(Ok(mut others)) => {
+                others.retain(|id| id != ours);
+                if !others.is_empty() {
+                    let object = self.options.object.clone();
+                    self.events.emit(Event::OthersOpen { object, upload_ids: others });
+                }
+                return;
+            }
+            Ok(Err(SessionError::Call { source, .. })) => source.cause.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it takes too long".to_owned(),
+        };
+        // Nothing says that anything was lost: who may not list uploads need not hear of it each time.
+        match before {
+            Before::Unknown => tracing::debug!(%failed, "open uploads cannot be listed"),
+            _ => self
+                .events
+                .notice(format!("whether other uploads of this key are open is not known: {failed}")),
+        }
+    }
+
+    async fn adopt_only_one(
         &self,
         dir: Option<UploadDir>,
         length: u64,
         rule: CutRule,
     ) -> Result<Opened, SessionError> {
-        let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
         let mut ids = self.open_uploads().await?;
         let (Some(upload_id), 0) = (ids.pop(), ids.len()) else {
             let count = ids.len() + usize::from(!ids.is_empty());
             return Err(SessionError::Adopt { object: self.options.object.clone(), count });
         };
+        self.adopt(dir, upload_id, length, rule).await
+    }
+
+    async fn adopt(
+        &self,
+        dir: Option<UploadDir>,
+        upload_id: UploadId,
+        length: u64,
+        rule: CutRule,
+    ) -> Result<Opened, SessionError> {
+        let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
         let Some(listed) = self.list(&upload_id).await? else {
             return Err(SessionError::Adopt { object: self.options.object.clone(), count: 0 });
         };
         self.events
             .notice(format!("adopting the open upload {upload_id}: its parts are compared with the file"));
         let parts = self.prove(&plan, &[], listed, true).await?;
-        self.session(dir, upload_id, plan, parts, self.options.overwrite)
+        let opened = self.session(dir, upload_id.clone(), plan, parts, self.options.overwrite)?;
+        if matches!(self.options.adopt, Adopt::This(_)) {
+            self.name_others(&upload_id, Before::Lost).await;
+        }
+        Ok(opened)
     }
 
     async fn resume(

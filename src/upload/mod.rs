@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 use crate::complete::{CompleteError, StoredObject};
 use crate::event::EventSink;
-use crate::model::{ObjectRef, StorageClass};
-use crate::session::{SessionError, SessionOptions};
+use crate::model::{ObjectRef, StorageClass, UploadId};
+use crate::session::{Adopt, SessionError, SessionOptions};
 use crate::source::Source;
 use crate::state::StateDir;
 use crate::transfer::{Limits, TransferError};
@@ -38,6 +38,7 @@ pub struct Upload {
     content_md5: bool,
     in_use: bool,
     require_verified: bool,
+    resume_only: bool,
     limits: Limits,
     events: EventSink,
     reports: Option<ReportSink>,
@@ -95,6 +96,12 @@ pub enum UploadError {
     /// The object could not be made or proved.
     #[error(transparent)]
     Complete(#[from] CompleteError),
+    /// The upload that was to be resumed is gone from the bucket, and did not become the object.
+    #[error("the upload of `{object}` is gone from the bucket")]
+    Gone {
+        /// The object.
+        object: ObjectRef,
+    },
     /// It was stopped from outside before or after parts were sent; what the service has is kept.
     #[error("the upload was stopped")]
     Cancelled,
@@ -110,7 +117,7 @@ impl Upload {
             storage_class: StorageClass::default(),
             state: None,
             restart: false,
-            adopt: false,
+            adopt: Adopt::default(),
             verify: false,
         };
         Self {
@@ -122,6 +129,7 @@ impl Upload {
             content_md5: false,
             in_use: false,
             require_verified: false,
+            resume_only: false,
             limits: Limits::default(),
             events: EventSink::none(),
             reports: None,
@@ -181,7 +189,22 @@ impl Upload {
     /// Without local state, takes up the one open upload that the bucket has for the key.
     #[must_use]
     pub fn adopt(mut self, adopt: bool) -> Self {
-        self.session.adopt = adopt;
+        self.session.adopt = if adopt { Adopt::TheOnlyOne } else { Adopt::Nothing };
+        self
+    }
+
+    /// Takes up this open upload of the bucket in place of the one that the state knows.
+    #[must_use]
+    pub fn adopt_upload(mut self, upload_id: UploadId) -> Self {
+        self.session.adopt = Adopt::This(upload_id);
+        self
+    }
+
+    /// Fails with [`UploadError::Gone`] where the upload that the state knows is gone from the bucket and did not
+    /// become the object, in place of beginning a new one that sends everything.
+    #[must_use]
+    pub fn resume_only(mut self, resume_only: bool) -> Self {
+        self.resume_only = resume_only;
         self
     }
 

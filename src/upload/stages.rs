@@ -59,6 +59,9 @@ impl Upload {
                         self.forgotten(dir.forget());
                         (stored, count, count, false)
                     }
+                    None if self.resume_only => {
+                        return Err(UploadError::Gone { object: self.session.object.clone() });
+                    }
                     None => {
                         self.events.notice("the earlier upload is gone from the bucket: a new one begins");
                         match self.opener(&opening).begin_again(dir).await {

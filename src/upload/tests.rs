@@ -76,6 +76,8 @@ impl World {
         let bytes: Vec<u8> =
             (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         std::fs::write(folder.path().join("disk.raw"), &bytes).unwrap();
+        // A machine that has uploaded before.
+        std::fs::create_dir(folder.path().join("state")).unwrap();
         Self { folder, emulator, script, client, bytes }
     }
 
@@ -164,6 +166,9 @@ fn listening() -> (EventSink, Arc<Mutex<Vec<String>>>) {
     let heard = Arc::clone(&said);
     let sink = EventSink::new(move |event| match event {
         Event::Notice { text } => heard.lock().unwrap().push(text),
+        Event::OthersOpen { upload_ids, .. } => {
+            heard.lock().unwrap().extend(upload_ids.iter().map(|id| format!("open: {id}")));
+        }
         Event::Stalled { silent, reason } => {
             heard.lock().unwrap().push(format!("{} s: {reason}", silent.as_secs()));
         }

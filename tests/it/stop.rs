@@ -57,10 +57,15 @@ fn is_ignored(number: u32) -> bool {
 
 /// Runs the command that a hint shows between backticks, as a shell understands it.
 fn run_shown(world: &World, shown: &str) -> Finished {
-    let (_, rest) = shown.split_once("`ossup resume").expect(shown);
+    run_printed(world, shown, "resume", "--output=json")
+}
+
+/// Runs a command that is shown between backticks, as a shell understands it, with one option more.
+pub(crate) fn run_printed(world: &World, shown: &str, name: &str, more: &str) -> Finished {
+    let (_, rest) = shown.split_once(&format!("`ossup {name}")).expect(shown);
     let (args, _) = rest.split_once('`').expect(shown);
     let command = world.command(&[]);
-    let line = format!("{} resume{args} --output=json", command.get_program().to_str().unwrap());
+    let line = format!("{} {name}{args} {more}", command.get_program().to_str().unwrap());
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", &line]).env_clear().current_dir(command.get_current_dir().unwrap());
     shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -121,6 +126,34 @@ fn resume_without_arguments_finishes_everything() {
     assert_eq!(uploads.len(), 2);
     assert!(uploads.iter().all(|upload| upload["resumed_parts"].as_u64().unwrap() >= 1), "{value}");
     assert!(world.json(&["list", &local])["uploads"].as_array().unwrap().is_empty());
+}
+
+/// Of several, one is gone from the bucket and one is driven by another process: the rest is finished, exit code 0.
+#[test]
+fn resume_without_arguments_skips_what_is_gone_or_driven() {
+    let mut world = World::new();
+    let _server = Server::start(&mut world, &[]);
+    for name in ["gone", "mine"] {
+        let file = format!("{name}.raw");
+        world.file(&file, LONG, 1);
+        let target = format!("oss://images/{name}");
+        assert_eq!(stopped(&world, &slow("", &file, &target), "TERM").0, Some(143));
+    }
+    world.file("driven.raw", LONG, 2);
+    // Another machine's state folder: this one still believes in the upload.
+    world.ok(&["abort", "oss://images/gone", "--yes", "--state-dir=elsewhere"]);
+    let child = running(&world, &slow("", "driven.raw", "oss://images/driven"));
+    let value = world.json(&["resume"]);
+    assert_eq!(value["uploads"].as_array().unwrap().len(), 1, "{value}");
+    assert_eq!(value["uploads"][0]["key"], "mine");
+    let skipped: Vec<_> = value["skipped"].as_array().unwrap().iter().collect();
+    assert_eq!([&skipped[0]["key"], &skipped[1]["key"]], ["driven", "gone"], "{value}");
+    assert!(skipped[0]["reason"].as_str().unwrap().contains("another process"), "{value}");
+    assert!(skipped[1]["reason"].as_str().unwrap().contains("ossup resume oss://images/gone"), "{value}");
+    signal(&child, "KILL");
+    finish(child);
+    let value = world.json(&["resume", "oss://images/gone"]);
+    assert_eq!(value["uploads"][0]["resumed_parts"], 0, "asked for by name it is sent again: {value}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::stop::{interrupted, running, slow, stopped};
+use crate::stop::{interrupted, run_printed, running, slow, stopped};
 use crate::support::{Server, World, finish};
 
 const MIB: usize = 1 << 20;
@@ -34,6 +34,25 @@ fn open_uploads_are_listed_with_what_they_hold_and_aborted() {
     world.fails(1, &["abort", "oss://images/web/x", "--yes", &local]);
 }
 
+/// Parts of an upload that is known nowhere any more cost money until somebody looks.
+#[test]
+fn what_a_lost_state_folder_knew_is_named_and_the_shown_command_aborts_it() {
+    let world = World::new();
+    let local = world.local();
+    world.file("disk.raw", 3 * MIB, 1);
+    interrupted(&world, "disk.raw", "oss://images/x");
+    std::fs::remove_dir_all(world.path("store/ossup-state")).unwrap();
+    let said = world.ok(&["upload", "disk.raw", "oss://images/x", "--no-inspect", &local]).stderr;
+    assert!(
+        said.contains("another upload of `oss://images/x` is open") && said.contains("--adopt="),
+        "{said}"
+    );
+    assert_eq!(world.json(&["list", "oss://images", &local])["uploads"].as_array().unwrap().len(), 1);
+    let aborted = run_printed(&world, &said, "abort", "--yes");
+    assert_eq!(aborted.code, Some(0), "{aborted:?}");
+    assert!(world.json(&["list", "oss://images", &local])["uploads"].as_array().unwrap().is_empty());
+}
+
 /// Asks until there is an answer; ages are whole seconds of real time.
 fn eventually<T>(ask: impl Fn() -> Option<T>) -> T {
     let began = std::time::Instant::now();
@@ -49,7 +68,7 @@ fn eventually<T>(ask: impl Fn() -> Option<T>) -> T {
 #[test]
 fn gc_goes_by_the_clock_of_the_service() {
     let mut world = World::new();
-    let plan = r#"{"rules": [{"operation": "ListMultipartUploads", "times": 1, "fault":
+    let plan = r#"{"rules": [{"operation": "ListMultipartUploads", "attempts": [2, 2], "fault":
         {"kind": "response_header", "name": "date", "value": "Thu, 01 Jan 2099 00:00:00 GMT"}}]}"#;
     std::fs::write(world.path("faults.json"), plan).unwrap();
     let _server = Server::start(&mut world, &["--faults", "faults.json"]);

@@ -52,6 +52,83 @@ async fn a_gone_upload_of_another_file_is_not_taken_for_this_one() {
     }
 }
 
+/// Parts that nobody knows of are paid for. Where state was lost they are named, and else nothing is asked.
+#[tokio::test]
+async fn where_state_was_lost_other_open_uploads_are_named() {
+    type Lose = fn(&World);
+    let damaged: Lose = |world| std::fs::write(world.folder().join("checkpoint.json"), "{").unwrap();
+    let flipped: Lose = |world| {
+        let path = world.folder().join("checkpoint.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let id = StateDir::new(world.folder.path().join("state")).uploads().unwrap().readable[0]
+            .checkpoint
+            .upload_id
+            .to_string();
+        std::fs::write(path, text.replace(&id, &format!("X{}", &id[1..]))).unwrap();
+    };
+    let folder: Lose = |world| std::fs::remove_dir_all(world.folder.path().join("state")).unwrap();
+    for (lose, restart) in [(damaged, true), (flipped, false), (folder, false)] {
+        let world = World::new(3 * MIB);
+        world.interrupt_after(1).await;
+        let id = StateDir::new(world.folder.path().join("state")).uploads().unwrap().readable.remove(0);
+        lose(&world);
+        let (sink, said) = listening();
+        world.upload().restart(restart).events(sink).run().await.unwrap();
+        world.assert_stored().await;
+        let named = format!("open: {}", id.checkpoint.upload_id);
+        assert!(said.lock().unwrap().contains(&named), "{said:?}");
+        assert_eq!(world.script.count("ListUploads"), 1);
+    }
+}
+
+/// The key pair need not be allowed to list uploads, and the upload does not depend on it.
+#[tokio::test]
+async fn that_others_cannot_be_listed_is_said_and_ends_nothing() {
+    for lost in [true, false] {
+        let world = World::new(2 * MIB);
+        world.script.refuse("ListUploads", 1, 403, "AccessDenied");
+        if !lost {
+            std::fs::remove_dir_all(world.folder.path().join("state")).unwrap();
+        }
+        let (sink, said) = listening();
+        world.upload().restart(lost).events(sink).run().await.unwrap();
+        world.assert_stored().await;
+        let said = said.lock().unwrap().iter().any(|text| text.contains("is not known"));
+        assert_eq!(said, lost, "a new machine has lost nothing");
+    }
+}
+
+#[tokio::test]
+async fn one_of_several_open_uploads_is_adopted_by_its_id() {
+    let world = World::new(4 * MIB);
+    world.interrupt_after(3).await;
+    let state = StateDir::new(world.folder.path().join("state"));
+    let first = state.uploads().unwrap().readable.remove(0).checkpoint.upload_id;
+    std::fs::remove_dir_all(world.folder.path().join("state")).unwrap();
+    world.interrupt_after(1).await;
+    let second = state.uploads().unwrap().readable.remove(0).checkpoint.upload_id;
+    let (sink, said) = listening();
+    let report = world.upload().adopt_upload(first).events(sink).run().await.unwrap();
+    assert_eq!(report.resumed_parts, 3, "and not that one which the state knows");
+    assert!(said.lock().unwrap().contains(&format!("open: {second}")), "{said:?}");
+    world.assert_stored().await;
+    let gone = world.upload().overwrite(true).adopt_upload(UploadId::new("NONE")).run().await.unwrap_err();
+    assert!(matches!(gone, UploadError::Session(SessionError::Adopt { count: 0, .. })), "{gone}");
+}
+
+#[tokio::test]
+async fn what_is_only_to_be_resumed_is_not_begun_again() {
+    let world = World::new(3 * MIB);
+    world.interrupt_after(1).await;
+    let state = StateDir::new(world.folder.path().join("state"));
+    let id = state.uploads().unwrap().readable.remove(0).checkpoint.upload_id;
+    abort(&world.client, &world.object(), &id).await.unwrap();
+    let error = world.upload().resume_only(true).run().await.unwrap_err();
+    assert!(matches!(error, UploadError::Gone { .. }), "{error}");
+    assert_eq!(world.script.count("Initiate"), 1);
+    assert_eq!(world.upload().run().await.unwrap().resumed_parts, 0, "the same call without that sends all");
+}
+
 #[tokio::test]
 async fn a_checkpoint_that_cannot_be_written_leaves_no_upload_on_the_bucket() {
     let world = World::new(MIB);

@@ -70,9 +70,9 @@ pub(crate) struct TargetArgs {
     /// Aborts an unfinished upload of this object and begins anew
     #[arg(long, conflicts_with = "adopt")]
     pub(crate) restart: bool,
-    /// Continues an open upload of this object that another machine began
-    #[arg(long)]
-    pub(crate) adopt: bool,
+    /// Continues an open upload of this object that another machine began: the only one, or that of an id
+    #[arg(long, value_name = "UPLOAD_ID", num_args = 0..=1, require_equals = true, value_parser = upload_id)]
+    pub(crate) adopt: Option<Option<UploadId>>,
     /// Keeps no state: an interrupted upload begins anew
     #[arg(long, conflicts_with_all = ["adopt", "restart", "verify_resume"])]
     pub(crate) no_resume: bool,

@@ -1,7 +1,7 @@
 use ossup::client::Client;
 use ossup::model::{ObjectRef, UploadId};
 use ossup::session;
-use ossup::state::StateDir;
+use ossup::state::{StateDir, StateError};
 use serde_json::json;
 
 use crate::args::AbortArgs;
@@ -49,7 +49,14 @@ pub(crate) async fn forget(
         Ok(root) => {
             let (region, now) = (connection.client.region(), connection.client.now());
             let state = StateDir::new(root);
-            let dir = state.lock(&connection.client.service(), region, object, now)?;
+            let dir = match state.lock(&connection.client.service(), region, object, now) {
+                Ok(dir) => dir,
+                // That process is at another upload of the object.
+                Err(StateError::Locked { .. }) if is_another(&state, connection, object, id)? => {
+                    return Ok(session::abort(&connection.client, object, id).await?);
+                }
+                Err(error) => return Err(error.into()),
+            };
             // Perhaps it was begun through another name of the service.
             let others = state.elsewhere(&dir, region, object)?;
             let other = others.into_iter().find(|other| other.checkpoint.upload_id == *id);
@@ -66,6 +73,20 @@ pub(crate) async fn forget(
         }
     }
     Ok(())
+}
+
+/// Whether the state knows this object's upload and it is another one than `id`.
+fn is_another(
+    state: &StateDir,
+    connection: &Connection,
+    object: &ObjectRef,
+    id: &UploadId,
+) -> Result<bool, Failure> {
+    let (region, service) = (connection.client.region(), connection.client.service());
+    let known: Vec<_> = state.uploads()?.readable.into_iter().map(|upload| upload.checkpoint).collect();
+    let mut of_object = known.iter().filter(|known| known.object == *object && known.region == *region);
+    let driven = of_object.clone().any(|known| known.service() == service);
+    Ok(driven && of_object.all(|known| known.upload_id != *id))
 }
 
 /// Returns an id that was typed, if there is such an upload. The service takes the end of one that it does not

@@ -1,15 +1,26 @@
-use ossup::state::{Checkpoint, StateDir};
-use serde_json::json;
+use ossup::session::SessionError;
+use ossup::state::{Checkpoint, StateDir, StateError};
+use ossup::upload::UploadError;
+use serde_json::{Value, json};
 
 use super::transfer;
 use crate::args::values::EndpointArg;
 use crate::args::{AddressingArg, ConnectionArgs, ResumeArgs, TargetArgs};
 use crate::context::Context;
-use crate::failure::{Failure, Kind};
+use crate::failure::{self, Again, Failure, Kind, again};
+
+/// What became of one upload.
+enum Outcome {
+    /// It is done: its object for JSON, and its URL.
+    Done(Value, String),
+    /// It was not asked for by name, and is not one that this command can go on with.
+    Skipped(String),
+}
 
 /// Continues the unfinished uploads that the state directory knows, one after the other.
 ///
-/// One that fails does not keep the others from going on; the first failure is the command's.
+/// One that fails does not keep the others from going on; the first failure is the command's. Those that are gone from
+/// the bucket, or that another process drives, are skipped where all are asked for.
 pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Failure> {
     let root = context.state_dir(&args.connection)?;
     let stored = StateDir::new(root).uploads()?;
@@ -19,7 +30,7 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
     };
     let unfinished: Vec<_> =
         stored.readable.into_iter().map(|upload| upload.checkpoint).filter(wanted).collect();
-    let (mut done, mut failed) = (Vec::new(), None::<Failure>);
+    let (mut done, mut skipped, mut failed) = (Vec::new(), Vec::new(), None::<Failure>);
     for error in stored.unreadable {
         // Whose upload it is cannot be told. Who asks for everything must learn that something is left.
         match &failed {
@@ -36,8 +47,12 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
     let limits = transfer::limits(&args.transfer);
     for checkpoint in unfinished {
         match one(&checkpoint, args, context, &limits).await {
-            Ok(None) => {}
-            Ok(Some((object, url))) => {
+            Ok(Outcome::Skipped(reason)) => {
+                let object = &checkpoint.object;
+                context.output.warning(format!("`{object}` is skipped: {reason}"));
+                skipped.push(json!({"bucket": object.bucket, "key": object.key, "reason": reason}));
+            }
+            Ok(Outcome::Done(object, url)) => {
                 context.output.text(&url)?;
                 done.push(object);
             }
@@ -58,19 +73,20 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
             }
         }
     }
+    let members = json!({"uploads": done, "skipped": skipped});
     match failed {
-        Some(failure) => Err(failure.with_members(json!({"uploads": done}))),
-        None => context.output.object(json!({"uploads": done})),
+        Some(failure) => Err(failure.with_members(members)),
+        None => context.output.object(members),
     }
 }
 
-/// Resumes one upload; nothing if it is another store's and was not asked for.
+/// Resumes one upload.
 async fn one(
     checkpoint: &Checkpoint,
     args: &ResumeArgs,
     context: &Context,
     limits: &ossup::transfer::Limits,
-) -> Result<Option<(serde_json::Value, String)>, Failure> {
+) -> Result<Outcome, Failure> {
     let object = &checkpoint.object;
     context.output.remark(format!("resuming `{}` to `{object}`", checkpoint.source.name));
     let connection = connection(checkpoint, &args.connection);
@@ -82,8 +98,7 @@ async fn one(
     if here != there && (there.is_folder() || here.is_folder() && told) {
         let failure = Failure::new(Kind::Usage, format!("it was begun in another store, {there}"));
         if args.object.is_none() {
-            context.output.warning(format!("`{object}` is left alone: {}", failure.line()));
-            return Ok(None);
+            return Ok(Outcome::Skipped(failure.line()));
         }
         return Err(failure.hint("name that store: `--endpoint local:DIR` for a folder"));
     }
@@ -92,10 +107,27 @@ async fn one(
         storage_class: checkpoint.storage_class,
         ..TargetArgs::default()
     };
-    let report =
-        transfer::upload(context, &connection, source, object, &target, &args.transfer, limits).await?;
-    let url = connection.url(object);
-    Ok(Some((transfer::object(&report, &url), url)))
+    let (upload, progress) =
+        transfer::prepare(context, &connection, source, object, &target, &args.transfer, limits)?;
+    let all = args.object.is_none();
+    let result = upload.resume_only(all).run().await;
+    drop(progress);
+    match result {
+        Ok(report) => {
+            let url = connection.url(object);
+            Ok(Outcome::Done(transfer::object(&report, &url), url))
+        }
+        Err(UploadError::Session(SessionError::State(error @ StateError::Locked { .. }))) if all => {
+            Ok(Outcome::Skipped(error.to_string()))
+        }
+        Err(UploadError::Gone { .. }) if all => {
+            let again = again::resume(object, &args.connection);
+            Ok(Outcome::Skipped(format!(
+                "its upload is gone from the bucket, by an abort or a lifecycle rule; `{again}` sends the file again"
+            )))
+        }
+        Err(error) => Err(failure::upload(&error, Again::Resume(&connection.typed), &context.stop)),
+    }
 }
 
 /// Returns how the service is reached: as it was, unless something else was typed.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ossup::event::{Event, EventSink};
 use ossup::model::ObjectRef;
 use ossup::source::FileSource;
 use ossup::transfer::{Limits, Machine};
@@ -12,8 +13,8 @@ use serde_json::{Value, json};
 use crate::args::values::Parallel;
 use crate::args::{TargetArgs, TransferArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{self, Again, Failure, Kind};
-use crate::ui::{Progress, bytes, duration, parts};
+use crate::failure::{self, Again, Failure, Kind, again};
+use crate::ui::{Output, Progress, bytes, duration, parts};
 
 /// Returns the limits that all uploads of the command share.
 pub(crate) fn limits(args: &TransferArgs) -> Limits {
@@ -65,17 +66,20 @@ pub(crate) fn prepare(
         .overwrite(target.overwrite)
         .storage_class(target.storage_class)
         .restart(target.restart)
-        .adopt(target.adopt)
+        .adopt(target.adopt.is_some())
         .verify_resume(args.verify_resume)
         .content_md5(args.content_md5)
         .in_use(in_use)
         .require_verified(args.require_verified)
         .limits(limits.clone())
-        .events(progress.sink())
+        .events(naming_others(progress.sink(), output, connection))
         .on_done(move |report| output.remark(sentence(report)))
         .cancel(context.stop.token());
     if !target.no_resume {
         upload = upload.state_dir(connection.settings.state_dir()?);
+    }
+    if let Some(Some(id)) = &target.adopt {
+        upload = upload.adopt_upload(id.clone());
     }
     if let Some(size) = args.part_size {
         upload = upload.part_size(size.0);
@@ -87,6 +91,23 @@ pub(crate) fn prepare(
         upload = upload.max_parallel(usize::from(most));
     }
     Ok((upload, progress))
+}
+
+/// Returns a sink that also says how to deal with other open uploads of the key.
+fn naming_others(sink: EventSink, output: Output, connection: &Connection) -> EventSink {
+    let typed = connection.typed.clone();
+    EventSink::new(move |event| {
+        if let Event::OthersOpen { object, upload_ids } = &event {
+            for id in upload_ids {
+                let abort = again::abort(object, id, &typed);
+                output.warning(format!(
+                    "another upload of `{object}` is open on the bucket, and its parts are billed: `{abort}` deletes \
+                     them; the same command with --adopt={id} continues that upload in place of this one"
+                ));
+            }
+        }
+        sink.emit(event);
+    })
 }
 
 /// Uploads one image and shows the progress.

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use ossup::model::ObjectRef;
+use ossup::model::{ObjectRef, UploadId};
 
 use crate::args::values::EndpointArg;
 use crate::args::{ConnectionArgs, SignVersionArg};
 use crate::ui::word;
 
 /// Returns the command that goes on with an upload: with those options that its checkpoint does not remember.
-pub(super) fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String {
+pub(crate) fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String {
     let local = connection.endpoint.as_ref().filter(|endpoint| matches!(endpoint, EndpointArg::Local(_)));
     let style = connection.addressing_style.and_then(|style| style.to_possible_value());
     let options = [
@@ -22,6 +22,31 @@ pub(super) fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String 
     ];
     let words = ["ossup", "resume", &object.to_string()].map(str::to_owned);
     command(&words, options.into_iter().chain(account(connection)))
+}
+
+/// Returns the command that aborts one of several uploads of an object.
+pub(crate) fn abort(object: &ObjectRef, id: &UploadId, connection: &ConnectionArgs) -> String {
+    let style = connection.addressing_style.and_then(|style| style.to_possible_value());
+    let options = [
+        ("--region", connection.region.as_ref().map(ToString::to_string)),
+        ("--endpoint", connection.endpoint.as_ref().and_then(as_typed)),
+        ("--addressing-style", style.map(|style| style.get_name().to_owned())),
+        ("--state-dir", connection.state_dir.as_ref().map(|path| path.display().to_string())),
+        ("--sign-version", (connection.sign_version == SignVersionArg::V1).then(|| "v1".to_owned())),
+    ];
+    let words = ["ossup", "abort", &object.to_string(), &format!("--upload-id={id}")].map(str::to_owned);
+    command(&words, options.into_iter().chain(account(connection)))
+}
+
+/// An endpoint as it was typed.
+fn as_typed(endpoint: &EndpointArg) -> Option<String> {
+    Some(match endpoint {
+        EndpointArg::Public => "public".to_owned(),
+        EndpointArg::Internal => "internal".to_owned(),
+        EndpointArg::Accelerate => "accelerate".to_owned(),
+        EndpointArg::DualStack => "dual-stack".to_owned(),
+        EndpointArg::Local(_) | EndpointArg::Url(_) => return typed(endpoint),
+    })
 }
 
 /// Returns the command of `ossup image` that looks at an image or its task where it was made.
@@ -84,6 +109,19 @@ mod tests {
             resume(&"oss://images/x".parse().unwrap(), &connection),
             "ossup resume oss://images/x --endpoint 'local:my store' --state-dir state --sign-version v1"
         );
+    }
+
+    #[test]
+    fn the_command_that_aborts_reaches_the_same_bucket() {
+        let connection = ConnectionArgs {
+            region: Some("cn-hangzhou".parse().unwrap()),
+            endpoint: Some(EndpointArg::Internal),
+            ..ConnectionArgs::default()
+        };
+        let command = abort(&"oss://images/a b".parse().unwrap(), &UploadId::new("ID"), &connection);
+        let expected =
+            "ossup abort 'oss://images/a b' --upload-id=ID --region cn-hangzhou --endpoint internal";
+        assert_eq!(command, expected);
     }
 
     #[test]

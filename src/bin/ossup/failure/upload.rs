@@ -85,7 +85,11 @@ fn advice(error: &UploadError, again: Again<'_>) -> Option<String> {
             "leave --adopt away to begin a new upload"
         }
         UploadError::Session(SessionError::Adopt { .. }) => {
-            "abort those that are not wanted: `ossup abort oss://BUCKET/KEY --upload-id ID`"
+            "name one: --adopt=UPLOAD_ID (`ossup list oss://BUCKET` shows the ids), or abort those that are not wanted: \
+             `ossup abort oss://BUCKET/KEY --upload-id ID`"
+        }
+        UploadError::Gone { .. } => {
+            "upload the file again, or forget the upload with `ossup abort oss://BUCKET/KEY`"
         }
         UploadError::Complete(CompleteError::SourceChanged { .. }) if matches!(again, Again::No) => {
             "no object was made; when the file is at rest, run the same command again"

@@ -16,6 +16,12 @@ pub(crate) fn json(event: &Event) -> Option<Value> {
             "present": present,
             "present_parts": present_parts,
         }),
+        Event::OthersOpen { object, upload_ids } => json!({
+            "event": "others_open",
+            "bucket": object.bucket,
+            "key": object.key,
+            "upload_ids": upload_ids,
+        }),
         Event::Notice { text } => json!({"event": "notice", "text": text}),
         Event::Verified { number, good } => json!({"event": "verified", "part": number, "good": good}),
         Event::PartStarted { number, range } => {
