@@ -81,9 +81,12 @@ service_id! {
     ClientToken, "client token"
 }
 
-/// Makes an enum of words that the API spells in one way and that people type in any case.
+/// Makes an enum of words that the API spells in one way and that people type in any case, or by another name.
 macro_rules! api_word {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
+    (
+        $(#[$doc:meta])* $name:ident, $kind:literal,
+        $($(#[$vdoc:meta])* $variant:ident = $text:literal $(| $alias:literal)*),+ $(,)?
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -108,8 +111,12 @@ macro_rules! api_word {
 
             /// Compares without case.
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                let found = Self::ALL.iter().find(|value| value.as_str().eq_ignore_ascii_case(text));
-                found.copied().ok_or_else(|| {
+                let is = |name: &str| name.eq_ignore_ascii_case(text);
+                let found = match () {
+                    $(() if is($text) $(|| is($alias))* => Some(Self::$variant),)+
+                    () => None,
+                };
+                found.ok_or_else(|| {
                     let shown: String = text.chars().take(40).collect();
                     let names: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
                     InvalidValue::new(
@@ -146,11 +153,11 @@ api_word! {
     /// What processor an image runs on (ImportImage `Architecture`).
     Architecture, "architecture",
     /// 32-bit x86.
-    I386 = "i386",
+    I386 = "i386" | "i686" | "x86",
     /// 64-bit x86, the service's default.
-    X86_64 = "x86_64",
+    X86_64 = "x86_64" | "amd64" | "x86-64" | "x64",
     /// 64-bit ARM, which boots with UEFI only.
-    Arm64 = "arm64",
+    Arm64 = "arm64" | "aarch64",
 }
 api_word! {
     /// The family of an image's operating system (ImportImage `OSType`).
@@ -304,10 +311,22 @@ mod tests {
     fn words_are_read_in_any_case_and_written_as_the_api_spells_them() {
         assert_eq!("QCow2".parse::<DiskFormat>().unwrap().to_string(), "QCOW2");
         assert_eq!("uefi-preferred".parse::<BootMode>().unwrap(), BootMode::UefiPreferred);
-        let error = "aarch64".parse::<Architecture>().unwrap_err().to_string();
-        assert_eq!(error, "architecture `aarch64` must be one of i386, x86_64, arm64");
+        let error = "riscv64".parse::<Architecture>().unwrap_err().to_string();
+        assert_eq!(error, "architecture `riscv64` must be one of i386, x86_64, arm64");
         assert_eq!(serde_json::to_string(&LicenseType::Byol).unwrap(), "\"BYOL\"");
         assert_eq!(serde_json::from_str::<OsType>("\"Windows\"").unwrap(), OsType::Windows);
+    }
+
+    #[test]
+    fn architectures_have_the_names_that_other_tools_give_them() {
+        for (text, architecture) in [
+            ("amd64", Architecture::X86_64),
+            ("X86-64", Architecture::X86_64),
+            ("aarch64", Architecture::Arm64),
+            ("i686", Architecture::I386),
+        ] {
+            assert_eq!(text.parse::<Architecture>().unwrap(), architecture, "{text}");
+        }
     }
 
     #[test]
