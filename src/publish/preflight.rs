@@ -24,7 +24,8 @@ pub enum Problem {
         /// Where it lies.
         region: crate::model::Region,
     },
-    /// The bucket encrypts objects, and ECS imports none that are.
+    /// The bucket encrypts objects. ECS is known to import none that are encrypted with keys of KMS or with SM4; with
+    /// AES256 it was seen to import them.
     BucketEncrypted {
         /// The bucket.
         bucket: BucketName,
@@ -73,7 +74,11 @@ pub enum Problem {
 impl Problem {
     /// Whether an import would be refused; everything else is a warning.
     pub fn refuses(&self) -> bool {
-        !matches!(self, Self::Unchecked { .. } | Self::BucketArchived { .. } | Self::Role(RoleState::Unknown))
+        match self {
+            Self::Unchecked { .. } | Self::BucketArchived { .. } | Self::Role(RoleState::Unknown) => false,
+            Self::BucketEncrypted { algorithm, .. } => !is_aes256(algorithm),
+            _ => true,
+        }
     }
 }
 
@@ -84,6 +89,12 @@ impl std::fmt::Display for Problem {
                 write!(
                     f,
                     "bucket `{bucket}` lies in {region}; an image is imported in the region of its bucket"
+                )
+            }
+            Self::BucketEncrypted { bucket, algorithm } if is_aes256(algorithm) => {
+                write!(
+                    f,
+                    "bucket `{bucket}` encrypts its objects ({algorithm}); ECS may refuse to import from it"
                 )
             }
             Self::BucketEncrypted { bucket, algorithm } => {
@@ -236,6 +247,11 @@ impl<'a> Preflight<'a> {
     }
 }
 
+/// Whether objects are encrypted with keys of OSS alone.
+fn is_aes256(algorithm: &str) -> bool {
+    algorithm.eq_ignore_ascii_case("AES256")
+}
+
 /// Ends a check that is not answered: it can only warn, and must not hold up an upload.
 async fn in_time(what: &str, check: impl Future<Output = Vec<Problem>>) -> Vec<Problem> {
     let late = |_| {
@@ -273,6 +289,16 @@ mod tests {
         for (owner, account) in [("0012", "12"), ("", "12"), ("user-name", "12"), ("12", "****12")] {
             assert!(!differ(owner, account), "{owner} {account}");
         }
+    }
+
+    #[test]
+    fn only_encryption_that_is_known_to_be_refused_refuses() {
+        let encrypted = |algorithm: &str| Problem::BucketEncrypted {
+            bucket: "images".parse().unwrap(),
+            algorithm: algorithm.to_owned(),
+        };
+        assert!(!encrypted("AES256").refuses());
+        assert!(encrypted("KMS").refuses() && encrypted("SM4").refuses());
     }
 
     #[tokio::test(start_paused = true)]

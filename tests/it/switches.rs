@@ -32,6 +32,8 @@ const SWITCHES: &[Switch] = &[
     (&["--ecs=dry_run_code=DryRunOperation"], is_tried),
     (&["--ecs=dry_run_code=DRYRUN.SUCCESS"], is_tried),
     (&["--ecs=check_suffix"], needs_a_suffix),
+    (&["--bucket=sealed,encryption=AES256"], is_published_with_a_warning),
+    (&["--bucket=sealed,encryption=AES256", "--ecs=refuse_aes256"], is_refused_for_its_encryption),
     (&["--ecs=system_disk_gib=40-500"], needs_a_larger_disk),
     (&["--ecs=data_disk_gib=20-1000"], needs_a_larger_data_disk),
     (&["--ecs=image_quota=0"], meets_the_quota),
@@ -160,6 +162,16 @@ fn is_tried(world: &World) {
     let value = world.json(&["import", "oss://images/disk.raw", "--name=web-1", "--dry-run"]);
     assert_eq!(value["dry_run"], true);
     assert!(images(world, "cn-hangzhou").is_empty());
+}
+
+fn is_published_with_a_warning(world: &World) {
+    let stderr = world.ok(&["publish", "disk.raw", "oss://sealed/", "--name=web-1"]).stderr;
+    assert!(stderr.contains("warning") && stderr.contains("(AES256)"), "{stderr}");
+}
+
+fn is_refused_for_its_encryption(world: &World) {
+    let stderr = world.fails(7, &["publish", "disk.raw", "oss://sealed/", "--name=web-1"]);
+    assert!(stderr.contains("`InvalidOSSBucket.EncryptUnsupported`"), "{stderr}");
 }
 
 fn needs_a_suffix(world: &World) {

@@ -31,6 +31,8 @@ pub struct EcsOptions {
     pub check_suffix: bool,
     /// Whether objects are looked into, so that damaged ones are refused or fail.
     pub probe: bool,
+    /// Whether imports from what is encrypted with AES256 are refused, as those with KMS and SM4 always are.
+    pub refuse_aes256: bool,
     /// Whether the role that lets ECS read OSS exists from the start.
     pub import_role: bool,
     /// The code that a successful dry run answers with: `DRYRUN.SUCCESS` or `DryRunOperation`.
@@ -79,6 +81,7 @@ impl Default for EcsOptions {
             data_disk_gib: 1..=2048,
             check_suffix: false,
             probe: true,
+            refuse_aes256: false,
             import_role: true,
             dry_run_code: "DRYRUN.SUCCESS".to_owned(),
             task_id_field: "TaskId".to_owned(),

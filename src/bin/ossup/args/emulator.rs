@@ -27,6 +27,7 @@ What --ecs sets (a name alone: to true):
   system_disk_gib, data_disk_gib=LOW-HIGH
                                 sizes that are taken
   check_suffix, probe=false     look at the key's suffix; do not look into objects
+  refuse_aes256                 import nothing that is encrypted with AES256
   import_role=false             the role that lets ECS read OSS is missing
   role_propagation=SECONDS      a new role is not seen for so long
   role_code, task_id_field, dry_run_code, stringly_typed

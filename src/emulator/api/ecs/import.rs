@@ -11,7 +11,7 @@ use super::super::entry::{Disk, Entry, Failure, Image, ObjectState, Origin, Phas
 use super::super::world;
 use super::asked::AskedDisk;
 use super::probe::Seen;
-use crate::emulator::store::{DEFAULT_OWNER, Object};
+use crate::emulator::store::{DEFAULT_OWNER, Encryption, Object};
 use crate::model::BucketName;
 
 const SUFFIXES: &[&str] = &["raw", "vhd", "qcow2", "qcow", "img", "vmdk"];
@@ -88,11 +88,17 @@ impl Service<'_> {
             let message = "The specified OSS bucket does not exist in this region.";
             Refusal::new(400, "InvalidOSSBucket.NotFound", message)
         })?;
-        if bucket.encryption.is_some() {
+        if self.refuses_encryption(bucket.encryption.as_ref()) {
             let message = "The specified OSS bucket is encrypted.";
             return Err(Refusal::new(403, "InvalidOSSBucket.EncryptUnsupported", message));
         }
         Ok(())
+    }
+
+    /// Whether an import from what is encrypted so is refused. AES256 was seen to be imported.
+    fn refuses_encryption(&self, encryption: Option<&Encryption>) -> bool {
+        encryption
+            .is_some_and(|encryption| encryption.algorithm != "AES256" || self.state.options.refuse_aes256)
     }
 
     fn check_object(&self, disk: &AskedDisk) -> Result<Arc<Object>, Refusal> {
@@ -107,7 +113,7 @@ impl Service<'_> {
             let message = "The specified OSS object is archived and must be restored first.";
             return Err(Refusal::new(400, "InvalidOSSObject.NeedRestore", message));
         }
-        if object.record.headers.encryption.is_some() {
+        if self.refuses_encryption(object.record.headers.encryption.as_ref()) {
             let message = "The specified OSS object is encrypted.";
             return Err(Refusal::new(403, "InvalidOSSBucket.EncryptUnsupported", message));
         }
