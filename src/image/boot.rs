@@ -1,76 +1,15 @@
 //! What would start the system: boot code for BIOS, loaders for UEFI, and which boot mode follows.
 
+mod evidence;
+
+pub use evidence::{BootEvidence, BootsWith};
+
 use super::Wishes;
 use super::finding::{Finding, Findings, Severity};
+use super::fix::Setting;
 use super::rule::Rule;
-use super::table::{PartitionKind, Table, TableKind};
+use super::table::TableKind;
 use crate::model::{Architecture, BootMode};
-
-/// What speaks for BIOS and what for UEFI.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct BootEvidence {
-    /// The first 440 bytes hold something.
-    pub boot_code: bool,
-    /// A partition is marked active, or bootable by a legacy BIOS.
-    pub active_partition: bool,
-    /// There is a partition for a BIOS boot loader.
-    pub bios_boot_partition: bool,
-    /// There is an EFI system partition.
-    pub efi_system_partition: bool,
-    /// For which architectures it holds a loader that firmware starts by itself.
-    pub efi_loaders: Vec<Architecture>,
-    /// What follows.
-    pub boots_with: BootsWith,
-}
-
-/// The firmware that can start a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BootsWith {
-    /// Not looked at: a data disk, or the contents cannot be seen.
-    #[default]
-    Unknown,
-    /// No firmware.
-    Nothing,
-    /// BIOS only.
-    Bios,
-    /// UEFI only.
-    Uefi,
-    /// BIOS and UEFI.
-    Both,
-}
-
-impl BootEvidence {
-    /// Collects what the partition table shows.
-    pub(super) fn of(table: &Table) -> Self {
-        let has = |kind| table.partitions.iter().any(|partition| partition.kind == kind);
-        let mut evidence = Self {
-            boot_code: table.boot_code,
-            active_partition: table.partitions.iter().any(|partition| partition.active),
-            bios_boot_partition: has(PartitionKind::BiosBoot),
-            efi_system_partition: has(PartitionKind::Esp),
-            ..Self::default()
-        };
-        evidence.boots_with = evidence.conclude(table.kind);
-        evidence
-    }
-
-    fn conclude(&self, kind: TableKind) -> BootsWith {
-        let bios = match kind {
-            TableKind::Gpt => self.bios_boot_partition || (self.boot_code && self.active_partition),
-            TableKind::Mbr | TableKind::None => self.boot_code,
-        };
-        match (bios, self.efi_system_partition) {
-            (true, true) => BootsWith::Both,
-            (true, false) => BootsWith::Bios,
-            (false, true) => BootsWith::Uefi,
-            // Code in front of a GPT without a boot partition: some loaders keep block lists, so BIOS may work.
-            (false, false) if self.boot_code => BootsWith::Bios,
-            (false, false) => BootsWith::Nothing,
-        }
-    }
-}
 
 /// Decides the boot mode to ask for, and reports what contradicts it.
 pub(super) fn decide(
@@ -80,42 +19,39 @@ pub(super) fn decide(
     findings: &mut Findings,
 ) -> Option<BootMode> {
     let arm = wishes.architecture == Some(Architecture::Arm64)
-        || (wishes.architecture.is_none() && evidence.efi_loaders == [Architecture::Arm64]);
+        || (wishes.architecture.is_none() && evidence.is_for_arm());
+    let uefi = BootMode::Uefi.as_str();
     if evidence.boots_with == BootsWith::Nothing {
-        findings.refuse(
-            Rule::RBoot,
-            "nothing to boot from: neither boot code in the first sector nor an EFI partition",
-        );
+        findings.refuse(Rule::RBoot, evidence.why_nothing());
         return wishes.boot_mode;
     }
-    if arm && !evidence.efi_system_partition {
+    if arm && !evidence.may_boot_with_uefi() {
         findings.refuse(Rule::RBoot, "arm64 boots with UEFI only, but the disk has no EFI system partition");
         return wishes.boot_mode;
     }
     match wishes.boot_mode {
         Some(BootMode::Bios) if arm => {
-            findings.fix(Rule::RBoot, "arm64 boots with UEFI only", "use --boot-mode UEFI");
+            findings.fix(Rule::RBoot, "arm64 boots with UEFI only", Setting::new("--boot-mode", uefi));
         }
-        Some(BootMode::Uefi) if !evidence.efi_system_partition => {
-            findings.push(
-                Finding::new(
-                    Rule::RBoot,
-                    Severity::Refuse,
-                    "boot mode UEFI is asked for, but the disk has no EFI system partition",
-                )
-                .fixed_by("leave --boot-mode out"),
-            );
-        }
-        Some(BootMode::Bios) if evidence.boots_with == BootsWith::Uefi && !evidence.boot_code => {
+        Some(BootMode::Uefi) if !evidence.may_boot_with_uefi() => findings.push(
+            Finding::new(
+                Rule::RBoot,
+                Severity::Refuse,
+                "boot mode UEFI is asked for, but the disk has no EFI system partition",
+            )
+            .fixed_by(Setting::without("--boot-mode")),
+        ),
+        Some(BootMode::Bios) if evidence.boots_with == BootsWith::Uefi && evidence.bios_is_ruled_out() => {
             findings.push(
                 Finding::new(
                     Rule::RBoot,
                     Severity::Refuse,
                     "boot mode BIOS is asked for, but the disk boots only with UEFI",
                 )
-                .fixed_by("use --boot-mode UEFI"),
+                .fixed_by(Setting::new("--boot-mode", uefi)),
             );
         }
+        Some(BootMode::Uefi) => check_loaders(evidence, findings),
         Some(_) => {}
         None => return Some(choose(evidence, table, arm, findings)),
     }
@@ -132,9 +68,9 @@ fn choose(evidence: &BootEvidence, table: TableKind, arm: bool, findings: &mut F
                     Finding::new(
                         Rule::RBoot,
                         Severity::Warn,
-                        "there is boot code, but no partition for a BIOS to go on with; UEFI is assumed",
+                        "there is boot code, but nothing for a BIOS to go on with; UEFI is assumed",
                     )
-                    .fixed_by("add --boot-mode BIOS if the disk boots so"),
+                    .fixed_by("if the disk boots with BIOS, import it with --boot-mode BIOS"),
                 );
             }
             BootMode::Uefi
@@ -148,18 +84,49 @@ fn choose(evidence: &BootEvidence, table: TableKind, arm: bool, findings: &mut F
         }
         BootsWith::Bios | BootsWith::Nothing | BootsWith::Unknown => BootMode::Bios,
     };
-    if mode == BootMode::Bios && !evidence.active_partition && !evidence.bios_boot_partition {
-        let message = match table {
-            TableKind::Mbr => "no partition is marked active; GRUB does not need it, Windows does",
-            TableKind::Gpt => {
-                "there is boot code, but neither a BIOS boot partition nor one marked for legacy BIOS"
-            }
-            TableKind::None => "there is boot code, but no partition",
-        };
-        findings.warn(Rule::RBoot, message);
+    if mode == BootMode::Uefi {
+        check_loaders(evidence, findings);
+    } else if !evidence.active_partition && !evidence.bios_boot_partition {
+        match table {
+            TableKind::Mbr => findings
+                .warn(Rule::RBoot, "no partition is marked active; GRUB does not need it, Windows does"),
+            TableKind::Gpt => findings.warn(
+                Rule::RBoot,
+                "there is boot code, but neither a BIOS boot partition nor one marked for legacy BIOS",
+            ),
+            TableKind::None => {}
+        }
     }
-    findings.set(Rule::RBoot, format!("BootMode is {mode}"));
+    findings.set(Rule::RBoot, format!("BootMode is {mode}: {}", evidence.reason(mode)));
     mode
+}
+
+/// Warns where firmware finds nothing to start, or finds it where not all firmware looks.
+fn check_loaders(evidence: &BootEvidence, findings: &mut Findings) {
+    if !evidence.has_fallback_loader() {
+        findings.warn(
+            Rule::RBoot,
+            format!(
+                "{}: a new instance knows no other path, so it may not start",
+                if evidence.other_efi_loaders.is_empty() {
+                    r"no EFI loader was found, such as \EFI\BOOT\BOOTX64.EFI"
+                } else {
+                    r"there are EFI loaders, but none at \EFI\BOOT\BOOTX64.EFI (arm64: BOOTAA64.EFI)"
+                }
+            ),
+        );
+    } else if !evidence.efi_system_partition {
+        findings.warn(
+            Rule::RBoot,
+            "the EFI loader is on a FAT file system that is not marked as an EFI system partition; \
+             firmware may not look there",
+        );
+    } else if evidence.undersized_fat32 {
+        findings.warn(
+            Rule::RBoot,
+            "the EFI system partition is FAT32 with fewer clusters than FAT32 has; firmware may take it for FAT16",
+        );
+    }
 }
 
 /// Compares the loaders' architecture with the asked one, and returns the one to ask for.
@@ -180,11 +147,13 @@ pub(super) fn decide_architecture(
         Some(asked @ (Architecture::X86_64 | Architecture::I386)) if arm_only => findings.fix(
             Rule::RArch,
             format!("architecture {asked} is asked for, but the EFI partition holds an arm64 loader only"),
-            "use --architecture arm64",
+            Setting::new("--architecture", Architecture::Arm64.as_str()),
         ),
-        None if arm_only => {
-            findings
-                .set(Rule::RArch, "Architecture is arm64: the EFI partition holds a loader for nothing else");
+        None if evidence.is_for_arm() => {
+            findings.set(
+                Rule::RArch,
+                format!("Architecture is arm64: {} for nothing else", evidence.architecture_source()),
+            );
             return Some(Architecture::Arm64);
         }
         _ => {}

@@ -3,10 +3,12 @@
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
 use super::format::{Archive, Compression, Format, Inner};
-use super::read::{ReadAt, ReadError, be32, le64, up_to};
+use super::read::{ReadAt, ReadError, be32, le32, le64, up_to};
 
 /// The cookie of a VHD footer, and of its copy at the front of a dynamic disk.
 pub(super) const VHD_COOKIE: &[u8] = b"conectix";
+/// The first line of a VMDK's descriptor, a file of its own or in the VMDK.
+pub(super) const VMDK_DESCRIPTOR: &[u8] = b"# Disk DescriptorFile";
 /// Where an ISO 9660 volume descriptor says `CD001`.
 const ISO_AT: u64 = 32_769;
 /// How much of a compressed file is looked at, and how much it may become.
@@ -48,7 +50,22 @@ pub fn detect(file: &dyn ReadAt) -> Result<Format, ReadError> {
     if let Some(archive) = by_archive(&head) {
         return Ok(Format::Archive(archive));
     }
+    if is_program(file, &head)? {
+        return Ok(Format::Executable);
+    }
     Ok(if is_text(&head) { Format::Text } else { Format::Raw })
+}
+
+/// Whether the file is a program. A kernel for x86 has a boot signature of its own and looks like a disk otherwise.
+fn is_program(file: &dyn ReadAt, head: &[u8]) -> Result<bool, ReadError> {
+    if head.starts_with(b"\x7FELF") || head.get(56..60) == Some(b"ARM\x64") {
+        return Ok(true);
+    }
+    if head.starts_with(b"MZ") && head.len() >= 64 {
+        return Ok(up_to(file, le32(head, 60).into(), 4)? == b"PE\0\0");
+    }
+    // The header of a bzImage begins at 0x1F1 and has its magic in the next sector.
+    Ok(head.get(510..512) == Some(&[0x55, 0xAA]) && up_to(file, 0x202, 4)? == b"HdrS")
 }
 
 fn is_vhd(bytes: &[u8]) -> bool {
@@ -68,7 +85,7 @@ fn by_container(head: &[u8]) -> Option<Format> {
         (b"vhdxfile", Format::Vhdx),
         (b"KDMV", Format::Vmdk),
         (b"COWD", Format::Vmdk),
-        (b"# Disk DescriptorFile", Format::VmdkDescriptor),
+        (VMDK_DESCRIPTOR, Format::VmdkDescriptor),
         (b"WithoutFreeSpace", Format::Parallels),
         (b"WithouFreSpacExt", Format::Parallels),
     ];
@@ -181,6 +198,13 @@ mod tests {
         bytes
     }
 
+    /// A kernel for x86 without the header of an EFI program.
+    fn kernel() -> Vec<u8> {
+        let mut bytes = at(4096, 510, &[0x55, 0xAA]);
+        bytes[0x202..0x206].copy_from_slice(b"HdrS");
+        bytes
+    }
+
     #[test]
     fn each_signature_is_recognised() {
         let cases: Vec<(Vec<u8>, Format)> = vec![
@@ -214,6 +238,10 @@ mod tests {
             (at(4096, 257, b"ustar"), Format::Archive(Archive::Tar)),
             (b"<?xml version=\"1.0\"?>\n<Error/>".to_vec(), Format::Text),
             ("\u{FEFF}<!DOCTYPE html>错误".as_bytes().to_vec(), Format::Text),
+            (at(4096, 0, b"\x7FELF"), Format::Executable),
+            (at(4096, 56, b"ARM\x64"), Format::Executable),
+            (kernel(), Format::Executable),
+            (at(4096, 0, b"MZ"), Format::Raw),
             (at(4096, 510, &[0x55, 0xAA]), Format::Raw),
             (vec![0; 100], Format::Raw),
         ];

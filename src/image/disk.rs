@@ -4,6 +4,7 @@ use super::boot::{self, BootEvidence};
 use super::fat;
 use super::filesystem::{self, FileSystem, Found};
 use super::finding::{Finding, Findings, Severity};
+use super::fix::{Fix, Setting};
 use super::format::Format;
 use super::read::{ReadAt, ReadError, Slice, up_to};
 use super::report::{Role, Settings, Wishes};
@@ -15,6 +16,8 @@ use crate::model::OsType;
 const MAX_PROBED: usize = 64;
 /// How much of the front must be zero for a disk to count as blank (1 MiB).
 const BLANK: u64 = 1 << 20;
+/// What helps against encryption. Which tool does it, and from where, differs with each.
+const DECRYPT: &str = "decrypt it in the system that it is from, and make the image again";
 /// Smallest disk (1 MiB).
 const SMALLEST: u64 = 1 << 20;
 
@@ -56,12 +59,15 @@ pub(super) fn examine(
             .refuse(Rule::FZero, "the first MiB holds only zeros: no boot sector; is the download complete?");
         return Ok(());
     }
-    table::read(disk, &rewrite_table(format, wishes), &mut contents.table, findings)?;
+    table::read(disk, &Fix::rewrite_gpt(format), &mut contents.table, findings)?;
     if contents.table.kind == TableKind::None {
         contents.bare = filesystem::probe(disk, 0, disk.length())?.map(|found| found.filesystem);
-    }
-    if system {
-        check_first_sector(contents, findings);
+        check_bare(disk, wishes, contents, settings, findings)?;
+    } else if system {
+        if !contents.table.signed {
+            findings.refuse(Rule::RSig, "no boot signature in the first sector, which firmware looks for");
+        }
+        check_disk_encryption(disk, findings)?;
     }
     probe_partitions(disk, contents, findings)?;
     if system {
@@ -69,19 +75,6 @@ pub(super) fn examine(
         decide_boot(disk, wishes, contents, settings, findings)?;
     }
     Ok(())
-}
-
-/// Returns the commands that put a backup GPT where it belongs: sgdisk works on RAW disks only.
-fn rewrite_table(format: Format, wishes: &Wishes) -> String {
-    let file = wishes.word();
-    if format == Format::Raw {
-        return format!("sgdisk -e {file}");
-    }
-    let from = format.qemu_name();
-    format!(
-        "qemu-img convert -f {from} -O raw {file} disk.raw && sgdisk -e disk.raw \
-         && qemu-img convert -f raw -O qcow2 disk.raw out.qcow2"
-    )
 }
 
 /// Whether the first MiB is zero and no backup of a partition table is at the end.
@@ -97,19 +90,87 @@ fn is_blank(disk: &dyn ReadAt) -> Result<bool, ReadError> {
     Ok(!table::has_backup_gpt(disk)?)
 }
 
-fn check_first_sector(contents: &Contents, findings: &mut Findings) {
-    match contents.bare {
-        Some(FileSystem::Luks) => findings.refuse(Rule::FLuks, "the whole disk is encrypted"),
-        Some(filesystem) => findings.refuse(
-            Rule::RBare,
-            format!("a bare {filesystem} file system without partition table is not a bootable system disk"),
-        ),
-        None if !contents.table.signed => findings.refuse(
-            Rule::RSig,
-            "no boot signature in the first sector: a bare file system or a data disk, not a bootable system disk",
-        ),
-        None => {}
+/// Checks a disk without a partition table. One that a boot sector or firmware starts all the same is warned of.
+fn check_bare(
+    disk: &dyn ReadAt,
+    wishes: &Wishes,
+    contents: &mut Contents,
+    settings: &mut Settings,
+    findings: &mut Findings,
+) -> Result<(), ReadError> {
+    let system = wishes.role == Role::System;
+    let bare = contents.bare;
+    if bare.is_some_and(FileSystem::is_encrypted) {
+        encrypted_disk(system, findings);
+        return Ok(());
     }
+    if !system {
+        return Ok(());
+    }
+    check_disk_encryption(disk, findings)?;
+    let code = contents.table.signed && contents.table.boot_code;
+    let found = if bare.is_some_and(FileSystem::is_fat) { fat::examine(disk)? } else { None };
+    let starts = match bare {
+        Some(FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 | FileSystem::Btrfs) => code,
+        _ => found.as_ref().is_some_and(|found| found.has_loader() || (found.bios_system && code)),
+    };
+    match bare {
+        Some(filesystem) if starts => {
+            findings.warn(
+                Rule::RBare,
+                format!(
+                    "a {filesystem} file system on the whole disk, without a partition table: it may start, but the \
+                     requirements ask for a partition"
+                ),
+            );
+            contents.boot = BootEvidence::of_bare(code, found);
+            settings.boot_mode = boot::decide(&contents.boot, TableKind::None, wishes, findings);
+            settings.architecture = boot::decide_architecture(&contents.boot, wishes, findings);
+        }
+        Some(filesystem) => findings.push(
+            Finding::new(
+                Rule::RBare,
+                Severity::Refuse,
+                format!("a {filesystem} file system on the whole disk, which nothing starts: no system disk"),
+            )
+            .fixed_by("if it is a data disk, inspect it with --role data and import it with --data-disk"),
+        ),
+        None if contents.table.signed || findings.has(Rule::R4K) => {
+            if !findings.has(Rule::R4K) {
+                findings.refuse(
+                    Rule::RBare,
+                    "neither a partition table nor a file system that is known here: no system disk",
+                );
+            }
+        }
+        None => findings.refuse(
+            Rule::RSig,
+            "no boot signature in the first sector: another file or a data disk, not a bootable system disk",
+        ),
+    }
+    Ok(())
+}
+
+/// Refuses a disk that a boot loader in its first sector would have to decrypt.
+fn check_disk_encryption(disk: &dyn ReadAt, findings: &mut Findings) -> Result<(), ReadError> {
+    const LOADERS: [&[u8]; 5] =
+        [b"TrueCrypt Boot Loader", b"VeraCrypt Boot Loader", b"PGPGUARD", b"SafeBoot", b"SGM400"];
+    let sector = up_to(disk, 0, SECTOR as usize)?;
+    let holds = |loader: &&[u8]| sector.windows(loader.len()).any(|window| window == *loader);
+    if LOADERS.iter().any(holds) {
+        encrypted_disk(true, findings);
+    }
+    Ok(())
+}
+
+/// Reports a disk that is encrypted as a whole.
+pub(super) fn encrypted_disk(system: bool, findings: &mut Findings) {
+    let (severity, message) = if system {
+        (Severity::Refuse, "the whole disk is encrypted, and ECS has no key for it")
+    } else {
+        (Severity::Warn, "the whole disk is encrypted: an instance needs its key")
+    };
+    findings.push(Finding::new(Rule::FLuks, severity, message).fixed_by(DECRYPT));
 }
 
 /// Recognises the file systems, and reports what single partitions show.
@@ -156,6 +217,8 @@ fn check_contents(contents: &Contents, wishes: &Wishes, findings: &mut Findings)
     let lvm = of_kind(PartitionKind::Lvm) || holds(FileSystem::Lvm);
     let bsd = of_kind(PartitionKind::Bsd) || holds(FileSystem::Ufs2);
     let ntfs = holds(FileSystem::Ntfs);
+    let encrypted = contents.found.iter().any(|found| found.filesystem.is_encrypted());
+    let bitlocker = holds(FileSystem::Bitlocker);
     if lvm {
         findings.warn(
             Rule::RLvm,
@@ -164,9 +227,8 @@ fn check_contents(contents: &Contents, wishes: &Wishes, findings: &mut Findings)
     }
     check_encryption(partitions, findings);
     check_os_type(wishes, ntfs, linux, findings);
-    let windows = wishes.os_type() == Some(OsType::Windows) || (ntfs && !linux);
-    let unread =
-        contents.table.kind == TableKind::None || findings.has(Rule::RGpt) || findings.has(Rule::R4K);
+    let windows = wishes.os_type() == Some(OsType::Windows) || ((ntfs || bitlocker) && !linux);
+    let unread = contents.table.kind == TableKind::None || contents.table.unread;
     if windows || bsd || unread {
         return;
     }
@@ -174,7 +236,7 @@ fn check_contents(contents: &Contents, wishes: &Wishes, findings: &mut Findings)
         findings.warn(Rule::RRoots, "no Linux partition found");
     }
     let listed = |found: &Found| found.filesystem.is_linux_root() && found.filesystem != FileSystem::Ext2;
-    if !contents.found.iter().any(listed) && !lvm && !holds(FileSystem::Luks) && contents.probed {
+    if !contents.found.iter().any(listed) && !lvm && !encrypted && contents.probed {
         findings
             .warn(Rule::SFs, "no partition holds a file system that the requirements list (XFS, ext3, ext4)");
     }
@@ -183,35 +245,62 @@ fn check_contents(contents: &Contents, wishes: &Wishes, findings: &mut Findings)
     }
 }
 
+/// Refuses a disk whose system is encrypted. What is left beside it (a boot partition, Windows' recovery) is small; an
+/// encrypted partition beside a system that is not is worth a warning.
 fn check_encryption(partitions: &[Partition], findings: &mut Findings) {
-    use PartitionKind::{BiosBoot, Esp, Extended, Reserved, Swap};
-    let data =
-        partitions.iter().filter(|p| !matches!(p.kind, BiosBoot | Esp | Extended | Reserved | Swap)).count();
-    for partition in partitions.iter().filter(|partition| partition.filesystem == Some(FileSystem::Luks)) {
-        let number = partition.number;
-        if data == 1 {
-            findings.refuse(Rule::RLuks, format!("partition {number}, the only one with data, is encrypted"));
+    const SYSTEM: u64 = 3 << 30;
+    let encrypted = |partition: &&Partition| partition.filesystem.is_some_and(FileSystem::is_encrypted);
+    let largest = partitions.iter().filter(encrypted).map(|partition| partition.length).max().unwrap_or(0);
+    let may_hold_a_system = |partition: &Partition| {
+        let fits = match partition.filesystem {
+            Some(FileSystem::Ntfs) => !partition.is_windows_recovery(),
+            Some(filesystem) => {
+                filesystem.is_linux_root() || filesystem == FileSystem::Ufs2 || filesystem == FileSystem::Lvm
+            }
+            None => false,
+        };
+        fits && partition.length >= largest.min(SYSTEM)
+    };
+    let elsewhere = partitions.iter().any(may_hold_a_system);
+    for partition in partitions.iter().filter(encrypted) {
+        let (number, by) = (partition.number, partition.filesystem.map_or("", FileSystem::name));
+        let (severity, message) = if elsewhere {
+            (Severity::Warn, format!("partition {number} is encrypted ({by})"))
         } else {
-            findings.warn(Rule::RLuks, format!("partition {number} is encrypted"));
-        }
+            let message =
+                format!("partition {number} is encrypted ({by}), and nothing else here holds a system");
+            (Severity::Refuse, message)
+        };
+        findings.push(Finding::new(Rule::RLuks, severity, message).fixed_by(DECRYPT));
     }
 }
 
 fn check_os_type(wishes: &Wishes, ntfs: bool, linux: bool, findings: &mut Findings) {
+    let windows = || {
+        [
+            Setting::new("--os-type", OsType::Windows.as_str()),
+            Setting::new("--platform", "Windows Server 2022"),
+        ]
+    };
     match wishes.os_type() {
         Some(OsType::Windows) if linux && !ntfs => findings.fix(
             Rule::SWin,
             "OS type and contents disagree: Windows is asked for, the file systems are those of Linux",
-            "use --os-type linux and a Linux --platform",
+            [Setting::new("--os-type", OsType::Linux.as_str()), Setting::new("--platform", "Others Linux")],
         ),
         // A Linux disk may carry an NTFS partition for exchange; a Windows disk has nothing that Linux boots from.
         Some(OsType::Linux) | None if ntfs && linux => {
             findings.warn(Rule::SWin, "an NTFS partition on a Linux disk");
         }
-        Some(OsType::Linux) | None if ntfs => findings.fix(
+        Some(OsType::Linux) if ntfs => findings.fix(
             Rule::SWin,
-            "OS type and contents disagree: the disk holds Windows' file system NTFS",
-            "use --os-type windows with a Windows --platform",
+            "OS type and contents disagree: the disk holds Windows' file system NTFS, and without an OS type the \
+             service takes it for Linux",
+            windows(),
+        ),
+        None if ntfs => findings.push(
+            Finding::new(Rule::SWin, Severity::Info, "a Windows disk, by its file systems: an import must say so")
+                .fixed_by(windows()),
         ),
         _ => {}
     }
@@ -235,12 +324,12 @@ fn check_customized(partitions: &[Partition], findings: &mut Findings) {
                 Severity::Warn,
                 "Customized Linux needs /aliyun_custom_image/os.conf on a first partition of FAT32, ext2 to ext4 or UFS",
             )
-            .fixed_by("or use --platform 'Others Linux'"),
+            .fixed_by(Setting::new("--platform", "Others Linux")),
         );
     }
 }
 
-/// Decides boot mode and architecture, unless the first sector already shows that nothing boots.
+/// Decides boot mode and architecture of a disk with partitions.
 fn decide_boot(
     disk: &dyn ReadAt,
     wishes: &Wishes,
@@ -248,25 +337,42 @@ fn decide_boot(
     settings: &mut Settings,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
-    if contents.bare.is_some()
-        || !contents.table.signed
-        || findings.has(Rule::RGpt)
-        || findings.has(Rule::R4K)
-    {
+    let table = &contents.table;
+    if table.kind == TableKind::None || !table.signed || table.unread {
         return Ok(());
     }
-    contents.boot = BootEvidence::of(&contents.table);
-    let esp = contents.table.partitions.iter().find(|partition| partition.kind == PartitionKind::Esp);
-    if let Some(esp) = esp {
-        contents.boot.efi_loaders = fat::loaders(&Slice::new(disk, esp.start, esp.length))?;
+    contents.boot = BootEvidence::of(disk, table)?;
+    for partition in table.partitions.iter().take(MAX_PROBED) {
+        let esp = partition.kind == PartitionKind::Esp;
+        if !esp && !partition.filesystem.is_some_and(FileSystem::is_fat) {
+            continue;
+        }
+        if let Some(found) = fat::examine(&Slice::new(disk, partition.start, partition.length))? {
+            contents.boot.add(found, esp);
+        }
     }
-    settings.boot_mode = boot::decide(&contents.boot, contents.table.kind, wishes, findings);
+    contents.boot.conclude(table.kind);
+    settings.boot_mode = boot::decide(&contents.boot, table.kind, wishes, findings);
     settings.architecture = boot::decide_architecture(&contents.boot, wishes, findings);
     Ok(())
 }
 
+/// Looks at an ISO that also has a partition table as at a disk, to see what would start it.
+pub(super) fn examine_hybrid(
+    disk: &dyn ReadAt,
+    wishes: &Wishes,
+    contents: &mut Contents,
+    settings: &mut Settings,
+) -> Result<(), ReadError> {
+    // What its tables break matters on no installer.
+    let mut unused = Findings::default();
+    table::read(disk, &Fix::rewrite_gpt(Format::Raw), &mut contents.table, &mut unused)?;
+    probe_partitions(disk, contents, &mut unused)?;
+    decide_boot(disk, wishes, contents, settings, &mut unused)
+}
+
 /// Checks that a RAW disk's length is whole.
-pub(super) fn check_length(length: u64, findings: &mut Findings) {
+pub(super) fn check_length(length: u64, table: TableKind, findings: &mut Findings) {
     let rest = length % SECTOR;
     if rest != 0 {
         let severity = if findings.has(Rule::RGptB) { Severity::Refuse } else { Severity::Warn };
@@ -276,6 +382,9 @@ pub(super) fn check_length(length: u64, findings: &mut Findings) {
             format!("the length is no whole number of sectors ({rest} bytes are over); truncated?"),
         ));
     } else if !length.is_multiple_of(1 << 20) {
-        findings.warn(Rule::RMib, "the length is no whole number of MiB");
+        findings.push(
+            Finding::new(Rule::RMib, Severity::Warn, "the length is no whole number of MiB")
+                .fixed_by(Fix::grow(Format::Raw, length.next_multiple_of(1 << 20), table == TableKind::Gpt)),
+        );
     }
 }

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use super::fix::Fix;
 use super::rule::Rule;
 
 /// How much a finding matters. Later ones are worse.
@@ -47,8 +48,8 @@ pub struct Finding {
     pub severity: Severity,
     /// What is so, in one sentence without a final period.
     pub message: String,
-    /// What to run or to add to the command line, if something helps.
-    pub fix: Option<String>,
+    /// What to run, to set or to do, if something helps.
+    pub fix: Option<Fix>,
     /// Where the rule comes from: a page of the vendor or a specification.
     pub source: &'static str,
 }
@@ -58,7 +59,7 @@ impl Finding {
         Self { rule, severity, message: message.into(), fix: None, source: rule.source() }
     }
 
-    pub(super) fn fixed_by(mut self, fix: impl Into<String>) -> Self {
+    pub(super) fn fixed_by(mut self, fix: impl Into<Fix>) -> Self {
         self.fix = Some(fix.into());
         self
     }
@@ -129,7 +130,7 @@ impl Findings {
         self.push(Finding::new(rule, Severity::Refuse, message));
     }
 
-    pub(super) fn fix(&mut self, rule: Rule, message: impl Into<String>, fix: impl Into<String>) {
+    pub(super) fn fix(&mut self, rule: Rule, message: impl Into<String>, fix: impl Into<Fix>) {
         self.push(Finding::new(rule, Severity::Fix, message).fixed_by(fix));
     }
 
@@ -143,6 +144,13 @@ impl Findings {
 
     pub(super) fn set(&mut self, rule: Rule, message: impl Into<String>) {
         self.push(Finding::new(rule, Severity::Set, message));
+    }
+
+    /// Gives the finding of this rule what helps against it, once that is known.
+    pub(super) fn fix_later(&mut self, rule: Rule, fix: impl FnOnce() -> Fix) {
+        if let Some(finding) = self.0.iter_mut().find(|finding| finding.rule == rule) {
+            finding.fix = Some(fix());
+        }
     }
 
     pub(super) fn has(&self, rule: Rule) -> bool {

@@ -40,6 +40,8 @@ pub enum Format {
     Compressed(Compression, Option<Inner>),
     /// An archive.
     Archive(Archive),
+    /// A program, such as a kernel or an EFI loader.
+    Executable,
     /// Text, such as an error page.
     Text,
 }
@@ -98,6 +100,7 @@ impl Format {
             Self::Iso => "iso",
             Self::Compressed(compression, _) => compression.name(),
             Self::Archive(archive) => archive.name(),
+            Self::Executable => "executable",
             Self::Text => "text",
         }
     }

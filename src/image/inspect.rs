@@ -1,10 +1,13 @@
+use super::boot::BootsWith;
 use super::detect::detect;
 use super::disk::{self, Contents};
-use super::finding::{Finding, Findings, Severity};
+use super::finding::{Finding, Findings, Severity, Verdict};
+use super::fix::{Fix, Setting};
 use super::format::Format;
 use super::read::{Budgeted, ReadAt, ReadError};
 use super::report::{Report, Role, Settings, Wishes};
 use super::rule::Rule;
+use super::table::TableKind;
 use super::{READ_BUDGET, foreign, qcow2, size, vhd};
 use crate::model::{DiskFormat, limits};
 
@@ -25,13 +28,23 @@ pub fn inspect(file: &dyn ReadAt, wishes: &Wishes) -> Result<Report, ReadError> 
         Format::Qcow2 => inspection.qcow2(file)?,
         Format::Vhd => inspection.vhd(file)?,
         Format::Iso => inspection.iso(file)?,
+        Format::Luks => {
+            inspection.virtual_size = Some(file.length());
+            disk::encrypted_disk(wishes.role == Role::System, &mut inspection.findings);
+        }
         other => {
-            foreign::check(other, wishes, &mut inspection.findings);
+            foreign::check(file, other, wishes, &mut inspection.findings)?;
             inspection.virtual_size = foreign::virtual_size(file, other)?;
         }
     }
     inspection.decide_settings(format);
+    inspection.check_unseen(format);
     Ok(inspection.report(file.length(), format))
+}
+
+/// Says which boot mode follows, if one does.
+fn settings_mode(settings: &Settings) -> Option<String> {
+    settings.boot_mode.map(|mode| format!("BootMode is {mode}"))
 }
 
 /// An inspection under way.
@@ -41,6 +54,8 @@ struct Inspection<'a> {
     settings: Settings,
     contents: Contents,
     virtual_size: Option<u64>,
+    /// Whether the disk inside was looked at to the end.
+    examined: bool,
     /// Bytes that the resulting disk must hold, where that is more than the virtual size.
     needed_size: Option<u64>,
 }
@@ -53,6 +68,7 @@ impl<'a> Inspection<'a> {
             settings: Settings::default(),
             contents: Contents::default(),
             virtual_size: None,
+            examined: false,
             needed_size: None,
         }
     }
@@ -78,7 +94,7 @@ impl<'a> Inspection<'a> {
                         gib(length)
                     ),
                 )
-                .fixed_by(convert(self.wishes, Format::Raw, "qcow2")),
+                .fixed_by(Fix::to_qcow2(Format::Raw)),
             );
         }
     }
@@ -86,12 +102,12 @@ impl<'a> Inspection<'a> {
     fn raw(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
         self.virtual_size = Some(file.length());
         self.examine(file, Format::Raw)?;
-        disk::check_length(file.length(), &mut self.findings);
+        disk::check_length(file.length(), self.contents.table.kind, &mut self.findings);
         Ok(())
     }
 
     fn qcow2(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
-        let checked = qcow2::check(file, self.wishes, &mut self.findings)?;
+        let checked = qcow2::check(file, &mut self.findings)?;
         self.virtual_size = checked.virtual_size;
         match checked.guest {
             Some(guest) if guest.length() > 0 => self.examine(&guest, Format::Qcow2),
@@ -100,38 +116,47 @@ impl<'a> Inspection<'a> {
     }
 
     fn vhd(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
-        let checked = vhd::check(file, self.wishes, &mut self.findings)?;
+        let checked = vhd::check(file, &mut self.findings)?;
         self.virtual_size = checked.virtual_size;
         self.needed_size = checked.needed_size;
         match checked.guest {
-            Some(guest) if guest.length() > 0 => self.examine(&guest, Format::Vhd),
-            _ => Ok(()),
+            Some(guest) if guest.length() > 0 => self.examine(&guest, Format::Vhd)?,
+            _ => {}
         }
+        let size = self.virtual_size.unwrap_or_default().saturating_add((1 << 20) - 1) & !((1 << 20) - 1);
+        let gpt = self.contents.table.kind == TableKind::Gpt;
+        self.findings.fix_later(Rule::VSize, || Fix::grow(Format::Vhd, size, gpt));
+        Ok(())
     }
 
-    /// An ISO is refused; one that also has partitions may be meant as a disk.
+    /// An ISO is refused; one that also has partitions may be meant as a disk, and firmware starts one with an EFI
+    /// partition.
     fn iso(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
         self.virtual_size = Some(file.length());
-        let mut unused = Findings::default();
-        let table = &mut self.contents.table;
-        match super::table::read(file, "", table, &mut unused) {
+        let Self { wishes, settings, contents, .. } = self;
+        match disk::examine_hybrid(file, wishes, contents, settings) {
             Err(error) if !error.is_gap() => return Err(error),
             _ => {}
         }
-        if table.partitions.is_empty() {
+        if self.contents.table.partitions.is_empty() {
             self.findings.refuse(
                 Rule::FIso,
                 "an installer ISO cannot be imported; install it into a disk image first",
             );
-        } else {
-            self.findings.push(
-                Finding::new(
-                    Rule::RHybrid,
-                    Severity::Refuse,
-                    "an ISO with a partition table: an installer or live system, not an installed disk",
-                )
-                .fixed_by("if it is meant as a disk, go on with --force"),
-            );
+            return Ok(());
+        }
+        let efi = matches!(self.contents.boot.boots_with, BootsWith::Uefi | BootsWith::Both);
+        let severity = if efi { Severity::Warn } else { Severity::Refuse };
+        self.findings.push(
+            Finding::new(
+                Rule::RHybrid,
+                severity,
+                "an ISO with a partition table: an installer or live system, not an installed disk",
+            )
+            .fixed_by("install it into a disk image first, unless it is meant as a disk"),
+        );
+        if let Some(mode) = settings_mode(&self.settings) {
+            self.findings.set(Rule::RBoot, mode);
         }
         Ok(())
     }
@@ -159,7 +184,8 @@ impl<'a> Inspection<'a> {
             Err(ReadError::Unreadable(reason)) => {
                 findings.warn(gap, format!("the disk inside could not be checked: {reason}"));
             }
-            other => return other,
+            Err(error) => return Err(error),
+            Ok(()) => self.examined = true,
         }
         Ok(())
     }
@@ -167,7 +193,9 @@ impl<'a> Inspection<'a> {
     /// Derives the request's parameters, and reports where the user asked for something else.
     fn decide_settings(&mut self, format: Format) {
         let wishes = self.wishes;
-        let found = format.disk_format();
+        // What is sent byte by byte is RAW for the service, whatever is in it.
+        let bytes = matches!(format, Format::Iso | Format::Luks);
+        let found = format.disk_format().or(bytes.then_some(DiskFormat::Raw));
         self.settings.format = wishes.format.or(found);
         self.settings.boot_mode = self.settings.boot_mode.or(wishes.boot_mode);
         self.settings.architecture = self.settings.architecture.or(wishes.architecture);
@@ -175,9 +203,11 @@ impl<'a> Inspection<'a> {
             (Some(asked), Some(found)) if asked != found => self.findings.fix(
                 Rule::FFormat,
                 format!("format {asked} is asked for, but the contents are {found}"),
-                format!("use --format {} or leave it out", found.as_str().to_lowercase()),
+                Setting::new("--format", found.as_str()),
             ),
-            (None, Some(found)) => self.findings.set(Rule::FFormat, format!("Format is {found}")),
+            (None, Some(found)) => {
+                self.findings.set(Rule::FFormat, format!("Format is {found}, by the contents"));
+            }
             _ => {}
         }
         if let Some(found) = found {
@@ -188,6 +218,26 @@ impl<'a> Inspection<'a> {
             self.findings.warn(
                 Rule::VCopy,
                 "images imported from VHD may not be copyable to other regions; QCOW2 and RAW are",
+            );
+        }
+    }
+
+    /// Warns where the service is left to choose how the image boots, because its contents could not be seen.
+    fn check_unseen(&mut self, format: Format) {
+        let unseen = self.wishes.role == Role::System
+            && format.disk_format().is_some()
+            && !self.examined
+            && !Verdict::of(&self.findings.0).is_refused()
+            && self.settings.boot_mode.is_none();
+        if unseen {
+            self.findings.push(
+                Finding::new(
+                    Rule::RBoot,
+                    Severity::Warn,
+                    "how the image boots is not known, for its contents could not be seen: the service takes BIOS and \
+                     x86_64 unless it is told otherwise",
+                )
+                .fixed_by("import it with --boot-mode and --architecture"),
             );
         }
     }
@@ -255,9 +305,4 @@ impl<'a> Inspection<'a> {
             findings: self.findings.0,
         }
     }
-}
-
-/// Returns the qemu-img command that converts the user's file.
-pub(super) fn convert(wishes: &Wishes, from: Format, to: &str) -> String {
-    format!("qemu-img convert -f {} -O {to} {} out.{to}", from.qemu_name(), wishes.word())
 }

@@ -16,6 +16,7 @@ mod disk;
 mod fat;
 mod filesystem;
 mod finding;
+mod fix;
 mod foreign;
 mod format;
 mod inspect;
@@ -39,6 +40,7 @@ pub use boot::{BootEvidence, BootsWith};
 pub use detect::detect;
 pub use filesystem::FileSystem;
 pub use finding::{Finding, Severity, Verdict};
+pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inspect::inspect;
 #[cfg(unix)]

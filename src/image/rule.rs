@@ -46,6 +46,8 @@ macro_rules! rules {
 rules! {
     /// The file has no bytes.
     FEmpty = "F-EMPTY", IMPORT_IMAGE;
+    /// A program or a kernel.
+    FProgram = "F-PROGRAM", SENSE;
     /// The file is too small to be a disk.
     FSmall = "F-SMALL", SENSE;
     /// Nothing but zeros where a boot sector should be.
@@ -209,9 +211,13 @@ impl Rule {
             Self::FEmpty => ("InvalidOSSObject.Size", 400),
             Self::FSize if role == Role::Data => ("InvalidDataDiskSize", 400),
             Self::FSize => ("InvalidImageSize", 400),
-            Self::FFormat | Self::FCompressed | Self::FArchive | Self::FText | Self::FIso | Self::QVer => {
-                ("InvalidImageFormat.Malformed", 403)
-            }
+            Self::FFormat
+            | Self::FCompressed
+            | Self::FArchive
+            | Self::FText
+            | Self::FProgram
+            | Self::FIso
+            | Self::QVer => ("InvalidImageFormat.Malformed", 403),
             Self::FSuffix => ("UnsupportedSuffix.OSSObject", 400),
             Self::VMte => ("InvalidVHDImage.IncorrectSize", 403),
             Self::VBlk => ("InvalidBlockSize.NotSupport", 403),

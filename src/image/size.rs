@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::Role;
 use super::finding::Findings;
+use super::fix::Setting;
 use super::rule::Rule;
 
 /// One GiB in bytes.
@@ -32,7 +33,7 @@ impl SizeProfile {
     }
 }
 
-/// The editions, the newest first. What is outside the newest is refused; what is outside an older one is warned of,
+/// The editions, the newest first. What is outside the newest is refused; what is outside an older one is said,
 /// because regions may lag behind.
 pub const SIZE_PROFILES: &[SizeProfile] = &[
     SizeProfile {
@@ -67,7 +68,7 @@ pub(super) fn check(virtual_size: u64, role: Role, wished: Option<u64>, findings
         findings.fix(
             Rule::FSize,
             format!("a disk of {size} GiB is asked for, but the image needs {needed} GiB"),
-            format!("use --disk-size {needed} or leave it out"),
+            Setting::new("--disk-size", needed.to_string()),
         );
     } else if !newest.range(role).contains(&size) {
         let (low, high) = newest.range(role).clone().into_inner();
@@ -77,7 +78,7 @@ pub(super) fn check(virtual_size: u64, role: Role, wished: Option<u64>, findings
         );
     } else if let Some(edition) = older.iter().find(|edition| !edition.range(role).contains(&size)) {
         let (low, high) = edition.range(role).clone().into_inner();
-        findings.warn(
+        findings.info(
             Rule::FSize,
             format!(
                 "a {role} disk of {size} GiB is outside the {low} to {high} GiB of the {}; some regions may refuse it",
@@ -86,7 +87,12 @@ pub(super) fn check(virtual_size: u64, role: Role, wished: Option<u64>, findings
         );
     }
     if wished.is_none() {
-        findings.set(Rule::FSize, format!("DiskImageSize is {size} GiB"));
+        let why = if size > needed {
+            "the least that every edition of the page takes"
+        } else {
+            "what the image needs"
+        };
+        findings.set(Rule::FSize, format!("DiskImageSize is {size} GiB, {why}"));
     }
     size
 }
@@ -112,20 +118,29 @@ mod tests {
             Verdict::of(&findings.0)
         };
         assert_eq!(verdict(40 * GIB, Role::System, None), Verdict::Good);
-        assert_eq!(verdict(10 * GIB, Role::System, None), Verdict::Warned);
-        assert_eq!(verdict(501 * GIB, Role::System, None), Verdict::Warned);
+        assert_eq!(verdict(10 * GIB, Role::System, None), Verdict::Good, "ordinary images are small");
+        assert_eq!(verdict(501 * GIB, Role::System, None), Verdict::Good);
         assert_eq!(verdict(2049 * GIB, Role::System, None), Verdict::Refused);
         assert_eq!(verdict(41 * GIB, Role::System, Some(40)), Verdict::Refused);
         assert_eq!(verdict(40 * GIB - 1, Role::System, Some(40)), Verdict::Good);
         assert_eq!(verdict(10 * GIB, Role::Data, None), Verdict::Good);
-        assert_eq!(verdict(1500 * GIB, Role::Data, None), Verdict::Warned);
+        assert_eq!(verdict(1500 * GIB, Role::Data, None), Verdict::Good);
         assert_eq!(verdict(GIB, Role::Data, Some(0)), Verdict::Refused);
+    }
+
+    #[test]
+    fn what_older_editions_do_not_allow_is_said() {
+        let mut findings = Findings::default();
+        check(10 * GIB, Role::System, Some(10), &mut findings);
+        let finding = &findings.0[0];
+        assert_eq!((finding.rule, finding.severity), (Rule::FSize, Severity::Info));
+        assert!(finding.message.contains("40 to 500 GiB"), "{}", finding.message);
     }
 
     #[test]
     fn a_size_that_was_not_typed_is_said() {
         let mut findings = Findings::default();
         assert_eq!(check(GIB, Role::Data, None, &mut findings), 5);
-        assert_eq!(findings.0[0].severity, Severity::Set);
+        assert_eq!(findings.0.last().unwrap().severity, Severity::Set);
     }
 }

@@ -218,6 +218,8 @@ pub(super) fn esp(loader: &[u8; 11]) -> Vec<u8> {
     put(&mut disk, root + 32, &entry(b"EFI        ", 0x10, 2));
     put(&mut disk, cluster(2), &entry(b"BOOT       ", 0x10, 3));
     put(&mut disk, cluster(3), &entry(loader, 0x20, 4));
+    put(&mut disk, cluster(3) + 28, &2u32.to_le_bytes());
+    put(&mut disk, cluster(4), b"MZ");
     disk
 }
 

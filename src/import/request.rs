@@ -144,6 +144,11 @@ impl ImportRequest {
         self.operation.description.as_deref()
     }
 
+    /// Returns how the image boots; none leaves it to the service.
+    pub fn boot_mode(&self) -> Option<BootMode> {
+        self.operation.boot_mode
+    }
+
     /// Returns the name of the role that ECS reads the bucket with.
     pub fn role(&self) -> &str {
         self.operation.role_name.as_deref().unwrap_or(super::IMPORT_ROLE)

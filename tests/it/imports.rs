@@ -16,6 +16,47 @@ fn uploaded() -> (World, String) {
 }
 
 #[test]
+fn a_platform_that_is_not_listed_is_refused_before_the_first_byte() {
+    let world = World::new();
+    let local = world.local();
+    world.disk("disk.raw", 64 * MIB, 1);
+    let publish = ["publish", "disk.raw", "oss://images/", "--name=web-1", "--platform=Ubunto", &local];
+    let stderr = world.fails(2, &publish);
+    for said in ["`Ubunto`", "--platform Ubuntu", "ossup image platforms", "--force"] {
+        assert!(stderr.contains(said), "{said}: {stderr}");
+    }
+    let stderr = world.fails(2, &["list", "oss://images", &local]);
+    assert!(stderr.contains("NoSuchBucket"), "nothing was sent: {stderr}");
+    let stderr = world.fails(7, &[&publish[..], &["--force"]].concat());
+    assert!(stderr.contains("`InvalidPlatform.Malformed`"), "the service is asked: {stderr}");
+    let listed = world.ok(&["image", "platforms"]).stdout;
+    assert!(listed.lines().any(|line| line == "Rocky Linux"), "{listed}");
+    assert_eq!(world.json(&["image", "platforms"])["platforms"][0]["os_type"], "linux");
+}
+
+#[test]
+fn sizes_and_architectures_may_be_written_as_elsewhere() {
+    let (world, local) = uploaded();
+    let import = ["import", "oss://images/disk.raw", "--name=web-1", "--dry-run", &local];
+    let asked = world.json(&[&import[..], &["--disk-size=40GiB", "--architecture=amd64"]].concat());
+    assert_eq!(asked["request"]["DiskDeviceMapping.1.DiskImageSize"], "40", "{asked}");
+    assert_eq!(asked["request"]["Architecture"], "x86_64", "{asked}");
+    let stderr = world.fails(2, &[&import[..], &["--disk-size=40.5GiB"]].concat());
+    assert!(stderr.contains("whole GiB"), "{stderr}");
+}
+
+#[test]
+fn a_boot_mode_that_could_not_be_seen_is_left_to_the_service_with_a_warning() {
+    let (world, local) = uploaded();
+    let import = ["import", "oss://images/disk.raw", "--name=web-1", "--dry-run", "--no-inspect", &local];
+    let finished = world.ok(&[&import[..], &["--output=json"]].concat());
+    assert!(finished.stderr.contains("--boot-mode"), "{}", finished.stderr);
+    assert!(!finished.stdout.contains("BootMode"), "{}", finished.stdout);
+    let asked = world.ok(&[&import[..], &["--boot-mode=UEFI"]].concat());
+    assert!(!asked.stderr.contains("not known"), "{}", asked.stderr);
+}
+
+#[test]
 fn publish_uploads_imports_and_waits() {
     let world = World::new();
     let local = world.local();

@@ -206,15 +206,38 @@ fn a_refusal_is_printed_once() {
 fn an_image_that_ecs_would_refuse_is_not_sent() {
     let world = World::new();
     let local = world.local();
-    world.file("noise.raw", MIB, 1);
-    let stderr = world.fails(3, &["upload", "noise.raw", "oss://images/x.raw", &local]);
+    std::fs::write(world.path("error.html"), "<html>404 not found</html>").unwrap();
+    let stderr = world.fails(3, &["upload", "error.html", "oss://images/x.raw", &local]);
     assert!(stderr.contains("--force"), "{stderr}");
     let stderr = world.fails(2, &["list", "oss://images", &local]);
     assert!(stderr.contains("NoSuchBucket"), "no request was made: {stderr}");
-    world.ok(&["upload", "noise.raw", "oss://images/x.raw", &local, "--force"]);
+    world.ok(&["upload", "error.html", "oss://images/x.raw", &local, "--force"]);
     world.disk("disk.raw", 64 << 20, 1);
     let value = world.json(&["upload", "disk.raw", "oss://images/disk.raw", &local]);
     assert_eq!(value["verified"], "crc64");
+}
+
+#[test]
+fn any_disk_is_uploaded_whatever_it_is_for() {
+    let world = World::new();
+    let local = world.local();
+    let mut bare = vec![0; MIB];
+    bare[1080..1082].copy_from_slice(&[0x53, 0xEF]);
+    let mut windows = vec![0; 4 * MIB];
+    windows[..3].copy_from_slice(b"\xEB\x63\x90");
+    windows[446..462].copy_from_slice(&[0x80, 0, 0, 0, 7, 0, 0, 0, 0, 8, 0, 0, 0, 16, 0, 0]);
+    windows[510..512].copy_from_slice(&[0x55, 0xAA]);
+    windows[MIB + 3..MIB + 11].copy_from_slice(b"NTFS    ");
+    for (name, disk) in [("data.raw", &bare), ("windows.raw", &windows)] {
+        std::fs::write(world.path(name), disk).unwrap();
+        world.ok(&["upload", name, "oss://images/", &local]);
+    }
+    world.fails(3, &["inspect", "data.raw"]);
+    world.ok(&["inspect", "data.raw", "--role=data"]);
+    world.ok(&["inspect", "windows.raw"]);
+    world.ok(&["inspect", "windows.raw", "--os-type=windows", "--strict"]);
+    let stderr = world.fails(3, &["inspect", "windows.raw", "--os-type=linux"]);
+    assert!(stderr.contains("--os-type windows --platform 'Windows Server 2022'"), "{stderr}");
 }
 
 #[test]
@@ -223,7 +246,7 @@ fn inspect_tells_the_same_of_a_file_and_of_its_object() {
     let local = world.local();
     world.disk("disk.raw", 64 << 20, 1);
     let file = world.json(&["inspect", "disk.raw"]);
-    assert_eq!((&file["verdict"], &file["partition_table"]), (&"warned".into(), &"mbr".into()), "{file}");
+    assert_eq!((&file["verdict"], &file["partition_table"]), (&"good".into(), &"mbr".into()), "{file}");
     world.ok(&["upload", "disk.raw", "oss://images/disk.raw", &local]);
     let object = world.json(&["inspect", "oss://images/disk.raw", &local]);
     for member in ["verdict", "virtual_size", "partitions", "boot"] {

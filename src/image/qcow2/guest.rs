@@ -1,6 +1,9 @@
 use std::cell::{Cell, RefCell};
+use std::io::Read as _;
 
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+
+use ruzstd::decoding::StreamingDecoder;
 
 use super::OFFSET_MASK;
 use super::header::Header;
@@ -8,6 +11,9 @@ use crate::image::read::{ReadAt, ReadError, array, check_range, up_to};
 
 /// Most bytes that are unpacked for one inspection (64 MiB): a few bytes may claim to unpack to a whole cluster.
 const UNPACK_BUDGET: u64 = 64 << 20;
+
+/// Largest window that a zstd frame may ask for (8 MiB): four times the largest cluster.
+const MAX_WINDOW: u64 = 8 << 20;
 
 /// The disk inside a QCOW2 file whose tables lie inside the file.
 pub(in crate::image) struct Guest<'a> {
@@ -89,9 +95,6 @@ impl<'a> Guest<'a> {
 
     /// Unpacks a compressed cluster. Its descriptor holds the offset in the low bits and the sectors above it.
     fn unpack(&self, entry: u64) -> Result<Vec<u8>, ReadError> {
-        if self.header.is_zstd() {
-            return Err(ReadError::Unreadable("its clusters are compressed with zstd"));
-        }
         let left = self.unpack_left.get().checked_sub(self.header.cluster()).ok_or(ReadError::Budget)?;
         self.unpack_left.set(left);
         let offset_bits = 62 - (self.header.cluster_bits - 8);
@@ -104,14 +107,37 @@ impl<'a> Guest<'a> {
         let packed = up_to(self.file, offset, most)?;
         let cluster = usize::try_from(self.header.cluster()).expect("at most 2 MiB");
         let mut plain = vec![0; cluster];
-        let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        let (_, _, written) = decompress(&mut DecompressorOxide::new(), &packed, &mut plain, 0, flags);
+        let written = if self.header.is_zstd() {
+            unpack_zstd(&packed, &mut plain)
+        } else {
+            let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+            decompress(&mut DecompressorOxide::new(), &packed, &mut plain, 0, flags).2
+        };
         if written == cluster {
             Ok(plain)
         } else {
             Err(ReadError::Unreadable("a compressed cluster is damaged"))
         }
     }
+}
+
+/// Unpacks zstd frames until `plain` is full, and returns how much of it is. What lies behind the last frame is the
+/// rest of its sector.
+fn unpack_zstd(mut packed: &[u8], plain: &mut [u8]) -> usize {
+    let mut written = 0;
+    while written < plain.len() {
+        let Ok(mut frame) = StreamingDecoder::new_with_max_window_size(&mut packed, MAX_WINDOW) else {
+            break;
+        };
+        let before = written;
+        while let Ok(count @ 1..) = frame.read(&mut plain[written..]) {
+            written += count;
+        }
+        if written == before {
+            break;
+        }
+    }
+    written
 }
 
 impl ReadAt for Guest<'_> {

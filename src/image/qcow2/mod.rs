@@ -4,10 +4,9 @@ mod guest;
 mod header;
 
 use super::finding::{Finding, Findings, Severity};
+use super::fix::{Command, Fix};
 use super::format::Format;
-use super::inspect::convert;
 use super::read::{ReadAt, ReadError, be16, be32, be64, up_to};
-use super::report::Wishes;
 use super::rule::Rule;
 use guest::Guest;
 use header::Header;
@@ -33,16 +32,12 @@ pub(super) struct Checked<'a> {
 /// # Errors
 ///
 /// When the file cannot be read.
-pub(super) fn check<'a>(
-    file: &'a dyn ReadAt,
-    wishes: &Wishes,
-    findings: &mut Findings,
-) -> Result<Checked<'a>, ReadError> {
+pub(super) fn check<'a>(file: &'a dyn ReadAt, findings: &mut Findings) -> Result<Checked<'a>, ReadError> {
     let before = findings.0.len();
     let Some(header) = Header::read(file, findings)? else {
         return Ok(Checked { virtual_size: None, guest: None });
     };
-    let checks = Checks { file, header: &header, wishes };
+    let checks = Checks { file, header: &header };
     checks.features(findings);
     checks.backing(findings)?;
     let sound = checks.tables(findings);
@@ -59,12 +54,11 @@ pub(super) fn check<'a>(
 struct Checks<'a> {
     file: &'a dyn ReadAt,
     header: &'a Header,
-    wishes: &'a Wishes,
 }
 
 impl Checks<'_> {
-    fn rewrite(&self) -> String {
-        convert(self.wishes, Format::Qcow2, "qcow2")
+    fn rewrite(&self) -> Fix {
+        Fix::to_qcow2(Format::Qcow2)
     }
 
     fn features(&self, findings: &mut Findings) {
@@ -79,11 +73,14 @@ impl Checks<'_> {
             findings.warn(Rule::QSize, "the virtual size is no whole number of sectors");
         }
         if header.is_encrypted() {
-            findings.refuse(Rule::QCrypt, "encrypted; convert it to an image without encryption");
+            findings.push(
+                Finding::new(Rule::QCrypt, Severity::Refuse, "encrypted, and ECS has no key for it")
+                    .fixed_by("convert it with its key to an image without encryption"),
+            );
         }
         if header.is_dirty() || header.is_corrupt() {
             let word = if header.is_corrupt() { "marked as corrupt" } else { "not closed cleanly" };
-            findings.fix(Rule::QInc, word, format!("qemu-img check -r all {}", self.wishes.word()));
+            findings.fix(Rule::QInc, word, Fix::in_place(Command::new("qemu-img", "check -r all IMAGE")));
         }
         if header.has_external_data() {
             findings.push(

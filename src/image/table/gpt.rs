@@ -1,7 +1,8 @@
 use crc_fast::CrcAlgorithm::Crc32IsoHdlc;
 
-use super::{MAX_PARTITIONS, Partition, PartitionKind, SECTOR, check_overlap, mib};
+use super::{MAX_PARTITIONS, Partition, PartitionKind, SECTOR, Table, check_overlap, mib};
 use crate::image::finding::{Finding, Findings, Severity};
+use crate::image::fix::Fix;
 use crate::image::read::{ReadAt, ReadError, array, le16, le32, le64, up_to};
 use crate::image::rule::Rule;
 
@@ -29,30 +30,56 @@ pub(super) fn is_at(disk: &dyn ReadAt, offset: u64) -> Result<bool, ReadError> {
     Ok(up_to(disk, offset, SIGNATURE.len())? == SIGNATURE)
 }
 
-/// Lists the partitions and checks both headers.
+/// Lists the partitions and checks both headers. Where the first is damaged and its backup is whole, the backup's
+/// partitions count, as they do for firmware and for the tools that repair it.
 pub(super) fn read(
     disk: &dyn ReadAt,
-    rewrite: &str,
-    partitions: &mut Vec<Partition>,
+    rewrite: &Fix,
+    table: &mut Table,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
     if !is_at(disk, SECTOR)? && is_at(disk, 4096)? {
+        table.unread = true;
         findings
             .refuse(Rule::R4K, "the partition table is made for sectors of 4096 bytes; cloud disks use 512");
         return Ok(());
     }
-    let header = match header(disk, 1)? {
-        Ok(header) => header,
-        Err(reason) => {
-            findings.refuse(Rule::RGpt, format!("the GPT header is damaged: {reason}"));
-            return Ok(());
+    let (reason, damaged) = match whole(disk, 1)? {
+        Ok((header, array)) => {
+            list(disk.length(), &header, &array, &mut table.partitions, findings);
+            return check_backup(disk, &header, rewrite, findings);
         }
+        Err(damage) => damage,
     };
-    match entries(disk, &header)? {
-        Ok(array) => list(disk.length(), &header, &array, partitions, findings),
-        Err(reason) => findings.refuse(Rule::RGpt, format!("the GPT is damaged: {reason}")),
+    let last = (disk.length() / SECTOR).saturating_sub(1);
+    let alternate = damaged.as_ref().map_or(last, |header| header.alternate);
+    if let Ok((header, array)) = whole(disk, alternate)? {
+        let message = format!("the GPT at the front is damaged ({reason}), its backup is whole");
+        findings.fix(Rule::RGpt, message, rewrite.clone());
+        list(disk.length(), &header, &array, &mut table.partitions, findings);
+        return Ok(());
     }
-    check_backup(disk, &header, rewrite, findings)
+    table.unread = true;
+    findings.refuse(Rule::RGpt, format!("the GPT is damaged: {reason}"));
+    match damaged {
+        Some(header) => check_backup(disk, &header, rewrite, findings),
+        None => Ok(()),
+    }
+}
+
+/// A header with its entries, or what is wrong with it, with the header where that itself is sound.
+type Whole = Result<(Header, Vec<u8>), (&'static str, Option<Header>)>;
+
+/// Reads the header in sector `lba` and the entries that it names.
+fn whole(disk: &dyn ReadAt, lba: u64) -> Result<Whole, ReadError> {
+    let header = match header(disk, lba)? {
+        Ok(header) => header,
+        Err(reason) => return Ok(Err((reason, None))),
+    };
+    Ok(match entries(disk, &header)? {
+        Ok(array) => Ok((header, array)),
+        Err(reason) => Err((reason, Some(header))),
+    })
 }
 
 /// Reads the header in sector `lba`.
@@ -150,7 +177,7 @@ fn list(
 fn check_backup(
     disk: &dyn ReadAt,
     primary: &Header,
-    rewrite: &str,
+    rewrite: &Fix,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
     let end = primary.alternate.saturating_add(1).saturating_mul(SECTOR);
@@ -162,21 +189,17 @@ fn check_backup(
             .refuse(Rule::RGptB, format!("the disk is truncated: {amount} are missing up to its backup GPT"));
         return Ok(());
     }
-    let problem = match header(disk, primary.alternate)? {
-        Err(reason) => Some(reason),
-        Ok(backup) => entries(disk, &backup)?.err(),
-    };
-    if let Some(reason) = problem {
+    if let Err((reason, _)) = whole(disk, primary.alternate)? {
         let at = primary.alternate;
         findings.fix(
             Rule::RGptB,
             format!("the backup GPT in sector {at} is damaged: {reason}; is the file complete?"),
-            format!("if it is complete, write the table anew: {rewrite}"),
+            rewrite.clone(),
         );
     } else if primary.alternate != disk.length() / SECTOR - 1 {
         findings.push(
             Finding::new(Rule::RGptB, Severity::Warn, "the backup GPT is not in the last sector of the disk")
-                .fixed_by(rewrite),
+                .fixed_by(rewrite.clone()),
         );
     }
     Ok(())

@@ -9,6 +9,7 @@ mod mbr;
 
 use super::filesystem::FileSystem;
 use super::finding::Findings;
+use super::fix::Fix;
 use super::read::{ReadAt, ReadError, array};
 use super::rule::Rule;
 
@@ -52,6 +53,14 @@ pub struct Partition {
     pub filesystem: Option<FileSystem>,
 }
 
+impl Partition {
+    /// Whether it is one of those that Windows keeps beside its system: to start it, or to repair it.
+    pub(super) fn is_windows_recovery(&self) -> bool {
+        // GPT's recovery type, and the hidden one of an MBR.
+        self.type_code == "DE94BBA4-06D1-4D40-A16A-BFD50179D6AC" || self.type_code == "0x27"
+    }
+}
+
 /// What a partition is for, by its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -90,17 +99,19 @@ pub(super) struct Table {
     pub(super) signed: bool,
     /// Whether the first 440 bytes hold anything.
     pub(super) boot_code: bool,
+    /// Whether there is a table that could not be read, so that its partitions are not known.
+    pub(super) unread: bool,
 }
 
-/// Reads the partition table of a disk. What is wrong with it becomes findings; `rewrite` is the command that writes
-/// both copies of a GPT anew.
+/// Reads the partition table of a disk. What is wrong with it becomes findings; `rewrite` is what writes
+/// both copies of a GPT where they belong.
 ///
 /// # Errors
 ///
 /// When the disk cannot be read; `table` then holds what was found before.
 pub(super) fn read(
     disk: &dyn ReadAt,
-    rewrite: &str,
+    rewrite: &Fix,
     table: &mut Table,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
@@ -111,12 +122,13 @@ pub(super) fn read(
     let protective = entries.iter().any(|entry| entry.code == mbr::PROTECTIVE);
     if protective || (entries.is_empty() && gpt::is_at(disk, SECTOR)?) {
         table.kind = TableKind::Gpt;
-        gpt::read(disk, rewrite, &mut table.partitions, findings)
+        gpt::read(disk, rewrite, table, findings)
     } else if !entries.is_empty() {
         table.kind = TableKind::Mbr;
         mbr::read(disk, &entries, &mut table.partitions, findings)
     } else {
         if gpt::is_at(disk, 4096)? {
+            table.unread = true;
             findings.refuse(
                 Rule::R4K,
                 "the partition table is made for sectors of 4096 bytes; cloud disks use 512",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::image::Severity::{Fix, Refuse, Warn};
+use crate::image::Severity::{Fix as Fixed, Refuse, Warn};
 use crate::image::testing::*;
 
 fn slot(code: u8, first: u32, sectors: u32) -> Slot {
@@ -9,7 +9,7 @@ fn slot(code: u8, first: u32, sectors: u32) -> Slot {
 /// Reads the table of a disk; returns it and the rules that it breaks.
 fn table_of(disk: &[u8]) -> (Table, Vec<Rule>) {
     let (mut table, mut findings) = (Table::default(), Findings::default());
-    read(&disk.to_vec(), "sgdisk", &mut table, &mut findings).unwrap();
+    read(&disk.to_vec(), &Fix::from("rewrite it"), &mut table, &mut findings).unwrap();
     (table, findings.0.iter().map(|finding| finding.rule).collect())
 }
 
@@ -89,26 +89,54 @@ fn partitions_of_a_gpt_are_listed() {
     assert_eq!((root.kind, root.name.as_deref(), root.active), (PartitionKind::Linux, Some("root"), true));
 }
 
+/// The fields of a GPT's front whose damage is noticed: place, bytes, and whether the header is sealed again.
+const DAMAGE: [(usize, &[u8], bool); 9] = [
+    (512, b"XXX", false),
+    (512 + 56, b"XXX", false),
+    (1024 + 200, b"XXX", false),
+    (512 + 24, &[7], true),
+    (512 + 12, &u32::MAX.to_le_bytes(), false),
+    (512 + 80, &u32::MAX.to_le_bytes(), true),
+    (512 + 84, &u32::MAX.to_le_bytes(), true),
+    (512 + 84, &0u32.to_le_bytes(), true),
+    (512 + 72, &u64::MAX.to_le_bytes(), true),
+];
+
+fn damaged(disk: &[u8], (at, bytes, seal): (usize, &[u8], bool)) -> Vec<u8> {
+    let mut disk = disk.to_vec();
+    put(&mut disk, at, bytes);
+    if seal {
+        seal_gpt_header(&mut disk, 512);
+    }
+    disk
+}
+
 #[test]
-fn a_damaged_gpt_is_refused() {
+fn a_damaged_gpt_without_a_whole_backup_is_refused() {
+    let mut good = gpt_disk(&[(LINUX, 2048, 4095, 0)]);
+    let last = good.len() - 512;
+    put(&mut good, last, b"XXX");
+    for damage in DAMAGE {
+        let (table, rules) = table_of(&damaged(&good, damage));
+        assert!(
+            rules[0] == Rule::RGpt && table.unread && table.partitions.is_empty(),
+            "{damage:?} {rules:?}"
+        );
+    }
+}
+
+#[test]
+fn the_backup_counts_where_the_front_is_damaged() {
     let good = gpt_disk(&[(LINUX, 2048, 4095, 0)]);
-    let damaged = |at: usize, bytes: &[u8], seal: bool| {
-        let mut disk = good.clone();
-        put(&mut disk, at, bytes);
-        if seal {
-            seal_gpt_header(&mut disk, 512);
-        }
-        table_of(&disk).1
-    };
-    assert_eq!(damaged(512, b"XXX", false), [Rule::RGpt], "signature");
-    assert_eq!(damaged(512 + 56, b"XXX", false), [Rule::RGpt], "header checksum");
-    assert_eq!(damaged(1024 + 200, b"XXX", false), [Rule::RGpt], "entries' checksum");
-    assert_eq!(damaged(512 + 24, &[7], true), [Rule::RGpt], "place");
-    assert_eq!(damaged(512 + 12, &u32::MAX.to_le_bytes(), false), [Rule::RGpt], "header size");
-    assert_eq!(damaged(512 + 80, &u32::MAX.to_le_bytes(), true), [Rule::RGpt], "number of entries");
-    assert_eq!(damaged(512 + 84, &u32::MAX.to_le_bytes(), true), [Rule::RGpt], "size of entries");
-    assert_eq!(damaged(512 + 84, &0u32.to_le_bytes(), true), [Rule::RGpt], "entries of no size");
-    assert_eq!(damaged(512 + 72, &u64::MAX.to_le_bytes(), true), [Rule::RGpt], "place of the entries");
+    for damage in DAMAGE {
+        let (mut table, mut findings) = (Table::default(), Findings::default());
+        let rewrite = Fix::from("rewrite it");
+        read(&damaged(&good, damage), &rewrite, &mut table, &mut findings).unwrap();
+        let found: Vec<_> = findings.0.iter().map(|finding| (finding.rule, finding.severity)).collect();
+        assert_eq!(found, [(Rule::RGpt, Fixed)], "{damage:?}");
+        assert_eq!(findings.0[0].fix, Some(rewrite));
+        assert!(!table.unread && table.partitions.len() == 1, "{damage:?}");
+    }
 }
 
 #[test]
@@ -116,7 +144,7 @@ fn the_backup_tells_what_is_missing() {
     let good = gpt_disk(&[(LINUX, 2048, 4095, 0)]);
     let rule = |disk: &[u8]| {
         let (mut table, mut findings) = (Table::default(), Findings::default());
-        read(&disk.to_vec(), "sgdisk", &mut table, &mut findings).unwrap();
+        read(&disk.to_vec(), &Fix::from("rewrite it"), &mut table, &mut findings).unwrap();
         findings.0.iter().map(|finding| (finding.rule, finding.severity)).collect::<Vec<_>>()
     };
     assert_eq!(rule(&good), []);
@@ -127,10 +155,10 @@ fn the_backup_tells_what_is_missing() {
     let mut damaged = good.clone();
     let last = good.len() - 512;
     put(&mut damaged, last, b"XXX");
-    assert_eq!(rule(&damaged), [(Rule::RGptB, Fix)]);
+    assert_eq!(rule(&damaged), [(Rule::RGptB, Fixed)]);
     let mut damaged = good.clone();
     put(&mut damaged, good.len() - 33 * 512 + 60, b"XXX");
-    assert_eq!(rule(&damaged), [(Rule::RGptB, Fix)], "the backup's entries count too");
+    assert_eq!(rule(&damaged), [(Rule::RGptB, Fixed)], "the backup's entries count too");
     let mut far = good.clone();
     put(&mut far, 512 + 32, &u64::MAX.to_le_bytes());
     seal_gpt_header(&mut far, 512);

@@ -1,7 +1,10 @@
+use crate::image::fix::Fix;
+use crate::image::format::Format;
 use crate::image::read::{be16, be32, be64};
 
-/// Bytes of the largest disk whose geometry qemu-img writes exactly (65535 cylinders, 16 heads, 255 sectors).
-pub(super) const MAX_CHS_QEMU: u64 = 65_535 * 16 * 255 * 512;
+/// The largest geometry: cylinders, heads, sectors. What is larger than it can describe (127 GiB), or was not to be
+/// described by it, carries it too, so that it says nothing.
+const MAX_GEOMETRY: (u16, u8, u8) = (65_535, 16, 255);
 
 /// How a VHD keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +55,29 @@ impl Footer {
         u64::from(self.cylinders) * u64::from(self.heads) * u64::from(self.sectors) * 512
     }
 
-    /// Whether QEMU takes the current size of what this program wrote; of others it takes the geometry.
-    pub(super) fn trusts_current_size(&self) -> bool {
-        [*b"qem2", *b"win ", *b"d2v ", *b"tap\0", *b"CTXS"].contains(&self.creator)
+    /// Whether the geometry is the largest one.
+    fn has_max_geometry(&self) -> bool {
+        (self.cylinders, self.heads, self.sectors) == MAX_GEOMETRY
     }
 
-    /// Returns the size that a reader which believes the geometry sees.
+    /// Returns the size that a reader which believes the geometry sees. QEMU believes that of Virtual PC and of its
+    /// own images without force_size, unless it is the largest; of all other creators it takes the current size.
     pub(super) fn geometry_size(&self) -> Option<u64> {
-        (!self.trusts_current_size()).then(|| self.chs_size())
+        let believed = [*b"vpc ", *b"qemu"].contains(&self.creator) && !self.has_max_geometry();
+        believed.then(|| self.chs_size())
+    }
+
+    /// Returns what makes a QCOW2 of the same size of it.
+    pub(super) fn to_qcow2(&self) -> Fix {
+        match self.geometry_size() {
+            Some(size) if size != self.current_size => Fix::vhd_by_current_size(),
+            _ => Fix::to_qcow2(Format::Vhd),
+        }
+    }
+
+    /// Whether the geometry means to say something, and says another size than the footer.
+    pub(super) fn geometry_differs(&self) -> bool {
+        !self.has_max_geometry() && self.chs_size() != self.current_size
     }
 }
 

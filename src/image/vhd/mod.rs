@@ -5,10 +5,8 @@ mod guest;
 
 use super::detect::VHD_COOKIE;
 use super::finding::{Finding, Findings, Severity};
-use super::format::Format;
-use super::inspect::convert;
+use super::fix::{Command, Fix};
 use super::read::{ReadAt, ReadError, array, be32, up_to};
-use super::report::Wishes;
 use super::rule::Rule;
 use footer::{DynamicHeader, Footer, Kind};
 use guest::Guest;
@@ -39,13 +37,9 @@ pub(super) struct Checked<'a> {
 /// # Errors
 ///
 /// When the file cannot be read.
-pub(super) fn check<'a>(
-    file: &'a dyn ReadAt,
-    wishes: &'a Wishes,
-    findings: &mut Findings,
-) -> Result<Checked<'a>, ReadError> {
+pub(super) fn check<'a>(file: &'a dyn ReadAt, findings: &mut Findings) -> Result<Checked<'a>, ReadError> {
     let mut checked = Checked { virtual_size: None, needed_size: None, guest: None };
-    let checks = Checks { file, wishes };
+    let checks = Checks { file };
     let Some(footer) = checks.footer(findings)? else { return Ok(checked) };
     checked.virtual_size = Some(footer.current_size);
     checked.needed_size = footer.geometry_size().filter(|size| *size > footer.current_size);
@@ -54,7 +48,11 @@ pub(super) fn check<'a>(
         Kind::Fixed => checks.fixed(&footer, findings),
         Kind::Dynamic => checks.dynamic(&footer, findings)?,
         Kind::Differencing => {
-            findings.fix(Rule::VType, "a differencing disk", "merge it with its parent first");
+            findings.fix(
+                Rule::VType,
+                "a differencing disk, which holds only what differs from its parent",
+                "merge it with its parent in the program that made it",
+            );
             None
         }
         Kind::Other(kind) => {
@@ -67,7 +65,6 @@ pub(super) fn check<'a>(
 
 struct Checks<'a> {
     file: &'a dyn ReadAt,
-    wishes: &'a Wishes,
 }
 
 impl<'a> Checks<'a> {
@@ -96,7 +93,7 @@ impl<'a> Checks<'a> {
                     Severity::Refuse,
                     "the footer has 511 bytes: the last byte is missing, or the writer is older than 2004",
                 )
-                .fixed_by(convert(self.wishes, Format::Vhd, "qcow2")),
+                .fixed_by(Fix::in_place(Command::new("truncate", "-s +1 IMAGE"))),
             );
             old
         };
@@ -116,13 +113,15 @@ impl<'a> Checks<'a> {
         if !footer.current_size.is_multiple_of(1 << 20) {
             findings.warn(Rule::VSize, "the virtual size is no whole number of MiB");
         }
-        if footer.chs_size() != footer.current_size {
+        if footer.geometry_differs() {
             let message =
                 "the geometry gives another size than the footer; readers disagree about which counts";
-            if footer.trusts_current_size() || footer.current_size > footer::MAX_CHS_QEMU {
-                findings.info(Rule::VChs, message);
+            if footer.geometry_size().is_some() {
+                findings.push(
+                    Finding::new(Rule::VChs, Severity::Warn, message).fixed_by(Fix::vhd_by_current_size()),
+                );
             } else {
-                findings.warn(Rule::VChs, message);
+                findings.info(Rule::VChs, message);
             }
         }
         if footer.creator == *b"qemu" {
@@ -132,7 +131,7 @@ impl<'a> Checks<'a> {
                     Severity::Warn,
                     "written by qemu-img without force_size: the size was rounded up to whole cylinders",
                 )
-                .fixed_by(self.recreate()),
+                .fixed_by(footer.to_qcow2()),
             );
         }
         if footer.saved_state {
@@ -183,7 +182,7 @@ impl<'a> Checks<'a> {
                         header.block_size
                     ),
                 )
-                .fixed_by(self.recreate()),
+                .fixed_by(footer.to_qcow2()),
             );
         }
         self.block_count(footer, &header, findings);
@@ -209,10 +208,7 @@ impl<'a> Checks<'a> {
                 "the virtual size {} is not {} × {}; the service refuses such VHDs",
                 footer.current_size, header.entries, header.block_size
             ),
-            format!(
-                "{}, with a size that is a multiple of 2 MiB; or convert to qcow2 or raw",
-                self.recreate()
-            ),
+            footer.to_qcow2(),
         );
     }
 
@@ -232,13 +228,6 @@ impl<'a> Checks<'a> {
             }
         }
         Ok(None)
-    }
-
-    fn recreate(&self) -> String {
-        format!(
-            "qemu-img convert -f vpc -O vpc -o subformat=dynamic,force_size=on {} out.vhd",
-            self.wishes.word()
-        )
     }
 }
 

@@ -99,8 +99,8 @@ fn the_sizes_that_qemu_img_writes() {
         let footer = Footer::read(footer[..].try_into().unwrap());
         let header = DynamicHeader { table_offset: 1536, entries: blocks, block_size: USUAL_BLOCK };
         let mut findings = Findings::default();
-        let (file, wishes) = (Vec::new(), Wishes::default());
-        Checks { file: &file, wishes: &wishes }.block_count(&footer, &header, &mut findings);
+        let file = Vec::new();
+        Checks { file: &file }.block_count(&footer, &header, &mut findings);
         findings.0.first().map(|finding| finding.severity)
     };
     assert_eq!(verdict(b"qemu", 42_951_106_560, 20_481), Some(Fix), "40G");
@@ -138,14 +138,42 @@ fn every_block_lies_inside_the_file() {
     assert_eq!(rules(&file), [COPY], "unused");
 }
 
+/// A footer by `creator` with this geometry, around a disk of 8 MiB.
+fn by(creator: [u8; 4], geometry: [u8; 4]) -> Vec<u8> {
+    with_footer(&|footer| {
+        put(footer, 28, &creator);
+        put(footer, 56, &geometry);
+    })
+}
+
+/// Cylinders (two bytes), heads, sectors.
+const LARGEST: [u8; 4] = [0xFF, 0xFF, 16, 255];
+const LARGER: [u8; 4] = [0xFF, 0xFF, 16, 63];
+
 #[test]
 fn what_readers_disagree_about_is_said() {
-    let by = |creator: &'static [u8; 4]| rules(&with_footer(&|footer| put(footer, 28, creator)));
-    assert_eq!(by(b"qem2"), [COPY]);
-    assert_eq!(by(b"win "), [COPY]);
-    assert_eq!(by(b"vpc "), [(Rule::VChs, Warn), COPY]);
-    assert_eq!(by(b"qemu"), [(Rule::VChs, Warn), (Rule::VQemu, Warn), COPY]);
-    let report = report(&with_footer(&|footer| put(footer, 28, b"vpc ")));
-    assert_eq!(report.settings.disk_size, Some(128), "the geometry's size, as it is more");
+    for creator in [*b"qem2", *b"win ", *b"d2v ", *b"d2v\0", *b"tap\0", *b"CTXS", *b"vbox", *b"wa\0\0"] {
+        assert_eq!(rules(&by(creator, LARGER)), [COPY], "{creator:?}");
+    }
+    assert_eq!(rules(&by(*b"vpc ", LARGER)), [(Rule::VChs, Warn), COPY]);
+    assert_eq!(rules(&by(*b"qemu", LARGER)), [(Rule::VChs, Warn), (Rule::VQemu, Warn), COPY]);
     assert_eq!(rules(&with_footer(&|footer| footer[84] = 1)), [(Rule::VSaved, Warn), COPY]);
+}
+
+#[test]
+fn the_largest_geometry_means_the_current_size() {
+    for creator in [*b"vpc ", *b"qem2", *b"win ", *b"d2v ", *b"d2v\0", *b"tap\0", *b"CTXS", *b"vbox"] {
+        let report = report(&by(creator, LARGEST));
+        assert_eq!(broken(&report), [COPY], "{creator:?}");
+        assert_eq!(report.settings.disk_size, Some(5), "{creator:?}");
+    }
+}
+
+#[test]
+fn a_geometry_that_readers_believe_needs_room() {
+    let size = |creator, geometry| report(&by(creator, geometry)).settings.disk_size;
+    assert_eq!(size(*b"vpc ", LARGER), Some(32), "33822351360 bytes, as qemu-img sees it");
+    assert_eq!(size(*b"qemu", LARGER), Some(32));
+    assert_eq!(size(*b"vbox", LARGER), Some(5), "qemu-img takes the footer's size");
+    assert_eq!(size(*b"vpc ", [0, 10, 4, 17]), Some(5), "the geometry is smaller");
 }

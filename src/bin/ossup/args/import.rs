@@ -3,25 +3,23 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use ossup::image::{Role, Wishes};
 use ossup::model::{
     AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, OsType, Region, TaskId,
 };
 
 use super::remote::{ConnectionArgs, RetryArgs};
 use super::transfer::{InspectionArgs, TargetArgs, TransferArgs};
-use super::values::{BucketUrl, FileOrObject, ObjectUrl, Span, Tag, account, platform};
+use super::values::{BucketUrl, DiskSize, FileOrObject, ObjectUrl, PlatformParser, Span, Tag, account};
 
-/// What ECS is asked for. What is not given follows from the image.
+/// What is known of the system disk. What is not given follows from the image, where it shows.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Custom image")]
-pub(crate) struct RequestArgs {
-    /// Name of the custom image, unique in the region
-    #[arg(long)]
-    pub(crate) name: String,
-    /// Distribution, such as "Rocky Linux" or "Windows Server 2022" [default: Others Linux]
-    #[arg(long, value_parser = platform)]
+pub(crate) struct FactArgs {
+    /// Distribution, as `ossup image platforms` lists them [default: Others Linux]
+    #[arg(long, value_parser = PlatformParser, hide_possible_values = true)]
     pub(crate) platform: Option<String>,
-    /// x86_64, arm64 or i386
+    /// x86_64 (amd64), arm64 (aarch64) or i386
     #[arg(long)]
     pub(crate) architecture: Option<Architecture>,
     /// BIOS, UEFI or UEFI-Preferred [default: as the image boots]
@@ -33,12 +31,37 @@ pub(crate) struct RequestArgs {
     /// RAW, VHD, QCOW2 or VMDK
     #[arg(long)]
     pub(crate) format: Option<DiskFormat>,
+    /// Size of the system disk in GiB, at least that of the image: 40 or 40GiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) disk_size: Option<DiskSize>,
+}
+
+impl FactArgs {
+    /// Returns what the inspection of a disk compares its contents with.
+    pub(crate) fn wishes(&self, role: Role, name: impl Into<String>) -> Wishes {
+        let mut wishes = Wishes::new(role, name);
+        wishes.format = self.format;
+        wishes.boot_mode = self.boot_mode;
+        wishes.architecture = self.architecture;
+        wishes.os_type = self.os_type;
+        wishes.platform.clone_from(&self.platform);
+        wishes.disk_size = self.disk_size.map(|size| u64::from(size.0));
+        wishes
+    }
+}
+
+/// What ECS is asked for. What is not given follows from the image.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Custom image")]
+pub(crate) struct RequestArgs {
+    /// Name of the custom image, unique in the region
+    #[arg(long)]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) facts: FactArgs,
     /// Description of the custom image
     #[arg(long)]
     pub(crate) description: Option<String>,
-    /// Size of the system disk, at least that of the image
-    #[arg(long, value_name = "GIB")]
-    pub(crate) disk_size: Option<u32>,
     /// Licence of a Windows system: Auto, Aliyun or BYOL
     #[arg(long)]
     pub(crate) license: Option<LicenseType>,
@@ -179,6 +202,9 @@ pub(crate) enum ImageCommand {
     /// Lists the account's custom images of a region
     #[command(after_help = "Example:\n  ossup image list --region cn-hangzhou")]
     List(ImageListArgs),
+    /// Lists the platforms that --platform takes
+    #[command(after_help = "Example:\n  ossup image platforms")]
+    Platforms,
     /// Shows an image or an import task
     #[command(after_help = "Example:\n  ossup image show m-bp1g7004ksh0oeuco5hp --region cn-hangzhou")]
     Show(ImageArgs),

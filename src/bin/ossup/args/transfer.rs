@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use ossup::image::{Role, Wishes};
 use ossup::model::{StorageClass, UploadId};
 
+use super::import::FactArgs;
 use super::remote::{ConnectionArgs, RetryArgs};
 use super::values::{BucketUrl, ByteSize, FileOrObject, ObjectUrl, Parallel, Rate, Span, age};
 
@@ -180,18 +182,44 @@ pub(crate) struct GcArgs {
 #[command(after_help = "\
 Examples:
   ossup inspect disk.qcow2
+  ossup inspect data.raw --role data
   ossup inspect oss://images/disk.qcow2 --region cn-hangzhou --output json")]
 pub(crate) struct InspectArgs {
     /// A file, or oss://BUCKET/KEY
     #[arg(value_name = "IMAGE|oss://BUCKET/KEY")]
     pub(crate) image: FileOrObject,
+    /// What the disk will be in the custom image
+    #[arg(long, value_enum, default_value_t = RoleArg::System)]
+    pub(crate) role: RoleArg,
     /// Fails for warnings too
     #[arg(long)]
     pub(crate) strict: bool,
     #[command(flatten)]
+    pub(crate) facts: FactArgs,
+    #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     pub(crate) retry: RetryArgs,
+}
+
+/// What a disk will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleArg {
+    /// The disk that boots
+    System,
+    /// A further disk
+    Data,
+}
+
+impl InspectArgs {
+    /// Returns what the contents are compared with.
+    pub(crate) fn wishes(&self, name: String) -> Wishes {
+        let role = match self.role {
+            RoleArg::System => Role::System,
+            RoleArg::Data => Role::Data,
+        };
+        self.facts.wishes(role, name)
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,12 @@
 //! What single arguments look like: sizes, durations, `oss://` URLs, tags, endpoints.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use ossup::image::request::PLATFORMS;
 use ossup::model::{AccountId, BucketName, Endpoint, ObjectRef, Region};
 use ossup::transfer::MIN_BANDWIDTH;
@@ -104,10 +106,49 @@ pub(crate) fn account(text: &str) -> Result<AccountId, BadValue> {
     text.parse().map_err(|error| bad(format!("{error}")))
 }
 
-/// Reads a platform. The service minds the case; of those that it lists, it is put right.
-pub(crate) fn platform(text: &str) -> Result<String, BadValue> {
-    let listed = PLATFORMS.iter().find(|listed| listed.eq_ignore_ascii_case(text));
-    Ok(listed.map_or_else(|| text.to_owned(), |listed| (*listed).to_owned()))
+/// A size of a disk in whole GiB: `40`, `40GiB`, `1TiB`. A bare number counts GiB, as the service does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DiskSize(pub(crate) u32);
+
+impl FromStr for DiskSize {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const GIB: u64 = 1 << 30;
+        let refuse = || bad("write a number of whole GiB, such as 40 or 40GiB");
+        let gib = match text.parse::<u64>() {
+            Ok(gib) => gib,
+            Err(_) => match text.parse::<ByteSize>() {
+                Ok(ByteSize(bytes)) if bytes.is_multiple_of(GIB) => bytes / GIB,
+                _ => return Err(refuse()),
+            },
+        };
+        u32::try_from(gib).map(Self).map_err(|_| refuse())
+    }
+}
+
+/// Reads a platform. The service minds the case; of those that it lists, it is put right. Others are taken too, and
+/// judged later: the list grows. Completion offers the list.
+#[derive(Debug, Clone)]
+pub(crate) struct PlatformParser;
+
+impl TypedValueParser for PlatformParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        let text = StringValueParser::new().parse_ref(command, argument, value)?;
+        let listed = PLATFORMS.iter().find(|listed| listed.eq_ignore_ascii_case(&text));
+        Ok(listed.map_or(text, |listed| (*listed).to_owned()))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(PLATFORMS.iter().map(|platform| PossibleValue::new(*platform))))
+    }
 }
 
 /// A tag, `KEY=VALUE`.
@@ -435,8 +476,12 @@ mod tests {
 
     #[test]
     fn platforms_and_accounts_are_what_the_service_takes() {
-        assert_eq!(platform("ubuntu").unwrap(), "Ubuntu");
-        assert_eq!(platform("Brand New Linux").unwrap(), "Brand New Linux");
+        let platform = |text: &str| {
+            PlatformParser.parse_ref(&clap::Command::new("test"), None, OsStr::new(text)).unwrap()
+        };
+        assert_eq!(platform("ubuntu"), "Ubuntu");
+        assert_eq!(platform("Brand New Linux"), "Brand New Linux");
+        assert_eq!(PlatformParser.possible_values().unwrap().count(), PLATFORMS.len());
         assert_eq!(account("1234567890123456").unwrap().as_str(), "1234567890123456");
         assert!(account("abc").is_err() && account("").is_err());
     }
@@ -448,5 +493,17 @@ mod tests {
         assert_eq!("auto".parse(), Ok(Parallel::Auto));
         assert_eq!("12".parse(), Ok(Parallel::Fixed(12)));
         assert!("0".parse::<Parallel>().is_err() && "many".parse::<Parallel>().is_err());
+    }
+
+    #[test]
+    fn disk_sizes_are_whole_gib() {
+        for (text, gib) in
+            [("40", 40), ("40GiB", 40), ("40g", 40), ("1TiB", 1024), ("40960MiB", 40), ("0.5T", 512)]
+        {
+            assert_eq!(text.parse(), Ok(DiskSize(gib)), "{text}");
+        }
+        for bad in ["", "40.5GiB", "1500MiB", "forty", "40GB", "5000000000", "-1"] {
+            assert!(bad.parse::<DiskSize>().is_err(), "{bad}");
+        }
     }
 }

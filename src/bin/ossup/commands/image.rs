@@ -1,5 +1,6 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use ossup::ErrorKind;
+use ossup::image::request::{PLATFORMS, platform_os_type};
 use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportError, ImportTask, Importer};
 use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ pub(crate) async fn run(command: &ImageCommand, context: &Context) -> Result<(),
         // A wait says what it leaves behind when it is stopped.
         ImageCommand::Wait(args) => wait(args, context).await,
         ImageCommand::List(args) => stop.or(list(args, context)).await,
+        ImageCommand::Platforms => platforms(context),
         ImageCommand::Show(args) => stop.or(show(args, context)).await,
         ImageCommand::Cancel(args) => stop.or(cancel(args, context)).await,
         ImageCommand::Copy(args) => stop.or(copy(args, context)).await,
@@ -40,6 +42,13 @@ fn importer(
     let connection = context.connect(connection, retry, None)?;
     let region = connection.client.region().clone();
     Ok((Importer::new(connection.client), region))
+}
+
+/// Lists the platforms that the service documents, each with the OS type that it means.
+fn platforms(context: &Context) -> Result<(), Failure> {
+    let listed =
+        PLATFORMS.iter().map(|platform| json!({"platform": platform, "os_type": platform_os_type(platform)}));
+    context.output.result(json!({"platforms": listed.collect::<Vec<_>>()}), &PLATFORMS.join("\n"))
 }
 
 async fn list(args: &ImageListArgs, context: &Context) -> Result<(), Failure> {

@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::importing::{self, Disk, Imports};
 use super::inspection;
-use super::preflight::{refuse_by_rules, refuse_unknown_regions};
+use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
 use crate::args::ImportArgs;
 use crate::context::{Connection, Context};
 use crate::failure::{Again, Failure, Kind, again};
+use crate::ui::advice::Subject;
 
 /// Imports objects as a custom image.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Failure> {
@@ -69,6 +70,7 @@ async fn prepare(
     }
     let request = importing::request(&args.request, connection.client.region(), &system, &data);
     refuse_by_rules(&request, std::iter::once(&system).chain(&data), &args.inspection, context)?;
+    warn_of_unknown_boot_mode(&request, &system, context);
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &args.connection, connection, limit)?;
     if args.dry_run {
@@ -98,7 +100,8 @@ async fn look(
         true => None,
         false => {
             let report = inspection::object(&connection.client, object, &wishes).await?;
-            inspection::settle(&object.to_string(), &report, &args.inspection, context.output)?;
+            let subject = Subject::object(object.key.as_str());
+            inspection::settle(&object.to_string(), &subject, &report, &args.inspection, context.output)?;
             Some(report)
         }
     };

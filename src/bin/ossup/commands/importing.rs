@@ -29,14 +29,10 @@ pub(crate) struct Disk {
 
 /// Returns what the user wants of the system disk, so that contradictions with its contents are found.
 pub(crate) fn wishes(args: &RequestArgs, name: &str, object: &ObjectRef) -> Wishes {
-    let mut wishes = Wishes::new(Role::System, name);
+    let mut wishes = args.facts.wishes(Role::System, name);
     wishes.key = Some(object.key.as_str().to_owned());
-    wishes.format = args.format;
-    wishes.boot_mode = args.boot_mode;
-    wishes.architecture = args.architecture;
-    wishes.os_type = args.os_type;
-    wishes.platform.clone_from(&args.platform);
-    wishes.disk_size = args.disk_size.map(u64::from);
+    // The service takes an image for Linux unless it is told otherwise.
+    wishes.os_type = Some(wishes.os_type().unwrap_or(OsType::Linux));
     wishes
 }
 
@@ -44,11 +40,11 @@ pub(crate) fn wishes(args: &RequestArgs, name: &str, object: &ObjectRef) -> Wish
 pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: &[Disk]) -> ImportRequest {
     let found = system.report.as_ref().map(|report| &report.settings);
     let mut disk = disk(system);
-    if let Some(format) = args.format {
+    if let Some(format) = args.facts.format {
         disk = disk.with_format(format);
     }
-    if let Some(size) = args.disk_size {
-        disk = disk.with_size_gib(size);
+    if let Some(size) = args.facts.disk_size {
+        disk = disk.with_size_gib(size.0);
     }
     let mut request = ImportRequest::new(region.clone(), &args.name, disk);
     for data in data {
@@ -57,20 +53,21 @@ pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: 
     if let Some(text) = &args.description {
         request = request.with_description(text);
     }
-    if let Some(platform) = &args.platform {
+    if let Some(platform) = &args.facts.platform {
         request = request.with_platform(platform);
     }
-    if let Some(architecture) = args.architecture.or_else(|| found?.architecture) {
+    if let Some(architecture) = args.facts.architecture.or_else(|| found?.architecture) {
         request = request.with_architecture(architecture);
     }
     // The service takes an image for Linux unless it is told otherwise, whatever the platform's name says.
     let windows = |platform: &String| platform_os_type(platform) == OsType::Windows;
-    let of_platform = args.platform.as_ref().filter(|platform| windows(platform)).map(|_| OsType::Windows);
-    if let Some(os_type) = args.os_type.or(of_platform) {
+    let of_platform =
+        args.facts.platform.as_ref().filter(|platform| windows(platform)).map(|_| OsType::Windows);
+    if let Some(os_type) = args.facts.os_type.or(of_platform) {
         request = request.with_os_type(os_type);
     }
     // ImportImage does not take the mode that leaves the choice to the instance.
-    let boot_mode = args.boot_mode.or_else(|| found?.boot_mode);
+    let boot_mode = args.facts.boot_mode.or_else(|| found?.boot_mode);
     if let Some(mode) = boot_mode.filter(|mode| *mode != BootMode::UefiPreferred) {
         request = request.with_boot_mode(mode);
     }

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use ossup::image::{Report, Role, Wishes};
+use ossup::image::{Finding, Report};
 use ossup::source::FileSource;
 use serde_json::{Value, json};
 
@@ -9,42 +9,59 @@ use crate::args::InspectArgs;
 use crate::args::values::FileOrObject;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::ui::advice::{self, Subject};
 use crate::ui::bytes;
 
 /// Prints what an image is and what the checks found.
 pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Failure> {
-    let (name, report) = match &args.image {
+    let (name, subject, report) = match &args.image {
         FileOrObject::File(path) => {
             let source = FileSource::open_shared(path)?;
             let name = path.display().to_string();
-            (name.clone(), inspection::file(&source, Wishes::new(Role::System, name))?)
+            (name.clone(), Subject::file(path), inspection::file(&source, args.wishes(name))?)
         }
         FileOrObject::Object(object) => {
             let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
-            let mut wishes = Wishes::new(Role::System, object.to_string());
+            let mut wishes = args.wishes(object.to_string());
             wishes.key = Some(object.key.as_str().to_owned());
-            (object.to_string(), inspection::object(&connection.client, object, &wishes).await?)
+            let report = inspection::object(&connection.client, object, &wishes).await?;
+            (object.to_string(), Subject::object(object.key.as_str()), report)
         }
     };
-    let members = members(&name, &report);
-    context.output.text(&text(&name, &report))?;
-    match inspection::judge(&name, &report, args.strict, None) {
+    let members = members(&name, &subject, &report);
+    context.output.text(&text(&name, &subject, &report))?;
+    match inspection::judge(&name, &subject, &report, args.strict, None) {
         Ok(()) => context.output.object(members),
         // Whoever reads JSON gets one object: the report, and the error in it.
         Err(failure) => Err(failure.with_members(members)),
     }
 }
 
-fn members(name: &str, report: &Report) -> Value {
+fn members(name: &str, subject: &Subject, report: &Report) -> Value {
     let mut object = json!({"image": name, "verdict": report.verdict()});
     if let (Some(object), Ok(Value::Object(members))) = (object.as_object_mut(), serde_json::to_value(report))
     {
         object.extend(members);
     }
+    object["findings"] = report.findings.iter().map(|finding| finding_members(finding, subject)).collect();
     object
 }
 
-fn text(name: &str, report: &Report) -> String {
+/// Returns a finding with its advice as text: a command can be given to a shell as it is.
+fn finding_members(finding: &Finding, subject: &Subject) -> Value {
+    let fix = finding.fix.as_ref();
+    json!({
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "message": finding.message,
+        "fix": fix.map(|fix| advice::text(fix, Some(subject))),
+        "fix_kind": fix.map(advice::kind),
+        "fix_makes": fix.and_then(|fix| advice::result(fix, subject)).map(|path| path.display().to_string()),
+        "source": finding.source,
+    })
+}
+
+fn text(name: &str, subject: &Subject, report: &Report) -> String {
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         let _ = writeln!(text, "{label:<16}{}", crate::ui::printable(value));
@@ -79,7 +96,7 @@ fn text(name: &str, report: &Report) -> String {
     }
     line("boots with", &word(&report.boot.boots_with));
     for finding in &report.findings {
-        line(finding.severity.as_str(), &inspection::sentence(finding));
+        line(finding.severity.as_str(), &inspection::sentence(finding, Some(subject)));
     }
     line("verdict", &word(&report.verdict()));
     text.truncate(text.trim_end().len());

@@ -13,11 +13,13 @@ use crate::args::InspectionArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::ui::Output;
+use crate::ui::advice::{Subject, text};
 
 /// Inspects a file.
 pub(crate) fn file(source: &FileSource, mut wishes: Wishes) -> Result<Report, Failure> {
     let length = source.length().unwrap_or_default();
-    wishes.allocated_size = source.file().metadata().ok().map(|metadata| metadata.blocks() * 512);
+    let metadata = source.file().metadata().ok().filter(std::fs::Metadata::is_file);
+    wishes.allocated_size = metadata.map(|metadata| metadata.blocks() * 512);
     inspect(&DiskFile::with_length(source.file(), length), &wishes).map_err(|error| unreadable(&error))
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn before_upload(
     }
     let name = source.path().display().to_string();
     let report = file(source, wishes)?;
-    settle(&name, &report, args, context.output)?;
+    settle(&name, &Subject::file(source.path()), &report, args, context.output)?;
     Ok(Some(report))
 }
 
@@ -60,27 +62,34 @@ pub(crate) fn before_upload(
 /// image. What the failure says is not shown before it too.
 pub(crate) fn settle(
     name: &str,
+    subject: &Subject,
     report: &Report,
     args: &InspectionArgs,
     output: Output,
 ) -> Result<(), Failure> {
-    let judged = judge(name, report, args.strict, Some(args.force));
+    let judged = judge(name, subject, report, args.strict, Some(args.force));
     let told = judged.is_err().then(|| worst(report));
     let shown = report.findings.iter().filter(|finding| finding.severity >= Severity::Warn);
     for finding in shown.filter(|finding| told.is_none_or(|told| finding.severity < told)) {
-        output.warning(sentence(finding));
+        output.warning(sentence(finding, Some(subject)));
     }
     judged
 }
 
 /// Fails if the verdict stops the image. `force` is none where the command has no such flag.
-pub(crate) fn judge(name: &str, report: &Report, strict: bool, force: Option<bool>) -> Result<(), Failure> {
+pub(crate) fn judge(
+    name: &str,
+    subject: &Subject,
+    report: &Report,
+    strict: bool,
+    force: Option<bool>,
+) -> Result<(), Failure> {
     let verdict = report.verdict();
     if !verdict.stops(strict, force.unwrap_or_default()) {
         return Ok(());
     }
     let told = report.findings.iter().filter(|finding| finding.severity >= worst(report));
-    let why: Vec<_> = told.map(sentence).collect();
+    let why: Vec<_> = told.map(|finding| sentence(finding, Some(subject))).collect();
     let failure = Failure::new(Kind::ImageRefused, format!("`{name}` is refused: {}", why.join("; ")));
     let is_empty = report.findings.iter().any(|finding| finding.rule == Rule::FEmpty);
     Err(match (verdict.is_refused(), force) {
@@ -100,8 +109,8 @@ fn worst(report: &Report) -> Severity {
 }
 
 /// Returns a finding in one sentence.
-pub(crate) fn sentence(finding: &Finding) -> String {
-    let fix = finding.fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default();
+pub(crate) fn sentence(finding: &Finding, subject: Option<&Subject>) -> String {
+    let fix = finding.fix.as_ref().map(|fix| format!(" ({})", text(fix, subject))).unwrap_or_default();
     format!("{} [{}]{fix}", finding.message, finding.rule.id())
 }
 

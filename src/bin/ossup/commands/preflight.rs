@@ -1,6 +1,6 @@
 //! What is looked at before the first byte: the request by the documented rules, then the account.
 
-use ossup::image::{Finding, Severity};
+use ossup::image::{Finding, Report, Rule, Severity};
 use ossup::import::{ImportError, ImportRequest, Importer, RoleState};
 use ossup::model::Region;
 use ossup::protocol::ecs::DescribeRegions;
@@ -12,6 +12,7 @@ use super::inspection;
 use crate::args::InspectionArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::ui::advice;
 
 /// Refuses a request that breaks the documented rules, before anyone is asked. What the inspection of the disks
 /// has said is not said again.
@@ -28,8 +29,11 @@ pub(crate) fn refuse_by_rules<'a>(
     if request.is_refused() {
         return Err(ImportError::Refused { findings }.into());
     }
+    if !args.force {
+        refuse_unlisted_platform(&findings)?;
+    }
     let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warn);
-    let warnings: Vec<String> = warnings.map(inspection::sentence).collect();
+    let warnings: Vec<String> = warnings.map(|warning| inspection::sentence(warning, None)).collect();
     if args.strict && !warnings.is_empty() {
         let failure =
             Failure::new(Kind::ImageRefused, format!("the request is refused: {}", warnings.join("; ")));
@@ -37,6 +41,29 @@ pub(crate) fn refuse_by_rules<'a>(
     }
     warnings.iter().for_each(|warning| context.output.warning(warning));
     Ok(())
+}
+
+/// Refuses a platform that the service does not list: a misspelt one would be noticed only after the upload.
+fn refuse_unlisted_platform(findings: &[Finding]) -> Result<(), Failure> {
+    let Some(unlisted) = findings.iter().find(|finding| finding.rule == Rule::PPlatform) else {
+        return Ok(());
+    };
+    let mut refusal = unlisted.clone();
+    refusal.severity = Severity::Fix;
+    let advice =
+        unlisted.fix.as_ref().map(|fix| format!("{}; ", advice::text(fix, None))).unwrap_or_default();
+    let failure = Failure::from(ImportError::Refused { findings: vec![refusal] });
+    Err(failure.hint(format!("{advice}`ossup image platforms` lists all; --force sends it as it is")))
+}
+
+/// Warns where the service is left to choose how the image boots, because that could not be seen.
+pub(crate) fn warn_of_unknown_boot_mode(request: &ImportRequest, system: &Disk, context: &Context) {
+    let said = |report: &Report| report.findings.iter().any(|finding| finding.rule == Rule::RBoot);
+    if request.boot_mode().is_none() && !system.report.as_ref().is_some_and(said) {
+        context.output.warning(
+            "how the image boots is not known: without --boot-mode the service takes BIOS, and UEFI for arm64",
+        );
+    }
 }
 
 /// Refuses to copy to a region that there is none of. Who may not list the regions learns it later.

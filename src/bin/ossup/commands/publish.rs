@@ -10,12 +10,13 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::importing::{self, Disk, Imports};
-use super::preflight::{refuse_by_rules, refuse_unknown_regions};
+use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
 use super::{inspection, transfer};
 use crate::args::PublishArgs;
 use crate::args::values::FileOrObject;
 use crate::context::{Connection, Context};
 use crate::failure::{Again, Failure, Kind};
+use crate::ui::advice::Subject;
 
 /// A file to be uploaded, and where.
 struct Upload {
@@ -41,6 +42,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let first = Disk { object: system.object.clone(), report: system.report.clone() };
     let request = importing::request(&args.request, connection.client.region(), &first, &disks);
     refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &args.inspection, context)?;
+    warn_of_unknown_boot_mode(&request, &first, context);
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &args.connection, &connection, limit)?;
     let force = args.inspection.force;
@@ -140,7 +142,14 @@ async fn data_disks(
                     wishes.key = Some(object.key.as_str().to_owned());
                     let found =
                         context.stop.or(inspection::object(&connection.client, object, &wishes)).await?;
-                    inspection::settle(&object.to_string(), &found, &args.inspection, context.output)?;
+                    let subject = Subject::object(object.key.as_str());
+                    inspection::settle(
+                        &object.to_string(),
+                        &subject,
+                        &found,
+                        &args.inspection,
+                        context.output,
+                    )?;
                     report = Some(found);
                 }
                 DataDisk::Object(Box::new(Disk { object: ObjectRef::clone(object), report }))

@@ -28,7 +28,8 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
     let bucket = Some(&args.target.bucket);
     let connection = context.connect(&args.connection, &args.transfer.retry, bucket)?;
     for (image, (source, object)) in args.images.iter().zip(&files) {
-        let mut wishes = Wishes::new(Role::System, image.display().to_string());
+        // What the disk is for, and for which system, is known only to those who import it.
+        let mut wishes = Wishes::new(Role::Data, image.display().to_string());
         wishes.key = Some(object.key.as_str().to_owned());
         inspection::before_upload(context, source, wishes, &args.inspection)?;
     }

@@ -6,6 +6,7 @@ use ossup::publish::PublishError;
 use ossup::state::StateError;
 
 use super::{Failure, service};
+use crate::ui::advice;
 
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
@@ -75,11 +76,9 @@ pub(crate) fn role_advice() -> String {
 fn advice(error: &ImportError) -> Option<String> {
     match error {
         ImportError::Refused { findings } => {
-            let fixes: Vec<&str> = findings
-                .iter()
-                .filter(|finding| finding.refuses())
-                .filter_map(|finding| finding.fix.as_deref())
-                .collect();
+            let refusals = findings.iter().filter(|finding| finding.refuses());
+            let fixes: Vec<String> =
+                refusals.filter_map(|finding| Some(advice::text(finding.fix.as_ref()?, None))).collect();
             (!fixes.is_empty()).then(|| fixes.join("; "))
         }
         ImportError::RoleMissing { .. } => Some(role_advice()),
@@ -151,7 +150,7 @@ fn known(code: Option<&str>) -> Option<&'static str> {
             "`ossup inspect` tells the least --disk-size; the region may take 40 to 500 GiB only (data disks: 5 to 2000)"
         }
         "InvalidVHDImage.IncorrectSize" => {
-            "convert it again: `qemu-img convert -O vpc -o force_size=on IMAGE OUT.vhd`"
+            "convert the file to QCOW2, which has no such rule: `ossup inspect FILE` prints the command"
         }
         "InvalidImageFormat.Malformed" => "`ossup inspect oss://BUCKET/KEY` tells what the object is",
         "UserNotInTheWhiteList" | "InvalidRegion.NotSupport" | "InvalidImageFormat.RegionNotSupported" => {
@@ -220,6 +219,6 @@ mod tests {
         };
         let failure: Failure = error.into();
         assert_eq!(failure.kind, Kind::Import);
-        assert!(failure.text().contains("force_size"), "{}", failure.text());
+        assert!(failure.text().contains("QCOW2"), "{}", failure.text());
     }
 }

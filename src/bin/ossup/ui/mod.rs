@@ -1,5 +1,6 @@
 //! All that is shown: results on stdout, progress and errors on stderr.
 
+pub(crate) mod advice;
 mod ask;
 mod bar;
 mod events;

@@ -1,6 +1,7 @@
 //! Numbers and foreign text for people.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Whether a character moves the cursor, changes colours, or reorders what is shown.
@@ -51,7 +52,32 @@ pub(crate) fn word(text: &str) -> Cow<'_, str> {
     if !text.is_empty() && text.bytes().all(plain) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    Cow::Owned(quoted(text.as_bytes()))
+}
+
+/// Returns bytes as one word of a POSIX shell that can be shown: what cannot goes through `printf`.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./+:@%,=".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(harmless) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains(is_unsafe) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => format!("\"$(printf '{}')\"", printf_format(bytes)),
+    }
+}
+
+/// Returns bytes as a format of `printf`, with octal escapes for all that is not plain.
+fn printf_format(bytes: &[u8]) -> String {
+    let mut format = String::new();
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b" _./+:@,=-".contains(byte) {
+            format.push(char::from(*byte));
+        } else {
+            let _ = write!(format, "\\{byte:03o}");
+        }
+    }
+    format
 }
 
 /// Returns a number of bytes in the largest binary unit that it reaches.
@@ -127,6 +153,31 @@ mod tests {
         assert_eq!(word("a b"), "'a b'");
         assert_eq!(word("it's $HOME"), r"'it'\''s $HOME'");
         assert_eq!(word(""), "''");
+    }
+
+    #[test]
+    fn a_shell_reads_every_name_as_it_is_and_a_terminal_shows_it() {
+        let names: [&[u8]; 13] = [
+            b"disk.raw",
+            b"it's a disk",
+            b"$(reboot)",
+            b"a`b`",
+            b"\"quoted\"",
+            b"new\nline",
+            b"tab\t100%\\n'",
+            b"\xFF\xFE.raw",
+            "\u{9577}.raw".as_bytes(),
+            "\u{202e}war.ksid".as_bytes(),
+            b"!history & ; | > x",
+            b"*",
+            b"~root",
+        ];
+        for name in names {
+            let word = quoted(name);
+            let output = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {word}")).output();
+            assert_eq!(output.unwrap().stdout, name, "{word}");
+            assert_eq!(printable(&word), word);
+        }
     }
 
     #[test]

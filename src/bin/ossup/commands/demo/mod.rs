@@ -23,6 +23,7 @@ use crate::args::values::EndpointArg;
 use crate::args::{ConnectionArgs, DemoArgs, InspectionArgs, RetryArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{self, Again, Failure, Kind};
+use crate::ui::advice::Subject;
 use crate::ui::{ImportsShown, Progress, bytes, duration};
 
 /// Runs the demonstration in a temporary folder, which is removed whatever happens.
@@ -43,7 +44,13 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
     let source = FileSource::open(&image)?;
     let report = inspection::file(&source, Wishes::new(Role::System, image.display().to_string()))?;
     let checks = InspectionArgs { no_inspect: false, strict: false, force: false };
-    inspection::settle(&image.display().to_string(), &report, &checks, context.output)?;
+    inspection::settle(
+        &image.display().to_string(),
+        &Subject::file(&image),
+        &report,
+        &checks,
+        context.output,
+    )?;
 
     say(format!("\n2. Upload it in parts to `{object}`, and interrupt that half-way."));
     connection.prepare_bucket(&object.bucket, context.output)?;
