@@ -66,6 +66,7 @@ impl CallError {
                 // What the service did not say itself is no denial.
                 None if error.is_foreign() && matches!(error.status, 401 | 403) => ErrorKind::Network,
                 _ if matches!(error.status, 401 | 403) => ErrorKind::Credentials,
+                _ if error.status == 507 => ErrorKind::Other,
                 _ if matches!(error.status, 408 | 429 | 500..) => ErrorKind::Network,
                 _ => ErrorKind::Other,
             },

@@ -7,6 +7,7 @@ mod devices;
 mod examples;
 mod faults;
 mod imports;
+mod limits;
 mod memory;
 mod network;
 mod ours;

@@ -29,6 +29,9 @@ impl Stop {
     /// When the system refuses the handlers.
     pub(crate) fn listen(output: Output) -> std::io::Result<Self> {
         let stop = Self::default();
+        // A file that reaches its limit (`ulimit -f`) is an error of that write, and not the end of the process: what
+        // listens is of no interest, only that the signal has no longer its default effect.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         let mut interrupt = unless_ignored(SignalKind::interrupt())?;
         let mut terminate = Some(signal(SignalKind::terminate())?);
         let mut hangup = unless_ignored(SignalKind::hangup())?;

@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::super::Cut;
+use super::super::oss::DISK_FULL;
 use super::body::{At, Incident, Troubled};
 use super::plan::{Fault, FaultPlan, FaultRule, When};
 use crate::http::{Body, full};
@@ -271,7 +272,8 @@ async fn pause(seconds: Option<f64>) {
 fn disk_full() -> Scripted {
     let error = io::Error::from(io::ErrorKind::StorageFull);
     let message = format!("The emulator failed: {error}");
-    Scripted { status: 500, code: "InternalError".to_owned(), message, retry_after: None }
+    let (status, code) = DISK_FULL;
+    Scripted { status, code: code.to_owned(), message, retry_after: None }
 }
 
 fn page(status: u16) -> Response<Body> {

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::io;
 
 use http::StatusCode;
 
@@ -177,13 +178,56 @@ impl OssError {
     }
 
     /// The emulator itself failed, such as on a full disk.
-    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut message = format!("The emulator failed: {error}");
+        let mut full = error.downcast_ref::<io::Error>().is_some_and(is_full);
         let mut cause = error.source();
         while let Some(error) = cause {
             message.push_str(&format!(": {error}"));
+            full |= error.downcast_ref::<io::Error>().is_some_and(is_full);
             cause = error.source();
         }
-        Self::new(500, "InternalError", message)
+        match full {
+            true => Self::disk_full(message),
+            false => Self::new(500, "InternalError", message),
+        }
+    }
+
+    /// There is no room for what was sent. The service has no such answer, and a client that takes it for a failure
+    /// of the moment would send everything again and again.
+    pub(crate) fn disk_full(message: String) -> Self {
+        Self::new(DISK_FULL.0, DISK_FULL.1, message)
+    }
+}
+
+/// Status and code of an answer for which the emulator's disk has no room.
+pub(crate) const DISK_FULL: (u16, &str) = (507, "InsufficientStorage");
+
+/// Whether a disk takes no more, now and a moment later.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_takes_no_more_is_told_from_a_failure_of_the_moment() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot write")]
+        struct Failed(#[source] io::Error);
+        let code = |kind: io::ErrorKind| OssError::internal(&Failed(kind.into())).code;
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::FileTooLarge, io::ErrorKind::QuotaExceeded] {
+            assert_eq!(code(kind), DISK_FULL.1, "{kind}");
+            assert_eq!(OssError::internal(&io::Error::from(kind)).code, DISK_FULL.1, "{kind}");
+        }
+        assert_eq!(code(io::ErrorKind::Other), "InternalError");
     }
 }

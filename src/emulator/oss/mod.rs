@@ -35,6 +35,7 @@ use crate::model::{BucketName, ObjectKey, Region};
 use crate::protocol::sign::encode;
 use address::{Query, Target};
 use auth::{Caller, Signed};
+pub(crate) use error::DISK_FULL;
 use error::OssError;
 use route::Op;
 pub(super) use time::http_date;

@@ -85,7 +85,8 @@ pub fn action(error: &ServiceError, temporary: bool) -> Action {
         (401, _) if !error.is_foreign() => Action::RefreshCredentials,
         (408 | 429, _) => Action::Retry,
         (503, _) => Action::Throttled,
-        (501 | 505, _) => Action::Never,
+        // No service of the vendor's answers 507; a store on a disk does, which stays full.
+        (501 | 505 | 507, _) => Action::Never,
         (500.., _) => Action::Retry,
         // OSS says what is wrong with a request; something on the way that does not may let the next one through.
         (400, "") if error.request_id.is_none() => Action::RetryFew,

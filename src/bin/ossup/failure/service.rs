@@ -158,6 +158,10 @@ fn known(code: &str) -> Option<&'static str> {
         "NoSuchKey" => "check the object's key: it is taken literally, nothing is decoded",
         "BucketAlreadyExists" => "bucket names are global: choose another",
         "FileAlreadyExists" => "choose another key, or replace the object with --overwrite",
+        "InsufficientStorage" => {
+            "the disk of the store is full, or takes no larger file (`ulimit -f`): make room, then run the same \
+             command again"
+        }
         "FileImmutable" => "the bucket's retention policy keeps the object",
         "TransferAccelerationDisabled" => {
             "enable transfer acceleration on the bucket, or use another endpoint"

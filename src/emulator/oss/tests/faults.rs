@@ -145,10 +145,10 @@ async fn damage_on_the_way_in_shows_in_the_sums() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_an_internal_error_and_leaves_nothing() {
+async fn a_full_disk_has_an_answer_of_its_own_and_leaves_nothing() {
     let bench = with([FaultRule::always(Fault::DiskFull { byte: 3 })]);
     let reply = exchange(&bench, "PUT", "a", "hello").await.unwrap();
-    assert_eq!((reply.status.as_u16(), reply.tag("Code").as_str()), (500, "InternalError"));
+    assert_eq!((reply.status.as_u16(), reply.tag("Code").as_str()), (507, "InsufficientStorage"));
     assert!(!exists(&bench, "a").await);
     let blobs = std::fs::read_dir(bench.emulator.data().join("blobs")).unwrap();
     assert_eq!(blobs.count(), 0);
