@@ -1,6 +1,7 @@
 //! The whole way on the embedded emulator, each step said in words.
 
 mod disk;
+mod leftovers;
 mod read_back;
 
 use std::path::{Path, PathBuf};
@@ -30,13 +31,18 @@ use crate::ui::{ImportsShown, Progress, bytes, duration};
 pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::from_error(Kind::Other, &error);
     let began = Instant::now();
-    let folder = tempfile::Builder::new().prefix("ossup-demo-").tempdir().map_err(cannot)?;
+    let left = leftovers::remove(&std::env::temp_dir());
+    let folder = tempfile::Builder::new().prefix(leftovers::PREFIX).tempdir().map_err(cannot)?;
+    let _mark = leftovers::mark(folder.path()).map_err(cannot)?;
     let say = |text: String| text.lines().for_each(|line| context.output.remark(line));
     say(format!(
         "This runs the whole way on the embedded emulator: no account, no network. Everything is in {} and \
          is removed at the end.",
         folder.path().display()
     ));
+    if left > 0 {
+        say(format!("Removed what {left} demonstration(s) left that were ended before they could do so."));
+    }
     let image = image(args, folder.path(), context)?;
     let connection = connect(folder.path(), context)?;
     let object = object(&image)?;
