@@ -1,4 +1,4 @@
-//! Disks and files that take no more.
+//! Disks and files that take no more, and files that are none.
 
 use std::process::Command;
 
@@ -42,4 +42,22 @@ fn a_store_that_is_full_ends_the_upload_at_once_and_says_why() {
     assert!(ended.stderr.contains("hint: the disk of the store is full"), "{ended:?}");
     assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
     world.ok(&[&args[..], &["--part-size=2MiB"]].concat());
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_is_no_configuration_and_one_of_the_shell_is() {
+    let world = World::new();
+    let pipe = world.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let args = ["bucket", "show", "oss://images", "--region=cn-hangzhou", "--config-file"];
+    let stderr = world.fails(2, &[&args[..], &[pipe.to_str().unwrap()]].concat());
+    assert!(stderr.contains("it is not a regular file"), "{stderr}");
+
+    let direct = world.command(&args);
+    let line = "exec \"$0\" \"$@\" <(printf '[default]\nmode = nonsense\n')";
+    let mut shell = Command::new("bash");
+    shell.args(["-c", line]).arg(direct.get_program()).args(args).env_clear();
+    shell.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    let ended = finish(shell.stderr(std::process::Stdio::piped()).spawn().unwrap());
+    assert!(ended.stderr.contains("nonsense"), "{ended:?}");
 }

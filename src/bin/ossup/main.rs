@@ -12,6 +12,7 @@ mod ui;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -73,6 +74,12 @@ fn home() -> Option<PathBuf> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let kind = std::fs::metadata(path)?.file_type();
+    // A shell's `<(…)` has a writer. A named pipe may have none, and would be waited for without end.
+    let of_the_shell = ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|shell| path.starts_with(shell));
+    if !(kind.is_file() || kind.is_char_device() || kind.is_fifo() && of_the_shell) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -238,7 +238,29 @@ fn parse(format: Format, bytes: &[u8], name: Option<&str>) -> Result<Profile, Pr
     match format {
         Format::Ossutil => ossutil::parse(bytes, name),
         Format::Aliyun => aliyun::parse(bytes, name),
-        Format::Either if bytes.trim_ascii_start().first() == Some(&b'{') => aliyun::parse(bytes, name),
+        Format::Either if without_mark(bytes).trim_ascii_start().first() == Some(&b'{') => {
+            aliyun::parse(bytes, name)
+        }
         Format::Either => ossutil::parse(bytes, name),
+    }
+}
+
+/// Returns a text without the mark that Windows editors put before it.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_before_the_brace_makes_no_ini_of_json() {
+        let json = r#"{"current":"default","profiles":[{"name":"default","mode":"AK","access_key_id":"a",
+            "access_key_secret":"b","region_id":"cn-beijing"}]}"#;
+        for text in [json.to_owned(), format!("\u{feff}{json}"), format!("\u{feff} \n{json}")] {
+            let profile = parse(Format::Either, text.as_bytes(), None).unwrap();
+            assert_eq!(profile.region, Some("cn-beijing".parse().unwrap()));
+        }
     }
 }
