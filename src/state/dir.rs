@@ -1,12 +1,14 @@
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::file::{self, write_atomically};
+use super::journal::MAX_JOURNAL;
 use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, PartRecord, StateError};
 use crate::model::{ObjectRef, Region, ServiceId};
 
@@ -278,19 +280,6 @@ impl UploadDir {
     }
 }
 
-/// Writes a file so that after a crash either the old or the new content is there, whole.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 fn read_upload(folder: &Path) -> Result<Option<StoredUpload>, StateError> {
     let Some(checkpoint) = read_checkpoint(folder)? else { return Ok(None) };
     let holder = Lock::holder(&folder.join("lock"))?;
@@ -300,16 +289,13 @@ fn read_upload(folder: &Path) -> Result<Option<StoredUpload>, StateError> {
 fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, StateError> {
     let path = folder.join("checkpoint.json");
     let damaged = |reason: String| StateError::Damaged { path: path.clone(), reason };
-    let file = match File::open(&path) {
-        Ok(file) => file,
+    let text = match file::read(&path, MAX_CHECKPOINT) {
+        Ok(text) => text,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
         }
         Err(error) => return Err(StateError::io("read", &path)(error)),
     };
-    let mut text = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(file, MAX_CHECKPOINT), &mut text)
-        .map_err(StateError::io("read", &path))?;
     parse_checkpoint(&text).map(Some).map_err(damaged)
 }
 
@@ -335,7 +321,7 @@ pub(super) fn parse_versioned<T: DeserializeOwned>(text: &[u8], ours: u32) -> Re
 
 fn read_journal(folder: &Path) -> Result<JournalContents, StateError> {
     let path = folder.join("journal");
-    match std::fs::read(&path) {
+    match file::read(&path, MAX_JOURNAL) {
         Ok(bytes) => Ok(super::journal::read(&bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(JournalContents::default()),
         Err(error) => Err(StateError::io("read", &path)(error)),
@@ -418,6 +404,31 @@ mod tests {
         let mut said: Vec<_> = unreadable.iter().map(ToString::to_string).collect();
         said.sort();
         assert!(said[0].ends_with("is damaged") && said[1].contains("(format 7)"), "{said:?}");
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(root.path());
+        let folder = lock(&dir).unwrap().path.clone();
+        for name in ["checkpoint.json", "journal", "lock", "checkpoint.tmp", "probe.tmp"] {
+            let path = folder.join(name);
+            let _ = std::fs::remove_file(&path);
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+            let tried = || {
+                let upload = lock(&dir)?;
+                upload.check_writable()?;
+                upload.checkpoint()?;
+                upload.begin(&checkpoint())?;
+                Ok::<_, StateError>(upload.journal()?.1)
+            };
+            match name {
+                // It is replaced, as an old journal is.
+                "journal" => assert!(tried().is_ok()),
+                _ => assert!(tried().unwrap_err().to_string().contains("cannot"), "{name}"),
+            }
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::dir::{StateDir, folder_name, parse_versioned, write_atomically};
+use super::dir::{StateDir, folder_name, parse_versioned};
+use super::file::{self, write_atomically};
 use super::{Holder, Lock, StateError};
 use crate::model::{ClientToken, ImageId, ObjectRef, ObjectVersion, Origin, Region, ServiceId, TaskId};
 
@@ -168,10 +169,8 @@ impl StateDir {
 }
 
 fn read_flow(path: &Path) -> Result<Option<Flow>, StateError> {
-    let mut text = Vec::new();
-    match std::fs::File::open(path) {
-        Ok(file) => io::Read::read_to_end(&mut io::Read::take(file, MAX_FLOW), &mut text)
-            .map_err(StateError::io("read", path))?,
+    let text = match file::read(path, MAX_FLOW) {
+        Ok(text) => text,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);
         }

@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::StateError;
+use super::{StateError, file};
 use crate::checksum;
 use crate::model::limits::MAX_PARTS;
 use crate::model::{ByteRange, Crc64, ETag, PartNumber};
@@ -31,6 +31,9 @@ const PROOF_AT: usize = CHECKED - 1;
 const MAX_ETAG: usize = PROOF_AT - ETAG_AT;
 /// The journal of an upload with every part number used stays under 1 MiB.
 const _: () = assert!(RECORD_SIZE <= 100 && RECORD_SIZE * (MAX_PARTS as usize + 1) <= 1 << 20);
+
+/// Longest journal that is read (60 MiB): a part is recorded each time that it gets in, and that is seldom twice.
+pub(super) const MAX_JOURNAL: u64 = (RECORD_SIZE as u64) * 655_360;
 
 const KIND_PART: u8 = 1;
 const KIND_COMPLETING: u8 = 2;
@@ -89,14 +92,15 @@ impl Journal {
     ///
     /// When the file cannot be opened, read or written.
     pub fn open(path: &Path) -> Result<(Self, JournalContents), StateError> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match file::read(path, MAX_JOURNAL) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(StateError::io("read", path)(error)),
         };
         let journal = Self::on(path)?;
         let whole = bytes.len() - bytes.len() % RECORD_SIZE;
-        if whole < bytes.len() {
+        // What is beyond the longest journal no run has written.
+        if journal.file.metadata().map_err(StateError::io("read", path))?.len() != whole as u64 {
             journal.file.set_len(whole as u64).map_err(StateError::io("mend", path))?;
         }
         Ok((journal, read(&bytes)))
@@ -305,6 +309,18 @@ mod tests {
         record[28] = (CHECKED - ETAG_AT) as u8;
         record[ETAG_AT..CHECKED].fill(2);
         assert_eq!(read(&seal(record)).parts[0].proof, PartProof::Nothing);
+    }
+
+    #[test]
+    fn of_a_journal_without_end_the_beginning_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        std::fs::write(&path, journal_of(&[part(1)])).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(30 << 30).unwrap();
+        let (mut journal, contents) = Journal::open(&path).unwrap();
+        assert_eq!(contents.parts, [part(1)]);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), MAX_JOURNAL);
+        journal.append(&part(2)).unwrap();
     }
 
     #[test]

@@ -87,6 +87,7 @@ impl Lock {
     }
 
     fn open_locked(path: &Path) -> Result<File, StateError> {
+        super::file::check_regular(path).map_err(StateError::io("open", path))?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -16,6 +16,7 @@
 
 mod checkpoint;
 mod dir;
+mod file;
 mod flow;
 mod journal;
 mod lock;

@@ -4,6 +4,9 @@ use super::xml::Element;
 use crate::model::{ObjectRef, StorageClass, UploadId};
 use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
 
+/// Longest upload id that is taken; the service's have 32 characters. It is part of every URL, and of the state.
+const MAX_UPLOAD_ID: usize = 2048;
+
 /// InitiateMultipartUpload: opens an upload of an object. What exists under the key stays untouched.
 ///
 /// If the answer is lost, the upload that was opened stays behind: harmless, but its parts are billed.
@@ -57,7 +60,11 @@ impl Operation for Initiate {
 
     fn decode(&self, answer: &Answer) -> Result<UploadId, DecodeError> {
         let result = Element::root(self.name(), answer, "InitiateMultipartUploadResult")?;
-        Ok(UploadId::new(result.required(self.name(), "UploadId")?.trim()))
+        let id = result.required(self.name(), "UploadId")?.trim();
+        if id.len() > MAX_UPLOAD_ID {
+            return Err(DecodeError::new(self.name(), format!("has an upload id of {} bytes", id.len())));
+        }
+        Ok(UploadId::new(id))
     }
 }
 
@@ -99,6 +106,19 @@ x-oss-storage-class: Standard"
         let operation = Initiate::new(object("multipart.data"));
         let id = operation.decode(&answer(200, &[], body)).unwrap();
         assert_eq!(id.as_str(), "0004B9894A22E5B1888A1E29F8236E2D");
+    }
+
+    #[test]
+    fn an_upload_id_that_no_url_could_carry_is_refused() {
+        let answered = |length: usize| {
+            let id = "A".repeat(length);
+            let body = format!(
+                "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+            );
+            Initiate::new("oss://images/disk.raw".parse().unwrap()).decode(&answer(200, &[], &body))
+        };
+        assert!(answered(MAX_UPLOAD_ID).is_ok());
+        assert!(answered(MAX_UPLOAD_ID + 1).unwrap_err().to_string().contains("2049 bytes"));
     }
 
     #[test]
