@@ -10,4 +10,4 @@ mod reader;
 
 pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
 pub use machine::Machine;
-pub(crate) use reader::BlockReader;
+pub(crate) use reader::{BlockReader, located};

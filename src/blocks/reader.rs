@@ -18,6 +18,38 @@ const DROPPED_FROM: u64 = 8 << 30;
 /// How much of the source is asked for ahead once a read had to wait for the disk.
 const READ_AHEAD: u64 = 4 << 20;
 
+/// How finely the place of a failure is looked for.
+const PAGE: usize = 4096;
+
+/// A read that failed, twice.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read at offset {offset}")]
+struct ReadFailed {
+    offset: u64,
+    source: io::Error,
+}
+
+/// Returns where a read failed and why; `start` is where its range begins.
+pub(crate) fn located(error: io::Error, start: u64) -> (u64, io::Error) {
+    let failed = error.downcast::<ReadFailed>();
+    failed.map_or_else(|error| (start, error), |failed| (failed.offset, failed.source))
+}
+
+/// Fills a block. What fails is read once more, page by page: an error of a moment (`ESTALE` of a network file
+/// system whose server came back) is then past, and another one's place is known.
+fn read_block(source: &dyn Source, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    if source.read_exact(at, buffer).is_ok() {
+        return Ok(());
+    }
+    for (index, page) in buffer.chunks_mut(PAGE).enumerate() {
+        let offset = at + (index * PAGE) as u64;
+        source
+            .read_exact(offset, page)
+            .map_err(|error| io::Error::new(error.kind(), ReadFailed { offset, source: error }))?;
+    }
+    Ok(())
+}
+
 /// Reads a range block by block: at once what the page cache has, on another thread what the disk must bring.
 ///
 /// Of a large source, a range of which the disk had to bring anything is taken out of the page cache again once it
@@ -118,7 +150,7 @@ impl BlockReader {
             if let Some(range) = advised.filter(|range| !range.is_empty()) {
                 source.will_need(range);
             }
-            let result = source.read_exact(at, &mut block.bytes_mut()[..wanted]);
+            let result = read_block(&*source, at, &mut block.bytes_mut()[..wanted]);
             (block, wanted, result)
         })
     }
@@ -138,6 +170,9 @@ mod tests {
         length: u64,
         cached: u64,
         done: Mutex<Vec<ByteRange>>,
+        /// Where reading fails, and how often.
+        bad: Option<u64>,
+        failures: std::sync::atomic::AtomicUsize,
     }
 
     impl Source for Disk {
@@ -158,8 +193,16 @@ mod tests {
             Ok((count > 0).then_some(count))
         }
 
-        fn read_exact(&self, _offset: u64, _buffer: &mut [u8]) -> io::Result<()> {
-            Ok(())
+        fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+            use std::sync::atomic::Ordering;
+            let bad = self.bad.is_some_and(|bad| (offset..offset + buffer.len() as u64).contains(&bad));
+            match bad && self.failures.load(Ordering::Relaxed) > 0 {
+                true => {
+                    self.failures.fetch_sub(1, Ordering::Relaxed);
+                    Err(rustix::io::Errno::IO.into())
+                }
+                false => Ok(()),
+            }
         }
 
         fn done_with(&self, range: ByteRange) {
@@ -183,6 +226,20 @@ mod tests {
         });
         let done = disk.done.lock().unwrap();
         done.clone()
+    }
+
+    #[test]
+    fn a_read_that_fails_once_is_made_again_and_one_that_goes_on_failing_names_its_place() {
+        let bad = 70_000;
+        let read = |failures: usize| {
+            let disk = Disk { bad: Some(bad), failures: failures.into(), ..Disk::default() };
+            read_block(&disk, 65_536, &mut vec![0; 262_144])
+        };
+        assert!(read(1).is_ok());
+        let (offset, error) = located(read(2).unwrap_err(), 0);
+        assert_eq!((offset, error.raw_os_error()), (69_632, Some(rustix::io::Errno::IO.raw_os_error())));
+        let other = located(io::ErrorKind::Other.into(), 7);
+        assert_eq!((other.0, other.1.kind()), (7, io::ErrorKind::Other));
     }
 
     #[test]

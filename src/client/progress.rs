@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub(crate) struct Progress {
     rate: AtomicU64,
     /// The bodies on their way.
     bodies: Arc<Together>,
+    /// Reads of the source that are under way: where, and since when.
+    reads: Mutex<HashMap<u64, Instant>>,
 }
 
 /// Attempts that failed since something last succeeded.
@@ -30,6 +33,18 @@ struct Failing {
     since: Instant,
     /// Why the last one did.
     reason: String,
+}
+
+/// A read of the source that is under way.
+pub(crate) struct Reading<'a> {
+    progress: &'a Progress,
+    offset: u64,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.progress.reads.lock().expect(HELD).remove(&self.offset);
+    }
 }
 
 impl Progress {
@@ -43,7 +58,20 @@ impl Progress {
             broken: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             bodies: Arc::default(),
+            reads: Mutex::default(),
         }
+    }
+
+    /// Notes that the source is read at `offset`, until the guard is dropped.
+    pub(crate) fn reading(&self, offset: u64) -> Reading<'_> {
+        self.reads.lock().expect(HELD).insert(offset, Instant::now());
+        Reading { progress: self, offset }
+    }
+
+    /// Returns where the source has been read for longest, and for how long.
+    pub(crate) fn longest_read(&self) -> Option<(u64, Duration)> {
+        let reads = self.reads.lock().expect(HELD);
+        reads.iter().map(|(offset, since)| (*offset, since.elapsed())).max_by_key(|(_, since)| *since)
     }
 
     /// Notes that the service acknowledged something.

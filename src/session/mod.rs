@@ -82,10 +82,12 @@ pub enum SessionError {
         reason: &'static str,
     },
     /// The source could not be read to verify a part.
-    #[error("cannot read the source to verify part {part}")]
+    #[error("cannot read the source at offset {offset} to verify part {part}")]
     Source {
         /// The part's number.
         part: u16,
+        /// Where, in bytes.
+        offset: u64,
         /// What the system said.
         source: std::io::Error,
     },

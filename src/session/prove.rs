@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Opener, SessionError};
-use crate::blocks::digest;
+use crate::blocks::{digest, located};
 use crate::event::Event;
 use crate::model::{ByteRange, ETag, PartNumber, UploadId};
 use crate::plan::{Part, Plan};
@@ -45,7 +45,7 @@ impl Opener<'_> {
     /// Compares a listed part with the local bytes: by CRC-64, or by MD5 against its tag where no CRC-64 is
     /// listed.
     async fn compare(&self, part: Part, there: ListedPart) -> Result<Option<PartRecord>, SessionError> {
-        let failed = |source| SessionError::Source { part: part.number.get(), source };
+        let failed = |error| unreadable(part.number, part.range, error);
         let crc64 = digest::crc64(self.source, part.range, self.limits).await.map_err(failed)?;
         let (good, proof) = match there.crc64 {
             Some(listed) => (listed == crc64, PartProof::Crc64),
@@ -95,9 +95,14 @@ impl Opener<'_> {
 
     /// Whether a tag is the MD5 of the local bytes, which are read for that.
     async fn has_md5(&self, number: PartNumber, range: ByteRange, etag: &ETag) -> Result<bool, SessionError> {
-        let failed = |source| SessionError::Source { part: number.get(), source };
+        let failed = |error| unreadable(number, range, error);
         let md5 = digest::md5(self.source, range, self.limits).await.map_err(failed)?;
         self.progress.acknowledge();
         Ok(is_md5(etag, &md5))
     }
+}
+
+fn unreadable(number: PartNumber, range: ByteRange, error: std::io::Error) -> SessionError {
+    let (offset, source) = located(error, range.start);
+    SessionError::Source { part: number.get(), offset, source }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::blocks::{BLOCK_SIZE, BlockReader, Limits};
+use crate::blocks::{BLOCK_SIZE, BlockReader, Limits, located};
 use crate::checksum::Hasher;
 use crate::client::MakeBody;
 use crate::http::{Body, SourceFailed};
@@ -31,18 +31,28 @@ pub(crate) struct RangeBody {
     piece: usize,
     /// The CRC-64 of the last attempt's bytes, once all of them were read.
     crc64: Arc<Mutex<Option<Crc64>>>,
+    /// Why the source could not be read.
+    failure: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl RangeBody {
     /// For a connection of so many bytes per second, if that is known.
     pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: Limits, rate: Option<u64>) -> Self {
         let piece = if rate.is_some_and(|rate| rate >= WHOLE_BLOCKS_FROM) { BLOCK_SIZE } else { PIECE };
-        Self { source, range, limits, piece, crc64: Arc::default() }
+        Self { source, range, limits, piece, crc64: Arc::default(), failure: Arc::default() }
     }
 
     /// Returns the CRC-64 of what the last attempt read, if it read everything.
     pub(crate) fn crc64(&self) -> Option<Crc64> {
         *self.crc64.lock().expect("nothing panics while the lock is held")
+    }
+}
+
+impl RangeBody {
+    /// Takes where the source could not be read and why, if that ended an attempt.
+    pub(crate) fn failure(&self) -> Option<(u64, io::Error)> {
+        let failure = self.failure.lock().expect("nothing panics while the lock is held").take();
+        failure.map(|error| located(error, self.range.start))
     }
 }
 
@@ -58,6 +68,7 @@ impl MakeBody for RangeBody {
             ready: Bytes::new(),
             hasher: Hasher::new(),
             crc64: Arc::clone(&self.crc64),
+            failure: Arc::clone(&self.failure),
         })
     }
 }
@@ -74,6 +85,7 @@ struct Streamed {
     ready: Bytes,
     hasher: Hasher,
     crc64: Arc<Mutex<Option<Crc64>>>,
+    failure: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Streamed {
@@ -98,10 +110,9 @@ impl Streamed {
                 }
                 Some(Err(error)) => {
                     // Marked, so that it is not taken for a failure of the network.
-                    return Poll::Ready(Some(Err(io::Error::new(
-                        error.kind(),
-                        SourceFailed(error.to_string()),
-                    ))));
+                    let marked = io::Error::new(error.kind(), SourceFailed(error.to_string()));
+                    *self.failure.lock().expect("nothing panics while the lock is held") = Some(error);
+                    return Poll::Ready(Some(Err(marked)));
                 }
                 None => return Poll::Ready(None),
             }

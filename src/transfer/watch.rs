@@ -75,7 +75,14 @@ impl Watch {
             self.silence_told = Duration::ZERO;
         } else if silent >= self.silence_told + SILENCE {
             self.silence_told = silent;
-            let reason = progress.last_failure().unwrap_or_else(|| self.waiting_for.to_owned());
+            // A disk that gives nothing is no silence of the network.
+            let read = progress.longest_read().filter(|(_, since)| *since >= SILENCE / 2);
+            let read = read.map(|(offset, since)| {
+                let seconds = since.as_secs();
+                format!("the source cannot be read: a read at offset {offset} has taken {seconds} s so far")
+            });
+            let failure = || progress.last_failure().unwrap_or_else(|| self.waiting_for.to_owned());
+            let reason = read.unwrap_or_else(failure);
             events.emit(Event::Stalled { silent, reason });
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::body::RangeBody;
 use super::error::TransferError;
-use crate::blocks::{Limits, digest};
+use crate::blocks::{Limits, digest, located};
 use crate::client::{Call, Client, Progress};
 use crate::event::EventSink;
 use crate::model::{Crc64, ObjectRef, UploadId};
@@ -69,8 +69,10 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
     let answer = match context.client.call_with(&operation, call).await {
         Ok(answer) => answer,
         Err(error) if error.is_source() => {
-            let source = std::io::Error::other(error);
-            return Outcome::Failed(TransferError::Source { offset: part.range.start, source });
+            let failure = body.failure();
+            let (offset, source) =
+                failure.unwrap_or_else(|| (part.range.start, std::io::Error::other(error)));
+            return Outcome::Failed(TransferError::Source { offset, source });
         }
         Err(error) => {
             // With a digest the service itself finds the damage, and refuses the part.
@@ -116,7 +118,10 @@ async fn damaged(
 ) -> Outcome {
     let number = part.number;
     match digest::crc64(&context.source, part.range, &context.limits).await {
-        Err(source) => Outcome::Failed(TransferError::Source { offset: part.range.start, source }),
+        Err(error) => {
+            let (offset, source) = located(error, part.range.start);
+            Outcome::Failed(TransferError::Source { offset, source })
+        }
         Ok(second) if second != ours => {
             Outcome::Failed(TransferError::Unstable { number, first: ours, second })
         }
@@ -140,5 +145,8 @@ async fn md5(context: &Context, part: Part) -> Result<Option<[u8; 16]>, Transfer
         return Ok(None);
     }
     let md5 = digest::md5(&context.source, part.range, &context.limits).await;
-    md5.map(Some).map_err(|source| TransferError::Source { offset: part.range.start, source })
+    md5.map(Some).map_err(|error| {
+        let (offset, source) = located(error, part.range.start);
+        TransferError::Source { offset, source }
+    })
 }

@@ -3,6 +3,7 @@
 //! `source → plan → session → transfer → complete`. The same call again continues what an earlier one left.
 
 mod confirm;
+mod observed;
 mod stages;
 mod steady;
 

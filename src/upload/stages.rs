@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::confirm::Confirmed;
+use super::observed::Observed;
 use super::{Upload, UploadError, UploadReport, steady};
-use crate::blocks::digest;
+use crate::blocks::{digest, located};
 use crate::client::Progress;
 use crate::complete::{self, CompleteError, Completed, Completer, StoredObject, Verified};
 use crate::event::Event;
@@ -211,7 +212,7 @@ impl Upload {
             client: self.client.clone(),
             object: self.session.object.clone(),
             upload_id: session.upload_id.clone(),
-            source: Arc::clone(&self.source),
+            source: Arc::new(Observed { inner: Arc::clone(&self.source), progress: Arc::clone(progress) }),
             plan: session.plan,
             limits: self.limits.clone(),
             control,
@@ -279,9 +280,10 @@ impl Upload {
         }
         self.events.notice("an object of the same size is there: it is compared with the file");
         let whole = crate::model::ByteRange::new(0, length);
-        let crc64 = digest::crc64(&self.source, whole, &self.limits).await.map_err(|source| {
+        let crc64 = digest::crc64(&self.source, whole, &self.limits).await.map_err(|error| {
             let object = self.session.object.clone();
-            UploadError::Transfer { object, parts: 0, source: TransferError::Source { offset: 0, source } }
+            let (offset, source) = located(error, 0);
+            UploadError::Transfer { object, parts: 0, source: TransferError::Source { offset, source } }
         })?;
         complete::check_unchanged(&*self.source)?;
         Ok(completer.same_object(length, crc64, None).await?)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::{Upload, UploadError};
-use crate::blocks::digest;
+use crate::blocks::{digest, located};
 use crate::client::Progress;
 use crate::complete::{CompleteError, check_unchanged};
 use crate::source::{Change, Source, Witness};
@@ -85,13 +85,10 @@ impl Upload {
             blocking(move || source.done_with(whole)).await;
         }
         for part in list.parts() {
-            let crc64 = digest::crc64(&self.source, part.range, &self.limits).await.map_err(|source| {
+            let crc64 = digest::crc64(&self.source, part.range, &self.limits).await.map_err(|error| {
                 let (object, parts) = (self.session.object.clone(), list.parts().len());
-                UploadError::Transfer {
-                    object,
-                    parts,
-                    source: TransferError::Source { offset: part.range.start, source },
-                }
+                let (offset, source) = located(error, part.range.start);
+                UploadError::Transfer { object, parts, source: TransferError::Source { offset, source } }
             })?;
             if crc64 != part.crc64 {
                 let why = format!(" (from byte {} to {})", part.range.start, part.range.end);

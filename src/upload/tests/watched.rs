@@ -97,3 +97,23 @@ async fn silence_is_explained_every_thirty_seconds() {
     let lines = explained("Complete", Effect::Silence).await;
     assert!(lines.len() == 3 && lines[0].contains("puts the object together"), "{lines:?}");
 }
+
+/// A disk that hangs is not taken for a network that does.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_cannot_be_read_is_not_blamed_on_the_network() {
+    let world = World::with(3 * MIB, |options| options.with_dice(Arc::new(|| 0.5)));
+    let progress = Arc::new(Progress::new());
+    let (sink, said) = listening();
+    let reading = progress.reading(1_048_576);
+    let stalled = crate::transfer::Watch::over(
+        &world.client,
+        &progress,
+        &sink,
+        "nothing",
+        std::future::pending::<()>(),
+    );
+    let _ = tokio::time::timeout(Duration::from_secs(35), stalled).await;
+    assert!(said.lock().unwrap()[0].contains("a read at offset 1048576 has taken 30 s"), "{said:?}");
+    drop(reading);
+    assert_eq!(progress.longest_read(), None);
+}

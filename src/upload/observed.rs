@@ -1,0 +1,58 @@
+//! The source while it is sent: whoever wonders why nothing goes on learns that a read takes long.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::client::Progress;
+use crate::model::ByteRange;
+use crate::source::{Access, Source, SourceIdentity, Witness};
+
+/// A source whose reads that have to wait are noted.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) inner: Arc<dyn Source>,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Source for Observed {
+    fn length(&self) -> Option<u64> {
+        self.inner.length()
+    }
+
+    fn identity(&self) -> Option<&SourceIdentity> {
+        self.inner.identity()
+    }
+
+    fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
+        self.inner.current_identity()
+    }
+
+    fn settle(&self) {
+        self.inner.settle();
+    }
+
+    fn witness(&self) -> Witness {
+        self.inner.witness()
+    }
+
+    fn access(&self) -> Access {
+        self.inner.access()
+    }
+
+    fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        self.inner.read_ready(offset, buffer)
+    }
+
+    fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let _reading = self.progress.reading(offset);
+        self.inner.read_exact(offset, buffer)
+    }
+
+    fn will_need(&self, range: ByteRange) {
+        self.inner.will_need(range);
+    }
+
+    fn done_with(&self, range: ByteRange) {
+        self.inner.done_with(range);
+    }
+}
