@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::failure::{Failure, broken, malformed, reason};
 use super::meter::{Meter, Metered};
+use super::redact::Secrets;
 use super::skew::{self, Signed};
 use super::{Call, CallCause, Client, Progress};
 use crate::credentials::Credentials;
@@ -51,11 +52,19 @@ impl Client {
         let meter = call.progress.meter();
         let signed_at = Signed { time: self.now(), at: Instant::now() };
         let signed = self.sign(&request, credentials.as_ref(), signed_at.time, call, &meter)?;
+        let secrets = Secrets::of(credentials.as_ref(), &signed);
         // Only parts count: the list of a Complete is none of the object's bytes.
         let counted = call.part.map(|_| CountSent { meter: &meter, progress: call.progress });
         let sent = self.send(signed, &meter, operation.timeout(), call).await;
         drop(counted);
-        let request_id = sent.as_ref().ok().and_then(|answer| answer.request_id().map(str::to_owned));
+        // What a service or something on the way repeats of the request is foreign text from here on.
+        let sent = sent
+            .map(|answer| if answer.status.is_success() { answer } else { secrets.taken_out_of(&answer) });
+        let request_id = sent.as_ref().ok().and_then(|answer| answer.request_id()).map(|id| {
+            let mut id = id.to_owned();
+            secrets.take_out(&mut id);
+            id
+        });
         let status = sent.as_ref().ok().map(|answer| answer.status.as_u16());
         let outcome = match sent {
             // Before a connection stands nothing can have been carried out.
@@ -74,6 +83,10 @@ impl Client {
             }
             Ok(answer) => self.read(operation, &request, &answer, (signed_at, credentials)),
         };
+        let outcome = outcome.map_err(|mut failure| {
+            secrets.take_out_of_cause(&mut failure.cause);
+            failure
+        });
         self.trace(operation.name(), call, attempt, began, (status, request_id.as_deref()), &outcome);
         outcome
     }

@@ -11,6 +11,7 @@ mod failure;
 mod meter;
 mod options;
 mod progress;
+mod redact;
 mod skew;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -34,6 +34,8 @@ pub(super) enum Effect {
     Refused { status: u16, code: &'static str, retry_after: &'static str },
     /// The request arrives with a bit flipped in its body, and the answer has no CRC-64.
     Damaged,
+    /// This status, and a body that repeats all headers of the request, as a gateway's page for developers does.
+    Echo(u16),
     /// The body of the answer is changed.
     Body(fn(&str) -> String),
     /// The test does something first; then the request goes its way.
@@ -165,6 +167,21 @@ impl Transport for Scripted {
                     bytes[0] ^= 1;
                     let answer = self.emulator.send(http::Request::from_parts(head, full(bytes))).await?;
                     Ok(with_headers(answer, &[("x-oss-hash-crc64ecma", None)]))
+                }
+                Some(Effect::Echo(status)) => {
+                    let headers = request.headers().iter();
+                    let headers: String = headers
+                        .map(|(name, value)| format!("{name}: {} ", value.to_str().unwrap()))
+                        .collect();
+                    let page = match status {
+                        400.. => format!("<Error><Code>Echo</Code><Message>{headers}</Message></Error>"),
+                        _ => format!("<{}/>", headers.replace([' ', ':', '<', '/', '=', ',', '"'], "")),
+                    };
+                    Ok(http::Response::builder()
+                        .status(status)
+                        .header("x-oss-request-id", headers)
+                        .body(full(page))
+                        .unwrap())
                 }
                 Some(Effect::Body(change)) => {
                     let (mut head, body) = self.emulator.send(request).await?.into_parts();

@@ -36,6 +36,7 @@ use crate::transfer::PartList;
 mod changed;
 mod clock;
 mod damaged;
+mod echoed;
 mod forgotten;
 mod integrity;
 mod rate;
