@@ -105,7 +105,9 @@ impl Emulator {
     ///
     /// [`StoreError::BucketExists`], or that the disk refuses.
     pub fn create_bucket(&self, name: BucketName, region: Region) -> Result<(), StoreError> {
-        self.0.store.create_bucket(BucketRecord::new(name, region, self.now()))
+        let mut record = BucketRecord::new(name, region, self.now());
+        record.block_public_access = self.0.options.block_public_access;
+        self.0.store.create_bucket(record)
     }
 
     /// Changes a bucket's settings: default encryption, storage class, versioning, owner.

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +10,9 @@ use crate::model::{BucketName, Region};
 
 /// The region of requests whose host names none.
 pub const DEFAULT_REGION: &str = "cn-hangzhou";
+
+/// The key that KMS uses where a request names none.
+pub(super) const DEFAULT_KMS_KEY: &str = "5f1d2c3b-4a59-4687-9c0d-0e5500000001";
 
 /// How an [`Emulator`](super::Emulator) behaves.
 #[derive(Debug, Clone)]
@@ -29,6 +32,10 @@ pub struct EmulatorOptions {
     /// Whether bytes are thrown away: sizes and CRCs are kept, ETags are made from the CRC, and reading an
     /// object back is refused.
     pub discard: bool,
+    /// Whether new buckets refuse public ACLs, as those of the service do since 2025-10-13.
+    pub block_public_access: bool,
+    /// Ids of KMS keys that exist, beside the account's own.
+    pub kms_keys: BTreeSet<String>,
     /// Custom domains and the bucket that each is bound to.
     pub cnames: BTreeMap<String, BucketName>,
     /// Further names that requests over TCP may have in their `Host` header. Addresses, names without dots, those of
@@ -54,6 +61,8 @@ impl EmulatorOptions {
             verify: true,
             auto_create_buckets: false,
             discard: false,
+            block_public_access: true,
+            kms_keys: BTreeSet::new(),
             cnames: BTreeMap::new(),
             hosts: Vec::new(),
             clock: Arc::new(SystemClock),

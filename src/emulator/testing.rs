@@ -41,6 +41,8 @@ pub(crate) fn put(emulator: &Emulator, bucket: &str, key: &str, bytes: &[u8]) {
         modified: emulator.now(),
         headers: ObjectHeaders { storage_class: "Standard".into(), ..ObjectHeaders::default() },
         version_id: None,
+        delete_marker: false,
+        sequence: 0,
         upload_id: None,
         segments: written.segment.into_iter().collect(),
     };

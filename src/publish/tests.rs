@@ -265,7 +265,7 @@ async fn what_stands_in_the_way_is_known_before_the_first_byte() {
     assert!(problems[0].refuses());
     change(|bucket| bucket.storage_class = "ColdArchive".to_owned());
     change(|bucket| {
-        bucket.encryption = Some(Encryption { algorithm: "KMS".to_owned(), key_id: None });
+        bucket.encryption = Some(Encryption { algorithm: "KMS".to_owned(), ..Encryption::default() });
     });
     let problems = preflight.run().await;
     let [encrypted, archived, foreign] = &problems[..] else { panic!("{problems:?}") };

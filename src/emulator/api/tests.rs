@@ -392,7 +392,7 @@ async fn imports_from_aes256_are_refused_only_if_that_is_set() {
     for refuse in [false, true] {
         let fixture = Fixture::new(|options| options.refuse_aes256 = refuse);
         fixture.put("images", "disk.raw", disk());
-        let encrypted = Encryption { algorithm: "AES256".into(), key_id: None };
+        let encrypted = Encryption { algorithm: "AES256".into(), ..Encryption::default() };
         let bucket = "images".parse().unwrap();
         fixture.emulator.update_bucket(&bucket, |bucket| bucket.encryption = Some(encrypted)).unwrap();
         let (status, answer) = fixture.call("ImportImage", IMPORT).await;
@@ -408,7 +408,7 @@ async fn import_requests_are_refused_in_the_documented_order() {
     fixture.put("images", "zero.raw", Vec::new());
     fixture.put("elsewhere", "disk.raw", disk());
     fixture.put("images", "text.raw", b"<html>not found</html>".repeat(100_000));
-    let encrypted = Encryption { algorithm: "KMS".into(), key_id: None };
+    let encrypted = Encryption { algorithm: "KMS".into(), ..Encryption::default() };
     fixture.emulator.create_bucket("sealed".parse().unwrap(), "cn-hangzhou".parse().unwrap()).unwrap();
     fixture
         .emulator

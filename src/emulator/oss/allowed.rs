@@ -44,6 +44,7 @@ const OBJECT_HEADERS: &[&str] = &[
     "x-oss-storage-class",
     "x-oss-server-side-encryption",
     "x-oss-server-side-encryption-key-id",
+    "x-oss-server-side-data-encryption",
     "x-oss-object-acl",
     "x-oss-tagging",
 ];
@@ -63,9 +64,29 @@ const COPY_HEADERS: &[&str] = &[
 /// Returns the parameters of an operation.
 fn parameters(op: Op) -> &'static [&'static str] {
     match op {
-        Op::ListBuckets => &["prefix", "marker", "max-keys"],
+        Op::ListBuckets => &["prefix", "marker", "max-keys", "tag-key", "tag-value"],
         Op::PutBucket | Op::DeleteBucket => &[],
         Op::GetBucketInfo => &["bucketInfo"],
+        Op::GetBucketStat => &["stat"],
+        Op::PutBucketAcl | Op::GetBucketAcl => &["acl"],
+        Op::PutBucketTags | Op::GetBucketTags | Op::DeleteBucketTags => &["tagging"],
+        Op::PutBucketPublicAccessBlock
+        | Op::GetBucketPublicAccessBlock
+        | Op::DeleteBucketPublicAccessBlock => &["publicAccessBlock"],
+        Op::PutBucketCors | Op::GetBucketCors | Op::DeleteBucketCors => &["cors"],
+        Op::PutBucketLogging | Op::GetBucketLogging | Op::DeleteBucketLogging => &["logging"],
+        Op::ListLiveChannel => &["live", "prefix", "marker", "max-keys"],
+        Op::ListObjectVersions => &[
+            "versions",
+            "prefix",
+            "delimiter",
+            "key-marker",
+            "version-id-marker",
+            "max-keys",
+            "encoding-type",
+        ],
+        Op::PutObjectACL | Op::GetObjectACL => &["acl", "versionId"],
+        Op::PutObjectTagging | Op::GetObjectTagging | Op::DeleteObjectTagging => &["tagging", "versionId"],
         Op::GetBucketLocation => &["location"],
         Op::PutBucketEncryption | Op::GetBucketEncryption | Op::DeleteBucketEncryption => &["encryption"],
         Op::PutBucketVersioning | Op::GetBucketVersioning => &["versioning"],
@@ -103,10 +124,12 @@ fn parameters(op: Op) -> &'static [&'static str] {
         ],
         Op::HeadObject | Op::DeleteObject => &["versionId"],
         Op::GetObjectMeta => &["objectMeta", "versionId"],
-        Op::CopyObject => &[],
+        // It must name the version that the source header names.
+        Op::CopyObject => &["versionId"],
         Op::AppendObject => &["append", "position", "x-oss-traffic-limit"],
         Op::InitiateMultipartUpload => &["uploads", "sequential", "encoding-type"],
-        Op::UploadPart | Op::UploadPartCopy => &["partNumber", "uploadId", "x-oss-traffic-limit"],
+        Op::UploadPart => &["partNumber", "uploadId", "x-oss-traffic-limit"],
+        Op::UploadPartCopy => &["partNumber", "uploadId", "x-oss-traffic-limit", "versionId"],
         Op::CompleteMultipartUpload => &["uploadId", "encoding-type"],
         Op::AbortMultipartUpload => &["uploadId"],
         Op::ListParts => &["uploadId", "max-parts", "part-number-marker", "encoding-type"],
@@ -116,7 +139,15 @@ fn parameters(op: Op) -> &'static [&'static str] {
 /// Returns the headers of an operation, in groups.
 fn headers(op: Op) -> &'static [&'static [&'static str]] {
     match op {
-        Op::PutBucket => &[&["x-oss-acl"]],
+        Op::ListBuckets => &[&["x-oss-resource-group-id"]],
+        Op::PutBucket => &[&[
+            "x-oss-acl",
+            "x-oss-server-side-encryption",
+            "x-oss-server-side-encryption-key-id",
+            "x-oss-server-side-data-encryption",
+        ]],
+        Op::PutBucketAcl => &[&["x-oss-acl"]],
+        Op::PutObjectACL => &[&["x-oss-object-acl"]],
         Op::PutObject => {
             &[OBJECT_HEADERS, &["x-oss-forbid-overwrite", "x-oss-traffic-limit", "x-oss-hash-crc64ecma"]]
         }
@@ -127,24 +158,33 @@ fn headers(op: Op) -> &'static [&'static [&'static str]] {
             &["x-oss-forbid-overwrite", "x-oss-metadata-directive", "x-oss-tagging-directive"],
         ],
         Op::InitiateMultipartUpload => &[OBJECT_HEADERS, &["x-oss-forbid-overwrite"]],
-        // An encryption is read, and refused with the service's own code.
-        Op::UploadPart => &[&["x-oss-traffic-limit", "x-oss-hash-crc64ecma", "x-oss-server-side-encryption"]],
-        Op::UploadPartCopy => &[
-            COPY_HEADERS,
-            &["x-oss-copy-source-range", "x-oss-traffic-limit", "x-oss-server-side-encryption"],
-        ],
-        Op::CompleteMultipartUpload => {
-            &[&["x-oss-complete-all", "x-oss-object-acl", "x-oss-forbid-overwrite"]]
+        // The object's headers count at Initiate alone; oss2 repeats them here and in ListParts. An encryption is
+        // refused with the service's own code.
+        Op::UploadPart => {
+            &[OBJECT_HEADERS, &["x-oss-traffic-limit", "x-oss-hash-crc64ecma", "x-oss-complete-all"]]
         }
+        Op::UploadPartCopy => {
+            &[OBJECT_HEADERS, COPY_HEADERS, &["x-oss-copy-source-range", "x-oss-traffic-limit"]]
+        }
+        Op::ListParts => &[OBJECT_HEADERS, &["x-oss-traffic-limit"]],
+        Op::CompleteMultipartUpload => &[&[
+            "x-oss-complete-all",
+            "x-oss-object-acl",
+            "x-oss-forbid-overwrite",
+            "x-oss-server-side-encryption",
+            "x-oss-server-side-encryption-key-id",
+            "x-oss-server-side-data-encryption",
+        ]],
         Op::GetObject => &[READ_CONDITIONS, &["x-oss-traffic-limit", "x-oss-range-behavior"]],
-        Op::HeadObject => &[READ_CONDITIONS],
+        Op::HeadObject => &[READ_CONDITIONS, &["x-oss-traffic-limit"]],
         _ => &[],
     }
 }
 
-/// Whether the operation keeps `x-oss-meta-*`.
-fn keeps_metadata(op: Op) -> bool {
-    matches!(op, Op::PutObject | Op::AppendObject | Op::CopyObject | Op::InitiateMultipartUpload)
+/// Whether the operation keeps `x-oss-meta-*`, or belongs to an upload whose Initiate kept them.
+fn takes_metadata(op: Op) -> bool {
+    let keeps = matches!(op, Op::PutObject | Op::AppendObject | Op::CopyObject | Op::InitiateMultipartUpload);
+    keeps || matches!(op, Op::UploadPart | Op::UploadPartCopy | Op::ListParts)
 }
 
 /// Returns the name of a parameter or a header that the operation does not know. Of a request that is none only what
@@ -158,7 +198,7 @@ pub(super) fn unknown(op: Option<Op>, query: &Query, sent: &HeaderMap) -> Option
             || COMMON_HEADERS.contains(&name)
             || op.is_some_and(|op| {
                 headers(op).iter().any(|group| group.contains(&name))
-                    || (name.starts_with("x-oss-meta-") && keeps_metadata(op))
+                    || (name.starts_with("x-oss-meta-") && takes_metadata(op))
             })
     };
     let parameter = query.0.iter().map(|(name, _)| name.as_str()).find(|name| !known_parameter(name));

@@ -22,6 +22,9 @@ pub(crate) enum Caller {
     Anonymous,
 }
 
+/// The EC of a malformed credential in a URL.
+const BAD_CREDENTIAL_OF_URL: &str = "0002-00000224";
+
 /// A request as its signature covers it.
 #[derive(Debug)]
 pub(crate) struct Signed<'a> {
@@ -143,7 +146,7 @@ fn v4_url_form(request: &Signed<'_>, keys: &Keys, now: Timestamp) -> Result<Call
             "A header that x-oss-additional-headers names is missing.",
         ));
     }
-    check_scope(&scope, time, request.region, ["0002-00000223", "0002-00000224"])?;
+    check_scope(&scope, time, request.region, ["0002-00000223", BAD_CREDENTIAL_OF_URL])?;
     let signature = query.get("x-oss-signature").unwrap_or_default();
     check_v4(request, id, &secret, &scope, date_text, &additional, signature)
 }
@@ -245,6 +248,10 @@ fn check_scope(
         return refuse(bad_credential, "product");
     }
     if scope.region != region.as_str() {
+        if bad_credential == BAD_CREDENTIAL_OF_URL {
+            let message = "The signing region in credential is invalid.";
+            return Err(OssError::new(400, "InvalidArgument", message).ec("0002-00000226"));
+        }
         return refuse("0002-00000226", "region");
     }
     Ok(())

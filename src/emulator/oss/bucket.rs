@@ -16,9 +16,17 @@ pub(super) fn list_buckets(call: &Call) -> Result<Response<Body>, Failure> {
     let (prefix, marker) = (call.query.get("prefix"), call.query.get("marker"));
     let max = page_size(&call.query, "max-keys", 100)?;
     let mut buckets = call.emulator.store().buckets();
+    let group = headers::text(&call.headers, "x-oss-resource-group-id");
+    let (tag_key, tag_value) = (call.query.get("tag-key"), call.query.get("tag-value"));
     buckets.retain(|bucket| {
         let name = bucket.name.as_str();
-        name.starts_with(prefix.unwrap_or_default()) && marker.is_none_or(|marker| name > marker)
+        let tagged = tag_key.is_none_or(|key| {
+            bucket.tags.iter().any(|(k, v)| k == key && tag_value.is_none_or(|value| v == value))
+        });
+        name.starts_with(prefix.unwrap_or_default())
+            && marker.is_none_or(|marker| name > marker)
+            && group.is_none_or(|group| bucket.resource_group == group)
+            && tagged
     });
     let truncated = buckets.len() > max;
     buckets.truncate(max);
@@ -38,6 +46,7 @@ pub(super) fn list_buckets(call: &Call) -> Result<Response<Body>, Failure> {
                     d.text("Location", bucket.region.oss_id());
                     d.text("Name", bucket.name.as_str());
                     d.text("Region", bucket.region.as_str());
+                    d.text("ResourceGroupId", &bucket.resource_group);
                     d.text("StorageClass", &bucket.storage_class);
                 });
             }
@@ -46,7 +55,7 @@ pub(super) fn list_buckets(call: &Call) -> Result<Response<Body>, Failure> {
     Ok(xml(document))
 }
 
-fn owner(document: &mut Document, id: &str) {
+pub(super) fn owner(document: &mut Document, id: &str) {
     document.element("Owner", |d| {
         d.text("ID", id).text("DisplayName", id);
     });
@@ -62,8 +71,11 @@ pub(super) async fn put_bucket(call: &Call, body: Body) -> Result<Response<Body>
     let text = receive::document(body, &call.headers).await?;
     let (name, region) = (call.bucket_name()?.clone(), call.request_region());
     let mut record = BucketRecord::new(name.clone(), region, call.now);
+    record.block_public_access = call.emulator.options().block_public_access;
+    record.encryption = headers::encryption_asked(&call.headers)?;
     if let Some(acl) = headers::text(&call.headers, "x-oss-acl") {
         check_acl("x-oss-acl", acl)?;
+        headers::check_public(&record, acl)?;
         acl.clone_into(&mut record.acl);
     }
     if !text.is_empty() {
@@ -106,11 +118,13 @@ pub(super) fn get_bucket_info(call: &Call) -> Result<Response<Body>, Failure> {
     let mut document = Document::new();
     document.element("BucketInfo", |d| {
         d.element("Bucket", |d| {
-            d.text("AccessMonitor", "Disabled").text("BlockPublicAccess", "false").text("Comment", "");
+            d.text("AccessMonitor", "Disabled");
+            d.text("BlockPublicAccess", bucket.block_public_access.to_string()).text("Comment", "");
             d.text("CreationDate", iso(bucket.created)).text("CrossRegionReplication", "Disabled");
             d.text("DataRedundancyType", &bucket.redundancy);
             endpoints(d, bucket);
             d.text("Location", bucket.region.oss_id()).text("Name", bucket.name.as_str());
+            d.text("ResourceGroupId", &bucket.resource_group);
             d.text("StorageClass", &bucket.storage_class).text("TransferAcceleration", "Disabled");
             owner(d, &bucket.owner);
             d.element("AccessControlList", |d| {
@@ -121,6 +135,8 @@ pub(super) fn get_bucket_info(call: &Call) -> Result<Response<Body>, Failure> {
                 d.text("SSEAlgorithm", algorithm);
                 let key = bucket.encryption.as_ref().and_then(|rule| rule.key_id.as_deref());
                 d.optional("KMSMasterKeyID", key);
+                let data = bucket.encryption.as_ref().and_then(|rule| rule.data_algorithm.as_deref());
+                d.optional("KMSDataEncryption", data);
             });
             d.optional("Versioning", bucket.versioning.map(versioning_name));
         });
@@ -141,12 +157,12 @@ pub(super) async fn put_bucket_encryption(call: &Call, body: Body) -> Result<Res
         root.child("ApplyServerSideEncryptionByDefault").ok_or_else(OssError::malformed_configuration)?;
     let algorithm = rule.child_text("SSEAlgorithm").ok_or_else(OssError::malformed_configuration)?;
     let key_id = rule.child_text("KMSMasterKeyID").filter(|id| !id.is_empty());
-    let encryption = headers::encryption(Some(algorithm), key_id)?;
+    let encryption = headers::encryption(Some(algorithm), key_id, rule.child_text("KMSDataEncryption"))?;
     change(call, |record| record.encryption = encryption)
 }
 
 pub(super) fn get_bucket_encryption(call: &Call) -> Result<Response<Body>, Failure> {
-    let Some(Encryption { algorithm, key_id }) = &call.bucket()?.encryption else {
+    let Some(Encryption { algorithm, key_id, data_algorithm }) = &call.bucket()?.encryption else {
         return Err(OssError::new(
             404,
             "NoSuchServerSideEncryptionRule",
@@ -158,6 +174,7 @@ pub(super) fn get_bucket_encryption(call: &Call) -> Result<Response<Body>, Failu
     document.element("ServerSideEncryptionRule", |d| {
         d.element("ApplyServerSideEncryptionByDefault", |d| {
             d.text("SSEAlgorithm", algorithm).optional("KMSMasterKeyID", key_id.as_deref());
+            d.optional("KMSDataEncryption", data_algorithm.as_deref());
         });
     });
     Ok(xml(document))
@@ -195,7 +212,7 @@ fn versioning_name(versioning: Versioning) -> &'static str {
     }
 }
 
-fn change(call: &Call, change: impl FnOnce(&mut BucketRecord)) -> Result<Response<Body>, Failure> {
+pub(super) fn change(call: &Call, change: impl FnOnce(&mut BucketRecord)) -> Result<Response<Body>, Failure> {
     let name = call.bucket_name()?;
     call.emulator.store().update_bucket(name, change).map_err(|error| OssError::of_store(error, name))?;
     Ok(plain(StatusCode::OK))

@@ -12,7 +12,9 @@ use super::answer::{quoted, set, xml};
 use super::error::OssError;
 use super::get::check_archived;
 use super::headers::{self, Condition, condition};
-use super::put::{describe_encryption, describe_new, etag, forbids_overwrite, version_id};
+use super::put::{
+    describe_encryption, describe_new, describe_version, etag, forbids_overwrite, object_headers, version_id,
+};
 use super::time::iso;
 use super::upload::{add_part, check_part, part_number, upload_of};
 use super::xml::Document;
@@ -39,13 +41,23 @@ pub(super) async fn copy_object(call: &Call) -> Result<Response<Body>, Failure> 
             return Err(OssError::invalid_argument("x-oss-metadata-directive", other, message).into());
         }
     };
-    let asked = headers::object_headers(&call.headers, bucket)?;
-    let mut object_headers = asked.clone();
+    let replace_tags = match headers::text(&call.headers, "x-oss-tagging-directive") {
+        None | Some("Copy" | "COPY") => false,
+        Some("Replace" | "REPLACE") => true,
+        Some(other) => {
+            let message = "The tagging directive must be Copy or Replace.";
+            return Err(OssError::invalid_argument("x-oss-tagging-directive", other, message).into());
+        }
+    };
+    let asked = object_headers(call, bucket)?;
+    let mut object_headers = asked;
     if !replace {
         // Encryption, class and ACL are the new object's own; the rest comes along.
         object_headers.content_type.clone_from(&from.record.headers.content_type);
         object_headers.others.clone_from(&from.record.headers.others);
-        object_headers.tags = from.record.headers.tags;
+    }
+    if !replace_tags {
+        object_headers.tagging.clone_from(&from.record.headers.tagging);
     }
     check_size(&from, &object_headers, source.bucket == bucket.name)?;
     let segments = from.record.segments.clone();
@@ -66,6 +78,8 @@ pub(super) async fn copy_object(call: &Call) -> Result<Response<Body>, Failure> 
         modified: call.now,
         headers: object_headers,
         version_id: version_id(bucket),
+        delete_marker: false,
+        sequence: 0,
         upload_id: None,
         segments,
     };
@@ -81,12 +95,8 @@ pub(super) async fn copy_object(call: &Call) -> Result<Response<Body>, Failure> 
     });
     let mut response = xml(document);
     describe_new(response.headers_mut(), &object.record.etag, object.record.crc, &object.record.headers);
-    if let Some(version) = &from.record.version_id {
-        set(response.headers_mut(), "x-oss-copy-source-version-id", version);
-    }
-    if let Some(version) = &object.record.version_id {
-        set(response.headers_mut(), "x-oss-version-id", version);
-    }
+    describe_source_version(response.headers_mut(), &source, &from);
+    describe_version(response.headers_mut(), bucket, &object.record);
     Ok(response)
 }
 
@@ -94,7 +104,7 @@ pub(super) async fn upload_part_copy(call: &Call) -> Result<Response<Body>, Fail
     let number = part_number(call)?;
     let upload = upload_of(call, NO_UPLOAD_FOR_COPY)?;
     check_part(call, &upload, number)?;
-    let (_, from) = source(call)?;
+    let (source, from) = source(call)?;
     let size = from.record.size;
     // A range that is malformed or not within the object is not refused: the whole object is copied, and the
     // answer lacks Content-Range.
@@ -124,9 +134,7 @@ pub(super) async fn upload_part_copy(call: &Call) -> Result<Response<Body>, Fail
         let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
         set(response.headers_mut(), "content-range", content_range);
     }
-    if let Some(version) = &from.record.version_id {
-        set(response.headers_mut(), "x-oss-copy-source-version-id", version);
-    }
+    describe_source_version(response.headers_mut(), &source, &from);
     add_part(call, &upload, part, NO_UPLOAD_FOR_COPY)?;
     Ok(response)
 }
@@ -137,6 +145,14 @@ struct Source {
     bucket: BucketName,
     key: ObjectKey,
     version: Option<String>,
+    /// Whether the bucket keeps versions, or once did.
+    versioned: bool,
+}
+
+fn describe_source_version(out: &mut http::HeaderMap, source: &Source, from: &Object) {
+    if source.versioned {
+        set(out, "x-oss-copy-source-version-id", from.record.version());
+    }
 }
 
 /// Reads `/{bucket}/{encoded key}[?versionId=…]`. A `+` is a space here: old clients escape as in forms.
@@ -163,12 +179,16 @@ fn parse_source(text: &str) -> Result<Source, OssError> {
         bucket: bucket.parse().map_err(|_| invalid("0042-00000301"))?,
         key: key.parse().map_err(|_| invalid("0042-00000301"))?,
         version,
+        versioned: false,
     })
 }
 
 /// Returns the object to copy from, if it may be.
 fn source(call: &Call) -> Result<(Source, Arc<Object>), OssError> {
-    let source = parse_source(headers::text(&call.headers, "x-oss-copy-source").unwrap_or_default())?;
+    let mut source = parse_source(headers::text(&call.headers, "x-oss-copy-source").unwrap_or_default())?;
+    if call.query.get("versionId").is_some_and(|version| source.version.as_deref() != Some(version)) {
+        return Err(OssError::not_implemented("versionId"));
+    }
     let store = call.emulator.store();
     let bucket = store.bucket(&source.bucket).ok_or_else(|| OssError::no_such_bucket(&source.bucket))?;
     if bucket.region != call.bucket()?.region {
@@ -178,13 +198,15 @@ fn source(call: &Call) -> Result<(Source, Arc<Object>), OssError> {
             "Target object does not reside in the same data center as source object.",
         ));
     }
-    let found = store.object(&source.bucket, &source.key);
-    let object = found
-        .map_err(|error| OssError::of_store(error, &source.bucket))?
-        .ok_or_else(|| OssError::no_such_key(source.key.as_str()))?;
-    if source.version.is_some() && source.version != object.record.version_id {
-        return Err(no_such_version());
-    }
+    source.versioned = bucket.versioning.is_some();
+    let object = call.version_of(&bucket, &source.key, source.version.as_deref()).map_err(|error| {
+        // A deletion has no bytes to copy.
+        if error.code == "MethodNotAllowed" {
+            let message = "The source of a copy request may not be a delete marker.";
+            return OssError::new(400, "InvalidRequest", message);
+        }
+        error
+    })?;
     match condition(&call.headers, "x-oss-copy-source-", &object.record.etag, object.record.modified) {
         Condition::Met => {}
         Condition::NotModified => {
@@ -194,10 +216,6 @@ fn source(call: &Call) -> Result<(Source, Arc<Object>), OssError> {
     }
     check_archived(&object)?;
     Ok((source, object))
-}
-
-pub(super) fn no_such_version() -> OssError {
-    OssError::new(404, "NoSuchVersion", "The specified version does not exist.")
 }
 
 /// Refuses what is too large to be copied in one request ("CopyObject" page): within a bucket nothing is if its class

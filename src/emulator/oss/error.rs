@@ -86,6 +86,12 @@ impl OssError {
             .element("Key", key)
     }
 
+    pub(crate) fn no_such_version(key: &str, version: &str) -> Self {
+        Self::new(404, "NoSuchVersion", "The specified version does not exist.")
+            .element("Key", key)
+            .element("VersionId", version)
+    }
+
     pub(crate) fn no_such_upload(id: &str, ec: &'static str) -> Self {
         Self::new(
             404,

@@ -1,4 +1,4 @@
-//! Operations that read or delete objects.
+//! Operations that read objects.
 
 use std::io;
 use std::sync::Arc;
@@ -9,16 +9,14 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, StreamBody};
 
-use super::super::store::{Object, ObjectReader};
-use super::answer::{plain, quoted, set, xml};
+use super::super::store::{BucketRecord, Object, ObjectReader};
+use super::answer::{plain, quoted, set};
 use super::error::OssError;
 use super::headers::{self, Condition, condition};
 use super::time::http_date;
-use super::xml::{Document, parse};
-use super::{Call, Failure, put, receive};
+use super::{Call, Failure, put};
 use crate::http::Body;
 use crate::model::ByteRange;
-use crate::protocol::sign::encode;
 
 /// How many bytes are read and sent at a time.
 const BLOCK: u64 = 256 << 10;
@@ -56,7 +54,7 @@ pub(super) fn get_object(call: &Call) -> Result<Response<Body>, Failure> {
     let span = range.unwrap_or(ByteRange::new(0, size));
     let mut response = Response::new(read(reader, span));
     let out = response.headers_mut();
-    describe(out, &object);
+    describe(out, call.bucket()?, &object);
     set(out, "content-length", span.len().to_string());
     for (parameter, header) in OVERRIDES {
         if let Some(value) = call.query.get(parameter) {
@@ -81,7 +79,7 @@ pub(super) fn head_object(call: &Call) -> Result<Response<Body>, Failure> {
         return Ok(answer);
     }
     let mut response = plain(StatusCode::OK);
-    describe(response.headers_mut(), &object);
+    describe(response.headers_mut(), call.bucket()?, &object);
     set(response.headers_mut(), "content-length", object.record.size.to_string());
     Ok(response)
 }
@@ -90,48 +88,9 @@ pub(super) fn get_object_meta(call: &Call) -> Result<Response<Body>, Failure> {
     let object = call.object()?;
     let mut response = plain(StatusCode::OK);
     let out = response.headers_mut();
-    describe_briefly(out, &object);
+    describe_briefly(out, call.bucket()?, &object);
     set(out, "content-length", object.record.size.to_string());
     Ok(response)
-}
-
-pub(super) fn delete_object(call: &Call) -> Result<Response<Body>, Failure> {
-    let (bucket, key) = (call.bucket()?, call.key()?);
-    let store = call.emulator.store();
-    store.delete_object(&bucket.name, key).map_err(|error| OssError::of_store(error, &bucket.name))?;
-    Ok(plain(StatusCode::NO_CONTENT))
-}
-
-pub(super) async fn delete_multiple_objects(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
-    let bucket = call.bucket()?;
-    let text = receive::document(body, &call.headers).await?;
-    let root = parse(&text, "Delete").map_err(|_| OssError::malformed_xml())?;
-    let quiet = root.child_text("Quiet") == Some("true");
-    let url = super::url_encoding(&call.query)?;
-    let objects: Vec<_> = root.children_of("Object").collect();
-    if objects.is_empty() || objects.len() > 1000 {
-        return Err(OssError::malformed_xml().into());
-    }
-    let mut deleted = Vec::new();
-    for object in objects {
-        let name = object.child_text("Key").ok_or_else(OssError::malformed_xml)?;
-        let key = name.parse().map_err(|_| super::address::invalid_object_name())?;
-        let store = call.emulator.store();
-        store.delete_object(&bucket.name, &key).map_err(|error| OssError::of_store(error, &bucket.name))?;
-        deleted.push(name);
-    }
-    let mut document = Document::new();
-    document.element("DeleteResult", |d| {
-        if url {
-            d.text("EncodingType", "url");
-        }
-        for name in deleted.into_iter().filter(|_| !quiet) {
-            d.element("Deleted", |d| {
-                d.text("Key", if url { encode::component(name) } else { name.to_owned() });
-            });
-        }
-    });
-    Ok(xml(document))
 }
 
 /// Returns the answer to conditions that do not hold.
@@ -161,21 +120,19 @@ pub(super) fn check_archived(object: &Object) -> Result<(), OssError> {
     Ok(())
 }
 
-fn describe_briefly(out: &mut HeaderMap, object: &Object) {
+fn describe_briefly(out: &mut HeaderMap, bucket: &BucketRecord, object: &Object) {
     let record = &object.record;
     set(out, "etag", quoted(&record.etag));
     set(out, "last-modified", http_date(record.modified));
     if let Some(crc) = record.crc {
         set(out, "x-oss-hash-crc64ecma", crc.to_string());
     }
-    if let Some(version) = &record.version_id {
-        set(out, "x-oss-version-id", version);
-    }
+    put::describe_version(out, bucket, record);
 }
 
-fn describe(out: &mut HeaderMap, object: &Object) {
+fn describe(out: &mut HeaderMap, bucket: &BucketRecord, object: &Object) {
     let record = &object.record;
-    describe_briefly(out, object);
+    describe_briefly(out, bucket, object);
     set(out, "accept-ranges", "bytes");
     set(out, "content-type", record.headers.content_type.as_deref().unwrap_or("application/octet-stream"));
     set(out, "x-oss-object-type", record.kind.as_str());
@@ -186,8 +143,8 @@ fn describe(out: &mut HeaderMap, object: &Object) {
     if record.kind.as_str() == "Appendable" {
         set(out, "x-oss-next-append-position", record.size.to_string());
     }
-    if record.headers.tags > 0 {
-        set(out, "x-oss-tagging-count", record.headers.tags.to_string());
+    if !record.headers.tagging.is_empty() {
+        set(out, "x-oss-tagging-count", record.headers.tagging.len().to_string());
     }
     put::describe_encryption(out, &record.headers);
     for (name, value) in &record.headers.others {

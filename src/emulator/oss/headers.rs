@@ -46,29 +46,66 @@ pub(super) fn object_headers(headers: &HeaderMap, bucket: &BucketRecord) -> Resu
     }
     let storage_class = text(headers, "x-oss-storage-class").unwrap_or(&bucket.storage_class);
     check_storage_class(storage_class)?;
-    let algorithm = text(headers, "x-oss-server-side-encryption");
-    let key_id = text(headers, "x-oss-server-side-encryption-key-id");
-    let acl = text(headers, "x-oss-object-acl");
-    if let Some(acl) = acl.filter(|acl| *acl != "default") {
-        check_acl("x-oss-object-acl", acl)?;
-    }
+    let acl = object_acl(headers, bucket)?;
     Ok(ObjectHeaders {
         content_type: text(headers, "content-type").filter(|kind| !kind.is_empty()).map(str::to_owned),
         others,
         storage_class: storage_class.to_owned(),
-        encryption: encryption(algorithm, key_id)?.or_else(|| bucket.encryption.clone()),
-        tags: tags(text(headers, "x-oss-tagging"))?,
-        acl: acl.map(str::to_owned),
+        encryption: encryption_asked(headers)?.or_else(|| bucket.encryption.clone()),
+        tagging: tags(text(headers, "x-oss-tagging"))?,
+        acl,
     })
 }
 
 /// Longest id of a KMS key that is taken; the service's own have fewer than 50 characters, aliases up to 255.
 const MAX_KEY_ID: usize = 255;
 
-/// Checks an encryption's algorithm and that its key id could be one: it comes back in headers.
+/// Returns the ACL that a request gives its object, if it does; `default` is the bucket's.
+///
+/// # Errors
+///
+/// `InvalidArgument` for one that is none, `AccessDenied` for a public one where public access is blocked.
+pub(super) fn object_acl(headers: &HeaderMap, bucket: &BucketRecord) -> Result<Option<String>, OssError> {
+    let Some(acl) = text(headers, "x-oss-object-acl") else { return Ok(None) };
+    if acl != "default" {
+        check_acl("x-oss-object-acl", acl)?;
+    }
+    check_public(bucket, acl)?;
+    Ok(Some(acl.to_owned()))
+}
+
+/// Refuses a public ACL where public access is blocked.
+pub(super) fn check_public(bucket: &BucketRecord, acl: &str) -> Result<(), OssError> {
+    if bucket.block_public_access && acl.starts_with("public") {
+        return Err(OssError::new(
+            403,
+            "AccessDenied",
+            "The bucket blocks public access: a public ACL is not allowed.",
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the encryption that the headers ask for.
+///
+/// # Errors
+///
+/// As of [`encryption`].
+pub(super) fn encryption_asked(headers: &HeaderMap) -> Result<Option<Encryption>, OssError> {
+    encryption(
+        text(headers, "x-oss-server-side-encryption"),
+        text(headers, "x-oss-server-side-encryption-key-id"),
+        text(headers, "x-oss-server-side-data-encryption"),
+    )
+}
+
+/// Checks an encryption's algorithm. A key belongs to KMS and is refused elsewhere; an algorithm for the data, too, is
+/// dropped there (oss2, tests/test_bucket.py and test_server_side_encryotion.py). A key id must
+/// be one that may come back in headers.
 pub(super) fn encryption(
     algorithm: Option<&str>,
     key_id: Option<&str>,
+    data_algorithm: Option<&str>,
 ) -> Result<Option<Encryption>, OssError> {
     let Some(algorithm) = algorithm else { return Ok(None) };
     if !matches!(algorithm, "AES256" | "KMS" | "SM4") {
@@ -86,7 +123,27 @@ pub(super) fn encryption(
             "The KMS key id is malformed.",
         ));
     }
-    Ok(Some(Encryption { algorithm: algorithm.to_owned(), key_id: key_id.map(str::to_owned) }))
+    let kms = algorithm == "KMS";
+    if let Some(id) = key_id.filter(|id| !kms && !id.is_empty()) {
+        return Err(OssError::invalid_argument(
+            "KMSMasterKeyID",
+            id,
+            "A KMS key id is for the algorithm KMS alone.",
+        ));
+    }
+    if kms && data_algorithm.is_some_and(|algorithm| algorithm != "SM4") {
+        return Err(OssError::invalid_argument(
+            "x-oss-server-side-data-encryption",
+            data_algorithm.unwrap_or_default(),
+            "The only algorithm for data beside KMS's own is SM4.",
+        ));
+    }
+    let of_kms = |text: Option<&str>| text.filter(|_| kms).map(str::to_owned);
+    Ok(Some(Encryption {
+        algorithm: algorithm.to_owned(),
+        key_id: of_kms(key_id),
+        data_algorithm: of_kms(data_algorithm),
+    }))
 }
 
 pub(super) fn check_storage_class(class: &str) -> Result<(), OssError> {
@@ -121,25 +178,36 @@ pub(super) fn check_traffic_limit(header: Option<&str>, query: Option<&str>) -> 
     }
 }
 
-fn tags(text: Option<&str>) -> Result<u32, OssError> {
+/// Reads tags as `x-oss-tagging` holds them.
+fn tags(text: Option<&str>) -> Result<Vec<(String, String)>, OssError> {
     let invalid = || OssError::new(400, "InvalidTag", "The tag is invalid.");
-    let mut count = 0;
+    let mut tags = Vec::new();
     for tag in text.unwrap_or_default().split('&').filter(|tag| !tag.is_empty()) {
         let (key, value) = tag.split_once('=').unwrap_or((tag, ""));
         let decoded = |text: &str| encode::decode(&text.replace('+', "%20")).ok_or_else(invalid);
-        let (key, value) = (decoded(key)?, decoded(value)?);
-        let allowed = |c: char| c.is_alphanumeric() || " +-=._:/".contains(c);
-        count += 1;
-        if key.is_empty()
-            || key.len() > 128
-            || value.len() > 256
-            || !key.chars().chain(value.chars()).all(allowed)
-            || count > MAX_TAGS
-        {
-            return Err(invalid());
-        }
+        tags.push((decoded(key)?, decoded(value)?));
     }
-    Ok(u32::try_from(count).expect("there are few tags"))
+    check_tags(&tags)?;
+    Ok(tags)
+}
+
+/// Checks the tags of an object ("PutObjectTagging" page).
+///
+/// # Errors
+///
+/// `InvalidTag`.
+pub(super) fn check_tags(tags: &[(String, String)]) -> Result<(), OssError> {
+    let allowed = |c: char| c.is_alphanumeric() || " +-=._:/".contains(c);
+    let fits = |(key, value): &(String, String)| {
+        (1..=128).contains(&key.len()) && value.len() <= 256 && key.chars().chain(value.chars()).all(allowed)
+    };
+    let mut keys: Vec<&str> = tags.iter().map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if tags.len() <= MAX_TAGS && keys.len() == tags.len() && tags.iter().all(fits) {
+        return Ok(());
+    }
+    Err(OssError::new(400, "InvalidTag", "The tag is invalid."))
 }
 
 /// What became of the conditions of a request.
@@ -229,7 +297,7 @@ mod tests {
         }
         let good = headers(&[("x-oss-tagging", "a=b&c=d%20e"), ("x-oss-meta-a", "1"), ("expires", "0")]);
         let kept = object_headers(&good, &bucket).unwrap();
-        assert_eq!((kept.tags, kept.others.len(), kept.storage_class.as_str()), (2, 2, "Standard"));
+        assert_eq!((kept.tagging.len(), kept.others.len(), kept.storage_class.as_str()), (2, 2, "Standard"));
     }
 
     #[test]

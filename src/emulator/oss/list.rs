@@ -15,7 +15,7 @@ use crate::http::Body;
 
 /// One row of a listing.
 #[derive(Debug, PartialEq, Eq)]
-enum Row<'a, T> {
+pub(super) enum Row<'a, T> {
     Item(&'a T),
     /// All keys that share this prefix, which ends in the delimiter.
     Prefix(&'a str),
@@ -23,14 +23,14 @@ enum Row<'a, T> {
 
 /// A page of a listing.
 #[derive(Debug)]
-struct Page<'a, T> {
-    rows: Vec<Row<'a, T>>,
-    truncated: bool,
+pub(super) struct Page<'a, T> {
+    pub(super) rows: Vec<Row<'a, T>>,
+    pub(super) truncated: bool,
 }
 
 /// Cuts a page out of `items`, which are sorted by key and lie behind the marker. Groups up to `marker` have
 /// been listed before.
-fn page<'a, T>(
+pub(super) fn page<'a, T>(
     items: impl Iterator<Item = (&'a str, &'a T)>,
     prefix: &str,
     delimiter: &str,
@@ -141,7 +141,7 @@ fn last_key<'a>(page: &Page<'a, Object>) -> &'a str {
     }
 }
 
-fn encoding(document: &mut Document, url: bool) {
+pub(super) fn encoding(document: &mut Document, url: bool) {
     if url {
         document.text("EncodingType", "url");
     }
@@ -164,7 +164,7 @@ fn object_rows(document: &mut Document, page: &Page<'_, Object>, url: bool, owne
     prefixes(document, page, url);
 }
 
-fn prefixes<T>(document: &mut Document, page: &Page<'_, T>, url: bool) {
+pub(super) fn prefixes<T>(document: &mut Document, page: &Page<'_, T>, url: bool) {
     for row in &page.rows {
         if let Row::Prefix(prefix) = row {
             document.element("CommonPrefixes", |d| {

@@ -1,11 +1,14 @@
 //! OSS: from a request to its answer.
 
+mod acl;
 mod address;
 mod allowed;
 mod answer;
 mod auth;
 mod bucket;
 mod copy;
+mod delete;
+mod documents;
 mod error;
 mod get;
 mod headers;
@@ -13,21 +16,24 @@ mod list;
 mod put;
 mod receive;
 mod route;
+mod stat;
+mod tagging;
 #[cfg(test)]
 mod tests;
 mod time;
 mod upload;
+mod versions;
 mod xml;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
 use super::faults::{Scripted, Seen, Stop};
-use super::store::{BucketRecord, Object};
+use super::store::{BucketRecord, Object, ObjectHeaders};
 use super::{Cut, Emulator};
 use crate::http::Body;
 use crate::model::limits::MAX_LIST_PAGE;
@@ -89,20 +95,53 @@ impl Call {
         self.target.key.as_ref().ok_or_else(address::invalid_object_name)
     }
 
-    /// Returns the object that the request is about.
+    /// Returns the object that the request is about, in the version that it names.
     fn object(&self) -> Result<Arc<Object>, OssError> {
-        let (bucket, key) = (self.bucket()?, self.key()?);
+        self.version_of(self.bucket()?, self.key()?, self.query.get("versionId"))
+    }
+
+    /// Returns an object in a version, by default the newest.
+    fn version_of(
+        &self,
+        bucket: &BucketRecord,
+        key: &ObjectKey,
+        version: Option<&str>,
+    ) -> Result<Arc<Object>, OssError> {
         let store = self.emulator.store();
-        let found = store.object(&bucket.name, key);
-        let object = found
+        let of_store = |error| OssError::of_store(error, &bucket.name);
+        let found = match version {
+            None => store.newest(&bucket.name, key).map_err(of_store)?,
+            Some(version) => {
+                let found = store.version(&bucket.name, key, version).map_err(of_store)?;
+                Some(found.ok_or_else(|| OssError::no_such_version(key.as_str(), version))?)
+            }
+        };
+        let object = found.ok_or_else(|| OssError::no_such_key(key.as_str()))?;
+        if !object.record.delete_marker {
+            return Ok(object);
+        }
+        let error = match version {
+            None => OssError::no_such_key(key.as_str()),
+            Some(_) => OssError::new(
+                405,
+                "MethodNotAllowed",
+                "The specified method is not allowed against this resource.",
+            ),
+        };
+        Err(error.header("x-oss-delete-marker", "true").header("x-oss-version-id", object.record.version()))
+    }
+
+    /// Changes what is said about the object that the request is about.
+    fn change_object(&self, change: impl FnOnce(&mut ObjectHeaders)) -> Result<Response<Body>, Failure> {
+        let (bucket, object) = (self.bucket()?, self.object()?);
+        let (key, version) = (self.key()?, object.record.version());
+        let changed = self.emulator.store().change_object(&bucket.name, key, version, change);
+        let changed = changed
             .map_err(|error| OssError::of_store(error, &bucket.name))?
             .ok_or_else(|| OssError::no_such_key(key.as_str()))?;
-        match self.query.get("versionId") {
-            Some(version) if object.record.version_id.as_deref().unwrap_or("null") != version => {
-                Err(copy::no_such_version())
-            }
-            _ => Ok(object),
-        }
+        let mut response = answer::plain(StatusCode::OK);
+        put::describe_version(response.headers_mut(), bucket, &changed.record);
+        Ok(response)
     }
 
     /// Returns the region that the request was sent to.
@@ -276,7 +315,7 @@ async fn run(
 
 /// Lets anonymous requests do only what the bucket's ACL allows to everyone.
 fn authorize(call: &Call, op: Op, caller: Caller) -> Result<(), OssError> {
-    let acl = call.bucket.as_ref().map_or("private", |bucket| &bucket.acl);
+    let acl = acl::of_target(call);
     let open = op.reads_object() && acl.starts_with("public-read")
         || op == Op::PutObject && acl == "public-read-write";
     if caller == Caller::Known || open {
@@ -303,7 +342,8 @@ fn place(call: &mut Call, op: Op) -> Result<(), OssError> {
         },
         None if op == Op::PutBucket => Ok(()),
         None if op.makes_objects() && call.emulator.options().auto_create_buckets => {
-            let record = BucketRecord::new(name.clone(), call.request_region(), call.now);
+            let mut record = BucketRecord::new(name.clone(), call.request_region(), call.now);
+            record.block_public_access = call.emulator.options().block_public_access;
             match call.emulator.store().create_bucket(record) {
                 // Another request may have been quicker.
                 Ok(()) | Err(super::StoreError::BucketExists) => {}
@@ -328,15 +368,37 @@ async fn perform(call: &Call, op: Op, body: Body) -> Result<Response<Body>, Fail
         Op::DeleteBucketEncryption => bucket::delete_bucket_encryption(call),
         Op::PutBucketVersioning => bucket::put_bucket_versioning(call, body).await,
         Op::GetBucketVersioning => bucket::get_bucket_versioning(call),
+        Op::GetBucketStat => stat::get_bucket_stat(call),
+        Op::PutBucketAcl => acl::put_bucket_acl(call),
+        Op::GetBucketAcl => acl::get_bucket_acl(call),
+        Op::PutBucketTags => tagging::put_bucket_tags(call, body).await,
+        Op::GetBucketTags => tagging::get_bucket_tags(call),
+        Op::DeleteBucketTags => tagging::delete_bucket_tags(call),
+        Op::PutBucketPublicAccessBlock => acl::put_public_access_block(call, body).await,
+        Op::GetBucketPublicAccessBlock => acl::get_public_access_block(call),
+        Op::DeleteBucketPublicAccessBlock => acl::delete_public_access_block(call),
+        Op::PutBucketCors => documents::put(call, body, &documents::CORS).await,
+        Op::GetBucketCors => documents::get(call, &documents::CORS),
+        Op::DeleteBucketCors => documents::delete(call, &documents::CORS),
+        Op::PutBucketLogging => documents::put(call, body, &documents::LOGGING).await,
+        Op::GetBucketLogging => documents::get(call, &documents::LOGGING),
+        Op::DeleteBucketLogging => documents::delete(call, &documents::LOGGING),
+        Op::ListLiveChannel => documents::list_live_channels(call),
+        Op::ListObjectVersions => versions::list_object_versions(call),
         Op::ListObjects => list::list_objects(call),
         Op::ListObjectsV2 => list::list_objects_v2(call),
         Op::ListMultipartUploads => list::list_multipart_uploads(call),
-        Op::DeleteMultipleObjects => get::delete_multiple_objects(call, body).await,
+        Op::DeleteMultipleObjects => delete::delete_multiple_objects(call, body).await,
         Op::PutObject => put::put_object(call, body).await,
         Op::GetObject => get::get_object(call),
         Op::HeadObject => get::head_object(call),
         Op::GetObjectMeta => get::get_object_meta(call),
-        Op::DeleteObject => get::delete_object(call),
+        Op::DeleteObject => delete::delete_object(call),
+        Op::PutObjectACL => acl::put_object_acl(call),
+        Op::GetObjectACL => acl::get_object_acl(call),
+        Op::PutObjectTagging => tagging::put_object_tagging(call, body).await,
+        Op::GetObjectTagging => tagging::get_object_tagging(call),
+        Op::DeleteObjectTagging => tagging::delete_object_tagging(call),
         Op::CopyObject => copy::copy_object(call).await,
         Op::AppendObject => put::append_object(call, body).await,
         Op::InitiateMultipartUpload => upload::initiate(call, body).await,

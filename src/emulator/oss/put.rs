@@ -4,7 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::super::store::{BucketRecord, Object, ObjectHeaders, ObjectKind, ObjectRecord, Sums, Versioning};
+use super::super::options::DEFAULT_KMS_KEY;
+use super::super::store::{
+    BucketRecord, NULL_VERSION, Object, ObjectHeaders, ObjectKind, ObjectRecord, Sums, Versioning,
+};
 use super::answer::{plain, quoted, set};
 use super::error::OssError;
 use super::receive::{self, Claims};
@@ -22,12 +25,49 @@ pub(super) fn etag(sums: &Sums, size: u64) -> String {
     }
 }
 
+/// What the version ids of the service, and those made here, begin with.
+const VERSION_PREFIX: &str = "CAEQ";
+
+/// Whether a text is a version id, be there such a version or not.
+pub(super) fn is_version_id(text: &str) -> bool {
+    let known = text == NULL_VERSION || text.starts_with(VERSION_PREFIX);
+    known && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// Returns the version id of a new object of `bucket`.
 pub(super) fn version_id(bucket: &BucketRecord) -> Option<String> {
     match bucket.versioning? {
-        Versioning::Enabled => Some(format!("CAEQ{}", uuid::Uuid::new_v4().simple())),
-        Versioning::Suspended => Some("null".to_owned()),
+        Versioning::Enabled => Some(format!("{VERSION_PREFIX}{}", uuid::Uuid::new_v4().simple())),
+        Versioning::Suspended => Some(NULL_VERSION.to_owned()),
     }
+}
+
+/// Names the version of an object where its bucket keeps versions, or once did.
+pub(super) fn describe_version(out: &mut HeaderMap, bucket: &BucketRecord, record: &ObjectRecord) {
+    if bucket.versioning.is_some() {
+        set(out, "x-oss-version-id", record.version());
+    }
+}
+
+/// Returns what the request says about its object, with a KMS key that is known.
+///
+/// # Errors
+///
+/// As of [`headers::object_headers`], and `InvalidArgument` for a key that KMS does not know.
+pub(super) fn object_headers(call: &Call, bucket: &BucketRecord) -> Result<ObjectHeaders, OssError> {
+    let mut object = headers::object_headers(&call.headers, bucket)?;
+    if let Some(encryption) = object.encryption.as_mut().filter(|encryption| encryption.algorithm == "KMS") {
+        let key_id = encryption.key_id.get_or_insert_with(|| DEFAULT_KMS_KEY.to_owned());
+        if key_id != DEFAULT_KMS_KEY && !call.emulator.options().kms_keys.contains(key_id) {
+            return Err(OssError::invalid_argument(
+                "x-oss-server-side-encryption-key-id",
+                key_id,
+                "The specified KMS key id is not valid.",
+            )
+            .ec("0005-00000208"));
+        }
+    }
+    Ok(object)
 }
 
 /// Whether the request refuses to overwrite; buckets with versions ignore that.
@@ -50,6 +90,9 @@ pub(super) fn describe_encryption(out: &mut HeaderMap, record: &ObjectHeaders) {
         if let Some(key_id) = &encryption.key_id {
             set(out, "x-oss-server-side-encryption-key-id", key_id);
         }
+        if let Some(algorithm) = &encryption.data_algorithm {
+            set(out, "x-oss-server-side-data-encryption", algorithm);
+        }
     }
 }
 
@@ -59,7 +102,7 @@ pub(super) fn content_md5(sums: &Sums) -> Option<String> {
 
 pub(super) async fn put_object(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
     let (bucket, key) = (call.bucket()?, call.key()?);
-    let object_headers = headers::object_headers(&call.headers, bucket)?;
+    let object_headers = object_headers(call, bucket)?;
     let forbid = forbids_overwrite(call, bucket);
     let store = call.emulator.store();
     let of_store = |error| OssError::of_store(error, &bucket.name);
@@ -80,6 +123,8 @@ pub(super) async fn put_object(call: &Call, body: Body) -> Result<Response<Body>
         modified: call.now,
         headers: object_headers,
         version_id: version_id(bucket),
+        delete_marker: false,
+        sequence: 0,
         upload_id: None,
         segments: written.segment.into_iter().collect(),
     };
@@ -90,9 +135,7 @@ pub(super) async fn put_object(call: &Call, body: Body) -> Result<Response<Body>
     if let Some(md5) = &object.record.content_md5 {
         set(out, "content-md5", md5);
     }
-    if let Some(version) = &object.record.version_id {
-        set(out, "x-oss-version-id", version);
-    }
+    describe_version(out, bucket, &object.record);
     Ok(response)
 }
 
@@ -107,7 +150,6 @@ pub(super) async fn append_object(call: &Call, body: Body) -> Result<Response<Bo
     let claims = Claims::of(&call.headers)?;
     let limit = MAX_PUT_SIZE.saturating_sub(position);
     let written = receive::store(body, store.writer(claims.want_md5()), &claims, limit).await?;
-    let new_headers = headers::object_headers(&call.headers, bucket)?;
     let append = |old: Option<&Object>| {
         let length = old.map_or(0, |object| object.record.size);
         if old.is_some_and(|object| object.record.kind != ObjectKind::Appendable) {
@@ -118,6 +160,11 @@ pub(super) async fn append_object(call: &Call, body: Body) -> Result<Response<Bo
             return Err(OssError::new(409, "PositionNotEqualToLength", message)
                 .header("x-oss-next-append-position", length.to_string()));
         }
+        // What later requests say about the object is ignored, be it right or not.
+        let headers = match old {
+            Some(object) => object.record.headers.clone(),
+            None => object_headers(call, bucket)?,
+        };
         let mut segments = old.map(|object| object.record.segments.clone()).unwrap_or_default();
         segments.extend(written.segment.clone());
         let old_crc = old.map_or(Some(Crc64(0)), |object| object.record.crc);
@@ -130,8 +177,11 @@ pub(super) async fn append_object(call: &Call, body: Body) -> Result<Response<Bo
             content_md5: None,
             kind: ObjectKind::Appendable,
             modified: call.now,
-            headers: old.map_or(new_headers, |object| object.record.headers.clone()),
-            version_id: version_id(bucket),
+            headers,
+            // Appended objects have no versions of their own ("AppendObject" page).
+            version_id: bucket.versioning.map(|_| NULL_VERSION.to_owned()),
+            delete_marker: false,
+            sequence: 0,
             upload_id: None,
             segments,
         })
@@ -141,5 +191,6 @@ pub(super) async fn append_object(call: &Call, body: Body) -> Result<Response<Bo
     let mut response = plain(StatusCode::OK);
     describe_new(response.headers_mut(), &object.record.etag, crc, &object.record.headers);
     set(response.headers_mut(), "x-oss-next-append-position", size.to_string());
+    describe_version(response.headers_mut(), bucket, &object.record);
     Ok(response)
 }

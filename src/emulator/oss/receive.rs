@@ -142,6 +142,18 @@ pub(super) async fn store(
     Ok(written)
 }
 
+/// Takes in what a client sends that will be refused, up to a bound: a connection that is closed meanwhile may take the
+/// answer with it.
+pub(super) async fn drain(mut body: Body) {
+    let mut taken = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        taken += frame.data_ref().map_or(0, Bytes::len);
+        if taken > MAX_DOCUMENT {
+            return;
+        }
+    }
+}
+
 /// Reads a document whole.
 ///
 /// # Errors

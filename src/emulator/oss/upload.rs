@@ -6,7 +6,10 @@ use md5::{Digest, Md5};
 use super::super::store::{ObjectKind, ObjectRecord, Part, PartRecord, StoreError, Upload, UploadRecord};
 use super::answer::{plain, quoted, set, xml};
 use super::error::OssError;
-use super::put::{content_md5, describe_encryption, describe_new, etag, forbids_overwrite, version_id};
+use super::put::{
+    content_md5, describe_encryption, describe_new, describe_version, etag, forbids_overwrite,
+    object_headers, version_id,
+};
 use super::receive::{self, Claims};
 use super::time::iso;
 use super::xml::{Document, parse};
@@ -29,7 +32,7 @@ pub(super) async fn initiate(call: &Call, body: Body) -> Result<Response<Body>, 
         id: UploadId::new(format!("{:X}", uuid::Uuid::new_v4().simple())),
         key: key.clone(),
         initiated: call.now,
-        headers: headers::object_headers(&call.headers, bucket)?,
+        headers: object_headers(call, bucket)?,
         sequential: call.query.has("sequential"),
     };
     let mut document = Document::new();
@@ -77,15 +80,25 @@ pub(super) fn part_number(call: &Call) -> Result<PartNumber, OssError> {
     })
 }
 
+/// Refuses an encryption in a request that only continues an upload.
+fn refuse_encryption(call: &Call) -> Result<(), OssError> {
+    const NAMES: [&str; 3] = [
+        "x-oss-server-side-encryption",
+        "x-oss-server-side-encryption-key-id",
+        "x-oss-server-side-data-encryption",
+    ];
+    match NAMES.iter().find_map(|name| Some((name, headers::text(&call.headers, name)?))) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let message = format!("{name} belongs to InitiateMultipartUpload.");
+            Err(OssError::invalid_argument(name, value, message))
+        }
+    }
+}
+
 /// Refuses headers that belong to the object, and parts out of order where order was asked for.
 pub(super) fn check_part(call: &Call, upload: &Upload, number: PartNumber) -> Result<(), OssError> {
-    if let Some(algorithm) = headers::text(&call.headers, "x-oss-server-side-encryption") {
-        return Err(OssError::invalid_argument(
-            "x-oss-server-side-encryption",
-            algorithm,
-            "x-oss-server-side-encryption belongs to InitiateMultipartUpload.",
-        ));
-    }
+    refuse_encryption(call)?;
     headers::check_traffic_limit(
         headers::text(&call.headers, "x-oss-traffic-limit"),
         call.query.get("x-oss-traffic-limit"),
@@ -115,7 +128,10 @@ pub(super) fn add_part(
 pub(super) async fn upload_part(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
     let number = part_number(call)?;
     let upload = upload_of(call, NO_UPLOAD_FOR_PART)?;
-    check_part(call, &upload, number)?;
+    if let Err(refused) = check_part(call, &upload, number) {
+        receive::drain(body).await;
+        return Err(refused.into());
+    }
     let claims = Claims::of(&call.headers)?;
     let writer = call.emulator.store().writer(claims.want_md5());
     let written = receive::store(body, writer, &claims, MAX_PART_SIZE).await?;
@@ -141,6 +157,7 @@ pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, 
     let (bucket, key) = (call.bucket()?, call.key()?);
     let url = url_encoding(&call.query)?;
     let upload = upload_of(call, "0042-00000203")?;
+    refuse_encryption(call)?;
     let all = headers::text(&call.headers, "x-oss-complete-all") == Some("yes");
     let parts: Vec<&Part> = if all {
         if !text.is_empty() {
@@ -159,11 +176,8 @@ pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, 
     // An empty list is not refused: it makes an object of 0 bytes.
     check_sizes(&parts)?;
     let mut object_headers = upload.record.headers.clone();
-    if let Some(acl) = headers::text(&call.headers, "x-oss-object-acl") {
-        if acl != "default" {
-            headers::check_acl("x-oss-object-acl", acl)?;
-        }
-        object_headers.acl = Some(acl.to_owned());
+    if let Some(acl) = headers::object_acl(&call.headers, bucket)? {
+        object_headers.acl = Some(acl);
     }
     let record = ObjectRecord {
         key: key.clone(),
@@ -175,6 +189,8 @@ pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, 
         modified: call.now,
         headers: object_headers,
         version_id: version_id(bucket),
+        delete_marker: false,
+        sequence: 0,
         upload_id: Some(upload.record.id.clone()),
         segments: parts.iter().flat_map(|part| part.record.segments.iter().cloned()).collect(),
     };
@@ -199,9 +215,7 @@ pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, 
     });
     let mut response = xml(document);
     describe_new(response.headers_mut(), &record.etag, record.crc, &record.headers);
-    if let Some(version) = &record.version_id {
-        set(response.headers_mut(), "x-oss-version-id", version);
-    }
+    describe_version(response.headers_mut(), bucket, record);
     Ok(response)
 }
 

@@ -5,6 +5,7 @@
 //! DIR/blobs/ID.STORE                          bytes of parts and objects; STORE is the store's id
 //! DIR/buckets/BUCKET/bucket.json
 //! DIR/buckets/BUCKET/objects/HASH.json        HASH is of the key, which is in the record
+//! DIR/buckets/BUCKET/objects/HASH.VERSION.json  a version of a bucket that keeps them
 //! DIR/buckets/BUCKET/uploads/ID/upload.json
 //! DIR/buckets/BUCKET/uploads/ID/parts.log     a line for each part that came in, the last of a number counts
 //! DIR/records/KIND/HASH.json                  images, tasks, …
@@ -22,8 +23,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::StoreError;
 use super::marker::StoreId;
+use super::{NULL_VERSION, StoreError};
 use crate::model::{BucketName, ObjectKey, UploadId};
 
 const UPLOAD: &str = "upload.json";
@@ -65,8 +66,12 @@ impl Layout {
         self.bucket(bucket).join("objects")
     }
 
-    pub(super) fn object(&self, bucket: &BucketName, key: &ObjectKey) -> PathBuf {
-        self.objects(bucket).join(hashed(key.as_str()))
+    /// `version` is `null` or one that this store made.
+    pub(super) fn object(&self, bucket: &BucketName, key: &ObjectKey, version: &str) -> PathBuf {
+        debug_assert!(version.bytes().all(|b| b.is_ascii_alphanumeric()));
+        let name = hashed(key.as_str());
+        let path = self.objects(bucket).join(name);
+        if version == NULL_VERSION { path } else { path.with_extension(format!("{version}.json")) }
     }
 
     pub(super) fn uploads(&self, bucket: &BucketName) -> PathBuf {

@@ -33,7 +33,8 @@ pub(crate) use blob::{BlobWriter, Written};
 pub(crate) use reader::{ObjectReader, slice};
 pub use records::{BucketRecord, Encryption, Versioning};
 pub(crate) use records::{
-    ObjectHeaders, ObjectKind, ObjectRecord, PartRecord, Segment, SegmentSource, Sums, UploadRecord,
+    NULL_VERSION, ObjectHeaders, ObjectKind, ObjectRecord, PartRecord, Segment, SegmentSource, Sums,
+    UploadRecord,
 };
 
 /// The account that owns everything unless told otherwise.
@@ -126,10 +127,18 @@ pub(crate) struct Upload {
     pub(crate) parts: BTreeMap<PartNumber, Arc<Part>>,
 }
 
+/// An object as a listing of versions names it.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) object: Arc<Object>,
+    pub(crate) latest: bool,
+}
+
 #[derive(Debug)]
 struct Bucket {
     record: BucketRecord,
-    objects: BTreeMap<ObjectKey, Arc<Object>>,
+    /// The versions of each key, oldest first and never none; a bucket that keeps none has one each.
+    objects: BTreeMap<ObjectKey, Vec<Arc<Object>>>,
     uploads: BTreeMap<(ObjectKey, UploadId), Upload>,
 }
 
@@ -282,7 +291,11 @@ fn load_bucket(layout: &Layout, blobs: &Blobs, record: BucketRecord) -> Result<B
     for path in layout.record_files(&layout.objects(&record.name))? {
         let record: ObjectRecord = layout::load(&path)?;
         let object = Object { holds: blobs.hold_all(&record.segments), record };
-        objects.insert(object.record.key.clone(), Arc::new(object));
+        let versions: &mut Vec<Arc<Object>> = objects.entry(object.record.key.clone()).or_default();
+        versions.push(Arc::new(object));
+    }
+    for versions in objects.values_mut() {
+        versions.sort_by_key(|object| object.record.sequence);
     }
     let mut uploads = BTreeMap::new();
     for path in layout.entries(&layout.uploads(&record.name))? {
@@ -292,9 +305,9 @@ fn load_bucket(layout: &Layout, blobs: &Blobs, record: BucketRecord) -> Result<B
             layout.clear_upload(&path)?;
             continue;
         };
-        let completed = objects
-            .get(&upload.key)
-            .is_some_and(|object| object.record.upload_id.as_ref() == Some(&upload.id));
+        let completed = objects.get(&upload.key).is_some_and(|versions| {
+            versions.iter().any(|object| object.record.upload_id.as_ref() == Some(&upload.id))
+        });
         if completed {
             layout.remove_upload(&path)?;
             continue;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -26,10 +28,26 @@ pub struct BucketRecord {
     pub encryption: Option<Encryption>,
     /// Whether versions are kept; none if it never was switched on.
     pub versioning: Option<Versioning>,
+    /// Whether public ACLs are refused and, where they are set, ignored.
+    #[serde(default)]
+    pub block_public_access: bool,
+    /// The resource group.
+    #[serde(default = "default_resource_group")]
+    pub resource_group: String,
+    /// Tags: key and value.
+    #[serde(default)]
+    pub tags: Vec<(String, String)>,
+    /// Documents of settings that are kept and change nothing here, by their sub-resource: `cors`, `logging`.
+    #[serde(default)]
+    pub documents: BTreeMap<String, String>,
+}
+
+fn default_resource_group() -> String {
+    "rg-acfmossupemulator".to_owned()
 }
 
 impl BucketRecord {
-    /// Returns a private bucket of class `Standard`.
+    /// Returns a private bucket of class `Standard` that blocks public access, as new ones do since 2025-10-13.
     pub fn new(name: BucketName, region: Region, created: Timestamp) -> Self {
         Self {
             name,
@@ -41,17 +59,24 @@ impl BucketRecord {
             acl: "private".to_owned(),
             encryption: None,
             versioning: None,
+            block_public_access: true,
+            resource_group: default_resource_group(),
+            tags: Vec::new(),
+            documents: BTreeMap::new(),
         }
     }
 }
 
 /// Server-side encryption. The emulator names it and encrypts nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encryption {
     /// `AES256`, `KMS` or `SM4`.
     pub algorithm: String,
     /// The KMS key.
     pub key_id: Option<String>,
+    /// `SM4` if KMS is to use it for the data.
+    #[serde(default)]
+    pub data_algorithm: Option<String>,
 }
 
 /// Whether a bucket keeps versions.
@@ -71,8 +96,9 @@ pub(crate) struct ObjectHeaders {
     pub(crate) others: Vec<(String, String)>,
     pub(crate) storage_class: String,
     pub(crate) encryption: Option<Encryption>,
-    /// Count of tags.
-    pub(crate) tags: u32,
+    /// Tags: key and value.
+    #[serde(default)]
+    pub(crate) tagging: Vec<(String, String)>,
     pub(crate) acl: Option<String>,
 }
 
@@ -109,10 +135,26 @@ pub(crate) struct ObjectRecord {
     pub(crate) modified: Timestamp,
     pub(crate) headers: ObjectHeaders,
     pub(crate) version_id: Option<String>,
+    /// Whether it stands for a deletion: it has neither bytes nor headers then.
+    #[serde(default)]
+    pub(crate) delete_marker: bool,
+    /// Orders the versions of a key; the store sets it.
+    #[serde(default)]
+    pub(crate) sequence: u64,
     /// The upload that it was completed from: tells after a crash that the upload is over.
     pub(crate) upload_id: Option<UploadId>,
     pub(crate) segments: Vec<Segment>,
 }
+
+impl ObjectRecord {
+    /// Returns the version id as requests name it.
+    pub(crate) fn version(&self) -> &str {
+        self.version_id.as_deref().unwrap_or(NULL_VERSION)
+    }
+}
+
+/// The id of the version that an object has while its bucket keeps none.
+pub(crate) const NULL_VERSION: &str = "null";
 
 /// A run of an object's bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

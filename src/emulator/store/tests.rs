@@ -47,6 +47,8 @@ fn object(key: ObjectKey, segments: Vec<Segment>) -> ObjectRecord {
         modified: now(),
         headers: ObjectHeaders::default(),
         version_id: None,
+        delete_marker: false,
+        sequence: 0,
         upload_id: Some(UploadId::new("U1")),
         segments,
     }
@@ -248,13 +250,13 @@ fn bytes_go_with_the_last_that_holds_them() {
     store.put_object(&bucket(), copy, false).unwrap();
     let reader = store.reader(&object_of_disk).unwrap();
     drop(object_of_disk);
-    assert!(store.delete_object(&bucket(), &key("disk")).unwrap());
+    assert!(store.delete_version(&bucket(), &key("disk"), NULL_VERSION).unwrap().is_some());
     let mut bytes = [0; 3];
     assert_eq!(reader.read_at(&mut bytes, 0).unwrap(), 3);
     assert_eq!(&bytes, b"new", "a reader keeps what it reads");
     drop(reader);
     assert_eq!(read(&store, "copy"), b"ew");
-    store.delete_object(&bucket(), &key("copy")).unwrap();
+    store.delete_version(&bucket(), &key("copy"), NULL_VERSION).unwrap();
     assert_eq!(blob_files(dir.path()), 0);
     drop(written(&store, &[b"dropped"]));
     assert_eq!(blob_files(dir.path()), 0);

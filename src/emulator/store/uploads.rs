@@ -20,7 +20,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut buckets = self.buckets_now();
         let entry = buckets.get_mut(bucket).ok_or(StoreError::NoSuchBucket)?;
-        if forbid_overwrite && entry.objects.contains_key(&record.key) {
+        if forbid_overwrite && entry.has(&record.key) {
             return Err(StoreError::ObjectExists);
         }
         self.layout.save(&self.layout.upload_record(bucket, &record.id), &record)?;
@@ -96,7 +96,7 @@ impl Store {
         if !entry.uploads.contains_key(&id) {
             return Err(StoreError::NoSuchUpload);
         }
-        if forbid_overwrite && entry.objects.contains_key(&record.key) {
+        if forbid_overwrite && entry.has(&record.key) {
             return Err(StoreError::ObjectExists);
         }
         // The commit. Killed right behind it, the object's upload id tells that the upload is over.

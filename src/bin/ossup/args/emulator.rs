@@ -70,6 +70,12 @@ pub(crate) struct EmulatorArgs {
     /// Keeps checksums and sizes but no bytes: objects cannot be read back
     #[arg(long)]
     pub(crate) discard: bool,
+    /// Lets buckets and objects have public ACLs, as in buckets made before Block Public Access was the default
+    #[arg(long)]
+    pub(crate) allow_public_access: bool,
+    /// Id of a KMS key that exists beside the account's own; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub(crate) kms_key: Vec<String>,
     /// JSON file that says what goes wrong on purpose, by operation, part and attempt
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
@@ -109,7 +115,7 @@ impl NewBucket {
             record.owner.clone_from(owner);
         }
         if let Some(algorithm) = &self.encryption {
-            record.encryption = Some(Encryption { algorithm: algorithm.clone(), key_id: None });
+            record.encryption = Some(Encryption { algorithm: algorithm.clone(), ..Encryption::default() });
         }
         if let Some(class) = self.class {
             record.storage_class = class.to_string();

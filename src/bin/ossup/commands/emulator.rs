@@ -59,6 +59,8 @@ fn open(args: &EmulatorArgs, data: PathBuf) -> Result<Emulator, Failure> {
         .with_discard(args.discard)
         .with_speed(args.speed)
         .with_faults(faults(args.faults.as_deref())?);
+    options.block_public_access = !args.allow_public_access;
+    options.kms_keys = args.kms_key.iter().cloned().collect();
     for setting in &args.ecs {
         setting.apply(&mut options.ecs).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
     }

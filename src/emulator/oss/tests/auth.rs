@@ -204,7 +204,10 @@ async fn malformed_urls_get_the_documented_codes() {
 
 #[tokio::test]
 async fn the_anonymous_may_do_what_the_acl_allows_to_all() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::with(|mut options| {
+        options.block_public_access = false;
+        options
+    });
     bench.put("images/a", b"x").await;
     bench.credentials = None;
     let reply = bench.call("GET", "images/a", "").refused(403, "AccessDenied").await;

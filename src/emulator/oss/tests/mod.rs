@@ -6,6 +6,7 @@ mod multipart;
 mod objects;
 mod robustness;
 mod vendor;
+mod versions;
 
 use std::sync::{Arc, Mutex};
 

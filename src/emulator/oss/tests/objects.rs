@@ -219,7 +219,10 @@ async fn a_key_is_deleted_as_it_is_written_spaces_and_all() {
 
 #[tokio::test]
 async fn buckets_are_made_shown_listed_and_deleted() {
-    let bench = Bench::new();
+    let bench = Bench::with(|mut options| {
+        options.block_public_access = false;
+        options
+    });
     let body = "<CreateBucketConfiguration><StorageClass>IA</StorageClass></CreateBucketConfiguration>";
     bench.call("PUT", "disks", "").header("x-oss-acl", "public-read").body(body).ok().await;
     bench.call("PUT", "disks", "").refused(409, "BucketAlreadyExists").await;
@@ -257,7 +260,10 @@ async fn buckets_are_made_shown_listed_and_deleted() {
 
 #[tokio::test]
 async fn default_encryption_and_versioning_are_settings_of_a_bucket() {
-    let bench = Bench::new();
+    let bench = Bench::with(|mut options| {
+        options.kms_keys.insert("k1".to_owned());
+        options
+    });
     bench.call("GET", "images", "encryption").refused(404, "NoSuchServerSideEncryptionRule").await;
     let rule = |algorithm: &str| {
         format!(
@@ -285,7 +291,10 @@ async fn default_encryption_and_versioning_are_settings_of_a_bucket() {
 
 #[tokio::test]
 async fn nothing_that_a_client_stored_breaks_later_requests() {
-    let bench = Bench::new();
+    let bench = Bench::with(|mut options| {
+        options.kms_keys.insert("a\u{1}b\n".to_owned());
+        options
+    });
     let rule = |id: &str| {
         format!(
             "<ServerSideEncryptionRule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>KMS</SSEAlgorithm><KMSMasterKeyID>{id}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></ServerSideEncryptionRule>"
@@ -298,7 +307,7 @@ async fn nothing_that_a_client_stored_breaks_later_requests() {
     // A record that was written by other means.
     let key_id = Some("a\u{1}b\n".to_owned());
     let change = |record: &mut BucketRecord| {
-        record.encryption = Some(Encryption { algorithm: "KMS".to_owned(), key_id });
+        record.encryption = Some(Encryption { algorithm: "KMS".to_owned(), key_id, ..Encryption::default() });
     };
     bench.emulator.update_bucket(&"images".parse().unwrap(), change).unwrap();
     let reply = bench.put("images/a", b"x").await;
