@@ -271,7 +271,7 @@ class Scenarios:
         import_image(400, "InvalidArchitecture.Malformed", Architecture="amd64")
         import_image(400, "InvalidBootMode.NotSupport", Architecture="arm64", BootMode="BIOS")
         import_image(400, "InvalidRegionId.NotFound", RegionId="mars-1")
-        import_image(400, "DRYRUN.SUCCESS", DryRun=True)
+        import_image(400, "DryRunOperation", DryRun=True)
         self.assertEqual(self.images(ImageName=self.name), [])
         self.submit()
         import_image(400, "InvalidImageName.Duplicated")

@@ -131,9 +131,9 @@ fn incomplete(message: &str) -> Refusal {
 }
 
 fn check_time(text: &str, now: Timestamp) -> Result<(), Refusal> {
-    let time = (text.len() == 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T')
-        .then(|| text.parse::<Timestamp>().ok())
-        .flatten();
+    // Some clients add milliseconds.
+    let is_form = matches!(text.len(), 20 | 24) && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+    let time = is_form.then(|| text.parse::<Timestamp>().ok()).flatten();
     let Some(time) = time else {
         let message = "Specified time stamp or date value is not well formatted.";
         return Err(Refusal::new(400, "InvalidTimeStamp.Format", message));
@@ -143,4 +143,22 @@ fn check_time(text: &str, now: Timestamp) -> Result<(), Refusal> {
         return Err(Refusal::new(400, "InvalidTimeStamp.Expired", message));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_of_seconds_or_milliseconds() {
+        let now = "2025-06-01T12:00:00Z".parse().unwrap();
+        let code = |text: &str| check_time(text, now).err().map(|refusal| refusal.code);
+        for good in ["2025-06-01T12:00:01Z", "2025-06-01T11:59:59.123Z"] {
+            assert_eq!(code(good), None, "{good}");
+        }
+        for bad in ["2025-06-01 12:00:01Z", "2025-06-01T12:00:01", "2025-06-01T12:00:01.1234567Z", "now"] {
+            assert_eq!(code(bad).as_deref(), Some("InvalidTimeStamp.Format"), "{bad}");
+        }
+        assert_eq!(code("2025-06-01T12:16:00.000Z").as_deref(), Some("InvalidTimeStamp.Expired"));
+    }
 }

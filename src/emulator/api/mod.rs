@@ -87,6 +87,7 @@ pub(super) const ACTIONS: &[&str] = &[
     "ListPoliciesForRole",
     "ModifyImageAttribute",
     "ModifyImageSharePermission",
+    "TagResources",
     "UpdateRole",
 ];
 

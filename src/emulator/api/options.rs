@@ -35,7 +35,7 @@ pub struct EcsOptions {
     pub refuse_aes256: bool,
     /// Whether the role that lets ECS read OSS exists from the start.
     pub import_role: bool,
-    /// The code that a successful dry run answers with: `DRYRUN.SUCCESS` or `DryRunOperation`.
+    /// The code that a successful dry run answers with: `DryRunOperation`, or `DRYRUN.SUCCESS` as the table of errors has it.
     pub dry_run_code: String,
     /// The field that names an import's task: `TaskId`, or `ImportTaskId` as old samples have it.
     pub task_id_field: String,
@@ -83,7 +83,7 @@ impl Default for EcsOptions {
             probe: true,
             refuse_aes256: false,
             import_role: true,
-            dry_run_code: "DRYRUN.SUCCESS".to_owned(),
+            dry_run_code: "DryRunOperation".to_owned(),
             task_id_field: "TaskId".to_owned(),
             role_code: "NoSetRoletoECSServiceAcount".to_owned(),
             role_propagation: Duration::ZERO,
@@ -210,7 +210,7 @@ mod tests {
             ("looks_before_usable", "3"),
             ("base_duration", "7.5"),
             ("system_disk_gib", "40-500"),
-            ("dry_run_code", "DryRunOperation"),
+            ("dry_run_code", "DRYRUN.SUCCESS"),
             ("bytes_per_second", "1000"),
         ] {
             options.set(name, value).unwrap();
@@ -220,7 +220,7 @@ mod tests {
             looks_before_usable: 3,
             base_duration: Duration::from_millis(7500),
             system_disk_gib: 40..=500,
-            dry_run_code: "DryRunOperation".to_owned(),
+            dry_run_code: "DRYRUN.SUCCESS".to_owned(),
             bytes_per_second: Some(1000),
             ..EcsOptions::default()
         };

@@ -438,6 +438,7 @@ async fn import_requests_are_refused_in_the_documented_order() {
         (format!("{IMPORT}&BootMode=UEFI-Preferred"), 400, "InvalidBootMode.Malformed"),
         (format!("{IMPORT}&Architecture=arm64&BootMode=BIOS"), 400, "InvalidBootMode.NotSupport"),
         (format!("{IMPORT}&LicenseType=mine"), 400, "InvalidLicenseType.NotSupported"),
+        (format!("{IMPORT}&LicenseType=Auto"), 400, "InvalidLicenseType.NotSupported"),
         (format!("{IMPORT}&Platform=RedHat&LicenseType=Aliyun"), 400, "InvalidLicenseType.BYOLOnly"),
         (format!("{IMPORT}&DetectionStrategy=Full"), 400, "InvalidParameter.DetectionStrategy"),
         (format!("{IMPORT}&Features.ImdsSupport=v3"), 400, "InvalidParameter.FeaturesImdsSupport"),
@@ -459,7 +460,7 @@ async fn import_requests_are_refused_in_the_documented_order() {
         (disk1("images", "nothing.raw"), 400, "InvalidOSSObject.NotFound"),
         (disk1("images", "zero.raw"), 400, "InvalidOSSObject.Size"),
         (disk1("images", "text.raw"), 403, "InvalidImageFormat.Malformed"),
-        (format!("{IMPORT}&DryRun=True"), 400, "DRYRUN.SUCCESS"),
+        (format!("{IMPORT}&DryRun=True"), 400, "DryRunOperation"),
     ] {
         assert_eq!(fixture.refused("ImportImage", &params).await, (status, code.to_owned()), "{params}");
     }
@@ -589,6 +590,51 @@ async fn copies_have_no_task_and_names_are_of_a_region() {
     ] {
         assert_eq!(fixture.refused("CopyImage", &params).await.1, code, "{params}");
     }
+}
+
+#[tokio::test]
+async fn images_are_tagged_all_or_none_and_copies_are_in_no_family() {
+    let fixture = Fixture::new(|_| {});
+    let (image, _) = fixture.import("&ImageName=rocky&Tag.1.Key=team&Tag.1.Value=web").await;
+    fixture.pass(100);
+    let of = format!("RegionId=cn-hangzhou&ResourceType=image&ResourceId.1={image}");
+    fixture.good("TagResources", &format!("{of}&Tag.1.Key=team&Tag.1.Value=db&Tag.2.Key=old")).await;
+    let tags = json!([{"TagKey": "team", "TagValue": "db"}, {"TagKey": "old", "TagValue": ""}]);
+    assert_eq!(fixture.image("cn-hangzhou", &image).await["Tags"]["Tag"], tags);
+    for (params, code) in [
+        (format!("{of}&ResourceId.2=m-none&Tag.1.Key=new"), "InvalidResourceId.NotFound"),
+        (of.clone(), "MissingParameter"),
+        ("RegionId=cn-hangzhou&ResourceType=image&Tag.1.Key=new".to_owned(), "MissingParameter"),
+        ("RegionId=cn-hangzhou&ResourceType=disk&ResourceId.1=d-1&Tag.1.Key=k".to_owned(), "NotImplemented"),
+    ] {
+        assert_eq!(fixture.refused("TagResources", &params).await.1, code, "{params}");
+    }
+    assert_eq!(fixture.image("cn-hangzhou", &image).await["Tags"]["Tag"], tags);
+
+    let of = format!("RegionId=cn-hangzhou&ImageId={image}");
+    fixture.good("ModifyImageAttribute", &format!("{of}&ImageFamily=web")).await;
+    let copy = fixture.good("CopyImage", &format!("{of}&DestinationRegionId=cn-beijing")).await;
+    let copied = fixture.image("cn-beijing", copy["ImageId"].as_str().unwrap()).await;
+    assert_eq!((&copied["ImageFamily"], &copied["Tags"]["Tag"]), (&json!(""), &json!([])));
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_not_ignored() {
+    let fixture = Fixture::new(|options| options.probe = false);
+    let (image, task) = fixture.import("").await;
+    for parameter in ["StartTime", "EndTime", "TaskGroupId"] {
+        let params = format!("RegionId=cn-hangzhou&{parameter}=x");
+        assert_eq!(fixture.refused("DescribeTasks", &params).await, (400, "NotImplemented".to_owned()));
+    }
+    let of = format!("RegionId=cn-hangzhou&TaskId={task}");
+    fixture.good("CancelTask", &of).await;
+    let ended = fixture.good("DescribeTaskAttribute", &of).await;
+    let operation = &ended["OperationProgressSet"]["OperationProgress"][0];
+    assert_eq!((&ended["TaskStatus"], &operation["OperationStatus"]), (&json!("Deleted"), &json!("Failed")));
+    assert!(ended.get("ResourceId").is_none(), "{ended}");
+    let launch = format!("RegionId=cn-hangzhou&ImageId={image}&LaunchPermission=HIDDEN");
+    let refused = fixture.refused("ModifyImageSharePermission", &launch).await;
+    assert_eq!(refused, (400, "NotImplemented".to_owned()));
 }
 
 #[tokio::test]

@@ -143,10 +143,13 @@ impl System {
             let message = "The platform does not support the architecture.";
             return Err(Refusal::new(403, "InvalidArchitecture.PlatformUnsupported", message));
         }
-        let licenses = ["Auto", "Aliyun", "BYOL"];
+        let licenses = ["Aliyun", "BYOL"];
         let license =
-            rules::choice(call, "LicenseType", &licenses, "Auto", "InvalidLicenseType.NotSupported")?;
-        if license == "Aliyun" && matches!(platform.as_str(), "RedHat" | "SUSE") {
+            rules::choice(call, "LicenseType", &licenses, "Aliyun", "InvalidLicenseType.NotSupported")?;
+        if call.text("LicenseType").is_some()
+            && license == "Aliyun"
+            && matches!(platform.as_str(), "RedHat" | "SUSE")
+        {
             let message = "The platform can only be imported with a licence of your own.";
             return Err(Refusal::new(400, "InvalidLicenseType.BYOLOnly", message));
         }

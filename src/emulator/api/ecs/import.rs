@@ -11,6 +11,7 @@ use super::super::entry::{Disk, Entry, Failure, Image, ObjectState, Origin, Phas
 use super::super::world;
 use super::asked::AskedDisk;
 use super::probe::Seen;
+use super::rules;
 use crate::emulator::store::{DEFAULT_OWNER, Encryption, Object};
 use crate::model::BucketName;
 
@@ -108,6 +109,11 @@ impl Service<'_> {
         })?;
         if object.record.size == 0 {
             return Err(Refusal::new(400, "InvalidOSSObject.Size", "The specified OSS object is empty."));
+        }
+        // Also of an object that is not looked into it is plain that it is too large. Other formats hold more than
+        // the disk.
+        if disk.format.as_deref() == Some("RAW") {
+            rules::fits(disk.n, disk.size_gib, object.record.size)?;
         }
         if object.record.headers.storage_class.ends_with("Archive") {
             let message = "The specified OSS object is archived and must be restored first.";

@@ -8,6 +8,7 @@ mod probe;
 mod rules;
 mod share;
 mod snapshots;
+mod tags;
 mod tasks;
 
 use serde_json::{Value, json};
@@ -71,6 +72,7 @@ pub(super) fn answer(mut service: Service<'_>) -> Result<Value, Refusal> {
         "CopyImage" => Service::copy_image,
         "CancelCopyImage" => Service::cancel_copy_image,
         "ModifyImageSharePermission" => Service::modify_image_share_permission,
+        "TagResources" => Service::tag_resources,
         "DescribeImageSharePermission" => Service::describe_image_share_permission,
         other => return Err(not_implemented(other)),
     };
@@ -185,6 +187,16 @@ impl Service<'_> {
             }
             false => Ok(()),
         }
+    }
+}
+
+/// Refuses parameters that would change what is done, and that are not known here.
+fn refuse_unknown(call: &super::call::Call, names: &[&str]) -> Result<(), Refusal> {
+    match names.iter().find(|name| call.text(name).is_some()) {
+        Some(name) => {
+            Err(Refusal::new(400, "NotImplemented", format!("This emulator does not know {name}.")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -113,6 +113,18 @@ pub(super) fn choice(
     found.map(|value| (*value).to_owned()).ok_or_else(|| Refusal::malformed(code, parameter))
 }
 
+/// Checks that a disk of the asked size takes in so many bytes of a RAW image.
+pub(super) fn fits(disk: u32, size_gib: Option<u64>, bytes: u64) -> Result<(), Refusal> {
+    match size_gib.filter(|size| bytes.div_ceil(1 << 30) > *size) {
+        Some(size) => {
+            let code = if disk == 1 { "InvalidImageSize" } else { "InvalidDataDiskSize" };
+            let message = format!("The disk size {size} GiB is smaller than the image.");
+            Err(Refusal::new(400, code, message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Returns the platform, which is compared with case.
 pub(super) fn platform(call: &Call) -> Result<String, Refusal> {
     let text = call.text("Platform").unwrap_or("Others Linux");
@@ -147,6 +159,14 @@ mod tests {
                 "InvalidImageName.Malformed"
             );
         }
+    }
+
+    #[test]
+    fn a_disk_is_no_smaller_than_its_image() {
+        assert_eq!(code(fits(1, Some(1), 1 << 30)), "()");
+        assert_eq!(code(fits(1, None, u64::MAX)), "()");
+        assert_eq!(code(fits(1, Some(1), (1 << 30) + 1)), "InvalidImageSize");
+        assert_eq!(code(fits(2, Some(1), (1 << 30) + 1)), "InvalidDataDiskSize");
     }
 
     #[test]

@@ -13,6 +13,7 @@ const PER_IMAGE: usize = 50;
 
 impl Service<'_> {
     pub(super) fn modify_image_share_permission(&mut self) -> Result<Value, Refusal> {
+        super::refuse_unknown(self.call, &["LaunchPermission"])?;
         let public = self.call.text("IsPublic").map(|_| self.call.flag("IsPublic")).transpose()?;
         let (add, remove) = (self.call.list("AddAccount"), self.call.list("RemoveAccount"));
         let is_account =

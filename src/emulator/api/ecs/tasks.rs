@@ -10,6 +10,7 @@ use super::page;
 
 impl Service<'_> {
     pub(super) fn describe_tasks(&mut self) -> Result<Value, Refusal> {
+        super::refuse_unknown(self.call, &["StartTime", "EndTime", "TaskGroupId"])?;
         let (number, size) = self.call.page()?;
         let ids: Option<Vec<&str>> = self.call.text("TaskIds").map(|ids| ids.split(',').collect());
         if ids.as_ref().is_some_and(|ids| ids.len() > 100) {
@@ -48,7 +49,7 @@ impl Service<'_> {
         let mut value = self.task(entry);
         let percent = entry.percent(self.millis);
         let (failed, succeeded) = match entry.phase {
-            Phase::Failed { .. } => (1, 0),
+            Phase::Failed { .. } | Phase::Cancelled { .. } => (1, 0),
             Phase::Done { .. } => (0, 1),
             _ => (0, 0),
         };
@@ -57,6 +58,7 @@ impl Service<'_> {
                 "OperationStatus": "Failed", "ErrorCode": failure.code, "ErrorMsg": failure.message,
             }),
             Phase::Done { .. } => json!({"OperationStatus": "Success", "ErrorCode": "", "ErrorMsg": ""}),
+            Phase::Cancelled { .. } => json!({"OperationStatus": "Failed", "ErrorCode": "", "ErrorMsg": ""}),
             _ => json!({"OperationStatus": "Processing", "ErrorCode": "", "ErrorMsg": ""}),
         };
         let operations: Vec<Value> = entry
@@ -73,6 +75,8 @@ impl Service<'_> {
                 operation
             })
             .collect();
+        // Only the list names what a task works on.
+        value.as_object_mut().expect("a task is an object").remove("ResourceId");
         value["TaskProcess"] = json!(format!("{percent}%"));
         value["TotalCount"] = json!(1);
         value["SuccessCount"] = json!(succeeded);
