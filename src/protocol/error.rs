@@ -41,6 +41,8 @@ pub struct ServiceError {
     pub recommend: Option<String>,
     /// The endpoint that the bucket must be addressed by, from OSS's `Endpoint` element.
     pub endpoint: Option<String>,
+    /// The bucket that the error is about, from OSS's `BucketName` element.
+    pub bucket: Option<String>,
     /// The server's time, from OSS's `ServerTime` element.
     pub server_time: Option<jiff::Timestamp>,
     /// The upload id that the error is about.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::client::CallError;
 use crate::import::{ImportError, ImportRequest, Importer, RoleState};
-use crate::model::BucketName;
+use crate::model::{BucketName, ImageId, ImageStatus};
 use crate::protocol::oss::GetBucketInfo;
 use crate::protocol::sts::GetCallerIdentity;
 
@@ -57,8 +57,10 @@ pub enum Problem {
     NameTaken {
         /// The name.
         name: String,
-        /// The image that has it, with its state.
-        by: String,
+        /// The image that has it.
+        image_id: ImageId,
+        /// Its state.
+        status: ImageStatus,
     },
     /// ECS may not read OSS: the role is missing or useless.
     Role(RoleState),
@@ -112,7 +114,9 @@ impl std::fmt::Display for Problem {
                  from buckets of the same account"
             ),
             Self::NoBucket { bucket } => write!(f, "there is no bucket `{bucket}`"),
-            Self::NameTaken { name, by } => write!(f, "the image name `{name}` is taken by {by}"),
+            Self::NameTaken { name, image_id, status } => {
+                write!(f, "the image name `{name}` is taken by {image_id} ({status})")
+            }
             Self::Role(RoleState::Missing) => {
                 f.write_str("ECS is not yet authorized to read OSS: the role is missing")
             }
@@ -202,7 +206,8 @@ impl<'a> Preflight<'a> {
             Ok(Some(image)) if self.request.may_have_made(&image) => Vec::new(),
             Ok(Some(image)) => vec![Problem::NameTaken {
                 name: name.to_owned(),
-                by: format!("{} ({})", image.image_id, image.status),
+                image_id: image.image_id,
+                status: image.status,
             }],
             Err(error) => vec![unchecked("the image name", &error)],
         }

@@ -46,6 +46,7 @@ fn from_document(document: &Element) -> ServiceError {
         ec: text("EC"),
         recommend: text("RecommendDoc"),
         endpoint: text("Endpoint"),
+        bucket: text("BucketName"),
         server_time: document.time("ServerTime"),
         upload_id: text("UploadId"),
         denied_action: detail.and_then(|detail| detail.text("AuthAction")).map(printable),

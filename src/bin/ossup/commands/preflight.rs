@@ -100,7 +100,7 @@ impl Imports {
                 problem => context.output.warning(problem.to_string()),
             }
         }
-        if let Some(failure) = refused(&refusals) {
+        if let Some(failure) = refused(&refusals, request.region()) {
             return Err(failure);
         }
         if role {
@@ -124,7 +124,7 @@ impl Imports {
 }
 
 /// Returns the failure of a request that would be refused: all reasons, and what to do about the first.
-fn refused(problems: &[Problem]) -> Option<Failure> {
+fn refused(problems: &[Problem], region: &Region) -> Option<Failure> {
     let first = problems.first()?;
     let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let kind = match first {
@@ -139,13 +139,13 @@ fn refused(problems: &[Problem]) -> Option<Failure> {
             failure.hint(format!("make it: `ossup bucket create oss://{bucket}`"))
         }
         Problem::BucketRegion { region, .. } => {
-            failure.hint(format!("say --region {region}, and copy the image with --copy-to"))
+            failure.hint(format!("pass --region {region}, and copy the image with --copy-to"))
         }
         Problem::BucketOwner { .. } | Problem::BucketEncrypted { .. } => failure
             .hint("use a bucket of the account's own without default encryption; --force tries all the same"),
-        Problem::NameTaken { .. } => {
-            failure.hint("choose another --name, or delete that image: `ossup image delete IMAGE`")
-        }
+        Problem::NameTaken { image_id, .. } => failure.hint(format!(
+            "choose another --name, or delete that image: `ossup image delete {image_id} --region {region}`"
+        )),
         _ => failure,
     })
 }

@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &UrlArgs, context: &Context) -> Result<(), Failure
         } else {
             ""
         };
-        context.output.remark(format!("whoever has this URL can read the object until {end}{token}"));
+        context.output.remark(format!("whoever has this URL can read the object until {end:.0}{token}"));
     }
     let members = json!({
         "bucket": object.bucket,

@@ -12,8 +12,9 @@ pub(crate) use upload::{Again, upload};
 use std::error::Error;
 use std::fmt::Write as _;
 
-use ossup::client::CallError;
+use ossup::client::{CallCause, CallError};
 
+use ossup::http::TransportError;
 use ossup::model::Endpoint;
 use ossup::protocol::ServiceError;
 
@@ -83,6 +84,25 @@ impl Kind {
     }
 }
 
+fn transport<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TransportError> {
+    match error.downcast_ref::<CallCause>() {
+        Some(CallCause::Transport(error)) => Some(error),
+        _ => error.downcast_ref::<TransportError>(),
+    }
+}
+
+/// Returns what failed on the network and why at last: the layers of the HTTP library between them say nothing.
+fn with_root(error: &TransportError) -> String {
+    let mut root: &dyn Error = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    match error.source() {
+        Some(_) => format!("{error}: {root}"),
+        None => error.to_string(),
+    }
+}
+
 /// A failed command, ready to be shown.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -124,6 +144,10 @@ impl Failure {
                 details.recommend.clone_from(&service.recommend);
             }
             next = error.source();
+            if let Some(cause) = next.and_then(transport) {
+                details.causes.push(with_root(cause));
+                break;
+            }
             details.causes.extend(next.map(ToString::to_string));
         }
         failure

@@ -2,7 +2,7 @@
 
 use ossup::client::{CallCause, CallError};
 use ossup::http::{CertificateFault, TransportError, TransportErrorKind};
-use ossup::model::{Endpoint, Region};
+use ossup::model::{BucketName, Endpoint, Region};
 use ossup::protocol::ServiceError;
 
 use crate::settings::regions;
@@ -98,6 +98,15 @@ fn service(answer: &ServiceError) -> Option<String> {
                 .to_owned(),
         );
     }
+    if answer.is("NoSuchBucket") {
+        // Checked, since it goes into a command.
+        let bucket = answer.bucket.as_ref().and_then(|name| name.parse::<BucketName>().ok());
+        let bucket = bucket.as_ref().map_or("BUCKET", BucketName::as_str);
+        return Some(format!(
+            "check the bucket's name, or create it: `ossup bucket create {bucket}`. The service looks for the bucket \
+             before it looks at the key pair: this does not say that the key pair is right; `-v` says where it came from"
+        ));
+    }
     if let Some(advice) = answer.code.as_deref().and_then(known) {
         return Some(advice.to_owned());
     }
@@ -146,10 +155,6 @@ fn known(code: &str) -> Option<&'static str> {
         }
         "UserDisable" | "InvalidAccountStatus" | "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => {
             "the account is disabled, unpaid, or has not activated the service"
-        }
-        "NoSuchBucket" => {
-            "check the bucket's name, or make it: `ossup bucket create oss://BUCKET`. The service looks for the bucket \
-             before it looks at the key pair: this does not say that the key pair is right; `-v` says where it came from"
         }
         "KmsServiceNotEnabled" => {
             "the bucket encrypts with a key of KMS, which is not activated for this account: activate KMS, or change \
