@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     broken: AtomicU64,
     /// Bytes per second of one connection, 0 until it was observed.
     rate: AtomicU64,
+    /// Parts in flight that fill the link, 0 until that was found out.
+    fills: AtomicUsize,
     /// The bodies on their way.
     bodies: Arc<Together>,
     /// Reads of the source that are under way: where, and since when.
@@ -57,6 +59,7 @@ impl Progress {
             throttled: AtomicU64::new(0),
             broken: AtomicU64::new(0),
             rate: AtomicU64::new(0),
+            fills: AtomicUsize::new(0),
             bodies: Arc::default(),
             reads: Mutex::default(),
         }
@@ -142,6 +145,16 @@ impl Progress {
     /// Returns how many attempts followed a failed one.
     pub(crate) fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many parts in flight fill the link.
+    pub(crate) fn observe_fill(&self, parallel: usize) {
+        self.fills.store(parallel, Ordering::Relaxed);
+    }
+
+    /// Returns how many parts in flight fill the link, if that was found out.
+    pub(crate) fn fills(&self) -> Option<usize> {
+        Some(self.fills.load(Ordering::Relaxed)).filter(|parallel| *parallel > 0)
     }
 
     /// Returns a meter for one more body.

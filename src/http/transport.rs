@@ -17,9 +17,10 @@ use crate::credentials::BoxFuture;
 
 /// How long a connection may take to be made, the TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long sent bytes may stay unacknowledged by the peer before the connection counts as dead. On a slow line with a
-/// long queue a connection may lose its packets for half a minute to others, which it shares the line with.
-const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long sent bytes may stay unacknowledged by the peer before the connection counts as dead. The system
+/// counts from the first packet that was lost, and on a slow line one connection may repeat packets for minutes; the
+/// client's own limits, which know how others get on, are shorter.
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long an idle connection is kept. The service closes them after about a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// When TCP starts probing a silent connection.

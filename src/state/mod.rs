@@ -11,6 +11,9 @@
 //!
 //! A publish has one folder under `flows`, whose `flow.json` says which of its steps are done.
 //!
+//! A file per endpoint under `endpoints` keeps how many parts in flight filled the link to it: the next upload starts
+//! there. Without it an upload only takes a little longer.
+//!
 //! The folder's name follows from service, region, bucket and key, so that any spelling of the file's path and any
 //! kind of endpoint finds it again, and a store for rehearsals has a folder of its own. No credentials are kept. Folders are 0700, files 0600.
 
@@ -19,6 +22,7 @@ mod dir;
 mod file;
 mod flow;
 mod journal;
+mod learnt;
 mod lock;
 
 use std::io;

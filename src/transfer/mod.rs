@@ -231,6 +231,9 @@ impl Transfer {
             }
         }
         drop(workers);
+        if let Some(parallel) = self.control.learnt() {
+            self.progress.observe_fill(parallel);
+        }
         journal.finish_sync().await;
         match stop {
             Some((error, _)) => Err(error),

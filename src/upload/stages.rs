@@ -80,6 +80,7 @@ impl Upload {
             }
             self.events.notice("the object could not be verified: the service returned no checksums");
         }
+        self.learn(&progress);
         self.events.emit(Event::Completed);
         Ok(UploadReport {
             stored,
@@ -195,6 +196,22 @@ impl Upload {
         parts.min(most)
     }
 
+    /// Returns how many parts in flight filled the link to this endpoint in an earlier upload.
+    fn learnt(&self) -> Option<usize> {
+        let client = &self.client;
+        self.session.state.as_ref()?.learnt(client.endpoint(), client.region(), client.options().clock.now())
+    }
+
+    /// Keeps for the next upload how many parts in flight filled the link.
+    fn learn(&self, progress: &Progress) {
+        let (Some(state), Some(parallel)) = (&self.session.state, progress.fills()) else { return };
+        let (endpoint, region, now) =
+            (self.client.endpoint(), self.client.region(), self.client.options().clock.now());
+        if let Err(error) = state.learn(endpoint, region, parallel, now) {
+            self.events.notice(format!("the next upload starts no faster than this one: {error}"));
+        }
+    }
+
     async fn transfer(
         &self,
         session: &Session,
@@ -206,7 +223,7 @@ impl Upload {
         let most = self.limits.max_connections();
         let control = match self.parallel {
             Some(parts) => Control::fixed(self.bounded(parts, most), part_size),
-            None => Control::adaptive(self.max_parallel.min(most), part_size),
+            None => Control::adaptive(self.max_parallel.min(most), part_size).starting_at(self.learnt()),
         };
         let transfer = Transfer {
             client: self.client.clone(),

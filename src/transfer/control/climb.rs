@@ -22,6 +22,8 @@ use super::{Acknowledged, Trouble, Unfinished};
 
 /// Parts in flight at the start.
 const START: usize = 4;
+/// If nothing came in for so long from the start, it is not the link that an earlier upload knew.
+const DOUBT_AFTER: Duration = Duration::from_secs(1);
 /// Fewer than this are not tried: one would leave the link idle between parts.
 const FEWEST: usize = 2;
 /// More connections are kept if goodput rises by so much of what they promise.
@@ -94,6 +96,10 @@ pub(super) struct Climb {
     /// When a try last ended.
     tried: Duration,
     broken: f64,
+    /// Whether the number is what an earlier upload found, and this one has not seen yet that it is right.
+    unproved: bool,
+    /// The best goodput of a round, in bytes per second.
+    best: f64,
     /// When connections were last given up after trouble, and the most that are tried while that is remembered.
     gave_up: Option<(Duration, usize)>,
 }
@@ -142,8 +148,46 @@ impl Climb {
             fewer: Tries { at: FEWER_AFTER, wait: FEWER_AFTER },
             tried: Duration::ZERO,
             broken: 0.0,
+            unproved: false,
+            best: 0.0,
             gave_up: None,
         }
+    }
+
+    /// Starts with as many as an earlier upload found.
+    pub(super) fn start_at(&mut self, parallel: usize) {
+        if parallel > self.target {
+            self.unproved = true;
+            self.hold(parallel, None, Duration::ZERO);
+        }
+    }
+
+    /// Returns the number, if a fast link takes more than there are at the start.
+    pub(super) fn learnt(&self) -> Option<usize> {
+        let settled = match self.phase {
+            Phase::Search { .. } => None,
+            Phase::Hold { .. } => Some(self.target),
+            Phase::Try { before } => Some(before.target),
+        };
+        settled
+            .filter(|target| *target > START && self.best >= FAST && self.gave_up.is_none() && !self.unproved)
+    }
+
+    pub(super) fn is_unproved(&self) -> bool {
+        self.unproved
+    }
+
+    /// Looks whether anything came in at all since the start.
+    pub(super) fn doubt(&mut self, now: Duration) {
+        if self.unproved && self.round.parts == 0 && now >= DOUBT_AFTER {
+            self.search_from_the_start(now);
+        }
+    }
+
+    fn search_from_the_start(&mut self, now: Duration) {
+        self.unproved = false;
+        self.phase = Phase::Search { before: None };
+        self.set(START, now);
     }
 
     pub(super) fn target(&self) -> usize {
@@ -178,6 +222,18 @@ impl Climb {
         let goodput = self.target as f64 * self.round.rate(others, now);
         let over = self.round.parts >= self.target.max(ROUND) && now >= self.round.since + ROUND_TIME;
         let level = Measured { target: self.target, goodput };
+        if self.unproved {
+            if self.round.parts < self.target.div_ceil(2) {
+                return;
+            }
+            if goodput < FAST {
+                return self.search_from_the_start(now);
+            }
+            self.unproved = false;
+        }
+        if self.round.parts >= ROUND {
+            self.best = self.best.max(goodput);
+        }
         match self.phase {
             Phase::Search { before } if self.round.parts >= self.wave(before) => {
                 self.search(before, level, now);

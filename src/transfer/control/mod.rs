@@ -81,7 +81,7 @@ pub(crate) struct Control {
 #[derive(Debug, Clone)]
 enum Level {
     Fixed(usize),
-    Adaptive(Climb),
+    Adaptive(Box<Climb>),
 }
 
 /// What went wrong with an attempt.
@@ -135,7 +135,25 @@ impl Control {
 
     /// Finds out how many parts in flight pay, up to `max`.
     pub(crate) fn adaptive(max: usize, part_size: Option<u64>) -> Self {
-        Self::new(Level::Adaptive(Climb::new(max.max(1))), part_size)
+        Self::new(Level::Adaptive(Box::new(Climb::new(max.max(1)))), part_size)
+    }
+
+    /// Starts with as many parts in flight as filled the link in an earlier upload, if that is known. Where the link
+    /// turns out to be another one, the search begins as usual.
+    pub(crate) fn starting_at(mut self, learnt: Option<usize>) -> Self {
+        if let (Level::Adaptive(climb), Some(parallel)) = (&mut self.level, learnt) {
+            climb.start_at(parallel);
+        }
+        self
+    }
+
+    /// Returns how many parts in flight filled the link, where it takes many: an upload that starts with few of them
+    /// loses time only there.
+    pub(crate) fn learnt(&self) -> Option<usize> {
+        match &self.level {
+            Level::Adaptive(climb) => climb.learnt(),
+            Level::Fixed(_) => None,
+        }
     }
 
     fn new(level: Level, part_size: Option<u64>) -> Self {
@@ -187,7 +205,10 @@ impl Control {
             Level::Adaptive(climb) if climb.is_searching() => SEARCH_PART_TIME,
             _ => self.pace.last().mul_f64(PART_TIME_SHARE).clamp(LEAST_PART_TIME, MOST_PART_TIME),
         };
-        self.pace.bytes_in(time).map_or(FIRST_PART, |bytes| bytes.clamp(FIRST_PART, LARGEST_PART))
+        // Of a link that was fast before, more than the least is sent at first.
+        let known = matches!(&self.level, Level::Adaptive(climb) if climb.is_unproved());
+        let first = if known { 2 * FIRST_PART } else { FIRST_PART };
+        self.pace.bytes_in(time).map_or(first, |bytes| bytes.clamp(FIRST_PART, LARGEST_PART))
     }
 
     fn fair_share(&self, waiting: u64) -> u64 {
@@ -217,6 +238,9 @@ impl Control {
     /// Whether a part should be dropped and its bytes dealt again over other connections.
     pub(crate) fn is_straggler(&mut self, part: OnItsWay, now: Duration) -> bool {
         self.pace.waiting(part.waiting, now);
+        if let Level::Adaptive(climb) = &mut self.level {
+            climb.doubt(now);
+        }
         let asked_to_wait = self.throttled.is_some_and(|at| now < at + PATIENCE_WHEN_THROTTLED);
         !asked_to_wait && self.pace.is_late(part, now)
     }

@@ -207,6 +207,11 @@ impl Run {
 
 /// Sends `bytes` over `link`.
 pub(super) fn run(link: &Link, mut control: Control, bytes: u64, part_size: Option<u64>) -> Run {
+    run_with(link, &mut control, bytes, part_size)
+}
+
+/// The same, with a controller that can be asked afterwards.
+pub(super) fn run_with(link: &Link, control: &mut Control, bytes: u64, part_size: Option<u64>) -> Run {
     let mut dice = fastrand::Rng::with_seed(link.seed);
     let plan = Plan::new(bytes, CutRule::new(bytes, part_size).expect("a usual size")).expect("a usual rule");
     let mut schedule = Schedule::new(plan, plan.remaining([]));

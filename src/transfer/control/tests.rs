@@ -38,6 +38,37 @@ fn a_distant_link_is_filled_from_default_settings() {
 }
 
 #[test]
+fn an_upload_starts_where_an_earlier_one_ended() {
+    let link = Link::new(20.0, 500.0, 40.0);
+    // Requests before the first part and after the last take 200 ms, of 4.3 s and of 12.9 s.
+    for (bytes, least) in [(2 * GIB, 94.5), (6 * GIB, 97.5)] {
+        let mut control = Control::adaptive(MAX, None);
+        simulation::run_with(&link, &mut control, bytes, None);
+        let learnt = control.learnt();
+        assert!(learnt.is_some_and(|parallel| (25..=MAX).contains(&parallel)), "{learnt:?}");
+        let again = |(jitter, seed)| {
+            let control = Control::adaptive(MAX, None).starting_at(learnt);
+            run(&Link { jitter, seed, ..link.clone() }, control, bytes, None)
+        };
+        let runs: Vec<Run> = [(0.05, 1), (0.05, 2), (0.2, 1), (0.2, 2)].into_iter().map(again).collect();
+        let (median, worst) = efficiency(&link, bytes, &runs);
+        assert!(worst >= least, "{bytes}: {median:.1} {worst:.1}");
+    }
+}
+
+#[test]
+fn what_was_learnt_of_another_link_does_no_harm() {
+    for queue in [50.0, 400.0] {
+        let link = Link { jitter: 0.05, ..Link::shared(20.0, queue) };
+        let mut control = Control::adaptive(MAX, None).starting_at(Some(MAX));
+        let run = simulation::run_with(&link, &mut control, 256 * MIB, None);
+        let sent = run.sent / (256 * MIB) as f64;
+        assert!(sent <= 1.05 && run.peak_between(run.seconds / 2.0, run.seconds) <= 32, "{sent:.3}");
+        assert_eq!(control.learnt(), None, "few connections fill it");
+    }
+}
+
+#[test]
 fn slow_connections_are_added_up() {
     let link = Link::new(5.0, 50.0, 0.1);
     let (median, worst) = efficiency(&link, GIB, &runs(&link, GIB));
