@@ -10,7 +10,7 @@ use super::open_uploads::{self, OpenUpload};
 use crate::args::GcArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::ui::{bytes, confirm, duration, parts};
+use crate::ui::{bytes, confirm, counted, duration, parts};
 
 /// Aborts old open uploads of a bucket, whoever began them.
 pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure> {
@@ -63,7 +63,8 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
             Err(failure) => return Err(failure.with_members(members(bucket, &aborted))),
         }
     }
-    context.output.remark(format!("{} uploads aborted, {} freed", aborted.len(), bytes(freed(&aborted))));
+    let count = counted(aborted.len() as u64, "upload", "uploads");
+    context.output.remark(format!("{count} aborted, {} freed", bytes(freed(&aborted))));
     context.output.result(members(bucket, &aborted), "")
 }
 
