@@ -81,7 +81,8 @@ const MODULES: &[Module] = &[
 const STAGES: &[&str] = &["session", "transfer", "complete", "url", "import"];
 
 /// Crates that only these files may name, since their types must not reach the public interface.
-const CONFINED: &[(&str, &[&str])] = &[("reqwest", &["http/transport.rs"]), ("clap", &[])];
+const CONFINED: &[(&str, &[&str])] =
+    &[("reqwest", &["http/classify.rs", "http/proxy.rs", "http/transport.rs"]), ("clap", &[])];
 
 fn tier(name: &str) -> &'static [&'static str] {
     match name {

@@ -99,10 +99,11 @@ fn requests_are_logged_one_line_each() {
     let finished =
         world.ok(&upload("disk.raw", "oss://images/x", &["-v", "--parallel=1", "--part-size=1MiB"]));
     let lines: Vec<_> = finished.stderr.lines().filter(|line| line.contains("attempt=1")).collect();
-    assert_eq!(lines.len(), 3, "{}", finished.stderr);
-    for (line, operation) in
-        lines.iter().zip(["InitiateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
-    {
+    // The state folder is new, so it may be that another one was lost: other open uploads of the key are looked for.
+    let operations =
+        ["InitiateMultipartUpload", "ListMultipartUploads", "UploadPart", "CompleteMultipartUpload"];
+    assert_eq!(lines.len(), operations.len(), "{}", finished.stderr);
+    for (line, operation) in lines.iter().zip(operations) {
         let all = [operation, "ms=", "status=200", "request_id="];
         assert!(all.iter().all(|part| line.contains(part)), "{line}");
     }
