@@ -15,7 +15,9 @@ import sys
 import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
-PYTHON_SUITES = ["test_oss", "test_ecs", "test_ossup"]
+PYTHON_SUITES = ["test_oss", "test_ecs", "test_ossup", "test_opendal"]
+# The vendor's own tests.
+FOREIGN_SUITES = ["oss2_suite"]
 NODE_SUITES = ["ali_oss"]
 
 
@@ -43,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--install", type=pathlib.Path, default=pathlib.Path("target/interop"), metavar="DIR")
     parser.add_argument("--ossup", type=pathlib.Path, default=pathlib.Path("target/debug/ossup"), metavar="BINARY")
-    parser.add_argument("--suite", action="append", choices=PYTHON_SUITES + NODE_SUITES)
+    parser.add_argument("--suite", action="append", choices=PYTHON_SUITES + NODE_SUITES + FOREIGN_SUITES)
     arguments = parser.parse_args()
     where = arguments.install.resolve()
     install(where)
@@ -56,11 +58,14 @@ def main() -> int:
         if not name.lower().endswith("_proxy") and not name.startswith(ours)
     }
     env |= {"OSSUP": str(arguments.ossup.resolve()), "NODE_PATH": str(where / "node/node_modules")}
+    env["OSS2_SOURCE"] = str(where)
     failed = []
-    for suite in arguments.suite or PYTHON_SUITES + NODE_SUITES:
+    for suite in arguments.suite or PYTHON_SUITES + NODE_SUITES + FOREIGN_SUITES:
         print(f"--- {suite}", flush=True)
         if suite in PYTHON_SUITES:
             command = [where / "venv/bin/python", "-m", "unittest", suite]
+        elif suite in FOREIGN_SUITES:
+            command = [where / "venv/bin/python", HERE / f"{suite}.py"]
         else:
             command = ["node", "--dns-result-order=ipv4first", "--test", HERE / f"{suite}.test.cjs"]
         if subprocess.run(command, cwd=HERE, env=env).returncode != 0:

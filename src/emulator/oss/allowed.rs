@@ -331,4 +331,13 @@ mod tests {
             assert_eq!(unknown(Some(*op), &query, &HeaderMap::new()), None, "{}", op.name());
         }
     }
+
+    #[test]
+    fn the_documentation_names_every_operation() {
+        let text = include_str!("../../../docs/emulator.md");
+        for op in Op::ALL {
+            let named = |word: &str| word == op.name();
+            assert!(text.split(|c: char| !c.is_alphanumeric()).any(named), "{}", op.name());
+        }
+    }
 }
