@@ -10,7 +10,7 @@ use ossup::checksum;
 use ossup::credentials::Credentials;
 use ossup::model::{ByteRange, Crc64, ETag, ObjectRef, PartNumber, Region, UploadId};
 use ossup::plan::{CutRule, Part, Plan};
-use ossup::protocol::oss::{Complete, CompletePart, UploadPart};
+use ossup::protocol::oss::{CompleteMultipartUpload, CompletePart, UploadPart};
 use ossup::protocol::sign::{SignVersion, presign_oss, sign_oss};
 use ossup::protocol::{Operation, OssRequest, Request};
 use ossup::{model, plan};
@@ -118,7 +118,8 @@ fn combine() -> Crc64 {
 #[divan::bench]
 fn complete_xml(bencher: Bencher<'_, '_>) {
     let part = |n| CompletePart { number: number(n), etag: ETag::new(format!("\"{n:032X}\"")) };
-    let complete = Complete::new(object(), UploadId::new("ID"), (1..=PARTS).map(part).collect());
+    let complete =
+        CompleteMultipartUpload::new(object(), UploadId::new("ID"), (1..=PARTS).map(part).collect());
     bencher.bench(|| black_box(&complete).request());
 }
 

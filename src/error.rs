@@ -4,7 +4,7 @@ use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
 use crate::http::TransportErrorKind;
 use crate::import::ImportError;
-use crate::protocol::{Action, ServiceError};
+use crate::protocol::{RetryClass, ServiceError};
 use crate::publish::PublishError;
 use crate::session::SessionError;
 use crate::source::Change;
@@ -51,12 +51,12 @@ impl CallError {
             },
             CallCause::Credentials(error) if error.transient => ErrorKind::Network,
             CallCause::Credentials(_) => ErrorKind::Credentials,
-            CallCause::Decode(_) | CallCause::Kept(_) | CallCause::Request(_) => ErrorKind::Other,
+            CallCause::Decode(_) | CallCause::PartsRemain(_) | CallCause::Request(_) => ErrorKind::Other,
             CallCause::Service(error) => match error.code.as_deref() {
                 // The bucket lives elsewhere: the wrong endpoint or region was named, and no permission is missing.
-                _ if self.action == Action::OtherEndpoint => ErrorKind::Usage,
+                _ if self.action == RetryClass::OtherEndpoint => ErrorKind::Usage,
                 // A clock that is wrong is nobody's permission.
-                _ if self.action == Action::FixClock => ErrorKind::Network,
+                _ if self.action == RetryClass::FixClock => ErrorKind::Network,
                 Some("NoSuchBucket" | "InvalidBucketName" | "InvalidObjectName") => ErrorKind::Usage,
                 Some("FileAlreadyExists" | "FileImmutable" | "BucketAlreadyExists") => ErrorKind::Conflict,
                 Some("InvalidDigest" | "InvalidCRC64") => ErrorKind::Integrity,
@@ -90,8 +90,8 @@ impl UploadError {
         match self {
             Self::Session(SessionError::Plan(_) | SessionError::Adopt { .. }) => ErrorKind::Usage,
             Self::Session(SessionError::State(error)) => error.kind(),
-            Self::Session(SessionError::OtherSource { .. }) => ErrorKind::Integrity,
-            Self::Session(SessionError::Source { .. } | SessionError::Length) | Self::Gone { .. } => {
+            Self::Session(SessionError::SourceMismatch { .. }) => ErrorKind::Integrity,
+            Self::Session(SessionError::Source { .. } | SessionError::UnknownLength) | Self::Gone { .. } => {
                 ErrorKind::Other
             }
             Self::Transfer {
@@ -183,7 +183,7 @@ impl ImportError {
             Self::Refused { .. } | Self::Unknown { .. } => ErrorKind::Usage,
             Self::RoleMissing { .. } | Self::RoleTrust { .. } => ErrorKind::Credentials,
             Self::StillRunning { .. } => ErrorKind::StillRunning,
-            Self::Call { source, .. } if source.action == Action::FixClock => source.kind(),
+            Self::Call { source, .. } if source.action == RetryClass::FixClock => source.kind(),
             Self::Call { source, .. } => source.service().map_or_else(|| source.kind(), refusal_kind),
             Self::NameTaken { .. }
             | Self::DryRunIgnored { .. }

@@ -4,9 +4,9 @@
 
 use http::{HeaderMap, StatusCode};
 
-use crate::image::{Wishes, inspect};
+use crate::image::{Expected, inspect};
 use crate::model::{BucketName, ObjectRef, Region, UploadId};
-use crate::protocol::{Answer, Operation, ecs, oss, ram, rpc, sts};
+use crate::protocol::{Operation, Response, ecs, oss, ram, rpc, sts};
 
 /// A fuzz body.
 pub type Body = fn(&[u8]);
@@ -25,7 +25,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("requests", requests),
 ];
 
-fn answer(status: u16, body: &[u8]) -> Answer {
+fn answer(status: u16, body: &[u8]) -> Response {
     let status = StatusCode::from_u16(status).expect("the statuses here are valid");
     let mut headers = HeaderMap::new();
     // The error document of a HEAD travels in a header.
@@ -34,7 +34,7 @@ fn answer(status: u16, body: &[u8]) -> Answer {
         headers.insert("etag", value.clone());
         headers.insert("content-range", value);
     }
-    Answer { status, headers, body: bytes::Bytes::copy_from_slice(body) }
+    Response { status, headers, body: bytes::Bytes::copy_from_slice(body) }
 }
 
 fn decode<O: Operation>(operation: &O, bytes: &[u8]) {
@@ -54,10 +54,10 @@ pub fn oss_answers(bytes: &[u8]) {
     let error = oss::parse_error(&answer(403, bytes));
     let _ = (oss::action(&error, true), error.to_string());
     let id = UploadId::new("id");
-    decode(&oss::Initiate::new(object()), bytes);
+    decode(&oss::InitiateMultipartUpload::new(object()), bytes);
     decode(&oss::ListParts::new(object(), id.clone()), bytes);
-    decode(&oss::ListUploads::new(bucket()), bytes);
-    decode(&oss::Complete::new(object(), id, Vec::new()), bytes);
+    decode(&oss::ListMultipartUploads::new(bucket()), bytes);
+    decode(&oss::CompleteMultipartUpload::new(object(), id, Vec::new()), bytes);
     decode(&oss::GetBucketInfo { bucket: bucket() }, bytes);
     decode(&oss::HeadObject::new(object()), bytes);
 }
@@ -104,7 +104,7 @@ pub fn words(bytes: &[u8]) {
 
 /// Disk images of any kind.
 pub fn images(bytes: &[u8]) {
-    let _ = inspect(&bytes.to_vec(), &Wishes::default()).map(|report| report.verdict());
+    let _ = inspect(&bytes.to_vec(), &Expected::default()).map(|report| report.verdict());
 }
 
 /// Authorization headers, as a server reads them.

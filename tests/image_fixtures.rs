@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ossup::image::{
-    Format, READ_BUDGET, ReadAt, ReadError, Report, Role, Severity, Verdict, Windows, Wishes, inspect,
+    DiskRole, Expected, FetchedRanges, Format, READ_BUDGET, ReadAt, ReadError, Report, Severity, Verdict,
+    inspect,
 };
 use proptest::prelude::*;
 
@@ -17,17 +18,17 @@ use proptest::prelude::*;
 /// Those with `*` are too big for the repository.
 const EXPECTED: &str = include_str!("data/images/expected.txt");
 
-struct Expected {
+struct Case {
     name: String,
     only_in_directory: bool,
     line: String,
 }
 
-fn expected() -> Vec<Expected> {
+fn cases() -> Vec<Case> {
     let lines = EXPECTED.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let parse = |line: &str| {
         let (name, rest) = line.split_once(' ').expect("a name and more");
-        Expected {
+        Case {
             name: name.trim_start_matches('*').to_owned(),
             only_in_directory: name.starts_with('*'),
             line: rest.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -50,8 +51,8 @@ fn line(report: &Report) -> String {
     line
 }
 
-fn wishes(name: &str) -> Wishes {
-    Wishes::new(Role::System, name)
+fn expected(name: &str) -> Expected {
+    Expected::new(DiskRole::System, name)
 }
 
 fn data() -> PathBuf {
@@ -68,7 +69,7 @@ fn unpack(name: &str) -> Vec<u8> {
 
 /// The names of the images of the repository. They are unpacked one at a time: together they fill 600 MiB.
 fn small_images() -> Vec<String> {
-    let small = expected().into_iter().filter(|expected| !expected.only_in_directory);
+    let small = cases().into_iter().filter(|expected| !expected.only_in_directory);
     small.map(|expected| expected.name).collect()
 }
 
@@ -96,10 +97,10 @@ impl<R: ReadAt + ?Sized> ReadAt for Counting<'_, R> {
 }
 
 /// Inspects through ranges that are fetched when they are missing; returns how many fetches that took.
-fn inspect_by_ranges(object: &dyn ReadAt, wishes: &Wishes) -> (Report, usize, u64) {
-    let mut windows = Windows::new(object.length());
+fn inspect_by_ranges(object: &dyn ReadAt, expected: &Expected) -> (Report, usize, u64) {
+    let mut windows = FetchedRanges::new(object.length());
     for fetches in 0.. {
-        match inspect(&windows, wishes) {
+        match inspect(&windows, expected) {
             Err(ReadError::Missing { offset, length }) => {
                 let mut bytes = vec![0; usize::try_from(length).unwrap()];
                 object.read_at(offset, &mut bytes).unwrap();
@@ -114,9 +115,8 @@ fn inspect_by_ranges(object: &dyn ReadAt, wishes: &Wishes) -> (Report, usize, u6
 #[test]
 fn each_small_image_gets_its_verdict() {
     let mut wrong = String::new();
-    for Expected { name, line: want, .. } in expected().iter().filter(|expected| !expected.only_in_directory)
-    {
-        let report = inspect(&unpack(name), &wishes(name)).unwrap();
+    for Case { name, line: want, .. } in cases().iter().filter(|expected| !expected.only_in_directory) {
+        let report = inspect(&unpack(name), &expected(name)).unwrap();
         if line(&report) != *want {
             writeln!(wrong, "{name}\n  want {want}\n  got  {}", line(&report)).unwrap();
         }
@@ -126,7 +126,7 @@ fn each_small_image_gets_its_verdict() {
 
 #[test]
 fn every_packed_image_is_in_the_table() {
-    let names: Vec<String> = expected().into_iter().map(|expected| expected.name).collect();
+    let names: Vec<String> = cases().into_iter().map(|expected| expected.name).collect();
     for entry in std::fs::read_dir(data()).unwrap() {
         let file = entry.unwrap().file_name().into_string().unwrap();
         if let Some(name) = file.strip_suffix(".gz") {
@@ -139,8 +139,8 @@ fn every_packed_image_is_in_the_table() {
 fn an_object_read_by_ranges_gives_the_same_report() {
     for name in small_images() {
         let image = unpack(&name);
-        let direct = inspect(&image, &wishes(&name)).unwrap();
-        let (by_ranges, fetches, held) = inspect_by_ranges(&image, &wishes(&name));
+        let direct = inspect(&image, &expected(&name)).unwrap();
+        let (by_ranges, fetches, held) = inspect_by_ranges(&image, &expected(&name));
         assert_eq!(direct, by_ranges, "{name}");
         assert!(fetches <= 12 && held <= 8 << 20, "{name}: {fetches} fetches, {held} bytes");
     }
@@ -155,10 +155,10 @@ fn each_image_of_the_directory_gets_its_verdict_and_agrees_with_qemu() {
     let directory = std::env::var_os("OSSUP_IMAGE_DIR");
     let Some(directory) = directory.map(PathBuf::from) else { return };
     let mut wrong = String::new();
-    for Expected { name, line: want, .. } in expected() {
+    for Case { name, line: want, .. } in cases() {
         let path = directory.join(&name);
         let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let report = inspect(&DiskFile::new(&file).unwrap(), &wishes(&name)).unwrap();
+        let report = inspect(&DiskFile::new(&file).unwrap(), &expected(&name)).unwrap();
         if line(&report) != want {
             writeln!(wrong, "{name}\n  want {want}\n  got  {}", line(&report)).unwrap();
         }
@@ -219,7 +219,7 @@ fn a_sparse_disk_of_100_gib_is_inspected_by_its_first_bytes() {
     file.write_all_at(&image, 0).unwrap();
     let disk = DiskFile::new(&file).unwrap();
     let counting = Counting::new(&disk);
-    let report = inspect(&counting, &wishes("big.raw")).unwrap();
+    let report = inspect(&counting, &expected("big.raw")).unwrap();
     assert_eq!((report.virtual_size, report.settings.disk_size), (Some(length), Some(100)));
     assert!(counting.bytes.get() < 1 << 20, "{} bytes read", counting.bytes.get());
     // Nothing but a hole: the front is read to see that it is blank, and no more.
@@ -227,7 +227,7 @@ fn a_sparse_disk_of_100_gib_is_inspected_by_its_first_bytes() {
     hole.set_len(length).unwrap();
     let disk = DiskFile::new(&hole).unwrap();
     let counting = Counting::new(&disk);
-    assert!(inspect(&counting, &wishes("hole.raw")).unwrap().verdict().is_refused());
+    assert!(inspect(&counting, &expected("hole.raw")).unwrap().verdict().is_refused());
     assert!(counting.bytes.get() < 2 << 20, "{} bytes read", counting.bytes.get());
 }
 
@@ -318,9 +318,9 @@ proptest! {
         }
         let mutated = Mutated { base: &base, length, patches };
         let counting = Counting::new(&mutated);
-        let report = inspect(&counting, &wishes(name)).unwrap();
+        let report = inspect(&counting, &expected(name)).unwrap();
         prop_assert!(counting.bytes.get() <= READ_BUDGET, "{name}");
-        let (_, fetches, held) = inspect_by_ranges(&mutated, &wishes(name));
+        let (_, fetches, held) = inspect_by_ranges(&mutated, &expected(name));
         prop_assert!(fetches <= 300 && held <= READ_BUDGET, "{name}: {fetches} fetches, {held} bytes");
         prop_assert!(serde_json::to_value(&report).unwrap().is_object());
     }
@@ -336,7 +336,7 @@ proptest! {
         let base: Vec<u8> = magic.iter().chain(&body).copied().collect();
         let random = Mutated { base: &base, length, patches: Vec::new() };
         let counting = Counting::new(&random);
-        inspect(&counting, &wishes("random")).unwrap();
+        inspect(&counting, &expected("random")).unwrap();
         prop_assert!(counting.bytes.get() <= READ_BUDGET);
     }
 }

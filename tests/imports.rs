@@ -60,7 +60,7 @@ const MODULES: &[Module] = &[
             "tier 3",
             "session",
             "transfer::PartList",
-            "transfer::Journaling",
+            "transfer::JournalWriter",
         ],
     },
     Module { name: "url", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },

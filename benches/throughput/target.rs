@@ -6,7 +6,7 @@ use ossup::clock::{Clock, SystemClock};
 use ossup::credentials::{Credentials, StaticCredentials};
 use ossup::http::{HttpOptions, HttpTransport};
 use ossup::model::{Endpoint, ObjectRef, PartNumber, Region, UploadId};
-use ossup::protocol::oss::{Abort, Initiate, UploadPart};
+use ossup::protocol::oss::{AbortMultipartUpload, InitiateMultipartUpload, UploadPart};
 use ossup::protocol::sign::{SignVersion, presign_oss};
 use ossup::protocol::{Operation, Request, uri};
 
@@ -90,11 +90,11 @@ impl Target {
         let object: ObjectRef = format!("oss://{}/ossup-bench-floor", self.bucket).parse()?;
         let client = self.client()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut initiate = Initiate::new(object.clone());
+        let mut initiate = InitiateMultipartUpload::new(object.clone());
         initiate.overwrite = true;
         let upload_id = runtime.block_on(client.call(&initiate))?;
         let outcome = self.urls(&object, &upload_id, size.div_ceil(part_size)).and_then(|urls| run(&urls));
-        runtime.block_on(client.call(&Abort { object, upload_id }))?;
+        runtime.block_on(client.call(&AbortMultipartUpload { object, upload_id }))?;
         outcome
     }
 

@@ -12,16 +12,16 @@ const FILES_PER_PART: u64 = 2;
 /// How much this process may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Machine {
+pub struct HostLimits {
     /// Memory in bytes: the machine's, or what a container or a service (cgroup) is limited to.
     pub memory: Option<u64>,
     /// Files that may be open at a time (`RLIMIT_NOFILE`).
     pub open_files: Option<u64>,
 }
 
-impl Machine {
+impl HostLimits {
     /// Looks at the limits of this process. What the system does not tell is taken for unlimited.
-    pub fn here() -> Self {
+    pub fn detect() -> Self {
         Self { memory: memory(), open_files: open_files() }
     }
 
@@ -40,7 +40,7 @@ impl Machine {
 impl Limits {
     /// Returns the limits that fit this machine, with `max_memory` bytes of blocks if that is given. For
     /// `parallel` parts that somebody asked for there is memory in any case.
-    pub fn fitting(machine: &Machine, max_memory: Option<u64>, parallel: Option<usize>) -> Self {
+    pub fn for_host(machine: &HostLimits, max_memory: Option<u64>, parallel: Option<usize>) -> Self {
         let asked = parallel.map_or(0, Self::memory_for);
         let memory = max_memory.unwrap_or_else(|| machine.max_memory().max(asked));
         Self::new(memory).with_max_connections(machine.max_connections())
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn parts(memory: Option<u64>, open_files: Option<u64>) -> usize {
-        Limits::fitting(&Machine { memory, open_files }, None, None).max_connections()
+        Limits::for_host(&HostLimits { memory, open_files }, None, None).max_connections()
     }
 
     #[test]
@@ -99,18 +99,18 @@ mod tests {
 
     #[test]
     fn what_the_user_says_of_memory_holds_but_files_bound_it_still() {
-        let machine = Machine { memory: Some(64 << 20), open_files: Some(64) };
-        assert_eq!(Limits::fitting(&machine, Some(4 << 20), None).max_connections(), 8);
-        assert_eq!(Limits::fitting(&machine, Some(1 << 30), None).max_connections(), 16);
+        let machine = HostLimits { memory: Some(64 << 20), open_files: Some(64) };
+        assert_eq!(Limits::for_host(&machine, Some(4 << 20), None).max_connections(), 8);
+        assert_eq!(Limits::for_host(&machine, Some(1 << 30), None).max_connections(), 16);
     }
 
     #[test]
     fn parts_that_were_asked_for_get_their_memory() {
-        let machine = Machine { memory: Some(64 << 20), open_files: Some(1024) };
-        assert_eq!(Limits::fitting(&machine, None, Some(200)).max_connections(), 200);
-        assert_eq!(Limits::fitting(&machine, Some(4 << 20), Some(200)).max_connections(), 8);
+        let machine = HostLimits { memory: Some(64 << 20), open_files: Some(1024) };
+        assert_eq!(Limits::for_host(&machine, None, Some(200)).max_connections(), 200);
+        assert_eq!(Limits::for_host(&machine, Some(4 << 20), Some(200)).max_connections(), 8);
         assert_eq!(
-            Limits::fitting(&machine, None, Some(2)).max_connections(),
+            Limits::for_host(&machine, None, Some(2)).max_connections(),
             16,
             "auto may still choose more"
         );
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_limits_of_this_process_are_found() {
-        let here = Machine::here();
+        let here = HostLimits::detect();
         assert!(here.max_connections() >= 1 && here.max_memory() > 0);
         #[cfg(target_os = "linux")]
         assert!(here.memory.is_some_and(|memory| memory > 1 << 20));

@@ -9,5 +9,5 @@ mod machine;
 mod reader;
 
 pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
-pub use machine::Machine;
+pub use machine::HostLimits;
 pub(crate) use reader::{BlockReader, located};

@@ -15,7 +15,7 @@ use crate::credentials::Credentials;
 use crate::http::{Body, TransportError, TransportErrorKind, empty, full};
 use crate::model::Scheme;
 use crate::protocol::{
-    Action, Answer, Content, Operation, Request, ServiceError, TimeoutClass, oss, rpc, sign, uri,
+    Content, Operation, Request, Response, RetryClass, ServiceError, TimeoutClass, oss, rpc, sign, uri,
 };
 
 /// The largest answer that is read: a page of 1,000 parts or images stays far below.
@@ -45,7 +45,7 @@ impl Client {
         let began = Instant::now();
         let options = &self.shared.options;
         let credentials = options.credentials.credentials(rejected.as_ref()).await.map_err(|error| {
-            let action = if error.transient { Action::Retry } else { Action::Never };
+            let action = if error.transient { RetryClass::Retry } else { RetryClass::Never };
             Failure::new(CallCause::Credentials(error), action, false)
         })?;
         let request = operation.request();
@@ -146,7 +146,7 @@ impl Client {
         meter: &Meter,
         class: TimeoutClass,
         call: &Call<'_>,
-    ) -> Result<Answer, TransportError> {
+    ) -> Result<Response, TransportError> {
         let length = http_body::Body::size_hint(request.body()).exact().unwrap_or_default();
         let exchange = async {
             let (head, body) = self.shared.options.transport.send(request).await?.into_parts();
@@ -158,7 +158,7 @@ impl Client {
                 TransportError::new(TransportErrorKind::Broken, "the answer was cut or too long")
                     .with_source(error)
             })?;
-            Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+            Ok(Response { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
         tokio::pin!(exchange);
         let mut resets = self.shared.resets.subscribe();
@@ -178,7 +178,7 @@ impl Client {
         &self,
         operation: &O,
         request: &Request,
-        answer: &Answer,
+        answer: &Response,
         (signed, credentials): (Signed, Option<Credentials>),
     ) -> Result<O::Output, Box<Failure>> {
         let arrived = Instant::now();
@@ -189,9 +189,9 @@ impl Client {
         }
         if answer.status.is_success() {
             answer.header("date").inspect(|date| self.shared.time.observe(date));
-            return operation
-                .decode(answer)
-                .map_err(|error| Box::new(Failure::new(CallCause::Decode(error), Action::RetryFew, true)));
+            return operation.decode(answer).map_err(|error| {
+                Box::new(Failure::new(CallCause::Decode(error), RetryClass::RetryFew, true))
+            });
         }
         let error = parse_error(request, answer);
         let temporary = credentials.as_ref().is_some_and(Credentials::is_temporary);
@@ -241,7 +241,7 @@ impl Client {
     }
 }
 
-fn parse_error(request: &Request, answer: &Answer) -> ServiceError {
+fn parse_error(request: &Request, answer: &Response) -> ServiceError {
     match request {
         Request::Oss(_) => oss::parse_error(answer),
         Request::Rpc(_) => rpc::error::parse(answer),

@@ -3,7 +3,7 @@ use std::fmt;
 use crate::credentials::CredentialsError;
 use crate::http::{TransportError, TransportErrorKind};
 use crate::model::PartNumber;
-use crate::protocol::{Action, DecodeError, ServiceError};
+use crate::protocol::{DecodeError, RetryClass, ServiceError};
 
 /// A request that failed for good, or for longer than it may.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct CallError {
     /// Why the last attempt failed.
     pub cause: CallCause,
     /// What the last failure asks for.
-    pub action: Action,
+    pub action: RetryClass,
 }
 
 /// Why an attempt failed.
@@ -41,7 +41,7 @@ pub enum CallCause {
     Credentials(CredentialsError),
     /// The service said that an upload is aborted, and goes on listing it with so many parts.
     #[error("the upload is still listed, with {0} parts")]
-    Kept(usize),
+    PartsRemain(usize),
     /// The request cannot be written: its URL or a header is malformed.
     #[error("the request cannot be written: {0}")]
     Request(String),
@@ -50,8 +50,8 @@ pub enum CallCause {
 impl CallError {
     /// Says that what was to be deleted is still there.
     pub(crate) fn kept(operation: &'static str, attempts: u32, parts: usize) -> Self {
-        let cause = CallCause::Kept(parts);
-        Self { operation, part: None, attempts, ambiguous: false, cause, action: Action::Never }
+        let cause = CallCause::PartsRemain(parts);
+        Self { operation, part: None, attempts, ambiguous: false, cause, action: RetryClass::Never }
     }
 
     /// Returns the service's answer, if that is why it failed.

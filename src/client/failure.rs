@@ -8,12 +8,12 @@ use super::skew::Signed;
 use super::{CallCause, Progress};
 use crate::credentials::Credentials;
 use crate::http::{TransportError, TransportErrorKind};
-use crate::protocol::Action;
+use crate::protocol::RetryClass;
 
 /// A failed attempt.
 pub(super) struct Failure {
     pub(super) cause: CallCause,
-    pub(super) action: Action,
+    pub(super) action: RetryClass,
     /// Whether the service may have carried the request out.
     pub(super) maybe_done: bool,
     /// The server's time when the answer arrived, to correct the clock by.
@@ -25,7 +25,7 @@ pub(super) struct Failure {
 
 impl Failure {
     /// A failure of which no answer of the service tells more.
-    pub(super) fn new(cause: CallCause, action: Action, maybe_done: bool) -> Self {
+    pub(super) fn new(cause: CallCause, action: RetryClass, maybe_done: bool) -> Self {
         Self { cause, action, maybe_done, server_time: None, signed: None, credentials: None }
     }
 
@@ -49,7 +49,7 @@ impl Failure {
     /// connection that broke or was silent.
     pub(super) fn count_in(&self, progress: &Progress) {
         match &self.cause {
-            CallCause::Service(error) if self.action == Action::Throttled || error.status == 429 => {
+            CallCause::Service(error) if self.action == RetryClass::Throttled || error.status == 429 => {
                 progress.throttle();
             }
             CallCause::Service(error) if error.status >= 500 || error.status == 408 => progress.broke(),
@@ -79,7 +79,7 @@ pub(super) fn reason(cause: &CallCause) -> String {
 
 /// What failed before a request could be written.
 pub(super) fn malformed(reason: impl ToString) -> Box<Failure> {
-    Box::new(Failure::new(CallCause::Request(reason.to_string()), Action::Never, false))
+    Box::new(Failure::new(CallCause::Request(reason.to_string()), RetryClass::Never, false))
 }
 
 /// What failed on the way. `answered` says whether a service ever answered: where one did, a certificate that
@@ -87,9 +87,9 @@ pub(super) fn malformed(reason: impl ToString) -> Box<Failure> {
 pub(super) fn broken(error: TransportError, maybe_done: bool, answered: bool) -> Box<Failure> {
     use TransportErrorKind::{Certificate, Intercepted, NotHttp, ProxyAuth, ProxyRefused, Source, Tls};
     let action = match error.kind {
-        Source | ProxyAuth => Action::Never,
-        Certificate(_) | Tls | NotHttp | ProxyRefused | Intercepted if !answered => Action::RetryFew,
-        _ => Action::Retry,
+        Source | ProxyAuth => RetryClass::Never,
+        Certificate(_) | Tls | NotHttp | ProxyRefused | Intercepted if !answered => RetryClass::RetryFew,
+        _ => RetryClass::Retry,
     };
     Box::new(Failure::new(CallCause::Transport(error), action, maybe_done))
 }

@@ -29,13 +29,13 @@ pub(crate) use progress::Progress;
 use crate::event::{Event, EventSink};
 use crate::http::{Body, TransportErrorKind};
 use crate::model::{Endpoint, PartNumber, Region, ServiceId};
-use crate::protocol::{Action, Idempotence, Operation, Request, ServiceError, oss, rpc};
+use crate::protocol::{Idempotence, Operation, Request, RetryClass, ServiceError, oss, rpc};
 use crate::retry::{Decision, RetryState};
 use failure::{Failure, reason};
 use skew::{ServiceTime, Skew};
 
 /// Makes a body, anew for every attempt.
-pub(crate) trait MakeBody: Send + Sync {
+pub(crate) trait BodyFactory: Send + Sync {
     /// Returns the body from its beginning.
     fn make(&self) -> Body;
 }
@@ -61,7 +61,7 @@ struct Shared {
 
 /// What goes with one call beside the operation.
 pub(crate) struct Call<'a> {
-    pub(crate) body: Option<&'a dyn MakeBody>,
+    pub(crate) body: Option<&'a dyn BodyFactory>,
     pub(crate) part: Option<PartNumber>,
     pub(crate) progress: &'a Progress,
     pub(crate) events: &'a EventSink,
@@ -202,10 +202,10 @@ impl Client {
                 _ => None,
             };
             let mut action = failure.action;
-            if action == Action::Never && self.signed_by_others(&failure).await {
-                action = Action::RefreshCredentials;
+            if action == RetryClass::Never && self.signed_by_others(&failure).await {
+                action = RetryClass::RefreshCredentials;
             }
-            let mut decision = state.after(action, budget_left, (options.dice)(), asked);
+            let mut decision = state.next(action, budget_left, (options.dice)(), asked);
             if failure.maybe_done && operation.idempotence() == Idempotence::Once {
                 decision = Decision::GiveUp;
             }
@@ -273,7 +273,7 @@ impl Client {
         }
     }
 
-    fn action_for(request: &Request, error: &ServiceError, temporary: bool) -> Action {
+    fn action_for(request: &Request, error: &ServiceError, temporary: bool) -> RetryClass {
         match request {
             Request::Oss(_) => oss::action(error, temporary),
             Request::Rpc(_) => rpc::error::action(error),

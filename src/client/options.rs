@@ -8,7 +8,7 @@ use crate::event::EventSink;
 use crate::http::Transport;
 use crate::model::{Endpoint, Region, ServiceId};
 use crate::protocol::sign::{RpcSignVersion, SignVersion};
-use crate::retry::{Dice, random_dice};
+use crate::retry::{Rng, random_dice};
 
 /// How long a request is repeated while nothing at all gets through.
 pub const DEFAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -40,7 +40,7 @@ pub struct ClientOptions {
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Randomness for delays.
-    pub dice: Dice,
+    pub dice: Rng,
     /// How long a request is repeated while nothing gets through; [`DEFAULT_RETRY_TIMEOUT`] by default.
     pub retry_timeout: Duration,
     /// How long a service that never answered is tried; [`DEFAULT_FIRST_CONTACT`] by default.
@@ -111,7 +111,7 @@ impl ClientOptions {
 
     /// Draws delays from other dice.
     #[must_use]
-    pub fn with_dice(mut self, dice: Dice) -> Self {
+    pub fn with_dice(mut self, dice: Rng) -> Self {
         self.dice = dice;
         self
     }

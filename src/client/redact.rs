@@ -9,7 +9,7 @@ use http::HeaderValue;
 use super::CallCause;
 use crate::credentials::Credentials;
 use crate::http::Body;
-use crate::protocol::Answer;
+use crate::protocol::Response;
 use crate::protocol::sign::encode;
 
 /// What stands in a secret's place.
@@ -57,7 +57,7 @@ impl Secrets {
     }
 
     /// Returns the answer without them.
-    pub(super) fn taken_out_of(&self, answer: &Answer) -> Answer {
+    pub(super) fn taken_out_of(&self, answer: &Response) -> Response {
         let mut answer = answer.clone();
         if let Some(body) = self.replaced(&answer.body) {
             answer.body = Bytes::from(body);
@@ -173,7 +173,7 @@ mod tests {
             secrets().take_out(&mut text);
             assert_eq!(text, "it was [redacted], [redacted]", "{echoed}");
             let document = BASE64_STANDARD.encode(format!("<Error>{echoed}</Error>"));
-            let mut answer = Answer {
+            let mut answer = Response {
                 status: http::StatusCode::FORBIDDEN,
                 headers: http::HeaderMap::new(),
                 body: Bytes::from(format!("{echoed} and {echoed}")),

@@ -14,10 +14,12 @@ pub use error::CompleteError;
 use crate::client::{Call, CallCause, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
 use crate::model::{Crc64, ETag, ObjectRef, ObjectVersion};
-use crate::protocol::oss::{self, Complete, CompletePart, HeadObject, ObjectHead, multipart_etag};
+use crate::protocol::oss::{
+    self, CompleteMultipartUpload, CompletePart, HeadObject, ObjectHead, multipart_etag,
+};
 use crate::session::{self, Session};
 use crate::source::{Change, Source};
-use crate::transfer::{Journaling, PartList};
+use crate::transfer::{JournalWriter, PartList};
 
 /// By what an object was proved to be the one that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -72,7 +74,7 @@ impl StoredObject {
 }
 
 /// What completing came to.
-pub(crate) enum Completed {
+pub(crate) enum CompleteOutcome {
     /// The object is there.
     Stored(StoredObject),
     /// The service has other parts than were named: they are to be listed and sent again.
@@ -92,9 +94,9 @@ impl Completer<'_> {
         &self,
         session: &Session,
         list: &PartList,
-        journal: &mut Journaling,
+        journal: &mut JournalWriter,
         progress: &Progress,
-    ) -> Result<Completed, CompleteError> {
+    ) -> Result<CompleteOutcome, CompleteError> {
         journal.completing();
         self.events.emit(Event::Completing);
         let parts = list
@@ -102,7 +104,7 @@ impl Completer<'_> {
             .iter()
             .map(|part| CompletePart { number: part.number, etag: part.etag.clone() })
             .collect();
-        let operation = Complete {
+        let operation = CompleteMultipartUpload {
             object: self.object.clone(),
             upload_id: session.upload_id.clone(),
             parts,
@@ -121,12 +123,14 @@ impl Completer<'_> {
                         CompleteError::NotMade { object, found }
                     }),
                 }
-                .map(Completed::Stored)
+                .map(CompleteOutcome::Stored)
             }
             Err(error) if error.is("InvalidPart") || error.is("FilePartNotExist") => {
-                Ok(Completed::PartsDiffer)
+                Ok(CompleteOutcome::PartsDiffer)
             }
-            Err(error) if error.is("NoSuchUpload") => self.settle_gone(list).await.map(Completed::Stored),
+            Err(error) if error.is("NoSuchUpload") => {
+                self.resolve_missing_upload(list).await.map(CompleteOutcome::Stored)
+            }
             Err(error) if error.is("FileAlreadyExists") => {
                 let same = self.same_object(list.length(), list.crc64(), Some(list)).await?;
                 let stored = same.ok_or_else(|| CompleteError::Exists { object: self.object.clone() })?;
@@ -134,12 +138,12 @@ impl Completer<'_> {
                 if let Err(error) = session::abort(self.client, self.object, &session.upload_id).await {
                     self.events.notice(format!("the object is there already, but the parts stay: {error}"));
                 }
-                Ok(Completed::Stored(stored))
+                Ok(CompleteOutcome::Stored(stored))
             }
             // The service may have done it, and answered what cannot be understood.
             Err(error) if matches!(error.cause, CallCause::Decode(_)) => {
                 match self.same_object(list.length(), list.crc64(), Some(list)).await {
-                    Ok(Some(stored)) => Ok(Completed::Stored(stored)),
+                    Ok(Some(stored)) => Ok(CompleteOutcome::Stored(stored)),
                     _ => Err(self.failed(error)),
                 }
             }
@@ -148,7 +152,10 @@ impl Completer<'_> {
     }
 
     /// Looks whether an upload that is gone became the object.
-    pub(crate) async fn settle_gone(&self, list: &PartList) -> Result<StoredObject, CompleteError> {
+    pub(crate) async fn resolve_missing_upload(
+        &self,
+        list: &PartList,
+    ) -> Result<StoredObject, CompleteError> {
         let object = self.object.clone();
         self.found(list).await?.map_err(|found| CompleteError::Gone { object, found })
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::profile::{
-    AssumedRole, MAX_SOURCE_DEPTH, Method, Profile, ProfileError, ROLE_SECONDS, ROLE_SECONDS_RULE, Reader,
-    text,
+    AssumedRole, CredentialSource, MAX_SOURCE_DEPTH, Profile, ProfileError, ROLE_SECONDS, ROLE_SECONDS_RULE,
+    Reader, text,
 };
 use crate::model::Secret;
 
@@ -49,15 +49,16 @@ impl File {
         })
     }
 
-    fn method(&self, name: &str, depth: usize) -> Result<Option<Method>, ProfileError> {
+    fn method(&self, name: &str, depth: usize) -> Result<Option<CredentialSource>, ProfileError> {
         if depth > MAX_SOURCE_DEPTH {
             return Err(ProfileError::Circle { profile: name.to_owned() });
         }
         let fields = self.profile(name)?;
         let reader = Reader { profile: name, get: |key: &str| field(fields, key) };
         let mode = field(fields, "mode").unwrap_or_else(|| "AK".to_owned());
-        let assume = |role, source| Method::AssumeRole { role, source: Box::new(source) };
-        let ecs_role = || Method::EcsRole { role_name: field(fields, "ram_role_name"), imds_v1: true };
+        let assume = |role, source| CredentialSource::AssumeRole { role, source: Box::new(source) };
+        let ecs_role =
+            || CredentialSource::EcsRole { role_name: field(fields, "ram_role_name"), imds_v1: true };
         let method = match mode.as_str() {
             // `aliyun configure` writes an empty profile of this mode before anything is entered.
             "AK" if KEYS.iter().all(|key| field(fields, key).is_none()) => return Ok(None),
@@ -78,17 +79,19 @@ impl File {
             }
             "EcsRamRole" => ecs_role(),
             "RamRoleArnWithRoleName" => assume(role(&reader, "RamRoleArnWithRoleName")?, ecs_role()),
-            "OIDC" => Method::Oidc {
+            "OIDC" => CredentialSource::Oidc {
                 role: role(&reader, "OIDC")?,
                 provider_arn: reader.need("OIDC", "oidc_provider_arn")?,
                 token_file: reader.need("OIDC", "oidc_token_file")?.into(),
             },
-            "External" => Method::Process {
+            "External" => CredentialSource::Process {
                 command: Secret::new(reader.need("External", "process_command")?),
                 timeout: EXTERNAL_TIMEOUT,
             },
-            "CredentialsURI" => Method::Uri(Secret::new(reader.need("CredentialsURI", "credentials_uri")?)),
-            "Anonymous" => Method::Anonymous,
+            "CredentialsURI" => {
+                CredentialSource::Uri(Secret::new(reader.need("CredentialsURI", "credentials_uri")?))
+            }
+            "Anonymous" => CredentialSource::Anonymous,
             _ => return Err(ProfileError::UnsupportedMode { profile: name.to_owned(), mode }),
         };
         Ok(Some(method))
@@ -133,7 +136,7 @@ mod tests {
         format!(r#"{{"current":"base","profiles":[{base},{profile}],"meta_path":""}}"#).into_bytes()
     }
 
-    fn method(profile: &str) -> Method {
+    fn method(profile: &str) -> CredentialSource {
         parse(&with(&format!(r#"{{"name":"p",{profile}}}"#)), Some("p")).unwrap().method.unwrap()
     }
 
@@ -145,42 +148,45 @@ mod tests {
     fn the_current_profile_is_the_default() {
         let profile = parse(&with("{}"), None).unwrap();
         assert_eq!(profile.name, "base");
-        assert_eq!(profile.method, Some(Method::Keys(Credentials::new("id", "secret"))));
+        assert_eq!(profile.method, Some(CredentialSource::Keys(Credentials::new("id", "secret"))));
         assert_eq!(profile.region.unwrap().as_str(), "cn-hangzhou");
     }
 
     #[test]
     fn every_mode_that_needs_no_browser_is_read() {
-        let base = Method::Keys(Credentials::new("id", "secret"));
+        let base = CredentialSource::Keys(Credentials::new("id", "secret"));
         assert_eq!(
             method(r#""mode":"StsToken","access_key_id":"i","access_key_secret":"s","sts_token":"t""#),
-            Method::Keys(Credentials::new("i", "s").with_token("t"))
+            CredentialSource::Keys(Credentials::new("i", "s").with_token("t"))
         );
         let chained = r#""mode":"ChainableRamRoleArn","source_profile":"base","ram_role_arn":"arn",
                          "ram_session_name":"me","expired_seconds":1800,"external_id":"x","sts_region":"cn-beijing""#;
-        let Method::AssumeRole { role, source } = method(chained) else { panic!() };
+        let CredentialSource::AssumeRole { role, source } = method(chained) else { panic!() };
         assert_eq!((role.duration.as_secs(), role.external_id.as_deref()), (1800, Some("x")));
         assert_eq!(*source, base);
         assert!(matches!(
             method(r#""mode":"RamRoleArn","access_key_id":"i","access_key_secret":"s","ram_role_arn":"a","expired_seconds":0"#),
-            Method::AssumeRole { role, .. } if role.duration.as_secs() == 3600
+            CredentialSource::AssumeRole { role, .. } if role.duration.as_secs() == 3600
         ));
-        let worker = Method::EcsRole { role_name: Some("w".to_owned()), imds_v1: true };
+        let worker = CredentialSource::EcsRole { role_name: Some("w".to_owned()), imds_v1: true };
         assert_eq!(method(r#""mode":"EcsRamRole","ram_role_name":"w""#), worker);
         assert!(matches!(
             method(r#""mode":"RamRoleArnWithRoleName","ram_role_name":"w","ram_role_arn":"a""#),
-            Method::AssumeRole { source, .. } if *source == worker
+            CredentialSource::AssumeRole { source, .. } if *source == worker
         ));
         assert!(matches!(
             method(r#""mode":"OIDC","ram_role_arn":"a","oidc_provider_arn":"p","oidc_token_file":"/t""#),
-            Method::Oidc { .. }
+            CredentialSource::Oidc { .. }
         ));
         assert_eq!(
             method(r#""mode":"External","process_command":"get it""#),
-            Method::Process { command: Secret::new("get it"), timeout: EXTERNAL_TIMEOUT }
+            CredentialSource::Process { command: Secret::new("get it"), timeout: EXTERNAL_TIMEOUT }
         );
-        assert!(matches!(method(r#""mode":"CredentialsURI","credentials_uri":"http://h""#), Method::Uri(_)));
-        assert_eq!(method(r#""mode":"Anonymous""#), Method::Anonymous);
+        assert!(matches!(
+            method(r#""mode":"CredentialsURI","credentials_uri":"http://h""#),
+            CredentialSource::Uri(_)
+        ));
+        assert_eq!(method(r#""mode":"Anonymous""#), CredentialSource::Anonymous);
     }
 
     #[test]

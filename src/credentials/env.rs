@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::Credentials;
-use super::profile::{AssumedRole, Method, Profile, ProfileError, Reader};
+use super::profile::{AssumedRole, CredentialSource, Profile, ProfileError, Reader};
 use crate::model::Secret;
 
 /// Looks up one environment variable.
@@ -31,7 +31,7 @@ pub fn oss(lookup: Lookup<'_>) -> Result<Profile, ProfileError> {
         if let Some(name) = get("OSS_ROLE_SESSION_NAME") {
             role.session_name = name;
         }
-        profile.method = Some(Method::AssumeRole { role, source: Box::new(source) });
+        profile.method = Some(CredentialSource::AssumeRole { role, source: Box::new(source) });
     }
     Ok(profile)
 }
@@ -69,14 +69,14 @@ pub fn alibaba_cloud(lookup: Lookup<'_>) -> Result<Profile, ProfileError> {
         role
     });
     profile.method = match (pair, role, oidc_provider) {
-        (Some(pair), Some(role), None) => Some(Method::AssumeRole { role, source: Box::new(pair) }),
+        (Some(pair), Some(role), None) => Some(CredentialSource::AssumeRole { role, source: Box::new(pair) }),
         (Some(pair), _, _) => Some(pair),
         (None, Some(role), Some(provider_arn)) => {
             let token_file = get("ALIBABA_CLOUD_OIDC_TOKEN_FILE").ok_or(ProfileError::Half {
                 present: "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
                 missing: "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
             })?;
-            Some(Method::Oidc { role, provider_arn, token_file: PathBuf::from(token_file) })
+            Some(CredentialSource::Oidc { role, provider_arn, token_file: PathBuf::from(token_file) })
         }
         (None, None, Some(_)) => {
             return Err(ProfileError::Half {
@@ -95,26 +95,26 @@ pub fn imds_v1_allowed(lookup: Lookup<'_>) -> bool {
 }
 
 /// What must be asked for elsewhere: the instance's role, or a URI.
-fn asked_for(get: &dyn Fn(&str) -> Option<String>) -> Option<Method> {
+fn asked_for(get: &dyn Fn(&str) -> Option<String>) -> Option<CredentialSource> {
     if let Some(name) = get("ALIBABA_CLOUD_ECS_METADATA")
         && !is_true(get, "ALIBABA_CLOUD_ECS_METADATA_DISABLED")
     {
         let imds_v1 = !is_true(get, "ALIBABA_CLOUD_IMDSV1_DISABLED");
-        return Some(Method::EcsRole { role_name: Some(name), imds_v1 });
+        return Some(CredentialSource::EcsRole { role_name: Some(name), imds_v1 });
     }
-    get("ALIBABA_CLOUD_CREDENTIALS_URI").map(|uri| Method::Uri(Secret::new(uri)))
+    get("ALIBABA_CLOUD_CREDENTIALS_URI").map(|uri| CredentialSource::Uri(Secret::new(uri)))
 }
 
 fn keys(
     get: &dyn Fn(&str) -> Option<String>,
     [id, secret, token]: [&'static str; 3],
-) -> Result<Option<Method>, ProfileError> {
+) -> Result<Option<CredentialSource>, ProfileError> {
     let half = |present, missing| Err(ProfileError::Half { present, missing });
     match (get(id), get(secret), get(token)) {
         (Some(key), Some(text), Some(token)) => {
-            Ok(Some(Method::Keys(Credentials::new(key, text).with_token(token))))
+            Ok(Some(CredentialSource::Keys(Credentials::new(key, text).with_token(token))))
         }
-        (Some(key), Some(text), None) => Ok(Some(Method::Keys(Credentials::new(key, text)))),
+        (Some(key), Some(text), None) => Ok(Some(CredentialSource::Keys(Credentials::new(key, text)))),
         (Some(_), None, _) => half(id, secret),
         (None, Some(_), _) => half(secret, id),
         (None, None, Some(_)) => half(token, id),
@@ -150,7 +150,7 @@ mod tests {
             oss,
         )
         .unwrap();
-        assert_eq!(profile.method, Some(Method::Keys(Credentials::new("id", "secret"))));
+        assert_eq!(profile.method, Some(CredentialSource::Keys(Credentials::new("id", "secret"))));
         assert_eq!(profile.region.unwrap().as_str(), "cn-beijing");
         assert_eq!(profile.endpoint.as_deref(), Some("internal"));
 
@@ -163,7 +163,10 @@ mod tests {
             alibaba_cloud,
         )
         .unwrap();
-        assert_eq!(profile.method, Some(Method::Keys(Credentials::new("id", "secret").with_token("token"))));
+        assert_eq!(
+            profile.method,
+            Some(CredentialSource::Keys(Credentials::new("id", "secret").with_token("token")))
+        );
     }
 
     #[test]
@@ -199,11 +202,13 @@ mod tests {
             [("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "provider"), ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/token")];
         let read = |parts: &[&[(&str, &str)]]| with(&parts.concat(), alibaba_cloud).unwrap().method;
 
-        let Some(Method::AssumeRole { role: assumed, source }) = read(&[&pair, &role]) else { panic!() };
+        let Some(CredentialSource::AssumeRole { role: assumed, source }) = read(&[&pair, &role]) else {
+            panic!()
+        };
         assert_eq!((assumed.arn.as_str(), assumed.session_name.as_str()), ("arn", "me"));
-        assert_eq!(*source, Method::Keys(Credentials::new("id", "secret")));
-        assert!(matches!(read(&[&role, &oidc]), Some(Method::Oidc { .. })));
-        assert!(matches!(read(&[&pair, &role, &oidc]), Some(Method::Keys(_))));
+        assert_eq!(*source, CredentialSource::Keys(Credentials::new("id", "secret")));
+        assert!(matches!(read(&[&role, &oidc]), Some(CredentialSource::Oidc { .. })));
+        assert!(matches!(read(&[&pair, &role, &oidc]), Some(CredentialSource::Keys(_))));
         assert_eq!(read(&[&role]), None);
     }
 
@@ -214,15 +219,15 @@ mod tests {
         let uri = ("ALIBABA_CLOUD_CREDENTIALS_URI", "http://localhost/c");
         assert_eq!(
             read(&[metadata, uri]),
-            Some(Method::EcsRole { role_name: Some("role".to_owned()), imds_v1: true })
+            Some(CredentialSource::EcsRole { role_name: Some("role".to_owned()), imds_v1: true })
         );
         assert_eq!(
             read(&[metadata, ("ALIBABA_CLOUD_IMDSV1_DISABLED", "true")]),
-            Some(Method::EcsRole { role_name: Some("role".to_owned()), imds_v1: false })
+            Some(CredentialSource::EcsRole { role_name: Some("role".to_owned()), imds_v1: false })
         );
         assert!(matches!(
             read(&[metadata, uri, ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")]),
-            Some(Method::Uri(_))
+            Some(CredentialSource::Uri(_))
         ));
     }
 

@@ -9,8 +9,8 @@ mod profile;
 mod robustness;
 
 pub use profile::{
-    AssumedRole, BucketEndpoint, DEFAULT_PROCESS_TIMEOUT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_NAME,
-    MAX_CONFIG_BYTES, Method, Profile, ProfileError,
+    AssumedRole, BucketEndpoint, CredentialSource, DEFAULT_PROCESS_TIMEOUT, DEFAULT_ROLE_DURATION,
+    DEFAULT_SESSION_NAME, MAX_CONFIG_BYTES, Profile, ProfileError,
 };
 
 use std::fmt;

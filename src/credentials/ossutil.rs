@@ -3,8 +3,8 @@
 
 use super::ini::{self, Section, normal};
 use super::profile::{
-    AssumedRole, BucketEndpoint, DEFAULT_PROCESS_TIMEOUT, MAX_SOURCE_DEPTH, Method, Profile, ProfileError,
-    ROLE_SECONDS, ROLE_SECONDS_RULE, Reader, text,
+    AssumedRole, BucketEndpoint, CredentialSource, DEFAULT_PROCESS_TIMEOUT, MAX_SOURCE_DEPTH, Profile,
+    ProfileError, ROLE_SECONDS, ROLE_SECONDS_RULE, Reader, text,
 };
 use crate::model::{AddressingStyle, Region, Secret};
 
@@ -88,7 +88,7 @@ impl<'a> File<'a> {
         Ok(buckets)
     }
 
-    fn method(&self, name: &str, depth: usize) -> Result<Option<Method>, ProfileError> {
+    fn method(&self, name: &str, depth: usize) -> Result<Option<CredentialSource>, ProfileError> {
         if depth > MAX_SOURCE_DEPTH {
             return Err(ProfileError::Circle { profile: name.to_owned() });
         }
@@ -110,22 +110,22 @@ impl<'a> File<'a> {
                     })?,
                     None => reader.keys("RamRoleArn", KEYS, get(KEYS[2]).is_some())?,
                 };
-                Method::AssumeRole { role: role(&reader, "RamRoleArn")?, source: Box::new(source) }
+                CredentialSource::AssumeRole { role: role(&reader, "RamRoleArn")?, source: Box::new(source) }
             }
-            "ecsramrole" => Method::EcsRole {
+            "ecsramrole" => CredentialSource::EcsRole {
                 role_name: get("ecsRoleName").or_else(|| self.role_of_url()),
                 imds_v1: true,
             },
-            "oidcrolearn" | "oidc" => Method::Oidc {
+            "oidcrolearn" | "oidc" => CredentialSource::Oidc {
                 role: role(&reader, "oidcRoleArn")?,
                 provider_arn: reader.need("oidcRoleArn", "oidcProviderArn")?,
                 token_file: reader.need("oidcRoleArn", "oidcTokenFilePath")?.into(),
             },
             "process" => process(&reader)?,
             "credentialsuri" | "credentialuri" => {
-                Method::Uri(Secret::new(reader.need("CredentialsURI", "credentialUri")?))
+                CredentialSource::Uri(Secret::new(reader.need("CredentialsURI", "credentialUri")?))
             }
-            "anonymous" => Method::Anonymous,
+            "anonymous" => CredentialSource::Anonymous,
             _ => return Err(ProfileError::UnsupportedMode { profile: name.to_owned(), mode }),
         };
         Ok(Some(method))
@@ -143,19 +143,19 @@ impl<'a> File<'a> {
 fn implied<F: Fn(&str) -> Option<String>>(
     section: &Section<'_>,
     reader: &Reader<'_, F>,
-) -> Result<Option<Method>, ProfileError> {
+) -> Result<Option<CredentialSource>, ProfileError> {
     if KEYS.iter().any(|key| section.get(key).is_some()) {
         return reader.keys("AK", KEYS, section.get(KEYS[2]).is_some()).map(Some);
     }
     if section.get("credentialProcess").is_some() {
         return process(reader).map(Some);
     }
-    Ok(section.get("credentialUri").map(|uri| Method::Uri(Secret::new(uri))))
+    Ok(section.get("credentialUri").map(|uri| CredentialSource::Uri(Secret::new(uri))))
 }
 
-fn process<F: Fn(&str) -> Option<String>>(reader: &Reader<'_, F>) -> Result<Method, ProfileError> {
+fn process<F: Fn(&str) -> Option<String>>(reader: &Reader<'_, F>) -> Result<CredentialSource, ProfileError> {
     let timeout = reader.seconds("credentialProcessTimeout", 1..=600, "must be 1 to 600 (seconds)")?;
-    Ok(Method::Process {
+    Ok(CredentialSource::Process {
         command: Secret::new(reader.need("Process", "credentialProcess")?),
         timeout: timeout.unwrap_or(DEFAULT_PROCESS_TIMEOUT),
     })
@@ -232,7 +232,7 @@ mod tests {
                     accessKeySecret=se=cret;\n[Bucket-Endpoint]\none=oss-cn-beijing.aliyuncs.com\n\
                     [Bucket-Cname]\ntwo=img.example.com\n[Default]\nloglevel=info\n";
         let profile = read(text, None);
-        assert_eq!(profile.method, Some(Method::Keys(Credentials::new("id", "se=cret;"))));
+        assert_eq!(profile.method, Some(CredentialSource::Keys(Credentials::new("id", "se=cret;"))));
         assert_eq!(profile.endpoint.as_deref(), Some("oss-cn-hangzhou.aliyuncs.com"));
         assert_eq!(profile.buckets.len(), 2);
         assert_eq!(profile.buckets[1].style, Some(AddressingStyle::Cname));
@@ -244,7 +244,7 @@ mod tests {
         let text = "[Credentials]\naccessKeyID=STS.id\naccessKeySecret=s\nstsToken=t\n";
         assert_eq!(
             read(text, None).method,
-            Some(Method::Keys(Credentials::new("STS.id", "s").with_token("t")))
+            Some(CredentialSource::Keys(Credentials::new("STS.id", "s").with_token("t")))
         );
         assert_eq!(read("[Credentials]\nlanguage=EN\n", None).method, None);
         assert!(refusal("[Credentials]\naccessKeyID=id\n", None).contains("no `accessKeySecret`"));
@@ -254,16 +254,16 @@ mod tests {
     fn version_1_roles() {
         let text = "[Credentials]\nmode=RamRoleArn\naccessKeyID=id\naccessKeySecret=s\nramRoleArn=arn\n\
                     roleSessionName=me\ntokenTimeOut=900\nstsRegion=sts.cn-beijing.aliyuncs.com\n";
-        let Some(Method::AssumeRole { role, source }) = read(text, None).method else { panic!() };
+        let Some(CredentialSource::AssumeRole { role, source }) = read(text, None).method else { panic!() };
         assert_eq!((role.arn.as_str(), role.session_name.as_str()), ("arn", "me"));
         assert_eq!(role.duration, Duration::from_secs(900));
         assert_eq!(role.sts_region.unwrap().as_str(), "cn-beijing");
-        assert_eq!(*source, Method::Keys(Credentials::new("id", "s")));
+        assert_eq!(*source, CredentialSource::Keys(Credentials::new("id", "s")));
         let ecs = "[Credentials]\nmode=EcsRamRole\n[AkService]\n\
                    ecsAk=http://100.100.100.200/latest/meta-data/Ram/security-credentials/worker\n";
         assert_eq!(
             read(ecs, None).method,
-            Some(Method::EcsRole { role_name: Some("worker".to_owned()), imds_v1: true })
+            Some(CredentialSource::EcsRole { role_name: Some("worker".to_owned()), imds_v1: true })
         );
     }
 
@@ -303,21 +303,24 @@ endpoint = oss-cn-beijing-internal.aliyuncs.com
     #[test]
     fn version_2_profiles_and_modes() {
         let profile = read(SECOND, None);
-        assert_eq!(profile.method, Some(Method::Keys(Credentials::new("id", "secret"))));
+        assert_eq!(profile.method, Some(CredentialSource::Keys(Credentials::new("id", "secret"))));
         assert_eq!(profile.region.as_ref().unwrap().as_str(), "cn-shanghai");
         assert_eq!(profile.addressing_style, Some(AddressingStyle::Path));
         assert_eq!(profile.buckets[0].bucket, "images");
 
         let method = |name: &str| read(SECOND, Some(name)).method.unwrap();
-        assert!(matches!(method("role"), Method::AssumeRole { source, .. }
-            if *source == Method::Keys(Credentials::new("id", "secret"))));
-        assert!(matches!(method("oidc"), Method::Oidc { token_file, .. }
+        assert!(matches!(method("role"), CredentialSource::AssumeRole { source, .. }
+            if *source == CredentialSource::Keys(Credentials::new("id", "secret"))));
+        assert!(matches!(method("oidc"), CredentialSource::Oidc { token_file, .. }
             if token_file.to_str() == Some("/var/run/token")));
         assert_eq!(
             method("run"),
-            Method::Process { command: Secret::new("get creds --now"), timeout: Duration::from_secs(30) }
+            CredentialSource::Process {
+                command: Secret::new("get creds --now"),
+                timeout: Duration::from_secs(30)
+            }
         );
-        assert_eq!(method("open"), Method::Anonymous);
+        assert_eq!(method("open"), CredentialSource::Anonymous);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Profile {
     /// The profile's name; for the environment, the prefix of the variables.
     pub name: String,
     /// How to get credentials; nothing if the source does not say.
-    pub method: Option<Method>,
+    pub method: Option<CredentialSource>,
     /// The region.
     pub region: Option<Region>,
     /// The endpoint as written; it is not checked before it is used.
@@ -75,7 +75,7 @@ pub struct BucketEndpoint {
 /// How credentials are to be had. `Debug` shows no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Method {
+pub enum CredentialSource {
     /// A key pair that the source holds itself, with an STS token or without (modes `AK` and `StsToken`).
     Keys(Credentials),
     /// No credentials: requests are not signed.
@@ -85,7 +85,7 @@ pub enum Method {
         /// Which role.
         role: AssumedRole,
         /// Who asks for it.
-        source: Box<Method>,
+        source: Box<CredentialSource>,
     },
     /// STS AssumeRoleWithOIDC (`OIDC`), as for pods of ACK.
     Oidc {
@@ -114,7 +114,7 @@ pub enum Method {
     Uri(Secret),
 }
 
-impl Method {
+impl CredentialSource {
     /// Returns the method in a few words, for people.
     pub fn describe(&self) -> String {
         match self {
@@ -295,9 +295,9 @@ impl<F: Fn(&str) -> Option<String>> Reader<'_, F> {
         mode: &'static str,
         [id, secret, token]: [&'static str; 3],
         temporary: bool,
-    ) -> Result<Method, ProfileError> {
+    ) -> Result<CredentialSource, ProfileError> {
         let keys = Credentials::new(self.need(mode, id)?, self.need(mode, secret)?);
-        Ok(Method::Keys(if temporary { keys.with_token(self.need(mode, token)?) } else { keys }))
+        Ok(CredentialSource::Keys(if temporary { keys.with_token(self.need(mode, token)?) } else { keys }))
     }
 
     pub(super) fn bad(&self, setting: &'static str, value: &str, reason: &'static str) -> ProfileError {
@@ -359,14 +359,16 @@ mod tests {
 
     #[test]
     fn debug_of_a_method_shows_no_secret() {
-        let method = Method::AssumeRole {
+        let method = CredentialSource::AssumeRole {
             role: AssumedRole::new("acs:ram::1:role/r"),
-            source: Box::new(Method::Process {
+            source: Box::new(CredentialSource::Process {
                 command: Secret::new("get --password hunter2"),
                 timeout: DEFAULT_PROCESS_TIMEOUT,
             }),
         };
         assert!(!format!("{method:?}{}", method.describe()).contains("hunter2"));
-        assert!(!format!("{:?}", Method::Uri(Secret::new("http://h/?hunter2"))).contains("hunter2"));
+        assert!(
+            !format!("{:?}", CredentialSource::Uri(Secret::new("http://h/?hunter2"))).contains("hunter2")
+        );
     }
 }

@@ -6,8 +6,8 @@ use http_body_util::BodyExt;
 use jiff::SignedDuration;
 
 use super::api::{self, ApiRequest};
-use super::faults::{Scripted, Seen, Stop};
-use super::{Cut, Emulator};
+use super::faults::{InjectedError, RequestKey, Stop};
+use super::{Disconnect, Emulator};
 use crate::http::{Body, full};
 
 /// Largest form of a call. ImportImage with 17 disks takes a few KiB.
@@ -28,11 +28,11 @@ pub(super) fn is_call(request: &Request<Body>) -> bool {
 }
 
 /// Reads a call whole and has it answered.
-pub(super) async fn call(emulator: &Emulator, request: Request<Body>) -> Result<Response<Body>, Cut> {
+pub(super) async fn call(emulator: &Emulator, request: Request<Body>) -> Result<Response<Body>, Disconnect> {
     let (head, mut body) = request.into_parts();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Cut::Body)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(Disconnect::Body)?.into_data() else { continue };
         if bytes.len() + data.len() > MAX_FORM {
             let mut response = Response::new(full("the form is too large"));
             *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
@@ -48,16 +48,16 @@ pub(super) async fn call(emulator: &Emulator, request: Request<Body>) -> Result<
         request_id: uuid::Uuid::new_v4().hyphenated().to_string().to_uppercase(),
         now: emulator.now(),
     };
-    let seen = Seen { operation: api::action(&request), key: String::new(), part: None };
-    let drawn = emulator.script().draw(seen);
-    request.now += SignedDuration::from_secs(drawn.clock_skew());
-    match drawn.at_head(false).await {
+    let seen = RequestKey { operation: api::action(&request), key: String::new(), part: None };
+    let injected = emulator.script().draw(seen);
+    request.now += SignedDuration::from_secs(injected.clock_skew());
+    match injected.at_head(false).await {
         Ok(()) => {}
         Err(Stop::Answer(scripted)) => return Ok(api::scripted(emulator, &request, &scripted)),
-        Err(Stop::Cut) => return Err(Cut::Reset),
+        Err(Stop::Disconnect) => return Err(Disconnect::Reset),
     }
-    if drawn.kills_token() {
-        let expired = Scripted {
+    if injected.kills_token() {
+        let expired = InjectedError {
             status: 400,
             code: "InvalidSecurityToken.Expired".to_owned(),
             message: "Specified SecurityToken is expired.".to_owned(),
@@ -66,7 +66,7 @@ pub(super) async fn call(emulator: &Emulator, request: Request<Body>) -> Result<
         return Ok(api::scripted(emulator, &request, &expired));
     }
     let response = api::handle(emulator, &request).await;
-    drawn.after(response, |error| api::scripted(emulator, &request, error)).await
+    injected.after(response, |error| api::scripted(emulator, &request, error)).await
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub struct Emulator(Arc<Inner>);
 /// Why a request gets no answer: its connection is cut.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Cut {
+pub enum Disconnect {
     /// The emulator cuts it, as a fault plan says.
     #[error("the emulator resets the connection")]
     Reset,
@@ -133,7 +133,7 @@ impl Emulator {
     /// # Errors
     ///
     /// When a server would cut the connection instead of answering.
-    pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Cut> {
+    pub async fn handle(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Disconnect> {
         if dispatch::is_call(&request) {
             return dispatch::call(self, request).await;
         }

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use http_body::Body as _;
 
 use super::oss::http_date;
-use super::{Cut, Emulator};
+use super::{Disconnect, Emulator};
 use crate::credentials::BoxFuture;
 use crate::http::{Body, SourceFailed, Transport, TransportError, TransportErrorKind};
 
@@ -35,12 +35,12 @@ impl Transport for Emulator {
                 answer
             });
             answer.map_err(|cut| match cut {
-                Cut::Reset => TransportError::new(TransportErrorKind::Broken, "the connection broke"),
-                Cut::Body(error) if comes_from_source(&error) => {
+                Disconnect::Reset => TransportError::new(TransportErrorKind::Broken, "the connection broke"),
+                Disconnect::Body(error) if comes_from_source(&error) => {
                     TransportError::new(TransportErrorKind::Source, "the source could not be read")
                         .with_source(error)
                 }
-                Cut::Body(error) => {
+                Disconnect::Body(error) => {
                     TransportError::new(TransportErrorKind::Broken, "the connection broke").with_source(error)
                 }
             })

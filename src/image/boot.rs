@@ -4,7 +4,7 @@ mod evidence;
 
 pub use evidence::{BootEvidence, BootsWith};
 
-use super::Wishes;
+use super::Expected;
 use super::finding::{Finding, Findings, Severity};
 use super::fix::Setting;
 use super::rule::Rule;
@@ -15,21 +15,21 @@ use crate::model::{Architecture, BootMode};
 pub(super) fn decide(
     evidence: &BootEvidence,
     table: TableKind,
-    wishes: &Wishes,
+    expected: &Expected,
     findings: &mut Findings,
 ) -> Option<BootMode> {
-    let arm = wishes.architecture == Some(Architecture::Arm64)
-        || (wishes.architecture.is_none() && evidence.is_for_arm());
+    let arm = expected.architecture == Some(Architecture::Arm64)
+        || (expected.architecture.is_none() && evidence.is_for_arm());
     let uefi = BootMode::Uefi.as_str();
     if evidence.boots_with == BootsWith::Nothing {
         findings.refuse(Rule::RBoot, evidence.why_nothing());
-        return wishes.boot_mode;
+        return expected.boot_mode;
     }
     if arm && !evidence.may_boot_with_uefi() {
         findings.refuse(Rule::RBoot, "arm64 boots with UEFI only, but the disk has no EFI system partition");
-        return wishes.boot_mode;
+        return expected.boot_mode;
     }
-    match wishes.boot_mode {
+    match expected.boot_mode {
         Some(BootMode::Bios) if arm => {
             findings.fix(Rule::RBoot, "arm64 boots with UEFI only", Setting::new("--boot-mode", uefi));
         }
@@ -55,7 +55,7 @@ pub(super) fn decide(
         Some(_) => {}
         None => return Some(choose(evidence, table, arm, findings)),
     }
-    wishes.boot_mode
+    expected.boot_mode
 }
 
 /// Chooses a boot mode where none is asked for.
@@ -132,12 +132,12 @@ fn check_loaders(evidence: &BootEvidence, findings: &mut Findings) {
 /// Compares the loaders' architecture with the asked one, and returns the one to ask for.
 pub(super) fn decide_architecture(
     evidence: &BootEvidence,
-    wishes: &Wishes,
+    expected: &Expected,
     findings: &mut Findings,
 ) -> Option<Architecture> {
     let loaders = &evidence.efi_loaders;
     let arm_only = loaders.as_slice() == [Architecture::Arm64];
-    match wishes.architecture {
+    match expected.architecture {
         Some(Architecture::Arm64) if !loaders.is_empty() && !loaders.contains(&Architecture::Arm64) => {
             findings.refuse(
                 Rule::RArch,
@@ -158,5 +158,5 @@ pub(super) fn decide_architecture(
         }
         _ => {}
     }
-    wishes.architecture
+    expected.architecture
 }

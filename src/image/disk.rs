@@ -7,7 +7,7 @@ use super::finding::{Finding, Findings, Severity};
 use super::fix::{Fix, Setting};
 use super::format::Format;
 use super::read::{ReadAt, ReadError, Slice, up_to};
-use super::report::{Role, Settings, Wishes};
+use super::report::{DiskRole, Expected, Settings};
 use super::rule::Rule;
 use super::table::{self, Partition, PartitionKind, SECTOR, Table, TableKind};
 use crate::model::OsType;
@@ -41,12 +41,12 @@ pub(super) struct Contents {
 pub(super) fn examine(
     disk: &dyn ReadAt,
     format: Format,
-    wishes: &Wishes,
+    expected: &Expected,
     contents: &mut Contents,
     settings: &mut Settings,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
-    let system = wishes.role == Role::System;
+    let system = expected.role == DiskRole::System;
     if disk.length() < SMALLEST {
         if system {
             findings
@@ -62,7 +62,7 @@ pub(super) fn examine(
     table::read(disk, &Fix::rewrite_gpt(format), &mut contents.table, findings)?;
     if contents.table.kind == TableKind::None {
         contents.bare = filesystem::probe(disk, 0, disk.length())?.map(|found| found.filesystem);
-        check_bare(disk, wishes, contents, settings, findings)?;
+        check_bare(disk, expected, contents, settings, findings)?;
     } else if system {
         if !contents.table.signed {
             findings.refuse(Rule::RSig, "no boot signature in the first sector, which firmware looks for");
@@ -71,8 +71,8 @@ pub(super) fn examine(
     }
     probe_partitions(disk, contents, findings)?;
     if system {
-        check_contents(contents, wishes, findings);
-        decide_boot(disk, wishes, contents, settings, findings)?;
+        check_contents(contents, expected, findings);
+        decide_boot(disk, expected, contents, settings, findings)?;
     }
     Ok(())
 }
@@ -93,12 +93,12 @@ fn is_blank(disk: &dyn ReadAt) -> Result<bool, ReadError> {
 /// Checks a disk without a partition table. One that a boot sector or firmware starts all the same is warned of.
 fn check_bare(
     disk: &dyn ReadAt,
-    wishes: &Wishes,
+    expected: &Expected,
     contents: &mut Contents,
     settings: &mut Settings,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
-    let system = wishes.role == Role::System;
+    let system = expected.role == DiskRole::System;
     let bare = contents.bare;
     if bare.is_some_and(FileSystem::is_encrypted) {
         encrypted_disk(system, findings);
@@ -124,8 +124,8 @@ fn check_bare(
                 ),
             );
             contents.boot = BootEvidence::of_bare(code, found);
-            settings.boot_mode = boot::decide(&contents.boot, TableKind::None, wishes, findings);
-            settings.architecture = boot::decide_architecture(&contents.boot, wishes, findings);
+            settings.boot_mode = boot::decide(&contents.boot, TableKind::None, expected, findings);
+            settings.architecture = boot::decide_architecture(&contents.boot, expected, findings);
         }
         Some(filesystem) => findings.push(
             Finding::new(
@@ -209,7 +209,7 @@ fn probe_partitions(
 }
 
 /// Compares the contents with the operating system that is asked for.
-fn check_contents(contents: &Contents, wishes: &Wishes, findings: &mut Findings) {
+fn check_contents(contents: &Contents, expected: &Expected, findings: &mut Findings) {
     let partitions = &contents.table.partitions;
     let of_kind = |kind| partitions.iter().any(|partition| partition.kind == kind);
     let holds = |filesystem| contents.found.iter().any(|found| found.filesystem == filesystem);
@@ -226,8 +226,8 @@ fn check_contents(contents: &Contents, wishes: &Wishes, findings: &mut Findings)
         );
     }
     check_encryption(partitions, findings);
-    check_os_type(wishes, ntfs, linux, findings);
-    let windows = wishes.os_type() == Some(OsType::Windows) || ((ntfs || bitlocker) && !linux);
+    check_os_type(expected, ntfs, linux, findings);
+    let windows = expected.os_type() == Some(OsType::Windows) || ((ntfs || bitlocker) && !linux);
     let unread = contents.table.kind == TableKind::None || contents.table.unread;
     if windows || bsd || unread {
         return;
@@ -240,7 +240,7 @@ fn check_contents(contents: &Contents, wishes: &Wishes, findings: &mut Findings)
         findings
             .warn(Rule::SFs, "no partition holds a file system that the requirements list (XFS, ext3, ext4)");
     }
-    if wishes.platform.as_deref() == Some("Customized Linux") {
+    if expected.platform.as_deref() == Some("Customized Linux") {
         check_customized(partitions, findings);
     }
 }
@@ -275,14 +275,14 @@ fn check_encryption(partitions: &[Partition], findings: &mut Findings) {
     }
 }
 
-fn check_os_type(wishes: &Wishes, ntfs: bool, linux: bool, findings: &mut Findings) {
+fn check_os_type(expected: &Expected, ntfs: bool, linux: bool, findings: &mut Findings) {
     let windows = || {
         [
             Setting::new("--os-type", OsType::Windows.as_str()),
             Setting::new("--platform", "Windows Server 2022"),
         ]
     };
-    match wishes.os_type() {
+    match expected.os_type() {
         Some(OsType::Windows) if linux && !ntfs => findings.fix(
             Rule::SWin,
             "OS type and contents disagree: Windows is asked for, the file systems are those of Linux",
@@ -332,7 +332,7 @@ fn check_customized(partitions: &[Partition], findings: &mut Findings) {
 /// Decides boot mode and architecture of a disk with partitions.
 fn decide_boot(
     disk: &dyn ReadAt,
-    wishes: &Wishes,
+    expected: &Expected,
     contents: &mut Contents,
     settings: &mut Settings,
     findings: &mut Findings,
@@ -352,15 +352,15 @@ fn decide_boot(
         }
     }
     contents.boot.conclude(table.kind);
-    settings.boot_mode = boot::decide(&contents.boot, table.kind, wishes, findings);
-    settings.architecture = boot::decide_architecture(&contents.boot, wishes, findings);
+    settings.boot_mode = boot::decide(&contents.boot, table.kind, expected, findings);
+    settings.architecture = boot::decide_architecture(&contents.boot, expected, findings);
     Ok(())
 }
 
 /// Looks at an ISO that also has a partition table as at a disk, to see what would start it.
 pub(super) fn examine_hybrid(
     disk: &dyn ReadAt,
-    wishes: &Wishes,
+    expected: &Expected,
     contents: &mut Contents,
     settings: &mut Settings,
 ) -> Result<(), ReadError> {
@@ -368,7 +368,7 @@ pub(super) fn examine_hybrid(
     let mut unused = Findings::default();
     table::read(disk, &Fix::rewrite_gpt(Format::Raw), &mut contents.table, &mut unused)?;
     probe_partitions(disk, contents, &mut unused)?;
-    decide_boot(disk, wishes, contents, settings, &mut unused)
+    decide_boot(disk, expected, contents, settings, &mut unused)
 }
 
 /// Checks that a RAW disk's length is whole.

@@ -5,7 +5,7 @@ use super::finding::{Finding, Findings, Severity};
 use super::fix::{Command, Fix, new_file};
 use super::format::{Archive, Compression, Format, Inner};
 use super::read::{ReadAt, ReadError, be32, be64, le16, le32, le64, up_to};
-use super::report::Wishes;
+use super::report::Expected;
 use super::rule::Rule;
 use crate::model::DiskFormat;
 
@@ -30,7 +30,7 @@ const VHDX_DISK_SIZE: [u8; 16] =
 pub(super) fn check(
     file: &dyn ReadAt,
     format: Format,
-    wishes: &Wishes,
+    expected: &Expected,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
     let not_accepted = |format: Format| format!("the format {format} is not accepted");
@@ -38,12 +38,12 @@ pub(super) fn check(
         Format::Empty => findings.refuse(Rule::FEmpty, "the file is empty"),
         Format::Vmdk if is_extent(file)? => findings.refuse(
             Rule::FFormat,
-            match descriptor_of(&wishes.name) {
+            match descriptor_of(&expected.name) {
                 Some(name) => format!("one of several files of a VMDK: inspect its descriptor, `{name}`"),
                 None => "one of several files of a VMDK: inspect the descriptor that names it".to_owned(),
             },
         ),
-        Format::Vmdk if wishes.format == Some(DiskFormat::Vmdk) => {
+        Format::Vmdk if expected.format == Some(DiskFormat::Vmdk) => {
             findings.warn(Rule::FFormat, "VMDK is an invitational preview; accounts without it are refused");
         }
         Format::Vmdk => findings.fix(

@@ -5,7 +5,7 @@ use super::finding::{Finding, Findings, Severity, Verdict};
 use super::fix::{Fix, Setting};
 use super::format::Format;
 use super::read::{Budgeted, ReadAt, ReadError};
-use super::report::{Report, Role, Settings, Wishes};
+use super::report::{DiskRole, Expected, Report, Settings};
 use super::rule::Rule;
 use super::table::TableKind;
 use super::{READ_BUDGET, foreign, qcow2, size, vhd};
@@ -13,14 +13,14 @@ use crate::model::{DiskFormat, limits};
 
 /// Inspects an image. Reads at most [`READ_BUDGET`] bytes.
 ///
-/// Whatever is wrong with the image becomes a finding of the report. The same bytes and wishes give the same report.
+/// Whatever is wrong with the image becomes a finding of the report. The same bytes and expected give the same report.
 ///
 /// # Errors
 ///
-/// When `file` cannot be read, or, for [`Windows`](super::Windows), when a range must be fetched first.
-pub fn inspect(file: &dyn ReadAt, wishes: &Wishes) -> Result<Report, ReadError> {
+/// When `file` cannot be read, or, for [`Windows`](super::FetchedRanges), when a range must be fetched first.
+pub fn inspect(file: &dyn ReadAt, expected: &Expected) -> Result<Report, ReadError> {
     let file = &Budgeted::new(file, READ_BUDGET);
-    let mut inspection = Inspection::new(wishes);
+    let mut inspection = Inspection::new(expected);
     let format = detect(file)?;
     inspection.check_file(file.length(), format);
     match format {
@@ -30,10 +30,10 @@ pub fn inspect(file: &dyn ReadAt, wishes: &Wishes) -> Result<Report, ReadError> 
         Format::Iso => inspection.iso(file)?,
         Format::Luks => {
             inspection.virtual_size = Some(file.length());
-            disk::encrypted_disk(wishes.role == Role::System, &mut inspection.findings);
+            disk::encrypted_disk(expected.role == DiskRole::System, &mut inspection.findings);
         }
         other => {
-            foreign::check(file, other, wishes, &mut inspection.findings)?;
+            foreign::check(file, other, expected, &mut inspection.findings)?;
             inspection.virtual_size = foreign::virtual_size(file, other)?;
         }
     }
@@ -49,7 +49,7 @@ fn settings_mode(settings: &Settings) -> Option<String> {
 
 /// An inspection under way.
 struct Inspection<'a> {
-    wishes: &'a Wishes,
+    expected: &'a Expected,
     findings: Findings,
     settings: Settings,
     contents: Contents,
@@ -61,9 +61,9 @@ struct Inspection<'a> {
 }
 
 impl<'a> Inspection<'a> {
-    fn new(wishes: &'a Wishes) -> Self {
+    fn new(expected: &'a Expected) -> Self {
         Self {
-            wishes,
+            expected,
             findings: Findings::default(),
             settings: Settings::default(),
             contents: Contents::default(),
@@ -79,11 +79,11 @@ impl<'a> Inspection<'a> {
             self.findings.refuse(Rule::FObject, "the file is larger than an object can be (48.8 TiB)");
         }
         // Less than one GiB is not worth a second file.
-        let saved = self.wishes.allocated_size.map_or(0, |allocated| length.saturating_sub(allocated));
+        let saved = self.expected.allocated_size.map_or(0, |allocated| length.saturating_sub(allocated));
         let holes = saved > length / 2 && saved >= size::GIB;
         if format == Format::Raw && holes {
             let gib = |bytes: u64| bytes as f64 / size::GIB as f64;
-            let allocated = self.wishes.allocated_size.unwrap_or(length);
+            let allocated = self.expected.allocated_size.unwrap_or(length);
             self.findings.push(
                 Finding::new(
                     Rule::FSparse,
@@ -133,8 +133,8 @@ impl<'a> Inspection<'a> {
     /// partition.
     fn iso(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
         self.virtual_size = Some(file.length());
-        let Self { wishes, settings, contents, .. } = self;
-        match disk::examine_hybrid(file, wishes, contents, settings) {
+        let Self { expected, settings, contents, .. } = self;
+        match disk::examine_hybrid(file, expected, contents, settings) {
             Err(error) if !error.is_gap() => return Err(error),
             _ => {}
         }
@@ -163,12 +163,12 @@ impl<'a> Inspection<'a> {
 
     /// Examines the disk inside. Where it cannot be seen, that is said, and the rest of the inspection stands.
     fn examine(&mut self, disk: &dyn ReadAt, format: Format) -> Result<(), ReadError> {
-        let Self { wishes, findings, settings, contents, .. } = self;
+        let Self { expected, findings, settings, contents, .. } = self;
         let (gap, behind_end) = match format {
             Format::Vhd => (Rule::VInner, Rule::VHdr),
             _ => (Rule::QInner, Rule::QTrunc),
         };
-        match disk::examine(disk, format, wishes, contents, settings, findings) {
+        match disk::examine(disk, format, expected, contents, settings, findings) {
             Err(ReadError::PastEnd { .. }) => {
                 if !findings.has(behind_end) {
                     findings
@@ -192,14 +192,14 @@ impl<'a> Inspection<'a> {
 
     /// Derives the request's parameters, and reports where the user asked for something else.
     fn decide_settings(&mut self, format: Format) {
-        let wishes = self.wishes;
+        let expected = self.expected;
         // What is sent byte by byte is RAW for the service, whatever is in it.
         let bytes = matches!(format, Format::Iso | Format::Luks);
         let found = format.disk_format().or(bytes.then_some(DiskFormat::Raw));
-        self.settings.format = wishes.format.or(found);
-        self.settings.boot_mode = self.settings.boot_mode.or(wishes.boot_mode);
-        self.settings.architecture = self.settings.architecture.or(wishes.architecture);
-        match (wishes.format, found) {
+        self.settings.format = expected.format.or(found);
+        self.settings.boot_mode = self.settings.boot_mode.or(expected.boot_mode);
+        self.settings.architecture = self.settings.architecture.or(expected.architecture);
+        match (expected.format, found) {
             (Some(asked), Some(found)) if asked != found => self.findings.fix(
                 Rule::FFormat,
                 format!("format {asked} is asked for, but the contents are {found}"),
@@ -224,7 +224,7 @@ impl<'a> Inspection<'a> {
 
     /// Warns where the service is left to choose how the image boots, because its contents could not be seen.
     fn check_unseen(&mut self, format: Format) {
-        let unseen = self.wishes.role == Role::System
+        let unseen = self.expected.role == DiskRole::System
             && format.disk_format().is_some()
             && !self.examined
             && !Verdict::of(&self.findings.0).is_refused()
@@ -249,9 +249,9 @@ impl<'a> Inspection<'a> {
             return;
         }
         let needed = self.needed_size.unwrap_or(virtual_size);
-        let Wishes { role, disk_size, platform, .. } = self.wishes;
+        let Expected { role, disk_size, platform, .. } = self.expected;
         self.settings.disk_size = Some(size::check(needed, *role, *disk_size, &mut self.findings));
-        let customized = *role == Role::System && platform.as_deref() == Some("Customized Linux");
+        let customized = *role == DiskRole::System && platform.as_deref() == Some("Customized Linux");
         if customized && virtual_size <= 5 * size::GIB {
             self.findings.refuse(Rule::SCustom, "Customized Linux needs a disk of more than 5 GiB");
         }
@@ -266,7 +266,7 @@ impl<'a> Inspection<'a> {
             DiskFormat::Vmdk => ".vmdk",
         };
         self.settings.suffix = Some(right);
-        let Some(key) = &self.wishes.key else { return };
+        let Some(key) = &self.expected.key else { return };
         let name = key.rsplit('/').next().unwrap_or(key);
         let Some((_, suffix)) = name.rsplit_once('.') else { return };
         let suffix = suffix.to_ascii_lowercase();
@@ -293,9 +293,9 @@ impl<'a> Inspection<'a> {
     fn report(self, file_size: u64, format: Format) -> Report {
         Report {
             format,
-            role: self.wishes.role,
+            role: self.expected.role,
             file_size,
-            allocated_size: self.wishes.allocated_size,
+            allocated_size: self.expected.allocated_size,
             virtual_size: self.virtual_size,
             partition_table: self.contents.table.kind,
             partitions: self.contents.table.partitions,

@@ -46,11 +46,11 @@ pub use inspect::inspect;
 #[cfg(unix)]
 pub use read::DiskFile;
 pub use read::{ReadAt, ReadError};
-pub use report::{Report, Role, Settings, Wishes};
+pub use report::{DiskRole, Expected, Report, Settings};
 pub use rule::Rule;
 pub use size::{SIZE_PROFILES, SMALLEST_DISK_SIZE, SizeProfile, disk_size_for, needed_gib};
 pub use table::{Partition, PartitionKind, TableKind};
-pub use windows::Windows;
+pub use windows::FetchedRanges;
 
 /// Most bytes that an inspection reads, and that [`Windows`] holds (16 MiB).
 pub const READ_BUDGET: u64 = 16 << 20;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::testing::*;
-use super::{ReadAt, ReadError, Role, Wishes, inspect};
+use super::{DiskRole, Expected, ReadAt, ReadError, inspect};
 
 /// Numbers that break arithmetic.
 fn nasty() -> impl Strategy<Value = u64> {
@@ -33,8 +33,8 @@ fn write(bytes: &mut [u8], (at, width): (usize, usize), value: u64, big_endian: 
 }
 
 fn survives(image: &dyn ReadAt) {
-    for role in [Role::System, Role::Data] {
-        let report = inspect(image, &Wishes::new(role, "x"));
+    for role in [DiskRole::System, DiskRole::Data] {
+        let report = inspect(image, &Expected::new(role, "x"));
         assert!(!matches!(report, Err(ReadError::Missing { .. })));
         report.expect("bytes in memory can be read");
     }

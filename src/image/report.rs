@@ -11,7 +11,7 @@ use crate::model::{Architecture, BootMode, DiskFormat, OsType};
 /// What a disk will be in the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub enum DiskRole {
     /// The disk that boots.
     #[default]
     System,
@@ -19,7 +19,7 @@ pub enum Role {
     Data,
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for DiskRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::System => "system",
@@ -31,9 +31,9 @@ impl fmt::Display for Role {
 /// What the user asks for, so that contradictions with the contents become findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Wishes {
+pub struct Expected {
     /// What the disk will be.
-    pub role: Role,
+    pub role: DiskRole,
     /// The file's name, for commands in messages.
     pub name: String,
     /// The object key, for its suffix.
@@ -54,10 +54,10 @@ pub struct Wishes {
     pub disk_size: Option<u64>,
 }
 
-impl Default for Wishes {
+impl Default for Expected {
     fn default() -> Self {
         Self {
-            role: Role::System,
+            role: DiskRole::System,
             name: "FILE".to_owned(),
             key: None,
             allocated_size: None,
@@ -71,9 +71,9 @@ impl Default for Wishes {
     }
 }
 
-impl Wishes {
+impl Expected {
     /// Begins with the disk's role and the file's name.
-    pub fn new(role: Role, name: impl Into<String>) -> Self {
+    pub fn new(role: DiskRole, name: impl Into<String>) -> Self {
         Self { role, name: name.into(), ..Self::default() }
     }
 
@@ -106,7 +106,7 @@ pub struct Report {
     /// What the file is.
     pub format: Format,
     /// What the disk will be.
-    pub role: Role,
+    pub role: DiskRole,
     /// Bytes of the file.
     pub file_size: u64,
     /// Bytes that the file takes on its disk, if the caller knew.

@@ -4,7 +4,7 @@
 
 use super::finding::{Finding, Findings};
 use super::fix::Setting;
-use super::report::Role;
+use super::report::DiskRole;
 use super::rule::Rule;
 use crate::model::{Architecture, BootMode, LicenseType, OsType};
 
@@ -260,7 +260,7 @@ pub fn check_disk_count(disks: usize) -> Vec<Finding> {
 }
 
 /// Checks the DiskImageSize of a disk, in GiB, against the editions of the documentation.
-pub fn check_disk_size(size: u64, role: Role) -> Vec<Finding> {
+pub fn check_disk_size(size: u64, role: DiskRole) -> Vec<Finding> {
     let mut findings = Findings::default();
     super::size::check(0, role, Some(size), &mut findings);
     findings.0
@@ -399,9 +399,11 @@ mod tests {
 
     #[test]
     fn disk_sizes_follow_the_editions() {
-        assert!(check_disk_size(40, Role::System).is_empty());
-        assert_eq!(Verdict::of(&check_disk_size(20, Role::System)), Verdict::Good);
-        assert!(refused(&check_disk_size(0, Role::Data)) && refused(&check_disk_size(2049, Role::System)));
+        assert!(check_disk_size(40, DiskRole::System).is_empty());
+        assert_eq!(Verdict::of(&check_disk_size(20, DiskRole::System)), Verdict::Good);
+        assert!(
+            refused(&check_disk_size(0, DiskRole::Data)) && refused(&check_disk_size(2049, DiskRole::System))
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Role;
+use super::DiskRole;
 
 const IMPORT_IMAGE: &str = "ImportImage page of the ECS API reference";
 const INSTRUCTIONS: &str = "\"Instructions for importing images\" page of ECS";
@@ -206,10 +206,10 @@ rules! {
 impl Rule {
     /// Returns the code and HTTP status with which ImportImage refuses what breaks this rule, where its page
     /// lists one. The others show up when the import task fails, or when the instance does not boot.
-    pub fn service_code(self, role: Role) -> Option<(&'static str, u16)> {
+    pub fn service_code(self, role: DiskRole) -> Option<(&'static str, u16)> {
         Some(match self {
             Self::FEmpty => ("InvalidOSSObject.Size", 400),
-            Self::FSize if role == Role::Data => ("InvalidDataDiskSize", 400),
+            Self::FSize if role == DiskRole::Data => ("InvalidDataDiskSize", 400),
             Self::FSize => ("InvalidImageSize", 400),
             Self::FFormat
             | Self::FCompressed

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::Role;
+use super::DiskRole;
 use super::finding::Findings;
 use super::fix::Setting;
 use super::rule::Rule;
@@ -25,10 +25,10 @@ pub struct SizeProfile {
 
 impl SizeProfile {
     /// Returns the range for a disk.
-    pub fn range(&self, role: Role) -> &RangeInclusive<u64> {
+    pub fn range(&self, role: DiskRole) -> &RangeInclusive<u64> {
         match role {
-            Role::System => &self.system,
-            Role::Data => &self.data,
+            DiskRole::System => &self.system,
+            DiskRole::Data => &self.data,
         }
     }
 }
@@ -60,7 +60,7 @@ pub fn disk_size_for(virtual_size: u64) -> u64 {
 }
 
 /// Checks the size to ask for against the image and the editions, and returns it.
-pub(super) fn check(virtual_size: u64, role: Role, wished: Option<u64>, findings: &mut Findings) -> u64 {
+pub(super) fn check(virtual_size: u64, role: DiskRole, wished: Option<u64>, findings: &mut Findings) -> u64 {
     let needed = needed_gib(virtual_size);
     let size = wished.unwrap_or_else(|| disk_size_for(virtual_size));
     let (newest, older) = SIZE_PROFILES.split_first().expect("the table has entries");
@@ -117,21 +117,21 @@ mod tests {
             check(bytes, role, wished, &mut findings);
             Verdict::of(&findings.0)
         };
-        assert_eq!(verdict(40 * GIB, Role::System, None), Verdict::Good);
-        assert_eq!(verdict(10 * GIB, Role::System, None), Verdict::Good, "ordinary images are small");
-        assert_eq!(verdict(501 * GIB, Role::System, None), Verdict::Good);
-        assert_eq!(verdict(2049 * GIB, Role::System, None), Verdict::Refused);
-        assert_eq!(verdict(41 * GIB, Role::System, Some(40)), Verdict::Refused);
-        assert_eq!(verdict(40 * GIB - 1, Role::System, Some(40)), Verdict::Good);
-        assert_eq!(verdict(10 * GIB, Role::Data, None), Verdict::Good);
-        assert_eq!(verdict(1500 * GIB, Role::Data, None), Verdict::Good);
-        assert_eq!(verdict(GIB, Role::Data, Some(0)), Verdict::Refused);
+        assert_eq!(verdict(40 * GIB, DiskRole::System, None), Verdict::Good);
+        assert_eq!(verdict(10 * GIB, DiskRole::System, None), Verdict::Good, "ordinary images are small");
+        assert_eq!(verdict(501 * GIB, DiskRole::System, None), Verdict::Good);
+        assert_eq!(verdict(2049 * GIB, DiskRole::System, None), Verdict::Refused);
+        assert_eq!(verdict(41 * GIB, DiskRole::System, Some(40)), Verdict::Refused);
+        assert_eq!(verdict(40 * GIB - 1, DiskRole::System, Some(40)), Verdict::Good);
+        assert_eq!(verdict(10 * GIB, DiskRole::Data, None), Verdict::Good);
+        assert_eq!(verdict(1500 * GIB, DiskRole::Data, None), Verdict::Good);
+        assert_eq!(verdict(GIB, DiskRole::Data, Some(0)), Verdict::Refused);
     }
 
     #[test]
     fn what_older_editions_do_not_allow_is_said() {
         let mut findings = Findings::default();
-        check(10 * GIB, Role::System, Some(10), &mut findings);
+        check(10 * GIB, DiskRole::System, Some(10), &mut findings);
         let finding = &findings.0[0];
         assert_eq!((finding.rule, finding.severity), (Rule::FSize, Severity::Info));
         assert!(finding.message.contains("40 to 500 GiB"), "{}", finding.message);
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_size_that_was_not_typed_is_said() {
         let mut findings = Findings::default();
-        assert_eq!(check(GIB, Role::Data, None, &mut findings), 5);
+        assert_eq!(check(GIB, DiskRole::Data, None, &mut findings), 5);
         assert_eq!(findings.0.last().unwrap().severity, Severity::Set);
     }
 }

@@ -2,7 +2,7 @@
 
 use crc_fast::CrcAlgorithm::Crc32IsoHdlc;
 
-use super::{Report, Role, Rule, Severity, Wishes, inspect};
+use super::{DiskRole, Expected, Report, Rule, Severity, inspect};
 
 /// One MiB.
 pub(super) const MIB: usize = 1 << 20;
@@ -223,13 +223,13 @@ pub(super) fn esp(loader: &[u8; 11]) -> Vec<u8> {
     disk
 }
 
-/// Inspects as a system disk with no further wishes.
+/// Inspects as a system disk with no further expected.
 pub(super) fn report(image: &[u8]) -> Report {
-    report_for(image, &Wishes::new(Role::System, "disk.img"))
+    report_for(image, &Expected::new(DiskRole::System, "disk.img"))
 }
 
-pub(super) fn report_for(image: &[u8], wishes: &Wishes) -> Report {
-    inspect(&image.to_vec(), wishes).unwrap()
+pub(super) fn report_for(image: &[u8], expected: &Expected) -> Report {
+    inspect(&image.to_vec(), expected).unwrap()
 }
 
 /// Lists the rules that were broken, from warnings up, but not the size, which is small in tests.

@@ -1,12 +1,12 @@
-//! What inspections of whole images conclude from contents and wishes.
+//! What inspections of whole images conclude from contents and expected.
 
 use super::testing::*;
 use super::*;
 use crate::model::{Architecture, BootMode, DiskFormat, OsType};
 use Severity::{Fix, Refuse, Warn};
 
-fn wishes() -> Wishes {
-    Wishes::new(Role::System, "disk.img")
+fn expected() -> Expected {
+    Expected::new(DiskRole::System, "disk.img")
 }
 
 fn slot(status: u8, code: u8, first: u32, sectors: u32) -> Slot {
@@ -126,8 +126,8 @@ fn bios_needs_boot_code_and_something_to_go_on_with() {
 fn a_bios_that_would_start_nothing_is_refused_where_it_is_asked_for() {
     let mut disk = gpt(X64, true, true, false);
     disk[5 * MIB..6 * MIB].fill(0);
-    let wishes = Wishes { boot_mode: Some(BootMode::Bios), ..wishes() };
-    assert_eq!(broken(&report_for(&disk, &wishes)), [(Rule::RBoot, Refuse)]);
+    let expected = Expected { boot_mode: Some(BootMode::Bios), ..expected() };
+    assert_eq!(broken(&report_for(&disk, &expected)), [(Rule::RBoot, Refuse)]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn an_efi_partition_without_a_loader_is_warned_of() {
     let mut disk = gpt(X64, false, false, false);
     disk[MIB..5 * MIB].fill(0);
     assert_eq!(broken(&report(&disk)), [(Rule::RBoot, Warn)], "it is not even formatted");
-    let asked = Wishes { boot_mode: Some(BootMode::Uefi), ..wishes() };
+    let asked = Expected { boot_mode: Some(BootMode::Uefi), ..expected() };
     assert_eq!(broken(&report_for(&disk, &asked)), [(Rule::RBoot, Warn)]);
     let disk = gpt(Some(b"GRUBX64 EFI"), true, true, false);
     let report = report(&disk);
@@ -176,7 +176,7 @@ fn a_loader_on_another_fat_partition_boots_with_a_warning() {
         let report = report(disk);
         assert_eq!((report.boot.boots_with, broken(&report)), (BootsWith::Uefi, vec![(Rule::RBoot, Warn)]));
         assert_eq!(report.settings.boot_mode, Some(BootMode::Uefi));
-        let asked = Wishes { boot_mode: Some(BootMode::Uefi), ..wishes() };
+        let asked = Expected { boot_mode: Some(BootMode::Uefi), ..expected() };
         assert_eq!(broken(&report_for(disk, &asked)), [(Rule::RBoot, Warn)]);
     }
 }
@@ -255,10 +255,10 @@ fn encrypted_disks_and_systems_are_refused() {
     bitlocker(&mut windows, 10240 * 512);
     put(&mut windows, 13001 * 512 + 3, b"NTFS    ");
     for os_type in [None, Some(OsType::Windows)] {
-        let report = report_for(&windows, &Wishes { os_type, ..wishes() });
+        let report = report_for(&windows, &Expected { os_type, ..expected() });
         assert_eq!(broken(&report), [(Rule::RLuks, Refuse)], "{os_type:?}");
     }
-    let data = Wishes::new(Role::Data, "data.img");
+    let data = Expected::new(DiskRole::Data, "data.img");
     assert_eq!(broken(&report_for(&whole, &data)), [(Rule::FLuks, Warn)], "a data disk only needs its key");
 }
 
@@ -279,11 +279,11 @@ fn what_cannot_be_seen_chooses_no_boot_mode() {
     put(&mut vmdk, 12, &[0, 8]);
     put(&mut vmdk, 28, &[1]);
     put(&mut vmdk, 512, b"# Disk DescriptorFile");
-    let wishes = Wishes { format: Some(DiskFormat::Vmdk), ..wishes() };
-    let report = report_for(&vmdk, &wishes);
+    let expected = Expected { format: Some(DiskFormat::Vmdk), ..expected() };
+    let report = report_for(&vmdk, &expected);
     assert_eq!((report.settings.boot_mode, report.settings.architecture), (None, None));
     assert_eq!(broken(&report), [(Rule::FFormat, Warn), (Rule::RBoot, Warn)]);
-    let asked = Wishes { boot_mode: Some(BootMode::Uefi), ..wishes };
+    let asked = Expected { boot_mode: Some(BootMode::Uefi), ..expected };
     assert_eq!(broken(&report_for(&vmdk, &asked)), [(Rule::FFormat, Warn)]);
 }
 
@@ -324,7 +324,7 @@ fn a_windows_disk_is_refused_only_where_linux_is_asked_for() {
 fn a_part_of_a_split_vmdk_names_its_descriptor() {
     let mut extent = vec![0; MIB];
     put(&mut extent, 0, b"KDMV");
-    let report = report_for(&extent, &Wishes::new(Role::System, "disk-s002.vmdk"));
+    let report = report_for(&extent, &Expected::new(DiskRole::System, "disk-s002.vmdk"));
     let finding = &report.findings[0];
     assert!(finding.message.ends_with("`disk.vmdk`"), "{}", finding.message);
 }
@@ -348,7 +348,7 @@ fn a_vhdx_with_a_log_is_repaired_first() {
 #[test]
 fn a_boot_mode_that_cannot_work_is_refused() {
     let with = |mode, disk: &[u8]| {
-        let report = report_for(disk, &Wishes { boot_mode: Some(mode), ..wishes() });
+        let report = report_for(disk, &Expected { boot_mode: Some(mode), ..expected() });
         assert_eq!(report.settings.boot_mode, Some(mode), "what was typed stays");
         broken(&report)
     };
@@ -364,7 +364,7 @@ fn a_boot_mode_that_cannot_work_is_refused() {
 #[test]
 fn the_architecture_follows_from_the_loaders() {
     let with = |architecture, disk: &[u8]| {
-        let report = report_for(disk, &Wishes { architecture, ..wishes() });
+        let report = report_for(disk, &Expected { architecture, ..expected() });
         (report.settings.architecture, report.settings.boot_mode, broken(&report))
     };
     let (arm, x86) = (gpt(ARM, false, false, false), gpt(X64, false, false, false));
@@ -381,7 +381,7 @@ fn the_architecture_follows_from_the_loaders() {
 #[test]
 fn a_format_that_contradicts_the_contents_is_reported() {
     let with = |format, image: &[u8]| {
-        let report = report_for(image, &Wishes { format: Some(format), ..wishes() });
+        let report = report_for(image, &Expected { format: Some(format), ..expected() });
         assert_eq!(report.settings.format, Some(format));
         broken(&report)
     };
@@ -402,7 +402,7 @@ fn a_format_that_contradicts_the_contents_is_reported() {
 #[test]
 fn the_keys_suffix_is_compared() {
     let with = |key: &str, image: &[u8]| {
-        let report = report_for(image, &Wishes { key: Some(key.to_owned()), ..wishes() });
+        let report = report_for(image, &Expected { key: Some(key.to_owned()), ..expected() });
         broken(&report).contains(&(Rule::FSuffix, Warn))
     };
     let (raw, qcow2) = (mbr_disk(), qcow2(&mbr_disk()));
@@ -422,7 +422,7 @@ fn the_keys_suffix_is_compared() {
 
 #[test]
 fn a_data_disk_need_not_boot() {
-    let data = |image: &[u8]| broken(&report_for(image, &Wishes::new(Role::Data, "data.img")));
+    let data = |image: &[u8]| broken(&report_for(image, &Expected::new(DiskRole::Data, "data.img")));
     assert_eq!(data(&vec![0; 8 * MIB]), []);
     let mut bare = vec![0; 8 * MIB];
     write_ext4(&mut bare, 0);
@@ -431,7 +431,7 @@ fn a_data_disk_need_not_boot() {
     let gpt = gpt(None, false, false, false);
     assert_eq!(data(&gpt[..gpt.len() - MIB]), [(Rule::RGptB, Refuse)], "but it must be whole");
     assert_eq!(data(b""), [(Rule::FEmpty, Refuse)]);
-    let report = report_for(&bare, &Wishes::new(Role::Data, "data.img"));
+    let report = report_for(&bare, &Expected::new(DiskRole::Data, "data.img"));
     assert_eq!((report.bare_filesystem, report.settings.boot_mode), (Some(FileSystem::Ext4), None));
 }
 
@@ -462,7 +462,7 @@ fn the_operating_system_is_compared() {
     };
     let with = |os_type, platform: Option<&str>, disk: &[u8]| {
         let platform = platform.map(str::to_owned);
-        broken(&report_for(disk, &Wishes { os_type, platform, ..wishes() }))
+        broken(&report_for(disk, &Expected { os_type, platform, ..expected() }))
     };
     let contradiction = [(Rule::SWin, Fix)];
     assert_eq!(with(None, None, &ntfs()), [], "nothing was asked for that it contradicts");
@@ -509,8 +509,8 @@ fn one_encrypted_partition_among_others_is_warned_of() {
 
 #[test]
 fn customized_linux_has_needs_of_its_own() {
-    let wishes = Wishes { platform: Some("Customized Linux".to_owned()), ..wishes() };
-    let report = report_for(&mbr_disk(), &wishes);
+    let expected = Expected { platform: Some("Customized Linux".to_owned()), ..expected() };
+    let report = report_for(&mbr_disk(), &expected);
     assert_eq!(broken(&report), [(Rule::SCustom, Refuse)], "the disk is too small");
     assert!(
         report
@@ -520,7 +520,7 @@ fn customized_linux_has_needs_of_its_own() {
     );
     let mut xfs = mbr_disk();
     put(&mut xfs, MIB, b"XFSB");
-    assert_eq!(broken(&report_for(&xfs, &wishes)), [(Rule::SCustom, Warn), (Rule::SCustom, Refuse)]);
+    assert_eq!(broken(&report_for(&xfs, &expected)), [(Rule::SCustom, Warn), (Rule::SCustom, Refuse)]);
 }
 
 #[test]
@@ -533,21 +533,21 @@ fn a_raw_file_is_whole() {
 }
 
 /// Sets what an advice says, as its options would.
-fn follow(wishes: &Wishes, settings: &[Setting]) -> Wishes {
-    let mut wishes = wishes.clone();
+fn follow(expected: &Expected, settings: &[Setting]) -> Expected {
+    let mut expected = expected.clone();
     for Setting { option, value } in settings {
         let value = value.as_deref();
         match *option {
-            "--boot-mode" => wishes.boot_mode = value.map(|value| value.parse().unwrap()),
-            "--architecture" => wishes.architecture = value.map(|value| value.parse().unwrap()),
-            "--os-type" => wishes.os_type = value.map(|value| value.parse().unwrap()),
-            "--format" => wishes.format = value.map(|value| value.parse().unwrap()),
-            "--platform" => wishes.platform = value.map(str::to_owned),
-            "--disk-size" => wishes.disk_size = value.map(|value| value.parse().unwrap()),
+            "--boot-mode" => expected.boot_mode = value.map(|value| value.parse().unwrap()),
+            "--architecture" => expected.architecture = value.map(|value| value.parse().unwrap()),
+            "--os-type" => expected.os_type = value.map(|value| value.parse().unwrap()),
+            "--format" => expected.format = value.map(|value| value.parse().unwrap()),
+            "--platform" => expected.platform = value.map(str::to_owned),
+            "--disk-size" => expected.disk_size = value.map(|value| value.parse().unwrap()),
             other => panic!("{other}"),
         }
     }
-    wishes
+    expected
 }
 
 #[test]
@@ -561,25 +561,25 @@ fn every_setting_that_is_advised_helps() {
         (gpt(ARM, false, false, false), gpt(X64, false, false, false), gpt(ARM, true, true, false));
     let (bios, uefi) = (Some(BootMode::Bios), Some(BootMode::Uefi));
     let cases = [
-        (mbr_disk(), Wishes { boot_mode: uefi, ..wishes() }),
-        (x64, Wishes { boot_mode: bios, ..wishes() }),
-        (both, Wishes { boot_mode: bios, ..wishes() }),
-        (arm, Wishes { architecture: Some(Architecture::X86_64), ..wishes() }),
-        (mbr_disk(), Wishes { format: Some(DiskFormat::Vhd), ..wishes() }),
-        (mbr_disk(), Wishes { os_type: Some(OsType::Windows), ..wishes() }),
-        (ntfs.clone(), Wishes { os_type: Some(OsType::Linux), ..wishes() }),
-        (ntfs, Wishes { platform: Some("Ubuntu".to_owned()), ..wishes() }),
-        (xfs, Wishes { platform: Some("Customized Linux".to_owned()), ..wishes() }),
-        ([mbr_disk(), vec![0; 6 << 30 >> 10]].concat(), Wishes { disk_size: Some(0), ..wishes() }),
+        (mbr_disk(), Expected { boot_mode: uefi, ..expected() }),
+        (x64, Expected { boot_mode: bios, ..expected() }),
+        (both, Expected { boot_mode: bios, ..expected() }),
+        (arm, Expected { architecture: Some(Architecture::X86_64), ..expected() }),
+        (mbr_disk(), Expected { format: Some(DiskFormat::Vhd), ..expected() }),
+        (mbr_disk(), Expected { os_type: Some(OsType::Windows), ..expected() }),
+        (ntfs.clone(), Expected { os_type: Some(OsType::Linux), ..expected() }),
+        (ntfs, Expected { platform: Some("Ubuntu".to_owned()), ..expected() }),
+        (xfs, Expected { platform: Some("Customized Linux".to_owned()), ..expected() }),
+        ([mbr_disk(), vec![0; 6 << 30 >> 10]].concat(), Expected { disk_size: Some(0), ..expected() }),
     ];
-    for (disk, wishes) in cases {
-        let before = report_for(&disk, &wishes);
+    for (disk, expected) in cases {
+        let before = report_for(&disk, &expected);
         let advised = before.findings.iter().find_map(|finding| match &finding.fix {
             Some(super::Fix::Set(settings)) => Some((finding.rule, settings)),
             _ => None,
         });
         let (rule, settings) = advised.unwrap_or_else(|| panic!("no setting: {:?}", before.findings));
-        let after = report_for(&disk, &follow(&wishes, settings));
+        let after = report_for(&disk, &follow(&expected, settings));
         let left = after.findings.iter().any(|left| left.rule == rule && left.severity >= Warn);
         assert!(!left, "{rule}: {:?}", after.findings);
         assert!(broken(&after).len() <= broken(&before).len(), "{rule}");
@@ -611,7 +611,7 @@ fn holes_suggest_another_format() {
     const GIB: u64 = 1 << 30;
     let with = |length: u64, allocated: u64| {
         let disk = Grown { front: mbr_disk(), length };
-        broken(&inspect(&disk, &Wishes { allocated_size: Some(allocated), ..wishes() }).unwrap())
+        broken(&inspect(&disk, &Expected { allocated_size: Some(allocated), ..expected() }).unwrap())
     };
     assert_eq!(with(40 * GIB, 19 * GIB), [(Rule::FSparse, Warn)]);
     assert_eq!(with(40 * GIB, 20 * GIB), []);

@@ -17,12 +17,12 @@ const MAX_FETCH: u64 = 4 << 20;
 /// range and no more than [`READ_BUDGET`] is ever held.
 ///
 /// ```
-/// # use ossup::image::{inspect, ReadAt, ReadError, Windows, Wishes};
+/// # use ossup::image::{inspect, ReadAt, ReadError, FetchedRanges, Expected};
 /// # let object = vec![0u8; 1 << 20];
 /// # let fetch = |offset: u64, length: u64| object[offset as usize..(offset + length) as usize].to_vec();
-/// let mut windows = Windows::new(object.len() as u64);
+/// let mut windows = FetchedRanges::new(object.len() as u64);
 /// let report = loop {
-///     match inspect(&windows, &Wishes::default()) {
+///     match inspect(&windows, &Expected::default()) {
 ///         Err(ReadError::Missing { offset, length }) => {
 ///             windows.insert(offset, fetch(offset, length).into()); // a GET with `Range: bytes=…`
 ///         }
@@ -33,13 +33,13 @@ const MAX_FETCH: u64 = 4 << 20;
 /// # Ok::<(), ReadError>(())
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Windows {
+pub struct FetchedRanges {
     length: u64,
     held: u64,
     pieces: BTreeMap<u64, Bytes>,
 }
 
-impl Windows {
+impl FetchedRanges {
     /// Begins with nothing fetched of an object of `length` bytes.
     pub fn new(length: u64) -> Self {
         Self { length, ..Self::default() }
@@ -88,7 +88,7 @@ impl Windows {
     }
 }
 
-impl ReadAt for Windows {
+impl ReadAt for FetchedRanges {
     fn length(&self) -> u64 {
         self.length
     }
@@ -112,7 +112,7 @@ impl ReadAt for Windows {
 mod tests {
     use super::*;
 
-    fn missing(windows: &Windows, offset: u64, length: usize) -> (u64, u64) {
+    fn missing(windows: &FetchedRanges, offset: u64, length: usize) -> (u64, u64) {
         match windows.read_at(offset, &mut vec![0; length]) {
             Err(ReadError::Missing { offset, length }) => (offset, length),
             other => panic!("{other:?}"),
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn ranges_are_aligned_and_clipped() {
-        let mut windows = Windows::new(1_000_000);
+        let mut windows = FetchedRanges::new(1_000_000);
         assert_eq!(missing(&windows, 100, 10), (0, 65536));
         assert_eq!(missing(&windows, 65530, 10), (0, 131_072));
         assert_eq!(missing(&windows, 999_999, 1), (983_040, 16_960));
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_read_may_span_pieces() {
-        let mut windows = Windows::new(20);
+        let mut windows = FetchedRanges::new(20);
         windows.insert(0, b"0123456789".as_slice().into());
         windows.insert(10, b"abcdefghij".as_slice().into());
         let mut buffer = [0; 6];
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_budget_is_asked_for() {
-        let mut windows = Windows::new(u64::MAX);
+        let mut windows = FetchedRanges::new(u64::MAX);
         let mut offset = 0;
         loop {
             match windows.read_at(offset, &mut vec![0; 8 << 20]) {

@@ -9,7 +9,7 @@ use super::{CustomImage, Detection, ImportError, ImportTask, Importer};
 use crate::client::{CallCause, CallError};
 use crate::event::{Event, ImportProgress};
 use crate::model::{ImageId, Region, SnapshotId, SnapshotStatus, TaskStatus};
-use crate::protocol::Action;
+use crate::protocol::RetryClass;
 use crate::protocol::ecs::{DescribeTaskAttribute, TaskDetail};
 
 /// The longest pause between looks while the service asks for fewer.
@@ -267,7 +267,7 @@ impl Importer {
 
 /// Whether an error says nothing about the import, so that the next look may do better.
 fn can_pass(error: &CallError, watch: &mut Watch) -> bool {
-    if error.action == Action::Throttled {
+    if error.action == RetryClass::Throttled {
         watch.throttled = watch.throttled.saturating_add(1);
     }
     match &error.cause {
@@ -276,9 +276,9 @@ fn can_pass(error: &CallError, watch: &mut Watch) -> bool {
         // A cut answer, or one of a proxy.
         CallCause::Decode(_) => true,
         CallCause::Service(_) => {
-            !matches!(error.action, Action::Never | Action::RefreshCredentials | Action::FixClock)
+            !matches!(error.action, RetryClass::Never | RetryClass::RefreshCredentials | RetryClass::FixClock)
         }
-        CallCause::Kept(_) | CallCause::Request(_) => false,
+        CallCause::PartsRemain(_) | CallCause::Request(_) => false,
     }
 }
 

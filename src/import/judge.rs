@@ -71,10 +71,10 @@ mod tests {
 
     use super::*;
     use crate::protocol::ecs::{DescribeImages, DescribeTaskAttribute};
-    use crate::protocol::{Answer, Operation};
+    use crate::protocol::{Operation, Response};
 
-    fn answer(body: String) -> Answer {
-        Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from(body) }
+    fn answer(body: String) -> Response {
+        Response { status: StatusCode::OK, headers: HeaderMap::new(), body: Bytes::from(body) }
     }
 
     fn task(status: &str) -> Option<TaskDetail> {

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ImdsSupport, ImportDisk, Tag};
 use crate::image::request as rules;
-use crate::image::{Finding, Role, Verdict};
+use crate::image::{DiskRole, Finding, Verdict};
 use crate::model::{Architecture, BootMode, ClientToken, LicenseType, OsType, Region};
 use crate::protocol::ecs::ImportImage;
 
@@ -169,7 +169,7 @@ impl ImportRequest {
         findings.extend(rules::check_license(asked.os_type, asked.platform.as_deref(), asked.license));
         findings.extend(rules::check_disk_count(asked.disks.len()));
         for (disk, role) in
-            asked.disks.iter().zip([Role::System].into_iter().chain(std::iter::repeat(Role::Data)))
+            asked.disks.iter().zip([DiskRole::System].into_iter().chain(std::iter::repeat(DiskRole::Data)))
         {
             findings.extend(rules::check_object_key(disk.object.key.as_str()));
             findings

@@ -2,7 +2,7 @@ use std::fmt;
 
 /// What to do about a failed attempt (see the error tables of each service).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum RetryClass {
     /// Send again after a backoff, for as long as the budget of time without progress lasts.
     Retry,
     /// Send again, at most three attempts in all.

@@ -1,6 +1,6 @@
 //! The wire as pure functions: no socket, no clock, no randomness.
 //!
-//! An [`Operation`] builds a [`Request`] and reads an [`Answer`]; [`sign`] turns a request, credentials and a
+//! An [`Operation`] builds a [`Request`] and reads an [`Response`]; [`sign`] turns a request, credentials and a
 //! time into headers or a URL. The client joins the two with a transport and the retry loop.
 
 pub mod ecs;
@@ -17,7 +17,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
-pub use error::{Action, DecodeError, ServiceError};
+pub use error::{DecodeError, RetryClass, ServiceError};
 
 use crate::model::{BucketName, ObjectKey, Region};
 
@@ -47,7 +47,7 @@ pub trait Operation: Send + Sync {
     /// # Errors
     ///
     /// When the answer is not what the operation promises: the other side may be no OSS, or the answer was cut.
-    fn decode(&self, answer: &Answer) -> Result<Self::Output, DecodeError>;
+    fn decode(&self, answer: &Response) -> Result<Self::Output, DecodeError>;
 }
 
 /// Whether repeating a request can change more than the first attempt did.
@@ -164,7 +164,7 @@ impl fmt::Debug for RpcRequest {
 
 /// An answer with its whole body, which is bounded.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// HTTP status.
     pub status: StatusCode,
     /// Headers.
@@ -173,7 +173,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
+impl Response {
     /// Returns a header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -217,8 +217,8 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Answer {
-        let mut answer = Answer {
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Response {
+        let mut answer = Response {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::from_static(body.as_bytes()),

@@ -1,6 +1,6 @@
 //! Credentials that must be asked for: a RAM role, an OIDC token, the ECS instance's role, a process, a URI.
 //!
-//! [`from_method`] turns what a profile says into a [`CredentialsProvider`]. Whatever ends is kept, and renewed
+//! [`build`] turns what a profile says into a [`CredentialsProvider`]. Whatever ends is kept, and renewed
 //! once for all callers shortly before it ends, or when the service refused it. If renewing fails while the old
 //! credentials are still good, they stay in use.
 
@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crate::client::{Client, ClientOptions};
 use crate::credentials::{
-    AssumedRole, BoxFuture, Credentials, CredentialsError, CredentialsProvider, Method, StaticCredentials,
+    AssumedRole, BoxFuture, CredentialSource, Credentials, CredentialsError, CredentialsProvider,
+    StaticCredentials,
 };
 
 use ecs_role::EcsRole;
@@ -38,27 +39,31 @@ trait Fetch: Send + Sync + fmt::Debug {
 /// Returns the provider for `method`.
 ///
 /// STS is asked through the transport and at the endpoints of `options`, whose own credentials are not used.
-pub fn from_method(method: &Method, options: &ClientOptions) -> Arc<dyn CredentialsProvider> {
+pub fn build(method: &CredentialSource, options: &ClientOptions) -> Arc<dyn CredentialsProvider> {
     let refreshing = |fetch: Arc<dyn Fetch>| -> Arc<dyn CredentialsProvider> {
         Arc::new(Refreshing::new(fetch, Arc::clone(&options.clock)))
     };
     match method {
-        Method::Keys(keys) => Arc::new(StaticCredentials::new(keys.clone())),
-        Method::Anonymous => Arc::new(StaticCredentials::anonymous()),
-        Method::AssumeRole { role, source } => {
-            let client = sts_client(options, role, from_method(source, options));
+        CredentialSource::Keys(keys) => Arc::new(StaticCredentials::new(keys.clone())),
+        CredentialSource::Anonymous => Arc::new(StaticCredentials::anonymous()),
+        CredentialSource::AssumeRole { role, source } => {
+            let client = sts_client(options, role, build(source, options));
             refreshing(Arc::new(AssumedByKeys::new(client, role)))
         }
-        Method::Oidc { role, provider_arn, token_file } => {
+        CredentialSource::Oidc { role, provider_arn, token_file } => {
             let client = sts_client(options, role, Arc::new(StaticCredentials::anonymous()));
             refreshing(Arc::new(AssumedByOidc::new(client, role, provider_arn, token_file)))
         }
-        Method::EcsRole { role_name, imds_v1 } => {
+        CredentialSource::EcsRole { role_name, imds_v1 } => {
             let transport = Arc::clone(&options.transport);
             refreshing(Arc::new(EcsRole::new(transport, role_name.clone(), *imds_v1)))
         }
-        Method::Process { command, timeout } => refreshing(Arc::new(Process::new(command.clone(), *timeout))),
-        Method::Uri(uri) => refreshing(Arc::new(Uri::new(Arc::clone(&options.transport), uri.clone()))),
+        CredentialSource::Process { command, timeout } => {
+            refreshing(Arc::new(Process::new(command.clone(), *timeout)))
+        }
+        CredentialSource::Uri(uri) => {
+            refreshing(Arc::new(Uri::new(Arc::clone(&options.transport), uri.clone())))
+        }
     }
 }
 

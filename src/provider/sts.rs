@@ -4,7 +4,7 @@ use super::{Fetch, answer};
 use crate::client::{CallCause, CallError, Client};
 use crate::credentials::{AssumedRole, BoxFuture, Credentials, CredentialsError};
 use crate::model::Secret;
-use crate::protocol::Action;
+use crate::protocol::RetryClass;
 use crate::protocol::sts::{AssumeRole, AssumeRoleWithOidc};
 
 /// A role that another pair may assume.
@@ -92,7 +92,7 @@ fn failed(error: CallError) -> CredentialsError {
     if let CallCause::Credentials(below) = error.cause {
         return below;
     }
-    let transient = matches!(error.action, Action::Retry | Action::RetryFew | Action::Throttled);
+    let transient = matches!(error.action, RetryClass::Retry | RetryClass::RetryFew | RetryClass::Throttled);
     let request_id = error.service().and_then(|service| service.request_id.as_deref());
     let request_id = request_id.map(|id| format!(", request id {id}")).unwrap_or_default();
     CredentialsError { provider: "STS".to_owned(), reason: format!("{}{request_id}", error.cause), transient }
@@ -104,12 +104,12 @@ mod tests {
 
     use super::*;
     use crate::client::ClientOptions;
-    use crate::credentials::{Method, StaticCredentials};
+    use crate::credentials::{CredentialSource, StaticCredentials};
     use crate::emulator::Emulator;
     use crate::emulator::testing::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET};
     use crate::model::{Endpoint, EndpointKind, Region};
     use crate::protocol::oss::GetBucketInfo;
-    use crate::provider::from_method;
+    use crate::provider::build;
 
     fn emulator(dir: &tempfile::TempDir) -> (Emulator, ClientOptions) {
         let emulator = Emulator::open(testing::options(dir.path())).unwrap();
@@ -130,8 +130,8 @@ mod tests {
         role
     }
 
-    fn keys(secret: &str) -> Method {
-        Method::Keys(Credentials::new(ACCESS_KEY_ID, secret))
+    fn keys(secret: &str) -> CredentialSource {
+        CredentialSource::Keys(Credentials::new(ACCESS_KEY_ID, secret))
     }
 
     async fn opens_the_bucket(options: ClientOptions) -> Result<(), CallError> {
@@ -144,7 +144,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (_emulator, mut options) = emulator(&dir);
         let source = Box::new(keys(ACCESS_KEY_SECRET));
-        let provider = from_method(&Method::AssumeRole { role: role(), source }, &options);
+        let provider = build(&CredentialSource::AssumeRole { role: role(), source }, &options);
         let credentials = provider.credentials(None).await.unwrap().unwrap();
         assert!(credentials.is_temporary() && credentials.expires.is_some(), "{credentials:?}");
         options.credentials = provider;
@@ -156,7 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (_emulator, options) = emulator(&dir);
         let source = Box::new(keys("wrong"));
-        let provider = from_method(&Method::AssumeRole { role: role(), source }, &options);
+        let provider = build(&CredentialSource::AssumeRole { role: role(), source }, &options);
         let error = provider.credentials(None).await.unwrap_err();
         assert!(!error.transient && error.reason.contains("SignatureDoesNotMatch"), "{error}");
         assert!(error.reason.contains("request id"), "{error}");
@@ -167,12 +167,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (_emulator, options) = emulator(&dir);
         let token_file = dir.path().join("token");
-        let method = Method::Oidc {
+        let method = CredentialSource::Oidc {
             role: role(),
             provider_arn: "acs:ram::1234567890123456:oidc-provider/cluster".to_owned(),
             token_file: token_file.clone(),
         };
-        let provider = from_method(&method, &options);
+        let provider = build(&method, &options);
         let error = provider.credentials(None).await.unwrap_err();
         assert!(error.provider.contains("token") && error.reason.contains("cannot be read"), "{error}");
         std::fs::write(&token_file, " \n").unwrap();

@@ -6,7 +6,7 @@ use super::steps::new_token;
 use super::uploads::upload_all;
 use super::{Publish, PublishError};
 use crate::model::{ImageId, ObjectVersion};
-use crate::state::{Flow, FlowFile};
+use crate::state::{PublishLog, PublishState};
 use crate::upload::{Upload, UploadReport};
 
 /// The files that become the objects: length and modification time, by object.
@@ -14,7 +14,7 @@ type Sources = BTreeMap<String, (u64, i128)>;
 
 impl Publish {
     /// Returns the flow of an earlier run of the same request, unless its image is gone.
-    pub(super) async fn known_flow(&self, file: &FlowFile) -> Result<Option<Flow>, PublishError> {
+    pub(super) async fn known_flow(&self, file: &PublishLog) -> Result<Option<PublishState>, PublishError> {
         let request = self.request_text();
         let known = file.load().map_err(PublishError::State)?.filter(|flow| flow.request == request);
         let Some(id) = known.as_ref().and_then(|flow| flow.import.image_id.clone()) else { return Ok(known) };
@@ -36,9 +36,9 @@ impl Publish {
     /// requests. `uploads` are left alone if they are done, and stay empty if the objects were imported and deleted.
     pub(super) async fn begin(
         &self,
-        known: Option<Flow>,
+        known: Option<PublishState>,
         uploads: &mut Option<Vec<UploadReport>>,
-    ) -> Result<(Flow, bool), PublishError> {
+    ) -> Result<(PublishState, bool), PublishError> {
         let sources: Sources = self.uploads.iter().filter_map(Upload::source_mark).collect();
         // A source that tells nothing of itself may be another one each time.
         let is_complete = sources.len() == self.uploads.len();
@@ -78,7 +78,7 @@ impl Publish {
                 let token = new_token();
                 let origin = self.request.origin(&objects);
                 let origin = origin.unwrap_or_else(|| self.request.origin_of_token(&token));
-                (Flow::new(self.request_text(), objects, origin, token), false)
+                (PublishState::new(self.request_text(), objects, origin, token), false)
             }
         };
         flow.sources = sources;
@@ -107,13 +107,13 @@ impl Publish {
     }
 }
 
-fn is_known(flow: &Flow, object: &crate::model::ObjectRef, now: &ObjectVersion) -> bool {
+fn is_known(flow: &PublishState, object: &crate::model::ObjectRef, now: &ObjectVersion) -> bool {
     flow.objects.get(&object.to_string()).is_some_and(|then| then.is_same_version(now))
 }
 
 /// Whether all objects are those of a flow.
 fn is_same(
-    flow: &Flow,
+    flow: &PublishState,
     objects: &BTreeMap<String, ObjectVersion>,
     same: fn(&ObjectVersion, &ObjectVersion) -> bool,
 ) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Upload, import, copies, family, sharing, deletion of the objects, in this order: sharing waits until every copy is
 //! Available, so that a half-finished set is never given away, and objects are deleted last. Each step is
-//! written down ([`Flow`](crate::state::Flow)); the same call again continues after the last one, wherever it was
+//! written down ([`PublishState`](crate::state::PublishState)); the same call again continues after the last one, wherever it was
 //! interrupted.
 //!
 //! An image is returned only if it was made from the very objects that this publish uploaded or found: the

@@ -8,7 +8,7 @@ use futures::stream;
 use super::{Publish, PublishError, PublishReport, Published};
 use crate::import::{CopyRequest, CustomImage, ImportError, ImportTask};
 use crate::model::{ClientToken, Region};
-use crate::state::{Flow, FlowFile, FlowImage};
+use crate::state::{ImageStep, PublishLog, PublishState};
 
 /// Copies that are begun and followed at a time; the service runs as many of one image and queues the rest.
 const PARALLEL_COPIES: usize = 5;
@@ -20,8 +20,8 @@ pub(super) fn new_token() -> ClientToken {
 
 pub(super) struct Steps<'a> {
     pub(super) publish: &'a Publish,
-    pub(super) file: &'a FlowFile,
-    pub(super) flow: Flow,
+    pub(super) file: &'a PublishLog,
+    pub(super) flow: PublishState,
 }
 
 impl Steps<'_> {
@@ -93,12 +93,12 @@ impl Steps<'_> {
         let wanted: Vec<Region> =
             wanted.into_iter().filter(|region| region != self.publish.request.region()).collect();
         for region in &wanted {
-            let copy = self.flow.copies.entry(region.clone()).or_insert_with(|| FlowImage::new(new_token()));
+            let copy = self.flow.copies.entry(region.clone()).or_insert_with(|| ImageStep::new(new_token()));
             let Some(id) = copy.image_id.clone() else { continue };
             let look = self.publish.importer.image(region, &id);
             if let Ok(None) = self.publish.until_cancelled(look).await? {
                 self.publish.gone(&id);
-                *copy = FlowImage::new(new_token());
+                *copy = ImageStep::new(new_token());
             }
         }
         self.save()?;
@@ -141,7 +141,7 @@ impl Steps<'_> {
                 Err(error) => {
                     // A copy that failed is deleted and begun again by the next run, with another token.
                     if !matches!(error, ImportError::StillRunning { .. }) {
-                        self.flow.copies.insert(region.clone(), FlowImage::new(new_token()));
+                        self.flow.copies.insert(region.clone(), ImageStep::new(new_token()));
                         self.save()?;
                     }
                     self.failed(report, region, PublishError::Import(error))?;
@@ -232,7 +232,7 @@ impl Steps<'_> {
 async fn begin_copy(
     publish: &Publish,
     request: CopyRequest,
-    step: &FlowImage,
+    step: &ImageStep,
     region: &Region,
 ) -> Result<ImportTask, PublishError> {
     if let Some(task) = task_of(step, region) {
@@ -242,14 +242,14 @@ async fn begin_copy(
     publish.until_cancelled(copy).await?.map_err(PublishError::Import)
 }
 
-fn task_of(step: &FlowImage, region: &Region) -> Option<ImportTask> {
+fn task_of(step: &ImageStep, region: &Region) -> Option<ImportTask> {
     let mut task = ImportTask::of_image(region.clone(), step.image_id.clone()?);
     task.task_id = step.task_id.clone();
     task.request_id = step.request_id.clone();
     Some(task)
 }
 
-fn note(step: &mut FlowImage, task: &ImportTask) {
+fn note(step: &mut ImageStep, task: &ImportTask) {
     step.image_id = Some(task.image_id.clone());
     step.task_id = task.task_id.clone();
     step.request_id = task.request_id.clone();

@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Gives numbers from 0 (included) to 1 (excluded). Tests pass their own.
-pub type Dice = Arc<dyn Fn() -> f64 + Send + Sync>;
+pub type Rng = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// Returns dice that are thrown anew each time.
-pub fn random_dice() -> Dice {
+pub fn random_dice() -> Rng {
     Arc::new(fastrand::f64)
 }
 

@@ -3,5 +3,5 @@
 mod backoff;
 mod policy;
 
-pub use backoff::{Backoff, Dice, random_dice};
+pub use backoff::{Backoff, Rng, random_dice};
 pub use policy::{Decision, RetryState};

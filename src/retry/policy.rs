@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use crate::protocol::Action;
+use crate::protocol::RetryClass;
 
 /// "Few" in the service's error tables: so many attempts in all.
 const FEW_ATTEMPTS: u32 = 3;
@@ -38,31 +38,31 @@ impl RetryState {
     ///
     /// `budget_left` is the rest of the time without progress that is allowed; `throw` is between 0 and 1;
     /// `asked` is what the service asked to wait.
-    pub fn after(
+    pub fn next(
         &mut self,
-        action: Action,
+        action: RetryClass,
         budget_left: Duration,
         throw: f64,
         asked: Option<Duration>,
     ) -> Decision {
         let backoff = match action {
-            Action::Retry => Backoff::NORMAL,
-            Action::Throttled => Backoff::THROTTLED,
-            Action::RetryFew => {
+            RetryClass::Retry => Backoff::NORMAL,
+            RetryClass::Throttled => Backoff::THROTTLED,
+            RetryClass::RetryFew => {
                 self.few += 1;
                 if self.few >= FEW_ATTEMPTS {
                     return Decision::GiveUp;
                 }
                 Backoff::NORMAL
             }
-            Action::RetryOnce => {
+            RetryClass::RetryOnce => {
                 if std::mem::replace(&mut self.reread, true) {
                     return Decision::GiveUp;
                 }
                 Backoff::NORMAL
             }
             // A clock that was set once may be set again, and back.
-            Action::FixClock if !budget_left.is_zero() => {
+            RetryClass::FixClock if !budget_left.is_zero() => {
                 self.clock_fixes += 1;
                 let delay = match self.clock_fixes.saturating_sub(FIXES_AT_ONCE) {
                     0 => Duration::ZERO,
@@ -70,15 +70,15 @@ impl RetryState {
                 };
                 return Decision::FixClock(delay);
             }
-            Action::RefreshCredentials if !self.refreshed => {
+            RetryClass::RefreshCredentials if !self.refreshed => {
                 self.refreshed = true;
                 return Decision::Refresh;
             }
-            Action::FixClock
-            | Action::RefreshCredentials
-            | Action::OtherEndpoint
-            | Action::Settle
-            | Action::Never => return Decision::GiveUp,
+            RetryClass::FixClock
+            | RetryClass::RefreshCredentials
+            | RetryClass::OtherEndpoint
+            | RetryClass::Settle
+            | RetryClass::Never => return Decision::GiveUp,
         };
         if budget_left.is_zero() {
             return Decision::GiveUp;
@@ -100,26 +100,26 @@ mod tests {
     fn time_limits_plain_retries_and_nothing_else() {
         let mut state = RetryState::default();
         for _ in 0..500 {
-            assert!(matches!(state.after(Action::Retry, LONG, 0.5, None), Decision::Again(_)));
+            assert!(matches!(state.next(RetryClass::Retry, LONG, 0.5, None), Decision::Again(_)));
         }
         let rest = Duration::from_millis(3);
-        assert_eq!(state.after(Action::Retry, rest, 0.9, None), Decision::Again(rest));
-        assert_eq!(state.after(Action::Retry, Duration::ZERO, 0.9, None), Decision::GiveUp);
+        assert_eq!(state.next(RetryClass::Retry, rest, 0.9, None), Decision::Again(rest));
+        assert_eq!(state.next(RetryClass::Retry, Duration::ZERO, 0.9, None), Decision::GiveUp);
     }
 
     #[test]
     fn counted_actions_stop_at_their_count() {
         for (action, again) in [
-            (Action::RetryFew, 2),
-            (Action::RetryOnce, 1),
-            (Action::RefreshCredentials, 1),
-            (Action::Never, 0),
-            (Action::OtherEndpoint, 0),
-            (Action::Settle, 0),
+            (RetryClass::RetryFew, 2),
+            (RetryClass::RetryOnce, 1),
+            (RetryClass::RefreshCredentials, 1),
+            (RetryClass::Never, 0),
+            (RetryClass::OtherEndpoint, 0),
+            (RetryClass::Settle, 0),
         ] {
             let mut state = RetryState::default();
             let mut count = 0;
-            while state.after(action, LONG, 0.5, None) != Decision::GiveUp {
+            while state.next(action, LONG, 0.5, None) != Decision::GiveUp {
                 count += 1;
             }
             assert_eq!(count, again, "{action:?}");
@@ -130,19 +130,19 @@ mod tests {
     fn a_clock_is_corrected_as_often_as_it_is_set() {
         let mut state = RetryState::default();
         for count in 1..500 {
-            let Decision::FixClock(delay) = state.after(Action::FixClock, LONG, 0.5, None) else {
+            let Decision::FixClock(delay) = state.next(RetryClass::FixClock, LONG, 0.5, None) else {
                 panic!("given up after {count}");
             };
             assert_eq!(delay.is_zero(), count <= FIXES_AT_ONCE, "{count}");
         }
-        assert_eq!(state.after(Action::FixClock, Duration::ZERO, 0.5, None), Decision::GiveUp);
+        assert_eq!(state.next(RetryClass::FixClock, Duration::ZERO, 0.5, None), Decision::GiveUp);
     }
 
     #[test]
     fn what_the_service_asks_to_wait_is_waited() {
         let asked = Some(Duration::from_secs(7));
         assert_eq!(
-            RetryState::default().after(Action::Throttled, LONG, 0.1, asked),
+            RetryState::default().next(RetryClass::Throttled, LONG, 0.1, asked),
             Decision::Again(Duration::from_secs(7))
         );
     }

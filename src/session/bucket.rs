@@ -6,7 +6,7 @@ use crate::client::{Call, CallError, Client, Progress};
 use crate::event::EventSink;
 use crate::model::{BucketName, ObjectRef, UploadId};
 use crate::protocol::Operation;
-use crate::protocol::oss::{Abort, ListParts, ListUploads, ListedPart, ListedUpload};
+use crate::protocol::oss::{AbortMultipartUpload, ListMultipartUploads, ListParts, ListedPart, ListedUpload};
 
 /// Lists the parts of an open upload, page by page, in ascending order.
 ///
@@ -63,7 +63,7 @@ pub(super) async fn uploads(
     events: &EventSink,
 ) -> Result<Vec<ListedUpload>, CallError> {
     let mut uploads = Vec::new();
-    let mut page = ListUploads::new(bucket.clone());
+    let mut page = ListMultipartUploads::new(bucket.clone());
     page.prefix = Some(prefix.to_owned()).filter(|prefix| !prefix.is_empty());
     loop {
         let answer = client.call_with(&page, Call::new(progress, events)).await?;
@@ -81,10 +81,10 @@ pub(super) async fn uploads(
 /// # Errors
 ///
 /// What the requests give; an upload that is gone already is none.
-/// [`CallCause::Kept`](crate::client::CallCause::Kept) when the service still lists it after several aborts.
+/// [`CallCause::PartsRemain`](crate::client::CallCause::PartsRemain) when the service still lists it after several aborts.
 pub async fn abort(client: &Client, object: &ObjectRef, upload_id: &UploadId) -> Result<(), CallError> {
     const PAUSES: [u64; 3] = [0, 1, 3];
-    let operation = Abort { object: object.clone(), upload_id: upload_id.clone() };
+    let operation = AbortMultipartUpload { object: object.clone(), upload_id: upload_id.clone() };
     let mut parts = 0;
     for pause in PAUSES {
         tokio::time::sleep(Duration::from_secs(pause)).await;

@@ -3,7 +3,7 @@
 //! A part of an earlier run counts in one of two ways: the journal has it and ListParts shows the same size and
 //! tag; or its checksum equals that of the local bytes in the range that its number and size tell. The
 //! second way needs no journal, and so also serves an upload that another machine began. A listed part that
-//! fits the plan in neither way is ignored: it is not named at Complete, and its number may be sent anew.
+//! fits the plan in neither way is ignored: it is not named at CompleteMultipartUpload, and its number may be sent anew.
 
 mod bucket;
 mod open;
@@ -69,7 +69,7 @@ pub enum SessionError {
     },
     /// The key is being uploaded from another file.
     #[error("`{object}` is being uploaded from {} ({reason})", whose(first, *changed))]
-    OtherSource {
+    SourceMismatch {
         /// The object.
         object: ObjectRef,
         /// The file that it was begun from.
@@ -101,7 +101,7 @@ pub enum SessionError {
     },
     /// The length of the source is not known.
     #[error("the source does not state its length")]
-    Length,
+    UnknownLength,
 }
 
 fn whose(first: &str, changed: bool) -> String {
@@ -124,7 +124,7 @@ pub(crate) struct Session {
 }
 
 /// What opening came to.
-pub(crate) enum Opened {
+pub(crate) enum OpenOutcome {
     /// An upload is open.
     Session(Box<Session>),
     /// The upload that the state knows is gone, and may have become the object. These are its parts, as far as the

@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Adopt, Opened, Session, SessionError, SessionOptions, abort, bucket};
+use super::{Adopt, OpenOutcome, Session, SessionError, SessionOptions, abort, bucket};
 use crate::blocks::Limits;
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
 use crate::model::{ObjectRef, UploadId};
 use crate::plan::{CutRule, Plan};
 use crate::protocol::Operation;
-use crate::protocol::oss::{Initiate, ListedPart};
+use crate::protocol::oss::{InitiateMultipartUpload, ListedPart};
 use crate::source::{Source, SourceIdentity, Witness};
 use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, StateError, UploadDir};
 
@@ -45,7 +45,7 @@ pub(crate) struct Opener<'a> {
 
 impl Opener<'_> {
     /// Takes up the upload of this object that the state knows, or the bucket if asked to adopt, or begins one.
-    pub(crate) async fn open(&self) -> Result<Opened, SessionError> {
+    pub(crate) async fn open(&self) -> Result<OpenOutcome, SessionError> {
         // Refused before anything is touched, also when an old plan would be kept.
         let (length, rule) = self.wished()?;
         let before = self.before();
@@ -87,14 +87,14 @@ impl Opener<'_> {
     }
 
     /// Begins a new upload in a folder whose upload is gone.
-    pub(crate) async fn begin_again(&self, dir: UploadDir) -> Result<Opened, SessionError> {
+    pub(crate) async fn begin_again(&self, dir: UploadDir) -> Result<OpenOutcome, SessionError> {
         let (length, rule) = self.wished()?;
         self.begin(Some(dir), length, rule, Before::Lost).await
     }
 
     /// Returns the source's length and how it would be cut if it were begun now.
     fn wished(&self) -> Result<(u64, CutRule), SessionError> {
-        let length = self.source.length().ok_or(SessionError::Length)?;
+        let length = self.source.length().ok_or(SessionError::UnknownLength)?;
         Ok((length, CutRule::new(length, self.options.part_size).map_err(SessionError::Plan)?))
     }
 
@@ -137,12 +137,12 @@ impl Opener<'_> {
         length: u64,
         rule: CutRule,
         before: Before,
-    ) -> Result<Opened, SessionError> {
+    ) -> Result<OpenOutcome, SessionError> {
         let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
-        let operation = Initiate {
+        let operation = InitiateMultipartUpload {
             overwrite: self.options.overwrite,
             storage_class: self.options.storage_class,
-            ..Initiate::new(self.options.object.clone())
+            ..InitiateMultipartUpload::new(self.options.object.clone())
         };
         let upload_id = match self.call(&operation).await {
             Ok(upload_id) => upload_id,
@@ -200,7 +200,7 @@ impl Opener<'_> {
         dir: Option<UploadDir>,
         length: u64,
         rule: CutRule,
-    ) -> Result<Opened, SessionError> {
+    ) -> Result<OpenOutcome, SessionError> {
         let mut ids = self.open_uploads().await?;
         let (Some(upload_id), 0) = (ids.pop(), ids.len()) else {
             let count = ids.len() + usize::from(!ids.is_empty());
@@ -215,7 +215,7 @@ impl Opener<'_> {
         upload_id: UploadId,
         length: u64,
         rule: CutRule,
-    ) -> Result<Opened, SessionError> {
+    ) -> Result<OpenOutcome, SessionError> {
         let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
         let Some(listed) = self.list(&upload_id).await? else {
             return Err(SessionError::Adopt { object: self.options.object.clone(), count: 0 });
@@ -235,7 +235,7 @@ impl Opener<'_> {
         dir: UploadDir,
         checkpoint: Checkpoint,
         wished: CutRule,
-    ) -> Result<Opened, SessionError> {
+    ) -> Result<OpenOutcome, SessionError> {
         let identity = self.source.identity();
         // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared.
         let unchanged = self.source.witness() == Witness::Always
@@ -246,7 +246,7 @@ impl Opener<'_> {
             false => now.same_content(&checkpoint.source),
         };
         if let Some(now) = identity.filter(|now| !same(now)) {
-            return Err(SessionError::OtherSource {
+            return Err(SessionError::SourceMismatch {
                 object: self.options.object.clone(),
                 changed: now.name == checkpoint.source.name,
                 same_length: now.length == checkpoint.source.length,
@@ -270,7 +270,7 @@ impl Opener<'_> {
         let verify = self.options.verify || !unchanged;
         let Some(listed) = self.list(&checkpoint.upload_id).await? else {
             let parts = if verify { Vec::new() } else { contents.parts };
-            return Ok(Opened::Gone { plan, parts, dir });
+            return Ok(OpenOutcome::Gone { plan, parts, dir });
         };
         let parts = self.prove(&plan, &contents.parts, listed, verify).await?;
         let journal = self.record(&dir, journal, &contents.parts, &parts)?;
@@ -290,7 +290,7 @@ impl Opener<'_> {
             dir: Some(dir),
         };
         self.opened(&session);
-        Ok(Opened::Session(Box::new(session)))
+        Ok(OpenOutcome::Session(Box::new(session)))
     }
 
     /// Makes the journal hold what was proved, so that the next run need not read it again, and nothing else.
@@ -332,7 +332,7 @@ impl Opener<'_> {
         plan: Plan,
         parts: Vec<PartRecord>,
         overwrite: bool,
-    ) -> Result<Opened, SessionError> {
+    ) -> Result<OpenOutcome, SessionError> {
         let mut journal = None;
         if let Some(dir) = &dir {
             let checkpoint = Checkpoint {
@@ -357,7 +357,7 @@ impl Opener<'_> {
         }
         let session = Session { upload_id, plan, parts, overwrite, journal, dir };
         self.opened(&session);
-        Ok(Opened::Session(Box::new(session)))
+        Ok(OpenOutcome::Session(Box::new(session)))
     }
 
     fn identity(&self, length: u64) -> SourceIdentity {

@@ -29,7 +29,7 @@ const MAX_FLOW: u64 = 1 << 20;
 
 /// An image that a flow makes in one region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlowImage {
+pub struct ImageStep {
     /// The token that the request carries, so that it makes one image.
     pub token: ClientToken,
     /// The image, once the request was answered.
@@ -42,7 +42,7 @@ pub struct FlowImage {
     pub available: bool,
 }
 
-impl FlowImage {
+impl ImageStep {
     /// Returns the step before its request.
     pub fn new(token: ClientToken) -> Self {
         Self { token, image_id: None, task_id: None, request_id: None, available: false }
@@ -51,7 +51,7 @@ impl FlowImage {
 
 /// The steps of one publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
+pub struct PublishState {
     /// Version of the format.
     pub version: u32,
     /// What is asked of ECS, as one text. Another request is another publish.
@@ -64,14 +64,14 @@ pub struct Flow {
     /// What the image is made of, as the request says it.
     pub origin: Origin,
     /// The import.
-    pub import: FlowImage,
+    pub import: ImageStep,
     /// The copies of the import's image, by destination.
-    pub copies: BTreeMap<Region, FlowImage>,
+    pub copies: BTreeMap<Region, ImageStep>,
     /// The objects that were deleted.
     pub deleted: BTreeSet<ObjectRef>,
 }
 
-impl Flow {
+impl PublishState {
     /// Returns a flow of which nothing is done.
     pub fn new(
         request: impl Into<String>,
@@ -85,7 +85,7 @@ impl Flow {
             objects,
             sources: BTreeMap::new(),
             origin,
-            import: FlowImage::new(token),
+            import: ImageStep::new(token),
             copies: BTreeMap::new(),
             deleted: BTreeSet::new(),
         }
@@ -94,7 +94,7 @@ impl Flow {
 
 /// The locked file of one flow.
 #[derive(Debug)]
-pub struct FlowFile {
+pub struct PublishLog {
     path: PathBuf,
     _lock: Lock,
 }
@@ -111,7 +111,7 @@ impl StateDir {
         region: &Region,
         name: &str,
         now: Timestamp,
-    ) -> Result<FlowFile, StateError> {
+    ) -> Result<PublishLog, StateError> {
         let folder = folder_name(&service.scoped(&format!("{region}\n{name}")));
         let folder = self.root().join("flows").join(folder);
         DirBuilder::new()
@@ -120,7 +120,7 @@ impl StateDir {
             .create(&folder)
             .map_err(StateError::io("create", &folder))?;
         let lock = Lock::acquire(&folder.join("lock"), &Holder::this_process(now))?;
-        Ok(FlowFile { path: folder.join("flow.json"), _lock: lock })
+        Ok(PublishLog { path: folder.join("flow.json"), _lock: lock })
     }
 }
 
@@ -129,7 +129,7 @@ impl StateDir {
 #[non_exhaustive]
 pub struct StoredFlow {
     /// Its steps.
-    pub flow: Flow,
+    pub flow: PublishState,
     /// The process that drives it at this moment.
     pub holder: Option<Holder>,
 }
@@ -168,7 +168,7 @@ impl StateDir {
     }
 }
 
-fn read_flow(path: &Path) -> Result<Option<Flow>, StateError> {
+fn read_flow(path: &Path) -> Result<Option<PublishState>, StateError> {
     let text = match file::read(path, MAX_FLOW) {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -183,14 +183,14 @@ fn read_flow(path: &Path) -> Result<Option<Flow>, StateError> {
     parse_versioned(&text, FLOW_VERSION).map(Some).map_err(damaged)
 }
 
-impl FlowFile {
+impl PublishLog {
     /// Reads the flow, if there is one. One that an older version of the program wrote is none: what it names may
     /// be of somebody else's making.
     ///
     /// # Errors
     ///
     /// When it cannot be read, is damaged, or is of a newer version.
-    pub fn load(&self) -> Result<Option<Flow>, StateError> {
+    pub fn load(&self) -> Result<Option<PublishState>, StateError> {
         read_flow(&self.path)
     }
 
@@ -199,7 +199,7 @@ impl FlowFile {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn save(&self, flow: &Flow) -> Result<(), StateError> {
+    pub fn save(&self, flow: &PublishState) -> Result<(), StateError> {
         let text = serde_json::to_vec_pretty(flow).expect("a flow is plain data");
         write_atomically(&self.path, &text).map_err(StateError::io("write", &self.path))
     }
@@ -233,9 +233,10 @@ mod tests {
         let file = state.flow(&service, &region, "web", now).unwrap();
         assert_eq!(file.load().unwrap(), None);
         let objects = BTreeMap::from([("oss://images/disk.raw".to_owned(), ObjectVersion::new(7))]);
-        let mut flow = Flow::new("request", objects, Origin::new("r", "s"), "token-1".parse().unwrap());
+        let mut flow =
+            PublishState::new("request", objects, Origin::new("r", "s"), "token-1".parse().unwrap());
         flow.import.image_id = Some("m-bp1abcdefghijklmnopq".parse().unwrap());
-        flow.copies.insert("us-west-1".parse().unwrap(), FlowImage::new("token-2".parse().unwrap()));
+        flow.copies.insert("us-west-1".parse().unwrap(), ImageStep::new("token-2".parse().unwrap()));
         flow.deleted.insert("oss://images/disk.raw".parse().unwrap());
         file.save(&flow).unwrap();
         assert!(matches!(state.flow(&service, &region, "web", now), Err(StateError::Locked { .. })));

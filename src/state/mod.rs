@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
 pub use dir::{OtherUpload, StateDir, StoredUpload, StoredUploads, UploadDir};
-pub use flow::{Flow, FlowFile, FlowImage, StoredFlow};
+pub use flow::{ImageStep, PublishLog, PublishState, StoredFlow};
 pub use journal::{Journal, JournalContents, PartProof, PartRecord};
 pub use lock::{Holder, Lock};
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::blocks::{BLOCK_SIZE, BlockReader, Limits, located};
 use crate::checksum::Hasher;
-use crate::client::MakeBody;
+use crate::client::BodyFactory;
 use crate::http::{Body, SourceFailed};
 use crate::model::{ByteRange, Crc64};
 use crate::source::Source;
@@ -56,7 +56,7 @@ impl RangeBody {
     }
 }
 
-impl MakeBody for RangeBody {
+impl BodyFactory for RangeBody {
     fn make(&self) -> Body {
         *self.crc64.lock().expect("nothing panics while the lock is held") = None;
         Body::new(Streamed {

@@ -9,14 +9,14 @@ use crate::state::{Journal, PartRecord, StateError};
 /// The journal as the coordinator uses it: appended at once, synced now and then, and done without once the
 /// disk takes no more: parts that are in are worth more than the record of them.
 #[derive(Debug)]
-pub(crate) struct Journaling {
+pub(crate) struct JournalWriter {
     journal: Option<Journal>,
     events: EventSink,
     dirty: bool,
     syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
-impl Journaling {
+impl JournalWriter {
     /// Writes to `journal`, or to none.
     pub(crate) fn new(journal: Option<Journal>, events: EventSink) -> Self {
         Self { journal, events, dirty: false, syncing: None }
@@ -113,7 +113,7 @@ mod tests {
         for completing in [false, true] {
             let (sink, said) = listening();
             let full = Journal::on(std::path::Path::new("/dev/full")).unwrap();
-            let mut journal = Journaling::new(Some(full), sink);
+            let mut journal = JournalWriter::new(Some(full), sink);
             if !completing {
                 journal.append(&part(1));
             }
@@ -133,7 +133,7 @@ mod tests {
         let (sink, said) = listening();
         let folder = tempfile::tempdir().unwrap();
         let (real, _) = Journal::open(&folder.path().join("journal")).unwrap();
-        let mut journal = Journaling::new(Some(real), sink);
+        let mut journal = JournalWriter::new(Some(real), sink);
         journal.append(&part(1));
         journal.syncing = Some(tokio::task::spawn_blocking(|| Err(io::ErrorKind::StorageFull.into())));
         journal.finish_sync().await;

@@ -25,9 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use control::Control;
 pub use error::TransferError;
-pub(crate) use journaling::Journaling;
+pub(crate) use journaling::JournalWriter;
 
-pub use crate::blocks::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH, Machine};
+pub use crate::blocks::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, HostLimits, Limits, MIN_BANDWIDTH};
 use crate::checksum;
 use crate::client::{Client, Progress};
 use crate::event::{Event, EventSink};
@@ -125,7 +125,7 @@ impl Transfer {
     pub(crate) async fn run(
         mut self,
         present: Vec<PartRecord>,
-        journal: &mut Journaling,
+        journal: &mut JournalWriter,
         parts_in: &mut usize,
     ) -> Result<PartList, TransferError> {
         let context = Context {

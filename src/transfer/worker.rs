@@ -15,7 +15,7 @@ use crate::client::{Call, Client, Progress};
 use crate::event::EventSink;
 use crate::model::{Crc64, ObjectRef, UploadId};
 use crate::plan::Part;
-use crate::protocol::Action;
+use crate::protocol::RetryClass;
 use crate::protocol::oss::{UploadPart, is_md5};
 use crate::source::Source;
 use crate::state::{PartProof, PartRecord};
@@ -79,7 +79,7 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
             // With a digest the service itself finds the damage, and refuses the part.
             let refused = error.is("InvalidDigest") || error.is("InvalidCRC64");
             // What can never succeed, such as a proxy that wants a password, is no cut.
-            let network = error.is_network() && error.action != Action::Never;
+            let network = error.is_network() && error.action != RetryClass::Never;
             let (number, range) = (part.number, part.range);
             let error = TransferError::Part { number, range, source: Box::new(error) };
             return match body.crc64().filter(|_| refused) {

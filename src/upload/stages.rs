@@ -9,11 +9,11 @@ use super::observed::Observed;
 use super::{Upload, UploadError, UploadReport, steady};
 use crate::blocks::{digest, located};
 use crate::client::Progress;
-use crate::complete::{self, CompleteError, Completed, Completer, StoredObject, Verified};
+use crate::complete::{self, CompleteError, CompleteOutcome, Completer, StoredObject, Verified};
 use crate::event::Event;
-use crate::session::{Opened, Opener, Session, SessionError};
+use crate::session::{OpenOutcome, Opener, Session, SessionError};
 use crate::state::PartRecord;
-use crate::transfer::{Control, Journaling, PartList, Transfer, TransferError, Watch};
+use crate::transfer::{Control, JournalWriter, PartList, Transfer, TransferError, Watch};
 
 /// How often parts that the service turns out not to have are sent again before the upload fails.
 const RECONCILIATIONS: usize = 2;
@@ -46,18 +46,18 @@ impl Upload {
             () = self.cancel.cancelled() => return Err(UploadError::Cancelled),
         };
         let opened = match opened {
-            Err(error) => self.settle_existing(error).await.map(Err)?,
+            Err(error) => self.resolve_existing_object(error).await.map(Err)?,
             Ok(opened) => Ok(opened),
         };
         let (stored, parts, resumed_parts, in_use) = match opened {
             Err(stored) => (stored, 0, 0, false),
-            Ok(Opened::Session(session)) => self.drive(*session, &progress).await?,
-            Ok(Opened::Gone { plan, parts, dir }) => {
+            Ok(OpenOutcome::Session(session)) => self.drive(*session, &progress).await?,
+            Ok(OpenOutcome::Gone { plan, parts, dir }) => {
                 let list = PartList::new(&plan, parts);
                 let count = list.as_ref().map_or(0, |list| list.parts().len());
-                match self.settle_gone(list).await? {
+                match self.resolve_missing_upload(list).await? {
                     Some(stored) => {
-                        self.forgotten(dir.forget());
+                        self.report_state_removal(dir.forget());
                         (stored, count, count, false)
                     }
                     None if self.resume_only => {
@@ -66,9 +66,11 @@ impl Upload {
                     None => {
                         self.events.notice("the earlier upload is gone from the bucket: a new one begins");
                         match self.opener(&opening).begin_again(dir).await {
-                            Ok(Opened::Session(session)) => self.drive(*session, &progress).await?,
-                            Ok(Opened::Gone { .. }) => unreachable!("an upload that was just begun is open"),
-                            Err(error) => (self.settle_existing(error).await?, 0, 0, false),
+                            Ok(OpenOutcome::Session(session)) => self.drive(*session, &progress).await?,
+                            Ok(OpenOutcome::Gone { .. }) => {
+                                unreachable!("an upload that was just begun is open")
+                            }
+                            Err(error) => (self.resolve_existing_object(error).await?, 0, 0, false),
                         }
                     }
                 }
@@ -101,7 +103,7 @@ impl Upload {
         let unknown = head.filter(|head| head.crc64.is_none() && Some(head.size) == self.source.length());
         let stored = match unknown {
             Some(head) => Some(StoredObject::from_head(&self.session.object, head, Verified::Nothing)),
-            None => self.same_as_source().await?,
+            None => self.object_matches_source().await?,
         };
         let Some(stored) = stored else { return Ok(None) };
         self.events.emit(Event::Completed);
@@ -118,7 +120,7 @@ impl Upload {
 
     /// Sends what is missing and completes; parts that the service turns out not to have are sent again.
     async fn drive(&self, mut session: Session, progress: &Arc<Progress>) -> Result<Driven, UploadError> {
-        let mut journal = Journaling::new(session.journal.take(), self.events.clone());
+        let mut journal = JournalWriter::new(session.journal.take(), self.events.clone());
         let resumed = session.parts.len();
         let mut present = std::mem::take(&mut session.parts);
         let (mut round, mut damaged) = (0, 0);
@@ -143,7 +145,7 @@ impl Upload {
                 }
                 // It was completed or aborted meanwhile, by whomever.
                 Confirmed::Gone(list) => {
-                    let stored = self.completer().settle_gone(&list).await?;
+                    let stored = self.completer().resolve_missing_upload(&list).await?;
                     return Ok(self.finished(session, (stored, sent, resumed, in_use)));
                 }
             };
@@ -154,10 +156,10 @@ impl Upload {
             let completer = self.completer();
             let completing = completer.run(&session, &list, &mut journal, progress);
             match Watch::over(&self.client, progress, &self.events, PUTTING_TOGETHER, completing).await? {
-                Completed::Stored(stored) => {
+                CompleteOutcome::Stored(stored) => {
                     return Ok(self.finished(session, (stored, sent, resumed, in_use)));
                 }
-                Completed::PartsDiffer if round < RECONCILIATIONS => {
+                CompleteOutcome::PartsDiffer if round < RECONCILIATIONS => {
                     round += 1;
                     self.events
                         .notice("the service has other parts than were sent: they are listed and sent again");
@@ -165,12 +167,12 @@ impl Upload {
                         Some(proved) => present = proved,
                         // It was completed or aborted meanwhile, by whomever.
                         None => {
-                            let stored = self.completer().settle_gone(&list).await?;
+                            let stored = self.completer().resolve_missing_upload(&list).await?;
                             return Ok(self.finished(session, (stored, sent, resumed, in_use)));
                         }
                     }
                 }
-                Completed::PartsDiffer => break,
+                CompleteOutcome::PartsDiffer => break,
             }
         }
         let object = self.session.object.clone();
@@ -180,13 +182,13 @@ impl Upload {
     /// The object is there, so nothing is left to be resumed.
     fn finished(&self, session: Session, driven: Driven) -> Driven {
         if let Some(dir) = session.dir {
-            self.forgotten(dir.forget());
+            self.report_state_removal(dir.forget());
         }
         driven
     }
 
     /// Says so where memory or open files do not allow the parts in flight that were asked for.
-    fn bounded(&self, parts: usize, most: usize) -> usize {
+    fn cap_parallelism(&self, parts: usize, most: usize) -> usize {
         if parts > most {
             self.events.notice(format!(
                 "{most} parts in flight instead of {parts}: memory (--max-memory) and open files (ulimit -n) \
@@ -217,12 +219,12 @@ impl Upload {
         session: &Session,
         progress: &Arc<Progress>,
         present: Vec<PartRecord>,
-        journal: &mut Journaling,
+        journal: &mut JournalWriter,
     ) -> Result<PartList, UploadError> {
         let part_size = session.plan.rule().part_size;
         let most = self.limits.max_connections();
         let control = match self.parallel {
-            Some(parts) => Control::fixed(self.bounded(parts, most), part_size),
+            Some(parts) => Control::fixed(self.cap_parallelism(parts, most), part_size),
             None => Control::adaptive(self.max_parallel.min(most), part_size).starting_at(self.learnt()),
         };
         let transfer = Transfer {
@@ -238,10 +240,10 @@ impl Upload {
             cancel: self.cancel.clone(),
             content_md5: self.content_md5,
         };
-        let mut in_now = present.len();
+        let mut acked = present.len();
         let result = tokio::select! {
             biased;
-            result = transfer.run(present, journal, &mut in_now) => result,
+            result = transfer.run(present, journal, &mut acked) => result,
             changed = steady::changed(&self.source) => Err(changed)?,
         };
         result.or_else(|source| {
@@ -251,7 +253,7 @@ impl Upload {
                 complete::check_unchanged(&*self.source)?;
             }
             let object = self.session.object.clone();
-            Err(UploadError::Transfer { object, parts: in_now, source })
+            Err(UploadError::Transfer { object, parts: acked, source })
         })
     }
 
@@ -268,9 +270,12 @@ impl Upload {
     }
 
     /// Returns the object if an upload that is gone became it. Without a list of parts to go by, the file is read.
-    async fn settle_gone(&self, list: Option<PartList>) -> Result<Option<StoredObject>, UploadError> {
-        let Some(list) = list else { return self.same_as_source().await };
-        match self.completer().settle_gone(&list).await {
+    async fn resolve_missing_upload(
+        &self,
+        list: Option<PartList>,
+    ) -> Result<Option<StoredObject>, UploadError> {
+        let Some(list) = list else { return self.object_matches_source().await };
+        match self.completer().resolve_missing_upload(&list).await {
             Ok(stored) => Ok(Some(stored)),
             Err(CompleteError::Gone { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -279,17 +284,17 @@ impl Upload {
 
     /// When the key is taken already: done if the object there is the same as the source, which costs one
     /// read of it; else refused.
-    async fn settle_existing(&self, error: SessionError) -> Result<StoredObject, UploadError> {
+    async fn resolve_existing_object(&self, error: SessionError) -> Result<StoredObject, UploadError> {
         if !matches!(&error, SessionError::Call { source, .. } if source.is("FileAlreadyExists")) {
             return Err(error.into());
         }
         let object = self.session.object.clone();
-        Ok(self.same_as_source().await?.ok_or(CompleteError::Exists { object })?)
+        Ok(self.object_matches_source().await?.ok_or(CompleteError::Exists { object })?)
     }
 
     /// Returns the object that is there if it is the same as the source. That costs one read of the source, but
     /// only if the sizes are the same.
-    async fn same_as_source(&self) -> Result<Option<StoredObject>, UploadError> {
+    async fn object_matches_source(&self) -> Result<Option<StoredObject>, UploadError> {
         let completer = self.completer();
         let Some(length) = self.source.length() else { return Ok(None) };
         if completer.head().await?.is_none_or(|head| head.size != length) {
@@ -307,7 +312,7 @@ impl Upload {
     }
 
     /// The object is there; state that cannot be removed is only untidy.
-    fn forgotten(&self, result: Result<(), crate::state::StateError>) {
+    fn report_state_removal(&self, result: Result<(), crate::state::StateError>) {
         if let Err(error) = result {
             self.events.notice(format!("the upload is done, but its state cannot be removed: {error}"));
         }

@@ -28,7 +28,7 @@ use crate::emulator::testing::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET};
 use crate::event::Event;
 use crate::http::{Transport, full};
 use crate::model::{ByteRange, Crc64, UploadId};
-use crate::protocol::oss::{Initiate, ListUploads, PutObject, UploadPart};
+use crate::protocol::oss::{InitiateMultipartUpload, ListMultipartUploads, PutObject, UploadPart};
 use crate::source::FileSource;
 use crate::state::PartRecord;
 use crate::transfer::PartList;
@@ -138,7 +138,7 @@ impl World {
 
     /// Returns the uploads that are open on the bucket.
     async fn open_uploads(&self) -> usize {
-        let list = ListUploads::new("images".parse().unwrap());
+        let list = ListMultipartUploads::new("images".parse().unwrap());
         self.client.call(&list).await.unwrap().uploads.len()
     }
 
@@ -181,7 +181,7 @@ fn listening() -> (EventSink, Arc<Mutex<Vec<String>>>) {
 /// Sends other bytes as a part, as another attempt would.
 async fn replace_part(client: &Client, object: &ObjectRef, id: &UploadId, number: crate::model::PartNumber) {
     struct Zeros;
-    impl crate::client::MakeBody for Zeros {
+    impl crate::client::BodyFactory for Zeros {
         fn make(&self) -> crate::http::Body {
             full(vec![0; MIB as usize])
         }
@@ -381,7 +381,7 @@ async fn a_state_directory_that_refuses_ends_it_before_the_first_request() {
 #[tokio::test]
 async fn the_abort_of_an_upload_is_checked() {
     let world = World::new(MIB);
-    let id = world.client.call(&Initiate::new(world.object())).await.unwrap();
+    let id = world.client.call(&InitiateMultipartUpload::new(world.object())).await.unwrap();
     abort(&world.client, &world.object(), &id).await.unwrap();
     assert_eq!(world.script.count("ListParts"), 1);
     assert!(list_parts(&world.client, &world.object(), &id).await.unwrap_err().is("NoSuchUpload"));
@@ -393,7 +393,7 @@ async fn the_abort_of_an_upload_is_checked() {
 async fn an_abort_that_leaves_parts_is_repeated_and_then_said_to_have_failed() {
     let world = World::new(MIB);
     for (lost, gone) in [(1, true), (9, false)] {
-        let id = world.client.call(&Initiate::new(world.object())).await.unwrap();
+        let id = world.client.call(&InitiateMultipartUpload::new(world.object())).await.unwrap();
         let number = crate::model::PartNumber::new(1).unwrap();
         replace_part(&world.client, &world.object(), &id, number).await;
         world.script.clear();

@@ -11,12 +11,12 @@ use ossup::emulator::{Emulator, EmulatorOptions};
 use ossup::http::{HttpTransport, Transport};
 use ossup::model::{BucketName, ObjectRef, ServiceId};
 use ossup::protocol::sign::{RpcSignVersion, SignVersion};
-use ossup::provider::from_method;
+use ossup::provider::build;
 use ossup::url::ObjectUrl;
 
 use crate::args::{ConnectionArgs, RetryArgs, SignVersionArg};
 use crate::failure::{Failure, Kind};
-use crate::settings::{Outside, Place, RpcPlace, Settings, SettingsError, local_endpoint};
+use crate::settings::{Env, RpcTarget, Settings, SettingsError, Target, local_endpoint};
 use crate::signals::Stop;
 use crate::ui::{Output, retries};
 
@@ -51,7 +51,7 @@ impl Context {
         bucket: Option<&BucketName>,
     ) -> Result<Settings, SettingsError> {
         let settings = Settings::resolve(args, bucket, &self.outside())?;
-        settings.origins.iter().for_each(|line| self.output.detail(line));
+        settings.origins.iter().for_each(|line| self.output.verbose(line));
         settings.warnings.iter().for_each(|line| self.output.warning(line));
         Ok(settings)
     }
@@ -71,11 +71,11 @@ impl Context {
         let mut settings = self.settings(args, bucket)?;
         let method = settings.credentials()?;
         let (endpoint, transport, credentials, local) = match &settings.place {
-            Place::Network(endpoint) => {
+            Target::Network(endpoint) => {
                 let transport = http(&settings)?;
                 (endpoint.clone(), transport, None, None)
             }
-            Place::Local(folder) => {
+            Target::Local(folder) => {
                 let emulator = open_local(folder, &settings)?;
                 // Requests are signed as for an emulator that serves this folder, so that presigned URLs work there.
                 let keys: Arc<dyn CredentialsProvider> =
@@ -88,18 +88,18 @@ impl Context {
         let mut options = ClientOptions::new(endpoint, settings.region.clone(), anonymous, transport)
             .with_events(retries(self.output));
         match &settings.rpc {
-            RpcPlace::Service => {}
-            RpcPlace::Local => options = options.with_rpc_endpoint(local_endpoint()),
-            RpcPlace::At(endpoint) if local.is_none() => {
+            RpcTarget::Service => {}
+            RpcTarget::Local => options = options.with_rpc_endpoint(local_endpoint()),
+            RpcTarget::At(endpoint) if local.is_none() => {
                 options = options.with_rpc_endpoint(endpoint.clone())
             }
-            RpcPlace::At(_) => {
+            RpcTarget::At(_) => {
                 let text =
                     "--ecs-endpoint cannot be combined with a local: endpoint, which serves ECS itself";
                 return Err(Failure::new(Kind::Usage, text));
             }
         }
-        if let Place::Local(folder) = &settings.place {
+        if let Target::Local(folder) = &settings.place {
             // Opening has made it, so that it has a canonical path.
             let path = folder.canonicalize().map_err(|error| {
                 let failure = Failure::from_error(Kind::Other, &error);
@@ -116,12 +116,12 @@ impl Context {
         if let Some(timeout) = retry.retry_timeout {
             options = options.with_retry_timeout(timeout.0);
         }
-        options.credentials = credentials.unwrap_or_else(|| from_method(&method, &options));
+        options.credentials = credentials.unwrap_or_else(|| build(&method, &options));
         Ok(Connection { client: Client::new(options), settings, typed: args.clone(), local })
     }
 
-    fn outside(&self) -> Outside<'_> {
-        Outside { env: &self.env, home: self.home.as_deref(), read: &self.read }
+    fn outside(&self) -> Env<'_> {
+        Env { env: &self.env, home: self.home.as_deref(), read: &self.read }
     }
 }
 
@@ -135,7 +135,7 @@ impl Connection {
     pub(crate) fn prepare_bucket(&self, bucket: &BucketName, output: Output) -> Result<(), Failure> {
         match &self.local {
             Some(local) if local.bucket(bucket).is_none() => {
-                output.remark(format!("the embedded store has no bucket `{bucket}` yet: it is made"));
+                output.status(format!("the embedded store has no bucket `{bucket}` yet: it is made"));
                 let made = local.create_bucket(bucket.clone(), self.client.region().clone());
                 made.map_err(|error| Failure::from_error(Kind::Other, &error))
             }

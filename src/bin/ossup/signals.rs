@@ -49,14 +49,14 @@ impl Stop {
                     Some(_) => {
                         let signal = shared.signal().unwrap_or(signal);
                         terminal::end_bars();
-                        output.remark("stopped at once; what was acknowledged is kept");
+                        output.status("stopped at once; what was acknowledged is kept");
                         terminal::flush();
                         std::process::exit(i32::from(Kind::Interrupted(signal).exit_code()));
                     }
                     None => {
                         first = Some(Instant::now());
                         *shared.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
-                        output.remark("stopping; once more stops at once");
+                        output.status("stopping; once more stops at once");
                         shared.token.cancel();
                     }
                 }

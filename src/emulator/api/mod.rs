@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Emulator;
-use super::faults::Scripted;
+use super::faults::InjectedError;
 use super::store::Store;
 use crate::http::Body;
 
@@ -97,7 +97,7 @@ pub(crate) fn action(request: &ApiRequest) -> String {
 }
 
 /// Writes an error that a fault plan asks for.
-pub(crate) fn scripted(emulator: &Emulator, request: &ApiRequest, error: &Scripted) -> Response<Body> {
+pub(crate) fn scripted(emulator: &Emulator, request: &ApiRequest, error: &InjectedError) -> Response<Body> {
     let call = Call::read(request);
     let envelope = Envelope {
         action: &call.action,

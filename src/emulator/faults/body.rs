@@ -21,7 +21,7 @@ pub(super) enum At {
 
 /// What happens there.
 #[derive(Debug)]
-pub(super) enum Incident {
+pub(super) enum BodyFault {
     /// The body fails with the error, once.
     Fail(Option<io::Error>),
     /// The body pauses; without a time for ever.
@@ -29,10 +29,10 @@ pub(super) enum Incident {
 }
 
 /// A body to which something happens on its way.
-pub(super) struct Troubled {
+pub(super) struct FaultyBody {
     inner: Body,
     passed: u64,
-    incident: Option<(At, Incident)>,
+    incident: Option<(At, BodyFault)>,
     /// The byte of which a bit is flipped.
     flipped: Option<u64>,
     /// Bytes for each second.
@@ -42,13 +42,13 @@ pub(super) struct Troubled {
     held: Option<Bytes>,
 }
 
-impl Troubled {
+impl FaultyBody {
     fn new(inner: Body) -> Self {
         let (incident, flipped, rate, waiting, held) = (None, None, None, None, None);
         Self { inner, passed: 0, incident, flipped, rate, waiting, held }
     }
 
-    pub(super) fn happening(inner: Body, at: At, incident: Incident) -> Body {
+    pub(super) fn happening(inner: Body, at: At, incident: BodyFault) -> Body {
         Self { incident: Some((at, incident)), ..Self::new(inner) }.boxed()
     }
 
@@ -72,13 +72,13 @@ impl Troubled {
     fn happen(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
         match &mut self.incident {
             None => Poll::Ready(None),
-            Some((_, Incident::Fail(error))) => {
+            Some((_, BodyFault::Fail(error))) => {
                 let error = error.take();
                 self.incident = None;
                 Poll::Ready(error)
             }
-            Some((_, Incident::Pause(None))) => Poll::Pending,
-            Some((_, Incident::Pause(Some(time)))) => {
+            Some((_, BodyFault::Pause(None))) => Poll::Pending,
+            Some((_, BodyFault::Pause(Some(time)))) => {
                 let time = *time;
                 ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(time))).as_mut().poll(cx));
                 (self.waiting, self.incident) = (None, None);
@@ -106,7 +106,7 @@ impl Troubled {
     }
 }
 
-impl HttpBody for Troubled {
+impl HttpBody for FaultyBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -163,8 +163,8 @@ mod tests {
     use super::*;
     use crate::http::full;
 
-    fn error() -> Incident {
-        Incident::Fail(Some(io::Error::other("scripted")))
+    fn error() -> BodyFault {
+        BodyFault::Fail(Some(io::Error::other("scripted")))
     }
 
     async fn collected(mut body: Body) -> (Vec<u8>, bool) {
@@ -187,30 +187,30 @@ mod tests {
             (At::Byte(99), b"0123456789"),
             (At::End, b"0123456789"),
         ] {
-            let body = Troubled::happening(full("0123456789"), at, error());
+            let body = FaultyBody::happening(full("0123456789"), at, error());
             assert_eq!(collected(body).await, (expected.to_vec(), true), "{at:?}");
         }
-        let body = Troubled::happening(crate::http::empty(), At::End, error());
+        let body = FaultyBody::happening(crate::http::empty(), At::End, error());
         assert_eq!(collected(body).await, (vec![], true));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_pauses_and_goes_on() {
         let started = tokio::time::Instant::now();
-        let pause = Incident::Pause(Some(Duration::from_secs(7)));
-        let body = Troubled::happening(full("0123456789"), At::Byte(5), pause);
+        let pause = BodyFault::Pause(Some(Duration::from_secs(7)));
+        let body = FaultyBody::happening(full("0123456789"), At::Byte(5), pause);
         assert_eq!(collected(body).await, (b"0123456789".to_vec(), false));
         assert_eq!(started.elapsed().as_secs(), 7);
-        let body = Troubled::slow(full("0123456789"), 2);
+        let body = FaultyBody::slow(full("0123456789"), 2);
         assert_eq!(collected(body).await, (b"0123456789".to_vec(), false));
         assert_eq!(started.elapsed().as_secs(), 12);
-        let never = Troubled::happening(full("x"), At::Byte(1), Incident::Pause(None));
+        let never = FaultyBody::happening(full("x"), At::Byte(1), BodyFault::Pause(None));
         assert!(tokio::time::timeout(Duration::from_secs(99), collected(never)).await.is_err());
     }
 
     #[tokio::test]
     async fn one_bit_of_one_byte_changes() {
-        let body = Troubled::flipped(full("abcd"), 2);
+        let body = FaultyBody::flipped(full("abcd"), 2);
         assert_eq!(collected(body).await, (b"abCd".to_vec(), false));
     }
 }

@@ -16,4 +16,4 @@ mod plan;
 mod script;
 
 pub use plan::{Fault, FaultPlan, FaultPlanError, FaultRule, When};
-pub(super) use script::{Script, Scripted, Seen, Stop};
+pub(super) use script::{InjectedError, RequestKey, Script, Stop};

@@ -6,15 +6,15 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::super::Cut;
+use super::super::Disconnect;
 use super::super::oss::DISK_FULL;
-use super::body::{At, Incident, Troubled};
+use super::body::{At, BodyFault, FaultyBody};
 use super::plan::{Fault, FaultPlan, FaultRule, When};
 use crate::http::{Body, full};
 
 /// What a rule looks at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Seen {
+pub(crate) struct RequestKey {
     /// The operation's name.
     pub(crate) operation: String,
     pub(crate) key: String,
@@ -30,29 +30,29 @@ struct State {
     plan: FaultPlan,
     dice: u64,
     /// How many attempts of each request there were.
-    attempts: BTreeMap<Seen, u32>,
+    attempts: BTreeMap<RequestKey, u32>,
     /// How often each rule struck.
     struck: Vec<u64>,
 }
 
 /// An error answer that a fault asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scripted {
+pub(crate) struct InjectedError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) retry_after: Option<u64>,
 }
 
-impl std::fmt::Display for Scripted {
+impl std::fmt::Display for InjectedError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Scripted {}
+impl std::error::Error for InjectedError {}
 
-impl Scripted {
+impl InjectedError {
     fn new(status: u16, code: &str, retry_after: Option<u64>) -> Self {
         let message = "The fault plan of the emulator asks for this error.".to_owned();
         Self { status, code: code.to_owned(), message, retry_after }
@@ -98,7 +98,7 @@ impl Script {
     }
 
     /// Counts a request and returns what goes wrong with it.
-    pub(crate) fn draw(&self, seen: Seen) -> Drawn {
+    pub(crate) fn draw(&self, seen: RequestKey) -> InjectedFault {
         self.state().draw(seen)
     }
 }
@@ -109,7 +109,7 @@ impl State {
         Self { dice: plan.seed, plan, attempts: BTreeMap::new(), struck }
     }
 
-    fn draw(&mut self, seen: Seen) -> Drawn {
+    fn draw(&mut self, seen: RequestKey) -> InjectedFault {
         let attempts = self.attempts.entry(seen.clone()).or_default();
         *attempts += 1;
         let attempt = *attempts;
@@ -122,13 +122,13 @@ impl State {
                 continue;
             }
             self.struck[index] += 1;
-            return Drawn(Some(rule.fault.clone()));
+            return InjectedFault(Some(rule.fault.clone()));
         }
-        Drawn(None)
+        InjectedFault(None)
     }
 }
 
-fn fits(rule: &FaultRule, seen: &Seen, attempt: u32) -> bool {
+fn fits(rule: &FaultRule, seen: &RequestKey, attempt: u32) -> bool {
     rule.operation.as_ref().is_none_or(|operation| *operation == seen.operation)
         && rule.key.as_ref().is_none_or(|key| *key == seen.key)
         && rule.part.is_none_or(|part| Some(part) == seen.part)
@@ -146,16 +146,16 @@ fn throw(dice: &mut u64) -> f64 {
 
 /// What goes wrong with one request, if anything.
 #[derive(Debug)]
-pub(crate) struct Drawn(Option<Fault>);
+pub(crate) struct InjectedFault(Option<Fault>);
 
 /// Why a request goes no further.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    Answer(Scripted),
-    Cut,
+    Answer(InjectedError),
+    Disconnect,
 }
 
-impl Drawn {
+impl InjectedFault {
     /// Returns how many seconds the clock is ahead for this request.
     pub(crate) fn clock_skew(&self) -> i64 {
         match self.0 {
@@ -179,9 +179,9 @@ impl Drawn {
         };
         match &self.0 {
             Some(Fault::Status { status, code, when, retry_after }) if now(when) => {
-                Err(Stop::Answer(Scripted::new(*status, code, *retry_after)))
+                Err(Stop::Answer(InjectedError::new(*status, code, *retry_after)))
             }
-            Some(Fault::Reset { when }) if now(when) => Err(Stop::Cut),
+            Some(Fault::Reset { when }) if now(when) => Err(Stop::Disconnect),
             Some(Fault::Stall { when, seconds }) if now(when) => {
                 pause(*seconds).await;
                 Ok(())
@@ -201,28 +201,28 @@ impl Drawn {
         match &self.0 {
             Some(Fault::Status { status, code, when, retry_after }) => match at(when) {
                 Some(at) => {
-                    let error = io::Error::other(Scripted::new(*status, code, *retry_after));
-                    Troubled::happening(body, at, Incident::Fail(Some(error)))
+                    let error = io::Error::other(InjectedError::new(*status, code, *retry_after));
+                    FaultyBody::happening(body, at, BodyFault::Fail(Some(error)))
                 }
                 None => body,
             },
             Some(Fault::Reset { when }) => match at(when) {
                 Some(at) => {
                     let error = io::ErrorKind::ConnectionReset.into();
-                    Troubled::happening(body, at, Incident::Fail(Some(error)))
+                    FaultyBody::happening(body, at, BodyFault::Fail(Some(error)))
                 }
                 None => body,
             },
             Some(Fault::Stall { when, seconds }) => match at(when) {
-                Some(at) => Troubled::happening(body, at, Incident::Pause(seconds.map(duration))),
+                Some(at) => FaultyBody::happening(body, at, BodyFault::Pause(seconds.map(duration))),
                 None => body,
             },
             Some(Fault::DiskFull { byte }) => {
                 let error = io::Error::other(disk_full());
-                Troubled::happening(body, At::Byte(*byte), Incident::Fail(Some(error)))
+                FaultyBody::happening(body, At::Byte(*byte), BodyFault::Fail(Some(error)))
             }
-            Some(Fault::Slow { bytes_per_second }) => Troubled::slow(body, *bytes_per_second),
-            Some(Fault::CorruptRequest { byte }) => Troubled::flipped(body, *byte),
+            Some(Fault::Slow { bytes_per_second }) => FaultyBody::slow(body, *bytes_per_second),
+            Some(Fault::CorruptRequest { byte }) => FaultyBody::flipped(body, *byte),
             _ => body,
         }
     }
@@ -231,22 +231,23 @@ impl Drawn {
     pub(crate) async fn after(
         &self,
         mut response: Response<Body>,
-        refuse: impl FnOnce(&Scripted) -> Response<Body>,
-    ) -> Result<Response<Body>, Cut> {
+        refuse: impl FnOnce(&InjectedError) -> Response<Body>,
+    ) -> Result<Response<Body>, Disconnect> {
         match &self.0 {
             Some(Fault::Status { status, code, when: When::AfterCommit, retry_after }) => {
-                return Ok(refuse(&Scripted::new(*status, code, *retry_after)));
+                return Ok(refuse(&InjectedError::new(*status, code, *retry_after)));
             }
-            Some(Fault::Reset { when: When::AfterCommit }) => return Err(Cut::Reset),
+            Some(Fault::Reset { when: When::AfterCommit }) => return Err(Disconnect::Reset),
             Some(Fault::Stall { when: When::AfterCommit, seconds }) => pause(*seconds).await,
             Some(Fault::Page { status }) => return Ok(page(*status)),
             Some(Fault::TruncateResponse { bytes }) => {
                 let error = io::ErrorKind::ConnectionReset.into();
-                return Ok(response
-                    .map(|body| Troubled::happening(body, At::Byte(*bytes), Incident::Fail(Some(error)))));
+                return Ok(response.map(|body| {
+                    FaultyBody::happening(body, At::Byte(*bytes), BodyFault::Fail(Some(error)))
+                }));
             }
             Some(Fault::CorruptResponse { byte }) => {
-                return Ok(response.map(|body| Troubled::flipped(body, *byte)));
+                return Ok(response.map(|body| FaultyBody::flipped(body, *byte)));
             }
             Some(Fault::WrongCrc) => wrong_crc(response.headers_mut()),
             Some(Fault::ResponseHeader { name, value }) => {
@@ -269,11 +270,11 @@ async fn pause(seconds: Option<f64>) {
     }
 }
 
-fn disk_full() -> Scripted {
+fn disk_full() -> InjectedError {
     let error = io::Error::from(io::ErrorKind::StorageFull);
     let message = format!("The emulator failed: {error}");
     let (status, code) = DISK_FULL;
-    Scripted { status, code: code.to_owned(), message, retry_after: None }
+    InjectedError { status, code: code.to_owned(), message, retry_after: None }
 }
 
 fn page(status: u16) -> Response<Body> {

@@ -11,7 +11,7 @@ use super::error::OssError;
 use super::time::{iso, parse_http_date};
 use crate::model::limits::{MAX_CLOCK_SKEW_SECONDS, MAX_PRESIGN_SECONDS};
 use crate::model::{Region, Secret};
-use crate::protocol::sign::{Parts, oss_v1, oss_v4};
+use crate::protocol::sign::{SignedFields, oss_v1, oss_v4};
 
 /// Who sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +75,8 @@ impl<'a> Signed<'a> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    fn parts(&self) -> Parts<'_> {
-        Parts {
+    fn parts(&self) -> SignedFields<'_> {
+        SignedFields {
             method: self.method,
             bucket: self.bucket,
             key: self.key,

@@ -3,7 +3,7 @@ use std::io;
 
 use http::StatusCode;
 
-use super::super::faults::Scripted;
+use super::super::faults::InjectedError;
 use super::super::store::StoreError;
 use crate::model::{BucketName, Region};
 
@@ -175,7 +175,7 @@ impl OssError {
     }
 
     /// The error that a fault plan asks for.
-    pub(crate) fn scripted(scripted: &Scripted) -> Self {
+    pub(crate) fn scripted(scripted: &InjectedError) -> Self {
         let error = Self::new(scripted.status, scripted.code.clone(), scripted.message.clone());
         match scripted.retry_after {
             Some(seconds) => error.header("retry-after", seconds.to_string()),

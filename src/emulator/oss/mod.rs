@@ -32,9 +32,9 @@ use http::header::HOST;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
-use super::faults::{Scripted, Seen, Stop};
+use super::faults::{InjectedError, RequestKey, Stop};
 use super::store::{BucketRecord, Object, ObjectHeaders};
-use super::{Cut, Emulator};
+use super::{Disconnect, Emulator};
 use crate::http::Body;
 use crate::model::limits::MAX_LIST_PAGE;
 use crate::model::{BucketName, ObjectKey, Region};
@@ -52,7 +52,7 @@ enum Failure {
     /// It answers with an error.
     Error(Box<OssError>),
     /// Nobody is left to answer to.
-    Cut(Cut),
+    Disconnect(Disconnect),
 }
 
 impl From<OssError> for Failure {
@@ -61,9 +61,9 @@ impl From<OssError> for Failure {
     }
 }
 
-impl From<Cut> for Failure {
-    fn from(cut: Cut) -> Self {
-        Self::Cut(cut)
+impl From<Disconnect> for Failure {
+    fn from(cut: Disconnect) -> Self {
+        Self::Disconnect(cut)
     }
 }
 
@@ -171,7 +171,7 @@ pub(super) async fn handle(
     request: Request<Body>,
     request_id: &str,
     now: Timestamp,
-) -> Result<Response<Body>, Cut> {
+) -> Result<Response<Body>, Disconnect> {
     let started = tokio::time::Instant::now();
     let (head, body) = request.into_parts();
     let host = head
@@ -184,13 +184,13 @@ pub(super) async fn handle(
     let bodiless = head.method == Method::HEAD;
     let subject = answer::Subject { request_id, host: &host, bodiless };
     let request = Routed::new(emulator, head, &host);
-    let drawn = emulator.script().draw(request.seen());
-    let now = now + SignedDuration::from_secs(drawn.clock_skew());
-    let outcome = match drawn.at_head(request.reads_body()).await {
-        Ok(()) if drawn.kills_token() => Err(auth::token_expired().into()),
-        Ok(()) => run(emulator, request, drawn.request_body(body), now).await,
+    let injected = emulator.script().draw(request.seen());
+    let now = now + SignedDuration::from_secs(injected.clock_skew());
+    let outcome = match injected.at_head(request.reads_body()).await {
+        Ok(()) if injected.kills_token() => Err(auth::token_expired().into()),
+        Ok(()) => run(emulator, request, injected.request_body(body), now).await,
         Err(Stop::Answer(scripted)) => Err(OssError::scripted(&scripted).into()),
-        Err(Stop::Cut) => Err(Failure::Cut(Cut::Reset)),
+        Err(Stop::Disconnect) => Err(Failure::Disconnect(Disconnect::Reset)),
     };
     let took = || Duration::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     let finished = |mut response| {
@@ -199,11 +199,11 @@ pub(super) async fn handle(
     };
     let response = match outcome {
         Ok(response) => response,
-        Err(Failure::Cut(cut)) => return Err(cut),
+        Err(Failure::Disconnect(cut)) => return Err(cut),
         Err(Failure::Error(error)) => answer::error(&error, &subject),
     };
-    let refuse = |scripted: &Scripted| finished(answer::error(&OssError::scripted(scripted), &subject));
-    drawn.after(finished(response), refuse).await
+    let refuse = |scripted: &InjectedError| finished(answer::error(&OssError::scripted(scripted), &subject));
+    injected.after(finished(response), refuse).await
 }
 
 /// Returns the names of all operations.
@@ -257,9 +257,9 @@ impl Routed {
     }
 
     /// Returns what fault rules look at.
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> RequestKey {
         let key = self.target.as_ref().ok().and_then(|target| target.key.as_ref());
-        Seen {
+        RequestKey {
             operation: self.op.as_ref().map_or("", |op| op.name()).to_owned(),
             key: key.map(|key| key.as_str().to_owned()).unwrap_or_default(),
             part: self.query.get("partNumber").and_then(|number| number.parse().ok()),

@@ -9,8 +9,8 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 
-use super::super::Cut;
-use super::super::faults::Scripted;
+use super::super::Disconnect;
+use super::super::faults::InjectedError;
 use super::super::store::{BlobWriter, Sums, Written};
 use super::Failure;
 use super::error::OssError;
@@ -191,7 +191,7 @@ async fn whole(mut body: Body, claims: Claims) -> Result<Bytes, Failure> {
 
 /// Says what became of a body that broke off.
 fn broken(error: io::Error) -> Failure {
-    if let Some(scripted) = Scripted::within(&error) {
+    if let Some(scripted) = InjectedError::within(&error) {
         return OssError::scripted(scripted).into();
     }
     match error.kind() {
@@ -201,7 +201,7 @@ fn broken(error: io::Error) -> Failure {
             "Your socket connection to the server was not read from or written to within the timeout period.",
         )
         .into(),
-        _ => Cut::Body(error).into(),
+        _ => Disconnect::Body(error).into(),
     }
 }
 

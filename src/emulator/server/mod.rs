@@ -24,11 +24,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cut, Emulator};
+use super::{Disconnect, Emulator};
 use body::IdleLimit;
 use guard::Guard;
 use lobby::{Lobby, Visitor};
-use stream::Careful;
+use stream::LingeringStream;
 
 /// Largest head of a request in bytes.
 pub const MAX_HEAD: usize = 64 << 10;
@@ -38,9 +38,9 @@ pub const MAX_CONNECTIONS: usize = 1024;
 /// How long the head of the next request may take, and how long a body or a reader may pause.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(60);
 /// How long requests in flight may take to end once the server shuts down.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// How long accepting pauses when the system is out of descriptors.
-const BREATHER: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// An emulator that listens on a port.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Server {
                     });
                 }
                 // The client is gone already, or descriptors are short: neither ends the server.
-                Err(error) if is_passing(&error) => tokio::time::sleep(BREATHER).await,
+                Err(error) if is_passing(&error) => tokio::time::sleep(ACCEPT_BACKOFF).await,
                 Err(error) => return Err(error),
             }
         }
@@ -135,7 +135,7 @@ impl Server {
         stop.cancel();
         let ended = async { while connections.join_next().await.is_some() {} };
         // What has not ended by then is dropped with the set.
-        let _ = tokio::time::timeout(FAREWELL, ended).await;
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, ended).await;
         Ok(())
     }
 }
@@ -170,12 +170,13 @@ async fn connection(
                     emulator.handle(request).await?
                 }
             };
-            Ok::<_, Cut>(response.map(|body| answering.with(body)))
+            Ok::<_, Disconnect>(response.map(|body| answering.with(body)))
         }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT).max_header_size(MAX_HEAD);
-    let mut served = pin!(http.serve_connection(TokioIo::new(Careful::new(stream, IDLE_LIMIT)), service));
+    let mut served =
+        pin!(http.serve_connection(TokioIo::new(LingeringStream::new(stream, IDLE_LIMIT)), service));
     let outcome: Result<(), hyper::Error> = tokio::select! {
         outcome = &mut served => outcome,
         () = stop.cancelled() => {

@@ -18,7 +18,7 @@ const LINGER_BYTES: u64 = 64 << 20;
 /// Closing a socket with unread bytes resets the connection, and the client may never see why its body was
 /// refused. So after the write side is shut, what still comes is read and dropped for a while.
 #[derive(Debug)]
-pub(super) struct Careful {
+pub(super) struct LingeringStream {
     stream: TcpStream,
     limit: Duration,
     /// Runs while a write waits for the client.
@@ -32,7 +32,7 @@ struct Closing {
     dropped: u64,
 }
 
-impl Careful {
+impl LingeringStream {
     pub(super) fn new(stream: TcpStream, limit: Duration) -> Self {
         Self { stream, limit, stalled: None, closing: None }
     }
@@ -49,7 +49,7 @@ impl Careful {
     }
 }
 
-impl AsyncRead for Careful {
+impl AsyncRead for LingeringStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -59,7 +59,7 @@ impl AsyncRead for Careful {
     }
 }
 
-impl AsyncWrite for Careful {
+impl AsyncWrite for LingeringStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.limited(outcome, cx)

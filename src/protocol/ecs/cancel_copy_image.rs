@@ -1,6 +1,6 @@
 use crate::model::{ImageId, Region};
 use crate::protocol::rpc::{self, Acknowledged, Params};
-use crate::protocol::{Answer, DecodeError, Idempotence, Operation, Request};
+use crate::protocol::{DecodeError, Idempotence, Operation, Request, Response};
 
 const NAME: &str = "CancelCopyImage";
 
@@ -37,7 +37,7 @@ impl Operation for CancelCopyImage {
         Idempotence::Settled
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Acknowledged, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Acknowledged, DecodeError> {
         Acknowledged::read(NAME, answer)
     }
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::import_image::{Tag, with_tags};
 use crate::model::{ClientToken, ImageId, Region};
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Idempotence, Operation, Request, TimeoutClass};
+use crate::protocol::{DecodeError, Idempotence, Operation, Request, Response, TimeoutClass};
 
 const NAME: &str = "CopyImage";
 
@@ -57,7 +57,7 @@ impl CopyImage {
 /// What CopyImage promises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CopyImageAnswer {
+pub struct CopyImageResponse {
     /// The copy's id in the destination.
     pub image_id: ImageId,
     /// The id to quote to the vendor's support.
@@ -65,7 +65,7 @@ pub struct CopyImageAnswer {
 }
 
 impl Operation for CopyImage {
-    type Output = CopyImageAnswer;
+    type Output = CopyImageResponse;
 
     fn name(&self) -> &'static str {
         NAME
@@ -93,9 +93,9 @@ impl Operation for CopyImage {
         TimeoutClass::Long
     }
 
-    fn decode(&self, answer: &Answer) -> Result<CopyImageAnswer, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<CopyImageResponse, DecodeError> {
         let value = json::read(NAME, answer)?;
-        Ok(CopyImageAnswer {
+        Ok(CopyImageResponse {
             image_id: json::required(NAME, &value, "ImageId")?,
             request_id: json::text(&value, "RequestId"),
         })

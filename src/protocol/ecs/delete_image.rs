@@ -1,6 +1,6 @@
 use crate::model::{ImageId, Region};
 use crate::protocol::rpc::{self, Acknowledged, Params};
-use crate::protocol::{Answer, DecodeError, Operation, Request, TimeoutClass};
+use crate::protocol::{DecodeError, Operation, Request, Response, TimeoutClass};
 
 const NAME: &str = "DeleteImage";
 
@@ -46,7 +46,7 @@ impl Operation for DeleteImage {
         TimeoutClass::Long
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Acknowledged, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Acknowledged, DecodeError> {
         Acknowledged::read(NAME, answer)
     }
 }

@@ -1,6 +1,6 @@
 use crate::model::{Region, SnapshotId};
 use crate::protocol::rpc::{self, Acknowledged, Params};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "DeleteSnapshot";
 
@@ -35,7 +35,7 @@ impl Operation for DeleteSnapshot {
         rpc::ecs(NAME, &self.region, params.with_flag("Force", self.force))
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Acknowledged, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Acknowledged, DecodeError> {
         Acknowledged::read(NAME, answer)
     }
 }

@@ -1,6 +1,6 @@
 use crate::model::{AccountId, ImageId, Region};
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "DescribeImageSharePermission";
 /// Largest page; an image can be shared with fewer accounts than that.
@@ -52,7 +52,7 @@ impl Operation for DescribeImageSharePermission {
         rpc::ecs(NAME, &self.region, params)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<ImageShares, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<ImageShares, DecodeError> {
         let value = json::read(NAME, answer)?;
         let accounts: Vec<AccountId> = json::list(&value, "Accounts", "Account")
             .into_iter()

@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::import_image::Tag;
 use crate::model::{ImageId, ImageStatus, Region, SnapshotId};
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request, TimeoutClass};
+use crate::protocol::{DecodeError, Operation, Request, Response, TimeoutClass};
 
 const NAME: &str = "DescribeImages";
 /// All states: by default only Available images are listed, and an import would be invisible.
@@ -174,7 +174,7 @@ impl Operation for DescribeImages {
         TimeoutClass::Long
     }
 
-    fn decode(&self, answer: &Answer) -> Result<ImagePage, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<ImagePage, DecodeError> {
         let value = json::read(NAME, answer)?;
         let images: Vec<CustomImage> =
             json::list(&value, "Images", "Image").into_iter().map(image).collect::<Result<_, _>>()?;

@@ -1,5 +1,5 @@
 use crate::protocol::rpc::{Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request, RpcRequest, RpcService};
+use crate::protocol::{DecodeError, Operation, Request, Response, RpcRequest, RpcService};
 
 const NAME: &str = "DescribeRegions";
 
@@ -47,7 +47,7 @@ impl Operation for DescribeRegions {
         })
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Vec<RegionInfo>, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Vec<RegionInfo>, DecodeError> {
         let value = json::read(NAME, answer)?;
         let read = |region: &serde_json::Value| {
             Ok(RegionInfo {

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 
 use crate::model::{Region, SnapshotId, SnapshotStatus};
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "DescribeSnapshots";
 /// Largest page, and the largest list of ids.
@@ -81,7 +81,7 @@ impl Operation for DescribeSnapshots {
         rpc::ecs(NAME, &self.region, params)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<SnapshotPage, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<SnapshotPage, DecodeError> {
         let value = json::read(NAME, answer)?;
         let read = |snapshot: &serde_json::Value| {
             Ok(SnapshotInfo {

@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use super::describe_tasks::normal_action;
 use crate::model::{Region, TaskId, TaskStatus};
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "DescribeTaskAttribute";
 
@@ -85,7 +85,7 @@ impl Operation for DescribeTaskAttribute {
         rpc::ecs(NAME, &self.region, Params::in_region(&self.region).with("TaskId", &self.task_id))
     }
 
-    fn decode(&self, answer: &Answer) -> Result<TaskDetail, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<TaskDetail, DecodeError> {
         let value = json::read(NAME, answer)?;
         let operation = |value: &serde_json::Value| {
             let related = json::list(value, "RelatedItemSet", "RelatedItem").into_iter().filter_map(|item| {

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 
 use crate::model::{Region, TaskId, TaskStatus};
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "DescribeTasks";
 /// Largest page.
@@ -115,7 +115,7 @@ impl Operation for DescribeTasks {
         rpc::ecs(NAME, &self.region, params)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<TaskPage, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<TaskPage, DecodeError> {
         let value = json::read(NAME, answer)?;
         let read = |task: &serde_json::Value| {
             Ok(TaskInfo {

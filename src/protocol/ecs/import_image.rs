@@ -4,7 +4,7 @@ use crate::model::{
     Architecture, BootMode, ClientToken, DiskFormat, ImageId, LicenseType, ObjectRef, OsType, Region, TaskId,
 };
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Idempotence, Operation, Request, TimeoutClass};
+use crate::protocol::{DecodeError, Idempotence, Operation, Request, Response, TimeoutClass};
 
 const NAME: &str = "ImportImage";
 
@@ -206,7 +206,7 @@ impl Operation for ImportImage {
         TimeoutClass::Long
     }
 
-    fn decode(&self, answer: &Answer) -> Result<ImportImageAnswer, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<ImportImageAnswer, DecodeError> {
         let value = json::read(NAME, answer)?;
         // Examples printed up to 2021 call the field `ImportTaskId`.
         let task = ["TaskId", "ImportTaskId"].into_iter().find(|name| json::text(&value, name).is_some());

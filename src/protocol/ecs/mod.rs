@@ -17,7 +17,7 @@ mod modify_image_share_permission;
 
 pub use cancel_copy_image::CancelCopyImage;
 pub use cancel_task::CancelTask;
-pub use copy_image::{CopyImage, CopyImageAnswer};
+pub use copy_image::{CopyImage, CopyImageResponse};
 pub use delete_image::DeleteImage;
 pub use delete_snapshot::DeleteSnapshot;
 pub use describe_image_share_permission::{DescribeImageSharePermission, ImageShares};

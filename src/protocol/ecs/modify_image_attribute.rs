@@ -1,7 +1,7 @@
 use super::import_image::{ImdsSupport, nvme};
 use crate::model::{BootMode, ImageId, LicenseType, Region};
 use crate::protocol::rpc::{self, Acknowledged, Params};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "ModifyImageAttribute";
 
@@ -83,7 +83,7 @@ impl Operation for ModifyImageAttribute {
         rpc::ecs(NAME, &self.region, params)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Acknowledged, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Acknowledged, DecodeError> {
         Acknowledged::read(NAME, answer)
     }
 }

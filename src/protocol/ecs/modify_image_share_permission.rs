@@ -1,6 +1,6 @@
 use crate::model::{AccountId, ImageId, Region};
 use crate::protocol::rpc::{self, Acknowledged, Params};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "ModifyImageSharePermission";
 
@@ -60,7 +60,7 @@ impl Operation for ModifyImageSharePermission {
         rpc::ecs(NAME, &self.region, params)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Acknowledged, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Acknowledged, DecodeError> {
         Acknowledged::read(NAME, answer)
     }
 }

@@ -2,12 +2,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::*;
-use crate::protocol::{Answer, Operation, Request};
+use crate::protocol::{Operation, Request, Response};
 
 /// Returns a good answer of this body.
-pub(super) fn answer(body: &str) -> Answer {
+pub(super) fn answer(body: &str) -> Response {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    Answer { status: StatusCode::OK, headers: HeaderMap::new(), body }
+    Response { status: StatusCode::OK, headers: HeaderMap::new(), body }
 }
 
 /// Returns an operation's parameters as `name=value`, checking that it names itself and its region alike.

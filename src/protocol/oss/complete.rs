@@ -5,7 +5,7 @@ use super::crc64_header;
 use super::xml::{self, Element};
 use crate::model::{Crc64, ETag, ObjectRef, PartNumber, UploadId};
 use crate::protocol::{
-    Answer, Content, DecodeError, Idempotence, Operation, OssRequest, Request, TimeoutClass,
+    Content, DecodeError, Idempotence, Operation, OssRequest, Request, Response, TimeoutClass,
 };
 
 /// CompleteMultipartUpload: makes the object of the listed parts; parts that are not listed are discarded.
@@ -13,7 +13,7 @@ use crate::protocol::{
 /// A repetition after success answers `NoSuchUpload`, or `FileAlreadyExists` about our own object.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Complete {
+pub struct CompleteMultipartUpload {
     /// The object to be.
     pub object: ObjectRef,
     /// The open upload.
@@ -33,7 +33,7 @@ pub struct CompletePart {
     pub etag: ETag,
 }
 
-impl Complete {
+impl CompleteMultipartUpload {
     /// Completes the upload with `parts` and replaces nothing.
     pub fn new(object: ObjectRef, upload_id: UploadId, parts: Vec<CompletePart>) -> Self {
         Self { object, upload_id, parts, overwrite: false }
@@ -65,7 +65,7 @@ pub struct Completed {
     pub callback_failed: bool,
 }
 
-impl Operation for Complete {
+impl Operation for CompleteMultipartUpload {
     type Output = Completed;
 
     fn name(&self) -> &'static str {
@@ -90,7 +90,7 @@ impl Operation for Complete {
         TimeoutClass::Long
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Completed, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Completed, DecodeError> {
         let name = self.name();
         let error = xml::parse(&answer.body).ok().filter(|root| root.name() == "Error");
         let callback_failed = answer.status == StatusCode::NON_AUTHORITATIVE_INFORMATION
@@ -123,13 +123,17 @@ mod tests {
         <Bucket>oss-example</Bucket><Key>multipart.data</Key>\
         <ETag>\"B864DB6A936D376F9F8D3ED3BBE540DD-3\"</ETag></CompleteMultipartUploadResult>";
 
-    fn operation() -> Complete {
+    fn operation() -> CompleteMultipartUpload {
         of("k")
     }
 
-    fn of(key: &str) -> Complete {
+    fn of(key: &str) -> CompleteMultipartUpload {
         let part = |n, tag: &str| CompletePart { number: number(n), etag: ETag::new(tag) };
-        Complete::new(object(key), UploadId::new("ID"), vec![part(1, "\"33A9\""), part(5, "\"<&\"")])
+        CompleteMultipartUpload::new(
+            object(key),
+            UploadId::new("ID"),
+            vec![part(1, "\"33A9\""), part(5, "\"<&\"")],
+        )
     }
 
     #[test]

@@ -2,7 +2,7 @@ use http::Method;
 
 use super::abort::expect_no_content;
 use crate::model::ObjectRef;
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// DeleteObject: deletes an object; that there is none is no error.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl Operation for DeleteObject {
         Request::Oss(OssRequest::object(Method::DELETE, &self.object))
     }
 
-    fn decode(&self, answer: &Answer) -> Result<(), DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<(), DecodeError> {
         expect_no_content(self.name(), answer)
     }
 }

@@ -3,7 +3,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::printable;
 use super::xml::{self, Element};
-use crate::protocol::{Action, Answer, ServiceError};
+use crate::protocol::{Response, RetryClass, ServiceError};
 
 /// Error documents are about 1 KB; a policy denial with its diagnosis has about 4 KB.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -15,7 +15,7 @@ const MAX_FOREIGN: usize = 200;
 /// An answer to HEAD has its document in `x-oss-err`. An answer that is no error document, perhaps from a
 /// proxy, gives its status and its beginning. Of the document only what is safe to show is kept: it may also
 /// hold the string that was signed.
-pub fn parse_error(answer: &Answer) -> ServiceError {
+pub fn parse_error(answer: &Response) -> ServiceError {
     let in_header = answer.header("x-oss-err").and_then(|text| BASE64_STANDARD.decode(text.trim()).ok());
     let body = match &in_header {
         Some(document) if answer.body.is_empty() => document.as_slice(),
@@ -66,32 +66,34 @@ fn foreign(body: &[u8]) -> String {
 /// Two cases need more than the error and are the client's and the caller's: `SignatureDoesNotMatch` may follow
 /// from credentials that changed meanwhile, and `FileAlreadyExists` after a repeated request may be about our own
 /// object.
-pub fn action(error: &ServiceError, temporary: bool) -> Action {
+pub fn action(error: &ServiceError, temporary: bool) -> RetryClass {
     let code = error.code.as_deref().unwrap_or_default();
     let ec = error.ec.as_deref().unwrap_or_default();
     match (error.status, code) {
-        (203, _) => Action::Settle,
-        (_, "RequestTimeout" | "IncompleteBody") => Action::Retry,
-        (_, "BadRequest") => Action::RetryFew,
-        (_, "InvalidDigest" | "InvalidCRC64") => Action::RetryOnce,
-        (_, "InvalidPart" | "FilePartNotExist" | "NoSuchUpload") => Action::Settle,
-        (_, "InvalidArgument") if matches!(ec, "0002-00000226" | "0002-00000228") => Action::OtherEndpoint,
-        (_, "AccessDenied") if error.endpoint.is_some() => Action::OtherEndpoint,
-        (_, "RequestTimeTooSkewed") => Action::FixClock,
-        (_, "SecurityTokenExpired" | "InvalidSecurityToken" | "AccessKeyIdAndSecurityTokenNotMatch") => {
-            Action::RefreshCredentials
+        (203, _) => RetryClass::Settle,
+        (_, "RequestTimeout" | "IncompleteBody") => RetryClass::Retry,
+        (_, "BadRequest") => RetryClass::RetryFew,
+        (_, "InvalidDigest" | "InvalidCRC64") => RetryClass::RetryOnce,
+        (_, "InvalidPart" | "FilePartNotExist" | "NoSuchUpload") => RetryClass::Settle,
+        (_, "InvalidArgument") if matches!(ec, "0002-00000226" | "0002-00000228") => {
+            RetryClass::OtherEndpoint
         }
-        (_, "InvalidAccessKeyId") if temporary => Action::RefreshCredentials,
-        (_, "InvalidAccessKeyId" | "NotImplemented") => Action::Never,
-        (401, _) if !error.is_foreign() => Action::RefreshCredentials,
-        (408 | 429, _) => Action::Retry,
-        (503, _) => Action::Throttled,
+        (_, "AccessDenied") if error.endpoint.is_some() => RetryClass::OtherEndpoint,
+        (_, "RequestTimeTooSkewed") => RetryClass::FixClock,
+        (_, "SecurityTokenExpired" | "InvalidSecurityToken" | "AccessKeyIdAndSecurityTokenNotMatch") => {
+            RetryClass::RefreshCredentials
+        }
+        (_, "InvalidAccessKeyId") if temporary => RetryClass::RefreshCredentials,
+        (_, "InvalidAccessKeyId" | "NotImplemented") => RetryClass::Never,
+        (401, _) if !error.is_foreign() => RetryClass::RefreshCredentials,
+        (408 | 429, _) => RetryClass::Retry,
+        (503, _) => RetryClass::Throttled,
         // No service of the vendor's answers 507; a store on a disk does, which stays full.
-        (501 | 505 | 507, _) => Action::Never,
-        (500.., _) => Action::Retry,
+        (501 | 505 | 507, _) => RetryClass::Never,
+        (500.., _) => RetryClass::Retry,
         // OSS says what is wrong with a request; something on the way that does not may let the next one through.
-        (400, "") if error.request_id.is_none() => Action::RetryFew,
-        _ => Action::Never,
+        (400, "") if error.request_id.is_none() => RetryClass::RetryFew,
+        _ => RetryClass::Never,
     }
 }
 
@@ -180,8 +182,10 @@ mod tests {
     /// Every row of the table of codes in the order of its statuses; `*` is a code that the table leaves out.
     #[test]
     fn every_code_has_its_action() {
-        use Action::{FixClock, Never, RefreshCredentials, Retry, RetryFew, RetryOnce, Settle, Throttled};
-        let rows: &[(u16, &str, Action)] = &[
+        use RetryClass::{
+            FixClock, Never, RefreshCredentials, Retry, RetryFew, RetryOnce, Settle, Throttled,
+        };
+        let rows: &[(u16, &str, RetryClass)] = &[
             (203, "CallbackFailed", Settle),
             (400, "RequestTimeout IncompleteBody", Retry),
             (400, "BadRequest", RetryFew),
@@ -256,15 +260,15 @@ mod tests {
             ..ServiceError::default()
         };
         let region = |ec: &str| ServiceError { ec: Some(ec.to_owned()), ..error(400, "InvalidArgument") };
-        assert_eq!(action(&region("0002-00000226"), false), Action::OtherEndpoint);
-        assert_eq!(action(&region("0002-00000228"), false), Action::OtherEndpoint);
-        assert_eq!(action(&region("0002-00000202"), false), Action::Never);
+        assert_eq!(action(&region("0002-00000226"), false), RetryClass::OtherEndpoint);
+        assert_eq!(action(&region("0002-00000228"), false), RetryClass::OtherEndpoint);
+        assert_eq!(action(&region("0002-00000202"), false), RetryClass::Never);
         let endpoint = Some("oss-cn-beijing.aliyuncs.com".to_owned());
         let elsewhere = ServiceError { endpoint, ..error(403, "AccessDenied") };
-        assert_eq!(action(&elsewhere, false), Action::OtherEndpoint);
+        assert_eq!(action(&elsewhere, false), RetryClass::OtherEndpoint);
         let message = "Request has expired.".to_owned();
         let expired = ServiceError { message, ..error(403, "AccessDenied") };
-        assert_eq!(action(&expired, true), Action::Never);
-        assert_eq!(action(&error(403, "InvalidAccessKeyId"), true), Action::RefreshCredentials);
+        assert_eq!(action(&expired, true), RetryClass::Never);
+        assert_eq!(action(&error(403, "InvalidAccessKeyId"), true), RetryClass::RefreshCredentials);
     }
 }

@@ -3,7 +3,7 @@ use jiff::Timestamp;
 
 use super::xml::Element;
 use crate::model::{BucketName, Region};
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// GetBucketInfo: a bucket's region, endpoints, owner and defaults.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Operation for GetBucketInfo {
         Request::Oss(OssRequest::bucket(Method::GET, &self.bucket).flag("bucketInfo"))
     }
 
-    fn decode(&self, answer: &Answer) -> Result<BucketInfo, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<BucketInfo, DecodeError> {
         let name = self.name();
         let root = Element::root(name, answer, "BucketInfo")?;
         let bucket = root.child("Bucket").ok_or_else(|| DecodeError::new(name, "describes no bucket"))?;

@@ -2,7 +2,7 @@ use http::Method;
 
 use super::xml::Element;
 use crate::model::{BucketName, Region};
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// GetBucketLocation: the region of a bucket.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl Operation for GetBucketLocation {
         Request::Oss(OssRequest::bucket(Method::GET, &self.bucket).flag("location"))
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Region, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Region, DecodeError> {
         let location = Element::root(self.name(), answer, "LocationConstraint")?;
         let region = location.own_text().trim().parse();
         region.map_err(|_| DecodeError::new(self.name(), "names no region"))

@@ -2,7 +2,7 @@ use http::{Method, StatusCode};
 
 use super::{content_range, crc64_header};
 use crate::model::{ByteRange, Crc64, ETag, ObjectRef};
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// GetObject: bytes of an object. The body is streamed past this type: [`decode`](Operation::decode) looks at
 /// the head of the answer alone.
@@ -57,7 +57,7 @@ impl Operation for GetObject {
         Request::Oss(request)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<GetObjectHead, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<GetObjectHead, DecodeError> {
         let name = self.name();
         let (range, object_size) = match self.range {
             Some(wanted) => {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use super::crc64_header;
 use crate::model::{Crc64, ETag, ObjectRef, ObjectVersion};
 use crate::protocol::sign::parse_http_date;
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// HeadObject: what an object is, without its bytes.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl Operation for HeadObject {
         Request::Oss(request)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<ObjectHead, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<ObjectHead, DecodeError> {
         let text = |name| answer.header(name).map(str::to_owned);
         let size = answer.header("content-length").and_then(|length| length.trim().parse().ok());
         Ok(ObjectHead {

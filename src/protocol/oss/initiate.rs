@@ -2,7 +2,7 @@ use http::Method;
 
 use super::xml::Element;
 use crate::model::{ObjectRef, StorageClass, UploadId};
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// Longest upload id that is taken; the service's have 32 characters. It is part of every URL, and of the state.
 const MAX_UPLOAD_ID: usize = 2048;
@@ -12,7 +12,7 @@ const MAX_UPLOAD_ID: usize = 2048;
 /// If the answer is lost, the upload that was opened stays behind: harmless, but its parts are billed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Initiate {
+pub struct InitiateMultipartUpload {
     /// The object to be.
     pub object: ObjectRef,
     /// Whether an object of that name may be replaced. If not, the service refuses with `FileAlreadyExists`.
@@ -25,7 +25,7 @@ pub struct Initiate {
     pub metadata: Vec<(String, String)>,
 }
 
-impl Initiate {
+impl InitiateMultipartUpload {
     /// Opens an upload that replaces nothing, of class Standard.
     pub fn new(object: ObjectRef) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Initiate {
     }
 }
 
-impl Operation for Initiate {
+impl Operation for InitiateMultipartUpload {
     type Output = UploadId;
 
     fn name(&self) -> &'static str {
@@ -58,7 +58,7 @@ impl Operation for Initiate {
         Request::Oss(request)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<UploadId, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<UploadId, DecodeError> {
         let result = Element::root(self.name(), answer, "InitiateMultipartUploadResult")?;
         let id = result.required(self.name(), "UploadId")?.trim();
         if id.len() > MAX_UPLOAD_ID {
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_attributes_travel_as_headers() {
-        let mut operation = Initiate::new(object("images/a b.raw"));
+        let mut operation = InitiateMultipartUpload::new(object("images/a b.raw"));
         assert_eq!(
             show(&operation),
             "POST images images/a b.raw ?uploads&encoding-type=url
@@ -103,7 +103,7 @@ x-oss-storage-class: Standard"
             <InitiateMultipartUploadResult xmlns=\"http://doc.oss-cn-hangzhou.aliyuncs.com\">
             <Bucket>oss-example</Bucket><Key>multipart.data</Key>
             <UploadId>0004B9894A22E5B1888A1E29F8236E2D</UploadId></InitiateMultipartUploadResult>";
-        let operation = Initiate::new(object("multipart.data"));
+        let operation = InitiateMultipartUpload::new(object("multipart.data"));
         let id = operation.decode(&answer(200, &[], body)).unwrap();
         assert_eq!(id.as_str(), "0004B9894A22E5B1888A1E29F8236E2D");
     }
@@ -115,7 +115,11 @@ x-oss-storage-class: Standard"
             let body = format!(
                 "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
             );
-            Initiate::new("oss://images/disk.raw".parse().unwrap()).decode(&answer(200, &[], &body))
+            InitiateMultipartUpload::new("oss://images/disk.raw".parse().unwrap()).decode(&answer(
+                200,
+                &[],
+                &body,
+            ))
         };
         assert!(answered(MAX_UPLOAD_ID).is_ok());
         assert!(answered(MAX_UPLOAD_ID + 1).unwrap_err().to_string().contains("2049 bytes"));
@@ -123,7 +127,7 @@ x-oss-storage-class: Standard"
 
     #[test]
     fn an_answer_without_an_upload_id_is_none() {
-        let operation = Initiate::new(object("k"));
+        let operation = InitiateMultipartUpload::new(object("k"));
         for body in [
             "",
             "<html></html>",

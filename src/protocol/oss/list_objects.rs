@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use super::xml::{Element, Keys};
 use crate::model::limits::MAX_LIST_PAGE;
 use crate::model::{BucketName, ETag};
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// ListObjectsV2: one page of a bucket's objects, by key.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ impl Operation for ListObjects {
         Request::Oss(request)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<ObjectsPage, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<ObjectsPage, DecodeError> {
         let name = self.name();
         let listing = Element::root(name, answer, "ListBucketResult")?;
         let keys = Keys::of(name, &listing);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use super::xml::Element;
 use crate::model::limits::MAX_LIST_PAGE;
 use crate::model::{Crc64, ETag, ObjectRef, PartNumber, UploadId};
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// ListParts: one page of the parts that an open upload holds, by ascending number.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl Operation for ListParts {
         Request::Oss(request)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<PartsPage, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<PartsPage, DecodeError> {
         let name = self.name();
         let listing = Element::root(name, answer, "ListPartsResult")?;
         let parts: Vec<_> =
@@ -124,7 +124,7 @@ mod tests {
         ListParts::new(object("k"), UploadId::new("ID"))
     }
 
-    fn page(parts: &[u16], rest: &str) -> Answer {
+    fn page(parts: &[u16], rest: &str) -> Response {
         let part = |n| format!("<Part><PartNumber>{n}</PartNumber><ETag>\"A\"</ETag><Size>1</Size></Part>");
         let parts: String = parts.iter().map(part).collect();
         answer(200, &[], &format!("<ListPartsResult>{parts}{rest}</ListPartsResult>"))

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use super::xml::{Element, Keys};
 use crate::model::limits::MAX_LIST_PAGE;
 use crate::model::{BucketName, UploadId};
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
 /// ListMultipartUploads: one page of the open uploads of a bucket, by key and then upload id.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct ListUploads {
+pub struct ListMultipartUploads {
     /// The bucket.
     pub bucket: BucketName,
     /// List only keys that start with this text.
@@ -20,7 +20,7 @@ pub struct ListUploads {
     pub max_uploads: u16,
 }
 
-impl ListUploads {
+impl ListMultipartUploads {
     /// Asks for the first page of all open uploads.
     pub fn new(bucket: BucketName) -> Self {
         Self { bucket, prefix: None, after: None, max_uploads: MAX_LIST_PAGE }
@@ -60,7 +60,7 @@ pub struct ListedUpload {
     pub storage_class: Option<String>,
 }
 
-impl Operation for ListUploads {
+impl Operation for ListMultipartUploads {
     type Output = UploadsPage;
 
     fn name(&self) -> &'static str {
@@ -78,7 +78,7 @@ impl Operation for ListUploads {
         Request::Oss(request)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<UploadsPage, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<UploadsPage, DecodeError> {
         let name = self.name();
         let listing = Element::root(name, answer, "ListMultipartUploadsResult")?;
         let keys = Keys::of(name, &listing);
@@ -121,9 +121,9 @@ mod tests {
         <Upload><Key>a%2Fb%20c</Key><UploadId>ID2</UploadId><StorageClass>Standard</StorageClass><New/></Upload>\
         </ListMultipartUploadsResult>";
 
-    fn operation(after: Option<(&str, &str)>) -> ListUploads {
+    fn operation(after: Option<(&str, &str)>) -> ListMultipartUploads {
         let after = after.map(|(key, id)| UploadsMarker { key: key.to_owned(), upload_id: id.to_owned() });
-        ListUploads { after, ..ListUploads::new("images".parse().unwrap()) }
+        ListMultipartUploads { after, ..ListMultipartUploads::new("images".parse().unwrap()) }
     }
 
     #[test]

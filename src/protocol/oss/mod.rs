@@ -26,8 +26,8 @@ mod upload_part;
 mod upload_part_copy;
 mod xml;
 
-pub use abort::Abort;
-pub use complete::{Complete, CompletePart, Completed};
+pub use abort::AbortMultipartUpload;
+pub use complete::{CompleteMultipartUpload, CompletePart, Completed};
 pub use delete_object::DeleteObject;
 pub use error::{action, parse_error};
 pub use etag::{is_md5, multipart_etag};
@@ -35,10 +35,10 @@ pub use get_bucket_info::{BucketInfo, DefaultEncryption, GetBucketInfo};
 pub use get_bucket_location::GetBucketLocation;
 pub use get_object::{GetObject, GetObjectHead};
 pub use head_object::{HeadObject, ObjectHead};
-pub use initiate::Initiate;
+pub use initiate::InitiateMultipartUpload;
 pub use list_objects::{ListObjects, ListedObject, ObjectsPage};
 pub use list_parts::{ListParts, ListedPart, PartsPage};
-pub use list_uploads::{ListUploads, ListedUpload, UploadsMarker, UploadsPage};
+pub use list_uploads::{ListMultipartUploads, ListedUpload, UploadsMarker, UploadsPage};
 pub use put_bucket::PutBucket;
 pub use put_object::PutObject;
 pub use upload_part::{UploadPart, UploadedPart};
@@ -48,7 +48,7 @@ use std::fmt::Write as _;
 
 use http::Method;
 
-use super::{Answer, Content, DecodeError, OssRequest};
+use super::{Content, DecodeError, OssRequest, Response};
 use crate::model::{BucketName, Crc64, ETag, ObjectRef};
 
 impl OssRequest {
@@ -102,19 +102,19 @@ impl OssRequest {
 }
 
 /// Reads the header's CRC-64 of what was stored; none if it is absent.
-fn crc64_header(operation: &'static str, answer: &Answer) -> Result<Option<Crc64>, DecodeError> {
+fn crc64_header(operation: &'static str, answer: &Response) -> Result<Option<Crc64>, DecodeError> {
     let text = answer.header("x-oss-hash-crc64ecma");
     let parsed = text.map(str::parse).transpose();
     parsed.map_err(|_| DecodeError::new(operation, "has an `x-oss-hash-crc64ecma` that is no number"))
 }
 
-fn etag_header(operation: &'static str, answer: &Answer) -> Result<ETag, DecodeError> {
+fn etag_header(operation: &'static str, answer: &Response) -> Result<ETag, DecodeError> {
     let tag = answer.header("etag").filter(|tag| !tag.trim_matches('"').is_empty());
     tag.map(ETag::new).ok_or_else(|| DecodeError::new(operation, "lacks the `ETag` header"))
 }
 
 /// The `Content-Range` of an answer: first byte, last byte, length of the whole object.
-fn content_range(answer: &Answer) -> Option<(u64, u64, u64)> {
+fn content_range(answer: &Response) -> Option<(u64, u64, u64)> {
     let (range, total) = answer.header("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     Some((first.trim().parse().ok()?, last.trim().parse().ok()?, total.trim().parse().ok()?))

@@ -1,7 +1,7 @@
 use http::Method;
 
 use crate::model::{BucketName, StorageClass};
-use crate::protocol::{Answer, Content, DecodeError, Operation, OssRequest, Request};
+use crate::protocol::{Content, DecodeError, Operation, OssRequest, Request, Response};
 
 /// PutBucket: makes a private bucket in the region of the endpoint that is asked.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Operation for PutBucket {
     }
 
     /// Anything with a good status will do: the answer is empty.
-    fn decode(&self, _answer: &Answer) -> Result<(), DecodeError> {
+    fn decode(&self, _answer: &Response) -> Result<(), DecodeError> {
         Ok(())
     }
 }

@@ -3,7 +3,7 @@ use http::Method;
 
 use super::{UploadedPart, crc64_header, etag_header};
 use crate::model::{ObjectRef, StorageClass};
-use crate::protocol::{Answer, Content, DecodeError, Operation, OssRequest, Request, TimeoutClass};
+use crate::protocol::{Content, DecodeError, Operation, OssRequest, Request, Response, TimeoutClass};
 
 /// PutObject: stores a small object in one request. Images go by multipart, whatever their size.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Operation for PutObject {
         TimeoutClass::Upload
     }
 
-    fn decode(&self, answer: &Answer) -> Result<UploadedPart, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<UploadedPart, DecodeError> {
         let name = self.name();
         Ok(UploadedPart { etag: etag_header(name, answer)?, crc64: crc64_header(name, answer)? })
     }

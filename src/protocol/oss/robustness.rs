@@ -5,26 +5,26 @@ use proptest::prelude::*;
 use super::testing::{answer, number, object};
 use super::*;
 use crate::model::{ByteRange, UploadId};
-use crate::protocol::{Answer, Operation};
+use crate::protocol::{Operation, Response};
 
-fn decode_as(operation: &impl Operation, answer: &Answer) {
+fn decode_as(operation: &impl Operation, answer: &Response) {
     if let Err(error) = operation.decode(answer) {
         assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
     }
 }
 
-fn decode_as_everything(answer: &Answer) {
+fn decode_as_everything(answer: &Response) {
     let (object, id) = (object("k"), UploadId::new("ID"));
     let bucket = object.bucket.clone();
     let range = Some(ByteRange::new(1, 10));
-    decode_as(&Initiate::new(object.clone()), answer);
+    decode_as(&InitiateMultipartUpload::new(object.clone()), answer);
     decode_as(&UploadPart::new(object.clone(), id.clone(), number(1), 1), answer);
     let copy = UploadPartCopy::new(object.clone(), id.clone(), number(1), object.clone());
     decode_as(&UploadPartCopy { range, ..copy }, answer);
-    decode_as(&Complete::new(object.clone(), id.clone(), Vec::new()), answer);
-    decode_as(&Abort { object: object.clone(), upload_id: id.clone() }, answer);
+    decode_as(&CompleteMultipartUpload::new(object.clone(), id.clone(), Vec::new()), answer);
+    decode_as(&AbortMultipartUpload { object: object.clone(), upload_id: id.clone() }, answer);
     decode_as(&ListParts::new(object.clone(), id), answer);
-    decode_as(&ListUploads::new(bucket.clone()), answer);
+    decode_as(&ListMultipartUploads::new(bucket.clone()), answer);
     decode_as(&ListObjects::new(bucket.clone()), answer);
     decode_as(&HeadObject::new(object.clone()), answer);
     decode_as(&PutObject::new(object.clone(), ""), answer);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::model::{ObjectRef, PartNumber};
-use crate::protocol::{Answer, Content, Operation, OssRequest, Request};
+use crate::protocol::{Content, Operation, OssRequest, Request, Response};
 
 pub(super) fn object(key: &str) -> ObjectRef {
     ObjectRef::new("images".parse().unwrap(), key.parse().unwrap())
@@ -14,12 +14,12 @@ pub(super) fn number(number: u16) -> PartNumber {
     PartNumber::new(number).unwrap()
 }
 
-pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
     }
-    Answer {
+    Response {
         status: StatusCode::from_u16(status).unwrap(),
         headers: map,
         body: Bytes::copy_from_slice(body.as_bytes()),

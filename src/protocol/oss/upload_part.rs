@@ -2,7 +2,7 @@ use http::Method;
 
 use super::{crc64_header, etag_header};
 use crate::model::{Crc64, ETag, ObjectRef, PartNumber, UploadId};
-use crate::protocol::{Answer, Content, DecodeError, Operation, OssRequest, Request, TimeoutClass};
+use crate::protocol::{Content, DecodeError, Operation, OssRequest, Request, Response, TimeoutClass};
 
 /// UploadPart: sends one part, whose bytes the caller streams. The same number again replaces the part.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ impl Operation for UploadPart {
         TimeoutClass::Upload
     }
 
-    fn decode(&self, answer: &Answer) -> Result<UploadedPart, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<UploadedPart, DecodeError> {
         let name = self.name();
         Ok(UploadedPart { etag: etag_header(name, answer)?, crc64: crc64_header(name, answer)? })
     }

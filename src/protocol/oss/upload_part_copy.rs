@@ -4,7 +4,7 @@ use super::xml::Element;
 use super::{UploadedPart, content_range, crc64_header};
 use crate::model::{ByteRange, ETag, ObjectRef, PartNumber, UploadId};
 use crate::protocol::sign::encode;
-use crate::protocol::{Answer, DecodeError, Operation, OssRequest, Request, TimeoutClass};
+use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response, TimeoutClass};
 
 /// UploadPartCopy: makes a part from bytes of an object in the same region, without sending them.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Operation for UploadPartCopy {
         TimeoutClass::Long
     }
 
-    fn decode(&self, answer: &Answer) -> Result<UploadedPart, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<UploadedPart, DecodeError> {
         let name = self.name();
         let result = Element::root(name, answer, "CopyPartResult")?;
         // The service does not refuse a range outside the source: it copies all and leaves this header out.

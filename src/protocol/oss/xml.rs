@@ -9,7 +9,7 @@ use quick_xml::events::Event;
 use super::printable;
 use crate::model::ObjectRef;
 use crate::protocol::sign::encode;
-use crate::protocol::{Answer, DecodeError};
+use crate::protocol::{DecodeError, Response};
 
 /// A full page of 1000 keys of 1023 bytes, each byte percent-encoded and listed twice, stays below.
 const MAX_BYTES: usize = 8 << 20;
@@ -26,7 +26,7 @@ pub(super) struct Element {
 
 impl Element {
     /// Reads the body of `answer`, whose root element has to be `root`.
-    pub(super) fn root(operation: &'static str, answer: &Answer, root: &str) -> Result<Self, DecodeError> {
+    pub(super) fn root(operation: &'static str, answer: &Response, root: &str) -> Result<Self, DecodeError> {
         let element = parse(&answer.body).map_err(|reason| DecodeError::new(operation, reason))?;
         if element.name != root {
             let found: String = element.name.chars().take(40).collect();

@@ -1,5 +1,5 @@
 use crate::protocol::rpc::{self, Acknowledged, Params};
-use crate::protocol::{Answer, DecodeError, Idempotence, Operation, Request};
+use crate::protocol::{DecodeError, Idempotence, Operation, Request, Response};
 
 const NAME: &str = "AttachPolicyToRole";
 
@@ -54,7 +54,7 @@ impl Operation for AttachPolicyToRole {
         Idempotence::Settled
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Acknowledged, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Acknowledged, DecodeError> {
         Acknowledged::read(NAME, answer)
     }
 }

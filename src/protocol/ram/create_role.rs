@@ -1,6 +1,6 @@
 use super::get_role::{Role, role};
 use crate::protocol::rpc::{self, Params};
-use crate::protocol::{Answer, DecodeError, Idempotence, Operation, Request};
+use crate::protocol::{DecodeError, Idempotence, Operation, Request, Response};
 
 const NAME: &str = "CreateRole";
 
@@ -49,7 +49,7 @@ impl Operation for CreateRole {
         Idempotence::Settled
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Role, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Role, DecodeError> {
         role(NAME, answer)
     }
 }

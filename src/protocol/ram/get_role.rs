@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "GetRole";
 
@@ -59,7 +59,7 @@ impl Role {
 }
 
 /// Reads the `Role` member that several answers carry.
-pub(super) fn role(operation: &'static str, answer: &Answer) -> Result<Role, DecodeError> {
+pub(super) fn role(operation: &'static str, answer: &Response) -> Result<Role, DecodeError> {
     let value = json::read(operation, answer)?;
     let role = value.get("Role").ok_or_else(|| DecodeError::new(operation, "lacks `Role`"))?;
     Ok(Role {
@@ -80,7 +80,7 @@ impl Operation for GetRole {
         rpc::ram(NAME, Params::new().with("RoleName", &self.role_name))
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Role, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Role, DecodeError> {
         role(NAME, answer)
     }
 }
@@ -120,7 +120,7 @@ mod tests {
         ] {
             let document = json!({"Version": "1", "Statement": statement}).to_string();
             let body = json!({"Role": {"RoleName": "r", "Arn": "acs:ram::1:role/r", "AssumeRolePolicyDocument": document}});
-            let answer = Answer {
+            let answer = Response {
                 status: StatusCode::OK,
                 headers: HeaderMap::new(),
                 body: Bytes::from(body.to_string()),

@@ -1,5 +1,5 @@
 use crate::protocol::rpc::{self, Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "ListPoliciesForRole";
 
@@ -39,7 +39,7 @@ impl Operation for ListPoliciesForRole {
         rpc::ram(NAME, Params::new().with("RoleName", &self.role_name))
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Vec<AttachedPolicy>, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Vec<AttachedPolicy>, DecodeError> {
         let value = json::read(NAME, answer)?;
         let read = |policy: &serde_json::Value| {
             Ok(AttachedPolicy {

@@ -1,6 +1,6 @@
 use super::get_role::{Role, role};
 use crate::protocol::rpc::{self, Params};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "UpdateRole";
 
@@ -35,7 +35,7 @@ impl Operation for UpdateRole {
         rpc::ram(NAME, params)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Role, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Role, DecodeError> {
         role(NAME, answer)
     }
 }

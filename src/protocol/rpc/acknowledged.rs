@@ -1,5 +1,5 @@
 use super::json;
-use crate::protocol::{Answer, DecodeError};
+use crate::protocol::{DecodeError, Response};
 
 /// A good answer that holds nothing but the request's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Acknowledged {
 }
 
 impl Acknowledged {
-    pub(crate) fn read(operation: &'static str, answer: &Answer) -> Result<Self, DecodeError> {
+    pub(crate) fn read(operation: &'static str, answer: &Response) -> Result<Self, DecodeError> {
         Ok(Self { request_id: json::text(&json::read(operation, answer)?, "RequestId") })
     }
 }

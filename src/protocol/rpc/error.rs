@@ -4,7 +4,7 @@ use quick_xml::events::Event;
 use serde_json::Value;
 
 use super::json;
-use crate::protocol::{Action, Answer, ServiceError};
+use crate::protocol::{Response, RetryClass, ServiceError};
 
 /// How much is quoted of an answer that is no error document.
 const MAX_QUOTE: usize = 200;
@@ -14,7 +14,7 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 const STRING_TO_SIGN: &str = "server string to sign is:";
 
 /// Reads an error answer (any status but 2xx), a JSON or XML document or anything else.
-pub fn parse(answer: &Answer) -> ServiceError {
+pub fn parse(answer: &Response) -> ServiceError {
     let body = &answer.body[..answer.body.len().min(MAX_ERROR_BYTES)];
     let mut error = from_json(body)
         .or_else(|| from_xml(body))
@@ -31,35 +31,35 @@ pub fn parse(answer: &Answer) -> ServiceError {
 }
 
 /// Returns what to do about an error, decided on its code and status and never on its message.
-pub fn action(error: &ServiceError) -> Action {
+pub fn action(error: &ServiceError) -> RetryClass {
     let Some(code) = error.code.as_deref() else { return by_status(error) };
     match code {
-        "SignatureNonceUsed" | "InternalError" | "UnknownError" | "ServiceUnavailable" => Action::Retry,
-        "InvalidTimeStamp.Format" | "InvalidTimeStamp.Expired" | "IllegalTimestamp" => Action::FixClock,
+        "SignatureNonceUsed" | "InternalError" | "UnknownError" | "ServiceUnavailable" => RetryClass::Retry,
+        "InvalidTimeStamp.Format" | "InvalidTimeStamp.Expired" | "IllegalTimestamp" => RetryClass::FixClock,
         "InvalidSecurityToken.Expired"
         | "InvalidSecurityToken.Malformed"
-        | "InvalidSecurityToken.MismatchWithAccessKey" => Action::RefreshCredentials,
+        | "InvalidSecurityToken.MismatchWithAccessKey" => RetryClass::RefreshCredentials,
         // Slowly: another operation on the same resource, or the first call with this token, still runs.
-        "OperationConflict" | "InvalidOperation.Conflict" | "LastTokenProcessing" => Action::Throttled,
-        "InvalidOSSBucket.FlowLimit" => Action::Throttled,
-        _ if code.starts_with("Throttling") || code == "Rejected.Throttling" => Action::Throttled,
-        _ if code.starts_with("ServiceUnavailable.") => Action::Retry,
+        "OperationConflict" | "InvalidOperation.Conflict" | "LastTokenProcessing" => RetryClass::Throttled,
+        "InvalidOSSBucket.FlowLimit" => RetryClass::Throttled,
+        _ if code.starts_with("Throttling") || code == "Rejected.Throttling" => RetryClass::Throttled,
+        _ if code.starts_with("ServiceUnavailable.") => RetryClass::Retry,
         _ => by_status(error),
     }
 }
 
-fn by_status(error: &ServiceError) -> Action {
+fn by_status(error: &ServiceError) -> RetryClass {
     match error.status {
-        429 => Action::Throttled,
+        429 => RetryClass::Throttled,
         // The vendor's SDK takes the header's presence on an error for throttling.
-        _ if error.retry_after.is_some() => Action::Throttled,
-        408 | 500 | 502 | 503 | 504 => Action::Retry,
-        _ => Action::Never,
+        _ if error.retry_after.is_some() => RetryClass::Throttled,
+        408 | 500 | 502 | 503 | 504 => RetryClass::Retry,
+        _ => RetryClass::Never,
     }
 }
 
 /// Returns whole seconds from `x-acs-retry-after` (milliseconds, rounded up) or `Retry-After` (seconds).
-fn retry_after(answer: &Answer) -> Option<u64> {
+fn retry_after(answer: &Response) -> Option<u64> {
     let positive = |name| answer.header(name)?.trim().parse::<u64>().ok().filter(|value| *value > 0);
     positive("x-acs-retry-after").map(|ms| ms.div_ceil(1000)).or_else(|| positive("retry-after"))
 }
@@ -137,8 +137,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, body: &str) -> Response {
+        Response {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::copy_from_slice(body.as_bytes()),
@@ -148,51 +148,51 @@ mod tests {
     #[test]
     fn each_code_has_its_action() {
         for (status, code, expected) in [
-            (400, "MissingParameter", Action::Never),
-            (400, "InvalidParameter.Conflict", Action::Never),
-            (404, "InvalidAccessKeyId.NotFound", Action::Never),
-            (400, "InvalidAccessKeyId.Inactive", Action::Never),
-            (403, "Forbidden.AccessKeyDisabled", Action::Never),
-            (400, "IncompleteSignature", Action::Never),
-            (400, "SignatureDoesNotMatch", Action::Never),
-            (400, "SignatureNonceUsed", Action::Retry),
-            (400, "InvalidTimeStamp.Format", Action::FixClock),
-            (400, "InvalidTimeStamp.Expired", Action::FixClock),
-            (400, "IllegalTimestamp", Action::FixClock),
-            (400, "InvalidSecurityToken.Expired", Action::RefreshCredentials),
-            (400, "InvalidSecurityToken.Malformed", Action::RefreshCredentials),
-            (400, "InvalidSecurityToken.MismatchWithAccessKey", Action::RefreshCredentials),
-            (403, "Forbidden.RAM", Action::Never),
-            (403, "NoPermission", Action::Never),
-            (403, "Forbidden.RiskControl", Action::Never),
-            (403, "InvalidAction", Action::Never),
-            (404, "InvalidApi.NotFound", Action::Never),
-            (400, "NoSuchVersion", Action::Never),
-            (403, "UnsupportedHTTPMethod", Action::Never),
-            (404, "InvalidRegionId.NotFound", Action::Never),
-            (403, "RealNameAuthenticationError", Action::Never),
-            (400, "Account.Arrearage", Action::Never),
-            (400, "Throttling", Action::Throttled),
-            (400, "Throttling.User", Action::Throttled),
-            (429, "Throttling.Api", Action::Throttled),
-            (400, "Rejected.Throttling", Action::Throttled),
-            (503, "ServiceUnavailable", Action::Retry),
-            (503, "ServiceUnavailable.Busy", Action::Retry),
-            (500, "InternalError", Action::Retry),
-            (403, "InternalError", Action::Retry),
-            (400, "UnknownError", Action::Retry),
-            (409, "OperationConflict", Action::Throttled),
-            (409, "InvalidOperation.Conflict", Action::Throttled),
-            (403, "LastTokenProcessing", Action::Throttled),
-            (400, "IdempotentParameterMismatch", Action::Never),
-            (403, "InvalidIdempotenceParameter.Mismatch", Action::Never),
-            (400, "InvalidClientToken.Malformed", Action::Never),
-            (400, "DryRunOperation", Action::Never),
-            (400, "DRYRUN.SUCCESS", Action::Never),
-            (400, "InvalidOSSBucket.FlowLimit", Action::Throttled),
-            (403, "NoSetRoletoECSServiceAcount", Action::Never),
-            (500, "SomethingNew", Action::Retry),
-            (429, "SomethingNew", Action::Throttled),
+            (400, "MissingParameter", RetryClass::Never),
+            (400, "InvalidParameter.Conflict", RetryClass::Never),
+            (404, "InvalidAccessKeyId.NotFound", RetryClass::Never),
+            (400, "InvalidAccessKeyId.Inactive", RetryClass::Never),
+            (403, "Forbidden.AccessKeyDisabled", RetryClass::Never),
+            (400, "IncompleteSignature", RetryClass::Never),
+            (400, "SignatureDoesNotMatch", RetryClass::Never),
+            (400, "SignatureNonceUsed", RetryClass::Retry),
+            (400, "InvalidTimeStamp.Format", RetryClass::FixClock),
+            (400, "InvalidTimeStamp.Expired", RetryClass::FixClock),
+            (400, "IllegalTimestamp", RetryClass::FixClock),
+            (400, "InvalidSecurityToken.Expired", RetryClass::RefreshCredentials),
+            (400, "InvalidSecurityToken.Malformed", RetryClass::RefreshCredentials),
+            (400, "InvalidSecurityToken.MismatchWithAccessKey", RetryClass::RefreshCredentials),
+            (403, "Forbidden.RAM", RetryClass::Never),
+            (403, "NoPermission", RetryClass::Never),
+            (403, "Forbidden.RiskControl", RetryClass::Never),
+            (403, "InvalidAction", RetryClass::Never),
+            (404, "InvalidApi.NotFound", RetryClass::Never),
+            (400, "NoSuchVersion", RetryClass::Never),
+            (403, "UnsupportedHTTPMethod", RetryClass::Never),
+            (404, "InvalidRegionId.NotFound", RetryClass::Never),
+            (403, "RealNameAuthenticationError", RetryClass::Never),
+            (400, "Account.Arrearage", RetryClass::Never),
+            (400, "Throttling", RetryClass::Throttled),
+            (400, "Throttling.User", RetryClass::Throttled),
+            (429, "Throttling.Api", RetryClass::Throttled),
+            (400, "Rejected.Throttling", RetryClass::Throttled),
+            (503, "ServiceUnavailable", RetryClass::Retry),
+            (503, "ServiceUnavailable.Busy", RetryClass::Retry),
+            (500, "InternalError", RetryClass::Retry),
+            (403, "InternalError", RetryClass::Retry),
+            (400, "UnknownError", RetryClass::Retry),
+            (409, "OperationConflict", RetryClass::Throttled),
+            (409, "InvalidOperation.Conflict", RetryClass::Throttled),
+            (403, "LastTokenProcessing", RetryClass::Throttled),
+            (400, "IdempotentParameterMismatch", RetryClass::Never),
+            (403, "InvalidIdempotenceParameter.Mismatch", RetryClass::Never),
+            (400, "InvalidClientToken.Malformed", RetryClass::Never),
+            (400, "DryRunOperation", RetryClass::Never),
+            (400, "DRYRUN.SUCCESS", RetryClass::Never),
+            (400, "InvalidOSSBucket.FlowLimit", RetryClass::Throttled),
+            (403, "NoSetRoletoECSServiceAcount", RetryClass::Never),
+            (500, "SomethingNew", RetryClass::Retry),
+            (429, "SomethingNew", RetryClass::Throttled),
         ] {
             let error = parse(&answer(status, &format!("{{\"Code\":\"{code}\",\"Message\":\"m\"}}")));
             assert_eq!(error.code.as_deref(), Some(code));
@@ -202,9 +202,12 @@ mod tests {
 
     #[test]
     fn answers_without_a_code_go_by_their_status() {
-        for (status, expected) in
-            [(400, Action::Never), (403, Action::Never), (408, Action::Retry), (502, Action::Retry)]
-        {
+        for (status, expected) in [
+            (400, RetryClass::Never),
+            (403, RetryClass::Never),
+            (408, RetryClass::Retry),
+            (502, RetryClass::Retry),
+        ] {
             let error = parse(&answer(status, "<html><body>Bad Gateway</body></html>"));
             assert_eq!((error.code.as_deref(), action(&error)), (None, expected), "{status}");
             assert_eq!(error.message, "<html><body>Bad Gateway</body></html>");
@@ -249,7 +252,7 @@ mod tests {
             answer.headers.insert(name, value.parse().unwrap());
             let error = parse(&answer);
             assert_eq!(error.retry_after, expected, "{name}: {value}");
-            let action_expected = if expected.is_some() { Action::Throttled } else { Action::Never };
+            let action_expected = if expected.is_some() { RetryClass::Throttled } else { RetryClass::Never };
             assert_eq!(action(&error), action_expected);
         }
     }

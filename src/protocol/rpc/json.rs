@@ -8,13 +8,13 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::protocol::{Answer, DecodeError};
+use crate::protocol::{DecodeError, Response};
 
 /// Largest answer that is parsed: a page of 100 images takes less than 1 MiB.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 
 /// Parses the body of a good answer to `operation`, which must be one JSON object.
-pub(crate) fn read(operation: &'static str, answer: &Answer) -> Result<Value, DecodeError> {
+pub(crate) fn read(operation: &'static str, answer: &Response) -> Result<Value, DecodeError> {
     if answer.body.len() > MAX_ANSWER_BYTES {
         return Err(DecodeError::new(operation, format!("has {} bytes, too many", answer.body.len())));
     }
@@ -96,8 +96,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(body: &'static str) -> Answer {
-        Answer {
+    fn answer(body: &'static str) -> Response {
+        Response {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             body: Bytes::from_static(body.as_bytes()),
@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(read("X", &answer(body)).unwrap_err().reason, reason);
         }
         let deep = "[".repeat(100_000);
-        let answer = Answer { body: Bytes::from(deep), ..answer("") };
+        let answer = Response { body: Bytes::from(deep), ..answer("") };
         assert!(read("X", &answer).is_err());
     }
 }

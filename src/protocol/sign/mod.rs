@@ -2,7 +2,7 @@
 //!
 //! Each file has two layers. `string_to_sign` and `signature` work on what is on the wire, decoded, and so
 //! serve a verifier as well; `sign` and `presign` return what a client has to add to its request. A scheme
-//! signs a [`Parts`] for OSS, and names, values and headers for the RPC services.
+//! signs a [`SignedFields`] for OSS, and names, values and headers for the RPC services.
 
 pub mod acs3;
 pub mod encode;
@@ -47,7 +47,7 @@ pub enum RpcSignVersion {
 
 /// What a signature of OSS covers, as client and server both know it: all text decoded.
 #[derive(Clone, Copy)]
-pub struct Parts<'a> {
+pub struct SignedFields<'a> {
     /// HTTP method in upper case.
     pub method: &'a str,
     /// The bucket, from host, path or custom domain; none for a request to the service.
@@ -60,7 +60,7 @@ pub struct Parts<'a> {
     pub headers: &'a [(String, String)],
 }
 
-impl<'a> Parts<'a> {
+impl<'a> SignedFields<'a> {
     /// Returns the parts of `request`, with `query` and `headers` that include what signing adds.
     fn of(
         request: &'a OssRequest,
@@ -119,7 +119,7 @@ pub fn presign_oss(
 
 /// What goes out for a call of an RPC-style service.
 #[derive(Clone)]
-pub struct RpcParts {
+pub struct SignedCall {
     /// The whole query: common and business parameters.
     pub query: Pairs,
     /// Headers to add, names in lower case, without `host`.
@@ -137,14 +137,14 @@ pub fn sign_rpc(
     credentials: Option<&Credentials>,
     at: Timestamp,
     nonce: &str,
-) -> RpcParts {
+) -> SignedCall {
     match version {
-        RpcSignVersion::Acs3 => RpcParts {
+        RpcSignVersion::Acs3 => SignedCall {
             query: request.params.clone(),
             headers: acs3::sign(request, host, credentials, at, nonce),
         },
         RpcSignVersion::V1 => {
-            RpcParts { query: rpc_v1::sign(request, "POST", credentials, at, nonce), headers: Vec::new() }
+            SignedCall { query: rpc_v1::sign(request, "POST", credentials, at, nonce), headers: Vec::new() }
         }
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 
-use super::{Pairs, Parts, Query, header_lines, header_value, hmac_sha1, http_date};
+use super::{Pairs, Query, SignedFields, header_lines, header_value, hmac_sha1, http_date};
 use crate::credentials::Credentials;
 use crate::protocol::OssRequest;
 
@@ -100,7 +100,7 @@ pub fn date_line(headers: &[(String, String)]) -> String {
 
 /// Returns the string to sign. `date` is [`date_line`] in the header form and the digits of `Expires` in the
 /// URL form.
-pub fn string_to_sign(parts: &Parts<'_>, date: &str) -> String {
+pub fn string_to_sign(parts: &SignedFields<'_>, date: &str) -> String {
     let mut names: Vec<String> = parts.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.retain(|name| name.starts_with("x-oss-"));
     names.sort();
@@ -143,7 +143,7 @@ pub fn sign(request: &OssRequest, credentials: &Credentials, at: Timestamp) -> P
         added.push(("x-oss-security-token".to_owned(), token.expose().to_owned()));
     }
     let headers: Pairs = request.headers.iter().chain(&added).cloned().collect();
-    let text = string_to_sign(&Parts::of(request, &request.query, &headers), &date_line(&headers));
+    let text = string_to_sign(&SignedFields::of(request, &request.query, &headers), &date_line(&headers));
     let signature = signature(credentials.access_key_secret.expose(), &text);
     added.push(("authorization".to_owned(), format!("OSS {}:{signature}", credentials.access_key_id)));
     added
@@ -157,7 +157,7 @@ pub fn presign(request: &OssRequest, credentials: &Credentials, at: Timestamp, v
         added.push(("security-token".to_owned(), Some(token.expose().to_owned())));
     }
     let query: Query = request.query.iter().chain(&added).cloned().collect();
-    let text = string_to_sign(&Parts::of(request, &query, &request.headers), &expires);
+    let text = string_to_sign(&SignedFields::of(request, &query, &request.headers), &expires);
     let signature = signature(credentials.access_key_secret.expose(), &text);
     added.push(("OSSAccessKeyId".to_owned(), Some(credentials.access_key_id.clone())));
     added.push(("Expires".to_owned(), Some(expires)));

@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{Pairs, Parts, Query, encode, header_lines, hmac_sha256, sha256_hex};
+use super::{Pairs, Query, SignedFields, encode, header_lines, hmac_sha256, sha256_hex};
 use crate::credentials::Credentials;
 use crate::model::Region;
 use crate::protocol::OssRequest;
@@ -74,7 +74,7 @@ pub fn additional_headers(wanted: &[&str], headers: &[(String, String)]) -> Vec<
 
 /// Returns the canonical request. `additional` holds the names of the signed additional headers, in lower
 /// case and sorted: a signer takes them from [`additional_headers`], a verifier from the request.
-pub fn canonical_request(parts: &Parts<'_>, additional: &[String]) -> String {
+pub fn canonical_request(parts: &SignedFields<'_>, additional: &[String]) -> String {
     let mut query: Vec<(String, String)> = parts
         .query
         .iter()
@@ -138,7 +138,7 @@ pub fn sign(
     added.retain(|(name, _)| request.headers.iter().all(|(given, _)| given != name));
     let headers: Pairs = request.headers.iter().chain(&added).cloned().collect();
     let additional = additional_headers(additional, &headers);
-    let canonical = canonical_request(&Parts::of(request, &request.query, &headers), &additional);
+    let canonical = canonical_request(&SignedFields::of(request, &request.query, &headers), &additional);
     let signature = signature(
         credentials.access_key_secret.expose(),
         scope,
@@ -179,7 +179,7 @@ pub fn presign(
         added.push(("x-oss-additional-headers".to_owned(), Some(additional.join(";"))));
     }
     let query: Query = request.query.iter().chain(&added).cloned().collect();
-    let canonical = canonical_request(&Parts::of(request, &query, &request.headers), &additional);
+    let canonical = canonical_request(&SignedFields::of(request, &query, &request.headers), &additional);
     let signature = signature(
         credentials.access_key_secret.expose(),
         scope,

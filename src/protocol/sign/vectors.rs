@@ -170,7 +170,7 @@ fn oss_v4_headers() {
         let parsed = oss_v4::Authorization::parse(&authorization).unwrap();
         assert_eq!((&parsed.access_key_id, &parsed.scope), (&input.access_key_id, &scope), "{id}");
         let canonical = oss_v4::canonical_request(
-            &Parts::of(&request, &request.query, &arrived),
+            &SignedFields::of(&request, &request.query, &arrived),
             &parsed.additional.clone().unwrap_or_default(),
         );
         assert_eq!(Some(&canonical), vector.expected.canonical_request.as_ref(), "{id}");
@@ -202,7 +202,7 @@ fn oss_v4_urls() {
 
         let arrived: Query = request.query.iter().chain(&added).rev().cloned().collect();
         let canonical = oss_v4::canonical_request(
-            &Parts::of(&request, &arrived, &request.headers),
+            &SignedFields::of(&request, &arrived, &request.headers),
             &oss_v4::additional_headers(&additional, &request.headers),
         );
         assert_eq!(Some(&canonical), vector.expected.canonical_request.as_ref(), "{id}");
@@ -223,7 +223,7 @@ fn oss_v1_headers() {
         check_headers(&vector, &request, &added);
 
         let arrived: Pairs = request.headers.iter().chain(&added).rev().cloned().collect();
-        let parts = Parts::of(&request, &request.query, &arrived);
+        let parts = SignedFields::of(&request, &request.query, &arrived);
         let text = oss_v1::string_to_sign(&parts, &oss_v1::date_line(&arrived));
         assert_eq!(text, vector.expected.string_to_sign, "{id}");
         let authorization = header_value(&arrived, "authorization").unwrap();
@@ -248,7 +248,7 @@ fn oss_v1_urls() {
 
         let arrived: Query = request.query.iter().chain(&added).rev().cloned().collect();
         let expires = (input.time_unix as u64 + validity).to_string();
-        let text = oss_v1::string_to_sign(&Parts::of(&request, &arrived, &request.headers), &expires);
+        let text = oss_v1::string_to_sign(&SignedFields::of(&request, &arrived, &request.headers), &expires);
         assert_eq!(text, vector.expected.string_to_sign, "{id}");
     }
 }

@@ -1,7 +1,7 @@
 use crate::credentials::Credentials;
 use crate::model::Region;
 use crate::protocol::rpc::Params;
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "AssumeRole";
 
@@ -54,7 +54,7 @@ impl Operation for AssumeRole {
         super::request(NAME, self.region.as_ref(), params, true)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Credentials, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Credentials, DecodeError> {
         super::credentials(NAME, answer)
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     fn the_answer_becomes_credentials_that_end() {
         let body = r#"{"RequestId":"R","AssumedRoleUser":{"Arn":"a"},"Credentials":{"AccessKeyId":"STS.id",
             "AccessKeySecret":"hunter2","SecurityToken":"token3","Expiration":"2026-01-02T03:04:05Z"}}"#;
-        let answer = Answer {
+        let answer = Response {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             body: Bytes::from_static(body.as_bytes()),
@@ -80,7 +80,8 @@ mod tests {
         assert_eq!(credentials.access_key_secret.expose(), "hunter2");
         assert!(credentials.is_temporary());
         assert_eq!(credentials.expires.unwrap().to_string(), "2026-01-02T03:04:05Z");
-        let cut = Answer { body: Bytes::from_static(b"{\"Credentials\":{\"AccessKeyId\":\"x\"}}"), ..answer };
+        let cut =
+            Response { body: Bytes::from_static(b"{\"Credentials\":{\"AccessKeyId\":\"x\"}}"), ..answer };
         let error = AssumeRole::new("a", "s").decode(&cut).unwrap_err();
         assert_eq!(error.reason, "lacks `AccessKeySecret`");
     }

@@ -1,7 +1,7 @@
 use crate::credentials::Credentials;
 use crate::model::{Region, Secret};
 use crate::protocol::rpc::Params;
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "AssumeRoleWithOIDC";
 
@@ -59,7 +59,7 @@ impl Operation for AssumeRoleWithOidc {
         super::request(NAME, self.region.as_ref(), params, false)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Credentials, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Credentials, DecodeError> {
         super::credentials(NAME, answer)
     }
 }

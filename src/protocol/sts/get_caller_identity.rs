@@ -1,6 +1,6 @@
 use crate::model::Region;
 use crate::protocol::rpc::{Params, json};
-use crate::protocol::{Answer, DecodeError, Operation, Request};
+use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "GetCallerIdentity";
 
@@ -42,7 +42,7 @@ impl Operation for GetCallerIdentity {
         super::request(NAME, self.region.as_ref(), Params::new(), true)
     }
 
-    fn decode(&self, answer: &Answer) -> Result<CallerIdentity, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<CallerIdentity, DecodeError> {
         let value = json::read(NAME, answer)?;
         Ok(CallerIdentity {
             account_id: json::required(NAME, &value, "AccountId")?,

@@ -9,7 +9,7 @@ pub use assume_role_with_oidc::AssumeRoleWithOidc;
 pub use get_caller_identity::{CallerIdentity, GetCallerIdentity};
 
 use super::rpc::{Params, json};
-use super::{Answer, DecodeError, Request, RpcRequest, RpcService};
+use super::{DecodeError, Request, Response, RpcRequest, RpcService};
 use crate::credentials::Credentials;
 use crate::model::Region;
 
@@ -20,7 +20,7 @@ fn request(action: &'static str, region: Option<&Region>, params: Params, signed
 }
 
 /// Reads the `Credentials` member that both ways of assuming a role answer with.
-fn credentials(operation: &'static str, answer: &Answer) -> Result<Credentials, DecodeError> {
+fn credentials(operation: &'static str, answer: &Response) -> Result<Credentials, DecodeError> {
     let value = json::read(operation, answer)?;
     let value = value.get("Credentials").ok_or_else(|| DecodeError::new(operation, "lacks `Credentials`"))?;
     let text = |name| json::required::<String>(operation, value, name);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use ossup::image::{Role, Wishes};
+use ossup::image::{DiskRole, Expected};
 use ossup::model::{
     AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, OsType, Region, TaskId,
 };
@@ -38,15 +38,15 @@ pub(crate) struct FactArgs {
 
 impl FactArgs {
     /// Returns what the inspection of a disk compares its contents with.
-    pub(crate) fn wishes(&self, role: Role, name: impl Into<String>) -> Wishes {
-        let mut wishes = Wishes::new(role, name);
-        wishes.format = self.format;
-        wishes.boot_mode = self.boot_mode;
-        wishes.architecture = self.architecture;
-        wishes.os_type = self.os_type;
-        wishes.platform.clone_from(&self.platform);
-        wishes.disk_size = self.disk_size.map(|size| u64::from(size.0));
-        wishes
+    pub(crate) fn expected(&self, role: DiskRole, name: impl Into<String>) -> Expected {
+        let mut expected = Expected::new(role, name);
+        expected.format = self.format;
+        expected.boot_mode = self.boot_mode;
+        expected.architecture = self.architecture;
+        expected.os_type = self.os_type;
+        expected.platform.clone_from(&self.platform);
+        expected.disk_size = self.disk_size.map(|size| u64::from(size.0));
+        expected
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use ossup::image::{Role, Wishes};
+use ossup::image::{DiskRole, Expected};
 use ossup::model::{StorageClass, UploadId};
 
 use super::import::FactArgs;
@@ -213,12 +213,12 @@ pub(crate) enum RoleArg {
 
 impl InspectArgs {
     /// Returns what the contents are compared with.
-    pub(crate) fn wishes(&self, name: String) -> Wishes {
+    pub(crate) fn expected(&self, name: String) -> Expected {
         let role = match self.role {
-            RoleArg::System => Role::System,
-            RoleArg::Data => Role::Data,
+            RoleArg::System => DiskRole::System,
+            RoleArg::Data => DiskRole::Data,
         };
-        self.facts.wishes(role, name)
+        self.facts.expected(role, name)
     }
 }
 

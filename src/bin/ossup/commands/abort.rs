@@ -28,10 +28,10 @@ pub(crate) async fn run(args: &AbortArgs, context: &Context) -> Result<(), Failu
     };
     confirm(&format!("delete all parts of upload {id} of `{object}`?"), args.yes).await?;
     forget(&connection, object, id).await?;
-    context.output.remark(format!("upload {id} of `{object}` is aborted, its parts are gone"));
+    context.output.status(format!("upload {id} of `{object}` is aborted, its parts are gone"));
     context
         .output
-        .result(json!({"bucket": object.bucket, "key": object.key, "upload_id": id, "aborted": true}), "")
+        .print(json!({"bucket": object.bucket, "key": object.key, "upload_id": id, "aborted": true}), "")
 }
 
 /// Aborts one upload and forgets what is known of it here.

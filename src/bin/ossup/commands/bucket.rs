@@ -27,8 +27,8 @@ async fn create(args: &BucketArgs, context: &Context) -> Result<(), Failure> {
         Err(error) => return Err(error.into()),
     };
     let done = if created { "created" } else { "already exists and is yours" };
-    context.output.remark(format!("bucket `{bucket}` {done}, in {region}"));
-    context.output.result(json!({"bucket": bucket, "region": region, "created": created}), "")
+    context.output.status(format!("bucket `{bucket}` {done}, in {region}"));
+    context.output.print(json!({"bucket": bucket, "region": region, "created": created}), "")
 }
 
 /// Whether a bucket is known to be in the client's region and of its own account.
@@ -68,7 +68,7 @@ async fn show(args: &BucketArgs, context: &Context) -> Result<(), Failure> {
     ];
     let lines: Vec<_> =
         rows.iter().map(|(label, value)| format!("{label:<18}{}", crate::ui::printable(value))).collect();
-    context.output.result(object, &lines.join("\n"))
+    context.output.print(object, &lines.join("\n"))
 }
 
 /// Returns the bucket of a URL that names nothing else.

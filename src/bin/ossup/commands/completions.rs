@@ -11,5 +11,5 @@ pub(crate) fn run(args: &CompletionsArgs, output: Output) -> Result<(), Failure>
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "ossup", &mut script);
     let script = String::from_utf8_lossy(&script);
-    output.result(json!({"shell": args.shell.to_string(), "script": script}), script.trim_end())
+    output.print(json!({"shell": args.shell.to_string(), "script": script}), script.trim_end())
 }

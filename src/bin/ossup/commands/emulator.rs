@@ -36,7 +36,7 @@ pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Fai
     if args.discard {
         context.output.warning("--discard: no bytes are kept, and ETags are made from CRC-64, not from MD5");
     }
-    context.output.remark(format!("emulating OSS, ECS, RAM and STS; data in {}", emulator.data().display()));
+    context.output.status(format!("emulating OSS, ECS, RAM and STS; data in {}", emulator.data().display()));
     let exports = exports(&args, keys, address);
     let object = json!({
         "endpoint": endpoint(address),
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Fai
         "access_key_secret": keys.access_key_secret.expose(),
         "sts_token": args.sts_token,
     });
-    context.output.result(object, &exports)?;
+    context.output.print(object, &exports)?;
     let stop = context.stop.token();
     server.serve(stop.cancelled_owned()).await.map_err(cannot)?;
     Err(context.stop.failure("the emulator ended"))

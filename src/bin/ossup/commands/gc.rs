@@ -30,15 +30,15 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
     let mut old = open_uploads::measure(client, bucket, listed).await?;
     old.retain(|upload| upload.idle(now).is_some_and(|idle| idle >= args.older_than.0));
     for upload in &old {
-        context.output.remark(format!("  oss://{bucket}/{}", line(upload, now)));
+        context.output.status(format!("  oss://{bucket}/{}", line(upload, now)));
     }
     let total: u64 = old.iter().map(|upload| upload.bytes).sum();
     if args.dry_run {
         let count = old.len();
-        context.output.remark(format!("{count} uploads would be aborted, {} freed", bytes(total)));
+        context.output.status(format!("{count} uploads would be aborted, {} freed", bytes(total)));
         let would = old.iter().map(one).collect::<Vec<_>>();
-        let members = json!({"bucket": bucket, "dry_run": true, "would_abort": would, "bytes": total});
-        return context.output.result(members, "");
+        let json_fields = json!({"bucket": bucket, "dry_run": true, "would_abort": would, "bytes": total});
+        return context.output.print(json_fields, "");
     }
     if !old.is_empty() {
         let these = match old.len() {
@@ -60,19 +60,19 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
             Err(failure) if failure.kind == Kind::Conflict => {
                 context.output.warning(format!("`{object}` is left alone: {}", failure.line()));
             }
-            Err(failure) => return Err(failure.with_members(members(bucket, &aborted))),
+            Err(failure) => return Err(failure.with_members(json_fields(bucket, &aborted))),
         }
     }
     let count = counted(aborted.len() as u64, "upload", "uploads");
-    context.output.remark(format!("{count} aborted, {} freed", bytes(freed(&aborted))));
-    context.output.result(members(bucket, &aborted), "")
+    context.output.status(format!("{count} aborted, {} freed", bytes(freed(&aborted))));
+    context.output.print(json_fields(bucket, &aborted), "")
 }
 
 fn freed(aborted: &[OpenUpload]) -> u64 {
     aborted.iter().map(|upload| upload.bytes).sum()
 }
 
-fn members(bucket: &BucketName, aborted: &[OpenUpload]) -> Value {
+fn json_fields(bucket: &BucketName, aborted: &[OpenUpload]) -> Value {
     json!({
         "bucket": bucket,
         "aborted": aborted.iter().map(one).collect::<Vec<_>>(),

@@ -48,14 +48,14 @@ fn importer(
 fn platforms(context: &Context) -> Result<(), Failure> {
     let listed =
         PLATFORMS.iter().map(|platform| json!({"platform": platform, "os_type": platform_os_type(platform)}));
-    context.output.result(json!({"platforms": listed.collect::<Vec<_>>()}), &PLATFORMS.join("\n"))
+    context.output.print(json!({"platforms": listed.collect::<Vec<_>>()}), &PLATFORMS.join("\n"))
 }
 
 async fn list(args: &ImageListArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.connection, &args.retry, context)?;
     let images = importer.images(&region).await?;
     if images.is_empty() {
-        context.output.remark(format!("no custom images in {region}"));
+        context.output.status(format!("no custom images in {region}"));
     }
     let mut table = Table::new(&["IMAGE", "STATUS", "SIZE", "NAME"]);
     for image in &images {
@@ -63,8 +63,8 @@ async fn list(args: &ImageListArgs, context: &Context) -> Result<(), Failure> {
         let name = image.name.clone().unwrap_or_default();
         table.row([image.image_id.to_string(), image.status.to_string(), size, name]);
     }
-    let images: Vec<_> = images.iter().map(|image| members(&region, image)).collect();
-    context.output.result(json!({"images": images}), &table.text())
+    let images: Vec<_> = images.iter().map(|image| json_fields(&region, image)).collect();
+    context.output.print(json!({"images": images}), &table.text())
 }
 
 async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
@@ -80,7 +80,7 @@ async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
         None => Some(Vec::new()),
     };
     let mut object = match &image {
-        Some(image) => members(&region, image),
+        Some(image) => json_fields(&region, image),
         None => json!({"region": region, "image_id": task.image_id, "status": null}),
     };
     object["task_id"] = json!(task.task_id);
@@ -91,7 +91,7 @@ async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     object["error_code"] = json!(failure.and_then(|operation| operation.error_code.as_deref()));
     object["error_message"] = json!(failure.and_then(|operation| operation.error_message.as_deref()));
     let text = image_text::rows(&object);
-    context.output.result(object, &text)
+    context.output.print(object, &text)
 }
 
 /// Returns whom an image is shared with; nothing if that may not be known, which says nothing about the rest.
@@ -128,9 +128,9 @@ async fn wait(args: &ImageWaitArgs, context: &Context) -> Result<(), Failure> {
         }
     };
     drop(shown);
-    let mut object = members(&region, &image);
+    let mut object = json_fields(&region, &image);
     object["task_id"] = json!(task.task_id);
-    context.output.result(object, image.image_id.as_str())
+    context.output.print(object, image.image_id.as_str())
 }
 
 async fn cancel(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
@@ -142,12 +142,12 @@ async fn cancel(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     };
     match importer.cancel(&task).await? {
         CancelOutcome::Cancelled { snapshots } => {
-            context.output.remark(format!("{what} is cancelled; the object is untouched"));
+            context.output.status(format!("{what} is cancelled; the object is untouched"));
             if !snapshots.is_empty() {
                 let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
                 context.output.warning(format!("snapshots are left, and cost money until deleted: {ids}"));
             }
-            context.output.result(
+            context.output.print(
                 json!({"task_id": task.task_id, "image_id": task.image_id, "cancelled": true, "snapshots": snapshots}),
                 "",
             )
@@ -185,8 +185,8 @@ async fn copy(args: &ImageCopyArgs, context: &Context) -> Result<(), Failure> {
         .await?;
     drop(shown);
     let text: Vec<_> = copies.iter().map(|(task, _)| format!("{}\t{}", task.image_id, task.region)).collect();
-    let objects: Vec<_> = copies.iter().map(|(task, image)| members(&task.region, image)).collect();
-    context.output.result(json!({"images": objects}), &text.join("\n"))
+    let objects: Vec<_> = copies.iter().map(|(task, image)| json_fields(&task.region, image)).collect();
+    context.output.print(json!({"images": objects}), &text.join("\n"))
 }
 
 async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<(), Failure> {
@@ -208,9 +208,9 @@ async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<
     let with = joined(&mut args.with.iter());
     context
         .output
-        .remark(format!("image {} in {region} is {done} {with}; now shared with: {left}", args.image));
+        .status(format!("image {} in {region} is {done} {with}; now shared with: {left}", args.image));
     let text = accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    context.output.result(json!({"region": region, "image_id": args.image, "shared_with": accounts}), &text)
+    context.output.print(json!({"region": region, "image_id": args.image, "shared_with": accounts}), &text)
 }
 
 async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure> {
@@ -221,7 +221,7 @@ async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure
     let name = image.name.as_deref().unwrap_or_default();
     confirm(&format!("delete image {} ({name}) in {region}?", args.image), args.yes).await?;
     importer.delete_image(&region, &args.image, args.force).await?;
-    context.output.remark(format!("image {} ({name}) in {region} is deleted", args.image));
+    context.output.status(format!("image {} ({name}) in {region} is deleted", args.image));
     let snapshots = snapshots(&image);
     if !snapshots.is_empty() {
         let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
@@ -230,14 +230,14 @@ async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure
     let deleted: &ImageId = &args.image;
     context
         .output
-        .result(json!({"region": region, "image_id": deleted, "deleted": true, "snapshots": snapshots}), "")
+        .print(json!({"region": region, "image_id": deleted, "deleted": true, "snapshots": snapshots}), "")
 }
 
 fn snapshots(image: &CustomImage) -> Vec<SnapshotId> {
     image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect()
 }
 
-fn members(region: &Region, image: &CustomImage) -> Value {
+fn json_fields(region: &Region, image: &CustomImage) -> Value {
     json!({
         "region": region,
         "image_id": image.image_id,

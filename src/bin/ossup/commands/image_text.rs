@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::ui::printable;
 
-/// The members that are shown, in this order, and how each is called.
+/// The json_fields that are shown, in this order, and how each is called.
 const LABELS: [(&str, &str); 22] = [
     ("image_id", "image"),
     ("name", "name"),

@@ -1,4 +1,4 @@
-use ossup::image::{Role, Wishes};
+use ossup::image::{DiskRole, Expected};
 use ossup::model::ObjectRef;
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use super::inspection;
 use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
 use crate::args::ImportArgs;
 use crate::context::{Connection, Context};
-use crate::failure::{Again, Failure, Kind, again};
+use crate::failure::{Failure, Kind, ResumeHint, again};
 use crate::ui::advice::Subject;
 
 /// Imports objects as a custom image.
@@ -27,19 +27,19 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     let prepared = context.stop.or(prepare(args, context, &connection)).await?;
     let Some((imports, request)) = prepared else { return Ok(()) };
     let publish = imports.publish(request, &args.after, context).wait(wait);
-    let report = imports.run(context, &publish, Again::Same).await?;
-    let mut members = importing::joined(
+    let report = imports.run(context, &publish, ResumeHint::Same).await?;
+    let mut json_fields = importing::joined(
         json!({"bucket": object.bucket, "key": object.key, "url": connection.url(object)}),
-        importing::members(&report),
+        importing::json_fields(&report),
     );
     if args.request.detection && wait {
-        members["risks"] = imports.detection(context, &report.import).await?;
+        json_fields["risks"] = imports.detection(context, &report.import).await?;
     }
     let task = &report.import.task;
     let text = match (&report.import.image, &task.task_id) {
         (None, Some(id)) => {
             let wait = again::image("wait", id.as_str(), task.region.as_str(), &args.connection);
-            context.output.remark(format!("`{wait}` follows the import"));
+            context.output.status(format!("`{wait}` follows the import"));
             id.to_string()
         }
         (None, None) => task.image_id.to_string(),
@@ -47,9 +47,9 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
         (Some(_), _) => importing::lines(&report),
     };
     if let Some(next) = importing::next_step(&report.import) {
-        context.output.remark(next);
+        context.output.status(next);
     }
-    context.output.result(members, &text)
+    context.output.print(json_fields, &text)
 }
 
 /// Looks at the objects and at what else could be in the way. A dry run ends here.
@@ -59,14 +59,19 @@ async fn prepare(
     connection: &Connection,
 ) -> Result<Option<(Imports, ossup::import::ImportRequest)>, Failure> {
     let name = args.object.to_string();
-    let system =
-        look(args, context, connection, importing::wishes(&args.request, &name, &args.object), &args.object);
+    let system = look(
+        args,
+        context,
+        connection,
+        importing::expected(&args.request, &name, &args.object),
+        &args.object,
+    );
     let system = system.await?;
     let mut data = Vec::new();
     for object in &args.data_disk {
-        let mut wishes = Wishes::new(Role::Data, object.to_string());
-        wishes.key = Some(object.key.as_str().to_owned());
-        data.push(look(args, context, connection, wishes, object).await?);
+        let mut expected = Expected::new(DiskRole::Data, object.to_string());
+        expected.key = Some(object.key.as_str().to_owned());
+        data.push(look(args, context, connection, expected, object).await?);
     }
     let request = importing::request(&args.request, connection.client.region(), &system, &data);
     refuse_by_rules(&request, std::iter::once(&system).chain(&data), &args.inspection, context)?;
@@ -75,13 +80,13 @@ async fn prepare(
     let mut imports = Imports::new(context, &args.connection, connection, limit)?;
     if args.dry_run {
         imports.importer().dry_run(&request).await?;
-        context.output.remark("the service would import this");
+        context.output.status("the service would import this");
         let params = params(&request);
         let text =
             params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
         let request: Map<String, Value> =
             params.into_iter().map(|(name, value)| (name, value.into())).collect();
-        context.output.result(json!({"dry_run": true, "request": request}), &text)?;
+        context.output.print(json!({"dry_run": true, "request": request}), &text)?;
         return Ok(None);
     }
     refuse_unknown_regions(imports.importer(), &args.after.copy_to).await?;
@@ -93,13 +98,13 @@ async fn look(
     args: &ImportArgs,
     context: &Context,
     connection: &Connection,
-    wishes: Wishes,
+    expected: Expected,
     object: &ObjectRef,
 ) -> Result<Disk, Failure> {
     let report = match args.inspection.no_inspect {
         true => None,
         false => {
-            let report = inspection::object(&connection.client, object, &wishes).await?;
+            let report = inspection::object(&connection.client, object, &expected).await?;
             let subject = Subject::object(object.key.as_str());
             inspection::settle(&object.to_string(), &subject, &report, &args.inspection, context.output)?;
             Some(report)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ossup::image::request::platform_os_type;
-use ossup::image::{Report, Role, Wishes};
+use ossup::image::{DiskRole, Expected, Report};
 use ossup::import::{ImdsSupport, ImportDisk, ImportRequest, Importer, Risk};
 use ossup::model::{BootMode, ObjectRef, OsType, Region};
 use ossup::publish::{Publish, PublishError, PublishReport, Published};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ConnectionArgs, FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{Again, Failure, again};
+use crate::failure::{Failure, ResumeHint, again};
 use crate::ui::ImportsShown;
 
 /// The system disk of an instance has at least so many GiB ("RunInstances" page).
@@ -28,12 +28,12 @@ pub(crate) struct Disk {
 }
 
 /// Returns what the user wants of the system disk, so that contradictions with its contents are found.
-pub(crate) fn wishes(args: &RequestArgs, name: &str, object: &ObjectRef) -> Wishes {
-    let mut wishes = args.facts.wishes(Role::System, name);
-    wishes.key = Some(object.key.as_str().to_owned());
+pub(crate) fn expected(args: &RequestArgs, name: &str, object: &ObjectRef) -> Expected {
+    let mut expected = args.facts.expected(DiskRole::System, name);
+    expected.key = Some(object.key.as_str().to_owned());
     // The service takes an image for Linux unless it is told otherwise.
-    wishes.os_type = Some(wishes.os_type().unwrap_or(OsType::Linux));
-    wishes
+    expected.os_type = Some(expected.os_type().unwrap_or(OsType::Linux));
+    expected
 }
 
 /// Returns the request: what was typed, else what was found.
@@ -158,7 +158,7 @@ impl Imports {
         &self,
         context: &Context,
         publish: &Publish,
-        again: Again<'_>,
+        again: ResumeHint<'_>,
     ) -> Result<PublishReport, Failure> {
         let mut report = publish.run().await.map_err(|error| match error {
             PublishError::Cancelled { .. } => self.stopped(context),
@@ -193,7 +193,7 @@ impl Imports {
             context.output.warning(format!("a risk ({}): {}", risk.level.to_lowercase(), said(risk)));
         }
         if found.risks.is_empty() {
-            context.output.remark("the check of the image found no risks");
+            context.output.status("the check of the image found no risks");
         }
         Ok(found.risks.iter().map(risk_members).collect())
     }
@@ -222,8 +222,8 @@ pub(crate) fn lines(report: &PublishReport) -> String {
         .join("\n")
 }
 
-/// Returns the members about images for `--output json`.
-pub(crate) fn members(report: &PublishReport) -> Value {
+/// Returns the json_fields about images for `--output json`.
+pub(crate) fn json_fields(report: &PublishReport) -> Value {
     members_of(&report.import, report.copies.values())
 }
 
@@ -267,8 +267,8 @@ pub(crate) fn next_step(import: &Published) -> Option<String> {
 
 /// Joins two JSON objects.
 pub(crate) fn joined(mut first: Value, second: Value) -> Value {
-    if let (Some(members), Value::Object(more)) = (first.as_object_mut(), second) {
-        members.extend(more);
+    if let (Some(json_fields), Value::Object(more)) = (first.as_object_mut(), second) {
+        json_fields.extend(more);
     }
     first
 }

@@ -18,30 +18,31 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
         FileOrObject::File(path) => {
             let source = FileSource::open_shared(path)?;
             let name = path.display().to_string();
-            (name.clone(), Subject::file(path), inspection::file(&source, args.wishes(name))?)
+            (name.clone(), Subject::file(path), inspection::file(&source, args.expected(name))?)
         }
         FileOrObject::Object(object) => {
             let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
-            let mut wishes = args.wishes(object.to_string());
-            wishes.key = Some(object.key.as_str().to_owned());
-            let report = inspection::object(&connection.client, object, &wishes).await?;
+            let mut expected = args.expected(object.to_string());
+            expected.key = Some(object.key.as_str().to_owned());
+            let report = inspection::object(&connection.client, object, &expected).await?;
             (object.to_string(), Subject::object(object.key.as_str()), report)
         }
     };
-    let members = members(&name, &subject, &report);
+    let json_fields = json_fields(&name, &subject, &report);
     context.output.text(&text(&name, &subject, &report))?;
     match inspection::judge(&name, &subject, &report, args.strict, None) {
-        Ok(()) => context.output.object(members),
+        Ok(()) => context.output.object(json_fields),
         // Whoever reads JSON gets one object: the report, and the error in it.
-        Err(failure) => Err(failure.with_members(members)),
+        Err(failure) => Err(failure.with_members(json_fields)),
     }
 }
 
-fn members(name: &str, subject: &Subject, report: &Report) -> Value {
+fn json_fields(name: &str, subject: &Subject, report: &Report) -> Value {
     let mut object = json!({"image": name, "verdict": report.verdict()});
-    if let (Some(object), Ok(Value::Object(members))) = (object.as_object_mut(), serde_json::to_value(report))
+    if let (Some(object), Ok(Value::Object(json_fields))) =
+        (object.as_object_mut(), serde_json::to_value(report))
     {
-        object.extend(members);
+        object.extend(json_fields);
     }
     object["findings"] = report.findings.iter().map(|finding| finding_members(finding, subject)).collect();
     object

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use ossup::client::{CallError, Client};
-use ossup::image::{DiskFile, Finding, ReadError, Report, Rule, Severity, Windows, Wishes, inspect};
+use ossup::image::{DiskFile, Expected, FetchedRanges, Finding, ReadError, Report, Rule, Severity, inspect};
 use ossup::model::{ByteRange, ObjectRef};
 use ossup::protocol::oss::HeadObject;
 use ossup::source::{FileSource, Source};
@@ -16,20 +16,24 @@ use crate::ui::Output;
 use crate::ui::advice::{Subject, text};
 
 /// Inspects a file.
-pub(crate) fn file(source: &FileSource, mut wishes: Wishes) -> Result<Report, Failure> {
+pub(crate) fn file(source: &FileSource, mut expected: Expected) -> Result<Report, Failure> {
     let length = source.length().unwrap_or_default();
     let metadata = source.file().metadata().ok().filter(std::fs::Metadata::is_file);
-    wishes.allocated_size = metadata.map(|metadata| metadata.blocks() * 512);
-    inspect(&DiskFile::with_length(source.file(), length), &wishes).map_err(|error| unreadable(&error))
+    expected.allocated_size = metadata.map(|metadata| metadata.blocks() * 512);
+    inspect(&DiskFile::with_length(source.file(), length), &expected).map_err(|error| unreadable(&error))
 }
 
 /// Inspects an object by reading a few of its ranges.
-pub(crate) async fn object(client: &Client, object: &ObjectRef, wishes: &Wishes) -> Result<Report, Failure> {
+pub(crate) async fn object(
+    client: &Client,
+    object: &ObjectRef,
+    expected: &Expected,
+) -> Result<Report, Failure> {
     let failed = |error: CallError| Failure::from(error).context(format!("cannot look at `{object}`"));
     let head = client.call(&HeadObject::new(object.clone())).await.map_err(failed)?;
-    let mut windows = Windows::new(head.size);
+    let mut windows = FetchedRanges::new(head.size);
     loop {
-        match inspect(&windows, wishes) {
+        match inspect(&windows, expected) {
             Err(ReadError::Missing { offset, length }) => {
                 let range = ByteRange::new(offset, offset + length);
                 windows.insert(
@@ -46,14 +50,14 @@ pub(crate) async fn object(client: &Client, object: &ObjectRef, wishes: &Wishes)
 pub(crate) fn before_upload(
     context: &Context,
     source: &FileSource,
-    wishes: Wishes,
+    expected: Expected,
     args: &InspectionArgs,
 ) -> Result<Option<Report>, Failure> {
     if args.no_inspect {
         return Ok(None);
     }
     let name = source.path().display().to_string();
-    let report = file(source, wishes)?;
+    let report = file(source, expected)?;
     settle(&name, &Subject::file(source.path()), &report, args, context.output)?;
     Ok(Some(report))
 }

@@ -67,15 +67,15 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<(), Failur
     };
     let object = json!({
         "publishes": publishes.iter().map(publish).collect::<Vec<_>>(),
-        "uploads": rows.iter().map(|row| row.members(now)).collect::<Vec<_>>(),
+        "uploads": rows.iter().map(|row| row.json_fields(now)).collect::<Vec<_>>(),
         "unreadable": stored.unreadable.iter().chain(&damaged).map(ToString::to_string).collect::<Vec<_>>(),
     });
     if rows.is_empty() {
-        context.output.remark("no open uploads");
+        context.output.status("no open uploads");
     }
     let tables = [uploads_table(&rows, now), publishes_table(&publishes)];
     let tables: Vec<_> = tables.iter().map(Table::text).filter(|text| !text.is_empty()).collect();
-    context.output.result(object, &tables.join("\n\n"))
+    context.output.print(object, &tables.join("\n\n"))
 }
 
 fn uploads_table(rows: &[Row], now: Timestamp) -> Table {
@@ -190,7 +190,7 @@ impl Row {
         self.begun.map(|begun| std::time::Duration::try_from(now.duration_since(begun)).unwrap_or_default())
     }
 
-    fn members(&self, now: Timestamp) -> serde_json::Value {
+    fn json_fields(&self, now: Timestamp) -> serde_json::Value {
         json!({
             "bucket": self.bucket,
             "key": self.key,

@@ -105,7 +105,7 @@ impl Imports {
         }
         if role {
             let set_up = self.importer.create_role().await?;
-            context.output.remark("the RAM role that lets ECS read OSS is set up");
+            context.output.status("the RAM role that lets ECS read OSS is set up");
             self.importer = self.importer.clone().with_role_grace(set_up.grace());
         }
         Ok(())

@@ -1,7 +1,7 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use ossup::image::{Report, Role, Wishes};
+use ossup::image::{DiskRole, Expected, Report};
 use ossup::model::ObjectRef;
 use ossup::publish::PublishReport;
 use ossup::source::FileSource;
@@ -15,7 +15,7 @@ use super::{inspection, transfer};
 use crate::args::PublishArgs;
 use crate::args::values::FileOrObject;
 use crate::context::{Connection, Context};
-use crate::failure::{Again, Failure, Kind};
+use crate::failure::{Failure, Kind, ResumeHint};
 use crate::ui::advice::Subject;
 
 /// A file to be uploaded, and where.
@@ -34,8 +34,8 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
 
     // Everything is looked at before the first byte is sent.
     let name = args.image.display().to_string();
-    let wishes = importing::wishes(&args.request, &name, &object);
-    let report = inspection::before_upload(context, &source, wishes, &args.inspection)?;
+    let expected = importing::expected(&args.request, &name, &object);
+    let report = inspection::before_upload(context, &source, expected, &args.inspection)?;
     let system = Upload { source, object, report };
     let data = data_disks(args, context, &connection, &system.object).await?;
     let disks: Vec<Disk> = data.iter().map(DataDisk::disk).collect();
@@ -63,24 +63,24 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         publish = publish.upload(upload);
         shown.push(progress);
     }
-    let again = if args.object.no_resume { Again::No } else { Again::Same };
+    let again = if args.object.no_resume { ResumeHint::No } else { ResumeHint::Same };
     let report = imports.run(context, &publish, again).await?;
     drop(shown);
     if let Some(next) = importing::next_step(&report.import) {
-        context.output.remark(next);
+        context.output.status(next);
     }
-    let mut members = members(&connection, &object, &report);
+    let mut json_fields = json_fields(&connection, &object, &report);
     if args.request.detection {
-        members["risks"] = imports.detection(context, &report.import).await?;
+        json_fields["risks"] = imports.detection(context, &report.import).await?;
     }
     if let Some(path) = &args.manifest {
-        write_manifest(path, &args.image, members.clone())?;
+        write_manifest(path, &args.image, json_fields.clone())?;
     }
-    context.output.result(members, &importing::lines(&report))
+    context.output.print(json_fields, &importing::lines(&report))
 }
 
 /// Returns what was published: the object as `upload` tells it, the images, the timings.
-fn members(connection: &Connection, object: &ObjectRef, report: &PublishReport) -> Value {
+fn json_fields(connection: &Connection, object: &ObjectRef, report: &PublishReport) -> Value {
     let url = connection.url(object);
     // An earlier run may have uploaded and deleted it.
     let uploaded = match report.uploads.first() {
@@ -99,7 +99,7 @@ fn members(connection: &Connection, object: &ObjectRef, report: &PublishReport) 
             "total_seconds": total,
         },
     });
-    importing::joined(importing::joined(uploaded, importing::members(report)), rest)
+    importing::joined(importing::joined(uploaded, importing::json_fields(report)), rest)
 }
 
 /// A data disk: an object that is there, or a file.
@@ -138,10 +138,10 @@ async fn data_disks(
             FileOrObject::Object(object) => {
                 let mut report = None;
                 if !args.inspection.no_inspect {
-                    let mut wishes = Wishes::new(Role::Data, object.to_string());
-                    wishes.key = Some(object.key.as_str().to_owned());
+                    let mut expected = Expected::new(DiskRole::Data, object.to_string());
+                    expected.key = Some(object.key.as_str().to_owned());
                     let found =
-                        context.stop.or(inspection::object(&connection.client, object, &wishes)).await?;
+                        context.stop.or(inspection::object(&connection.client, object, &expected)).await?;
                     let subject = Subject::object(object.key.as_str());
                     inspection::settle(
                         &object.to_string(),
@@ -162,9 +162,9 @@ async fn data_disks(
                 }
                 keys.push(object.key.clone());
                 let source = transfer::open(&transfer::absolute(path)?, &args.transfer)?;
-                let mut wishes = Wishes::new(Role::Data, path.display().to_string());
-                wishes.key = Some(object.key.as_str().to_owned());
-                let report = inspection::before_upload(context, &source, wishes, &args.inspection)?;
+                let mut expected = Expected::new(DiskRole::Data, path.display().to_string());
+                expected.key = Some(object.key.as_str().to_owned());
+                let report = inspection::before_upload(context, &source, expected, &args.inspection)?;
                 DataDisk::File(Box::new(Upload { source, object, report }))
             }
         });
@@ -184,15 +184,17 @@ fn beside(system: &ObjectRef, file: &Path) -> Result<ObjectRef, Failure> {
 }
 
 /// Writes what was published, with the SHA-256 of the image.
-fn write_manifest(path: &Path, image: &Path, members: Value) -> Result<(), Failure> {
+fn write_manifest(path: &Path, image: &Path, json_fields: Value) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::from_error(Kind::Other, &error)
             .hint(format!("everything is published; only `{}` is missing", path.display()))
     };
     let sha256 = sha256(image).map_err(failed)?;
     let source = std::path::absolute(image).unwrap_or_else(|_| PathBuf::from(image));
-    let record =
-        importing::joined(json!({"schema": crate::ui::SCHEMA, "source": source, "sha256": sha256}), members);
+    let record = importing::joined(
+        json!({"schema": crate::ui::SCHEMA, "source": source, "sha256": sha256}),
+        json_fields,
+    );
     // Written aside and renamed, so that it is there whole or not at all.
     let missing = format!("everything is published; only `{}` is missing", path.display());
     let mut file = manifest_aside(path).map_err(|failure| failure.hint(missing))?;

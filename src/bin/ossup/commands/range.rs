@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use ossup::model::{ByteRange, ObjectRef};
 use ossup::protocol::oss::GetObject;
-use ossup::protocol::{Answer, DecodeError, Operation, Request};
+use ossup::protocol::{DecodeError, Operation, Request, Response};
 
 /// Reads a range of an object, at most some MiB, at once.
 pub(crate) struct ReadRange {
@@ -28,7 +28,7 @@ impl Operation for ReadRange {
         self.head.request()
     }
 
-    fn decode(&self, answer: &Answer) -> Result<Bytes, DecodeError> {
+    fn decode(&self, answer: &Response) -> Result<Bytes, DecodeError> {
         let head = self.head.decode(answer)?;
         if head.range != self.range || answer.body.len() as u64 != self.range.len() {
             return Err(DecodeError::new(

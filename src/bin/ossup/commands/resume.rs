@@ -7,7 +7,7 @@ use super::transfer;
 use crate::args::values::EndpointArg;
 use crate::args::{AddressingArg, ConnectionArgs, ResumeArgs, TargetArgs};
 use crate::context::Context;
-use crate::failure::{self, Again, Failure, Kind, again};
+use crate::failure::{self, Failure, Kind, ResumeHint, again};
 
 /// What became of one upload.
 enum Outcome {
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
         return Err(Failure::new(Kind::Other, format!("no unfinished upload of `{object}` is known here")));
     }
     if unfinished.is_empty() && failed.is_none() {
-        context.output.remark("nothing is unfinished");
+        context.output.status("nothing is unfinished");
     }
     let limits = transfer::limits(&args.transfer);
     for checkpoint in unfinished {
@@ -73,10 +73,10 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
             }
         }
     }
-    let members = json!({"uploads": done, "skipped": skipped});
+    let json_fields = json!({"uploads": done, "skipped": skipped});
     match failed {
-        Some(failure) => Err(failure.with_members(members)),
-        None => context.output.object(members),
+        Some(failure) => Err(failure.with_members(json_fields)),
+        None => context.output.object(json_fields),
     }
 }
 
@@ -88,7 +88,7 @@ async fn one(
     limits: &ossup::transfer::Limits,
 ) -> Result<Outcome, Failure> {
     let object = &checkpoint.object;
-    context.output.remark(format!("resuming `{}` to `{object}`", checkpoint.source.name));
+    context.output.status(format!("resuming `{}` to `{object}`", checkpoint.source.name));
     let connection = connection(checkpoint, &args.connection);
     let source = transfer::open(&checkpoint.source.path(), &args.transfer)?;
     let connection = context.connect(&connection, &args.transfer.retry, Some(&object.bucket))?;
@@ -126,7 +126,7 @@ async fn one(
                 "its upload is gone from the bucket, by an abort or a lifecycle rule; `{again}` sends the file again"
             )))
         }
-        Err(error) => Err(failure::upload(&error, Again::Resume(&connection.typed), &context.stop)),
+        Err(error) => Err(failure::upload(&error, ResumeHint::Resume(&connection.typed), &context.stop)),
     }
 }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use ossup::event::{Event, EventSink};
 use ossup::model::ObjectRef;
 use ossup::source::FileSource;
-use ossup::transfer::{Limits, Machine};
+use ossup::transfer::{HostLimits, Limits};
 use ossup::upload::{Upload, UploadReport};
 use serde_json::{Value, json};
 
 use crate::args::values::Parallel;
 use crate::args::{TargetArgs, TransferArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{self, Again, Failure, Kind, again};
+use crate::failure::{self, Failure, Kind, ResumeHint, again};
 use crate::ui::{Output, Progress, bytes, duration, parts};
 
 /// Returns the limits that all uploads of the command share.
@@ -22,7 +22,7 @@ pub(crate) fn limits(args: &TransferArgs) -> Limits {
         Parallel::Fixed(count) => Some(count),
         Parallel::Auto => args.max_parallel.map(usize::from),
     };
-    let limits = Limits::fitting(&Machine::here(), args.max_memory.map(|size| size.0), parallel);
+    let limits = Limits::for_host(&HostLimits::detect(), args.max_memory.map(|size| size.0), parallel);
     limits.set_bandwidth(args.bandwidth_limit.map(|rate| rate.0));
     limits
 }
@@ -73,7 +73,7 @@ pub(crate) fn prepare(
         .require_verified(args.require_verified)
         .limits(limits.clone())
         .events(naming_others(progress.sink(), output, connection))
-        .on_done(move |report| output.remark(sentence(report)))
+        .on_done(move |report| output.status(sentence(report)))
         .cancel(context.stop.token());
     if !target.no_resume {
         upload = upload.state_dir(connection.settings.state_dir()?);
@@ -123,11 +123,11 @@ pub(crate) async fn upload(
     let (upload, progress) = prepare(context, connection, source, object, target, args, limits)?;
     let result = upload.run().await;
     drop(progress);
-    let again = if target.no_resume { Again::No } else { Again::Resume(&connection.typed) };
+    let again = if target.no_resume { ResumeHint::No } else { ResumeHint::Resume(&connection.typed) };
     result.map_err(|error| failure::upload(&error, again, &context.stop))
 }
 
-/// Returns a report's members for `--output json`.
+/// Returns a report's json_fields for `--output json`.
 pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
     let stored = &report.stored;
     json!({

@@ -1,4 +1,4 @@
-use ossup::image::{Role, Wishes};
+use ossup::image::{DiskRole, Expected};
 use serde_json::json;
 
 use super::{inspection, transfer};
@@ -29,9 +29,9 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
     let connection = context.connect(&args.connection, &args.transfer.retry, bucket)?;
     for (image, (source, object)) in args.images.iter().zip(&files) {
         // What the disk is for, and for which system, is known only to those who import it.
-        let mut wishes = Wishes::new(Role::Data, image.display().to_string());
-        wishes.key = Some(object.key.as_str().to_owned());
-        inspection::before_upload(context, source, wishes, &args.inspection)?;
+        let mut expected = Expected::new(DiskRole::Data, image.display().to_string());
+        expected.key = Some(object.key.as_str().to_owned());
+        inspection::before_upload(context, source, expected, &args.inspection)?;
     }
     let limits = transfer::limits(&args.transfer);
     let mut done = Vec::new();

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &UrlArgs, context: &Context) -> Result<(), Failure
         }
     };
     if let Some(EndpointArg::Local(_)) = &args.connection.endpoint {
-        context.output.remark("the URL works while `ossup emulator --data DIR` serves the embedded store");
+        context.output.status("the URL works while `ossup emulator --data DIR` serves the embedded store");
     }
     if let Some(end) = url.expires() {
         // When a token ends that was given without its end, nobody knows here.
@@ -44,14 +44,14 @@ pub(crate) async fn run(args: &UrlArgs, context: &Context) -> Result<(), Failure
         } else {
             ""
         };
-        context.output.remark(format!("whoever has this URL can read the object until {end:.0}{token}"));
+        context.output.status(format!("whoever has this URL can read the object until {end:.0}{token}"));
     }
-    let members = json!({
+    let json_fields = json!({
         "bucket": object.bucket,
         "key": object.key,
         "url": url.as_str(),
         "expires": url.expires().map(|end| end.to_string()),
         "expires_with_token": url.token_may_end_it(),
     });
-    context.output.result(members, url.as_str())
+    context.output.print(json_fields, url.as_str())
 }

@@ -7,7 +7,7 @@ mod store;
 mod upload;
 
 pub(crate) use import::role_advice;
-pub(crate) use upload::{Again, upload};
+pub(crate) use upload::{ResumeHint, upload};
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -120,7 +120,7 @@ struct Details {
     resumable: bool,
     hint: Option<String>,
     /// What was reached all the same, for the JSON object.
-    members: Option<serde_json::Value>,
+    json_fields: Option<serde_json::Value>,
 }
 
 impl Failure {
@@ -173,8 +173,8 @@ impl Failure {
     }
 
     /// Adds what was reached all the same to the JSON object.
-    pub(crate) fn with_members(mut self, members: serde_json::Value) -> Self {
-        self.details.members = Some(members);
+    pub(crate) fn with_members(mut self, json_fields: serde_json::Value) -> Self {
+        self.details.json_fields = Some(json_fields);
         self
     }
 
@@ -230,9 +230,9 @@ impl Failure {
                 "hint": self.details.hint,
             }
         });
-        match &self.details.members {
-            Some(members) => {
-                let mut object = members.clone();
+        match &self.details.json_fields {
+            Some(json_fields) => {
+                let mut object = json_fields.clone();
                 if let (Some(object), Some(error)) = (object.as_object_mut(), error.as_object()) {
                     object.extend(error.clone());
                 }

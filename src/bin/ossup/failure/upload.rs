@@ -17,7 +17,7 @@ use crate::signals::Stop;
 
 /// How an upload that failed can go on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Again<'a> {
+pub(crate) enum ResumeHint<'a> {
     /// Not at all: no state is kept.
     No,
     /// By the same command.
@@ -27,8 +27,8 @@ pub(crate) enum Again<'a> {
 }
 
 /// Turns an upload's error into a failure.
-pub(crate) fn upload(error: &UploadError, again: Again<'_>, stop: &Stop) -> Failure {
-    let resumable = !matches!(again, Again::No) && error.is_resumable();
+pub(crate) fn upload(error: &UploadError, again: ResumeHint<'_>, stop: &Stop) -> Failure {
+    let resumable = !matches!(again, ResumeHint::No) && error.is_resumable();
     let failure = match error.kind() {
         ErrorKind::Cancelled => stop.failure("stopped"),
         kind => Failure::from_error(kind.into(), error),
@@ -39,19 +39,19 @@ pub(crate) fn upload(error: &UploadError, again: Again<'_>, stop: &Stop) -> Fail
     let begun = matches!(error, UploadError::Transfer { .. } | UploadError::Complete(_));
     let in_vain = !begun && error.call().is_some_and(service::asks_for_another_command);
     let hints =
-        [advice(error, again), (resumable && !in_the_way && !in_vain).then(|| going_on(error, again))];
+        [advice(error, again), (resumable && !in_the_way && !in_vain).then(|| resume_hint(error, again))];
     let hint = hints.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let failure = failure.resumable(resumable);
     if hint.is_empty() { failure } else { failure.hint(hint) }
 }
 
-fn going_on(error: &UploadError, again: Again<'_>) -> String {
+fn resume_hint(error: &UploadError, again: ResumeHint<'_>) -> String {
     let (object, parts) = match error {
         UploadError::Transfer { object, parts, .. } => (Some(object), *parts),
         _ => (None, 0),
     };
     let resume = match (again, object) {
-        (Again::Resume(connection), Some(object)) => format!(", or `{}`", resume(object, connection)),
+        (ResumeHint::Resume(connection), Some(object)) => format!(", or `{}`", resume(object, connection)),
         _ => String::new(),
     };
     let kept = match parts {
@@ -62,7 +62,7 @@ fn going_on(error: &UploadError, again: Again<'_>) -> String {
     format!("run the same command again to go on{resume}{kept}")
 }
 
-fn advice(error: &UploadError, again: Again<'_>) -> Option<String> {
+fn advice(error: &UploadError, again: ResumeHint<'_>) -> Option<String> {
     if let Some(call) = error.call() {
         return service::advice(call);
     }
@@ -74,11 +74,11 @@ fn advice(error: &UploadError, again: Again<'_>) -> Option<String> {
         UploadError::Transfer { source: TransferError::Unstable { .. }, .. } => {
             "the same bytes of the file are not the same each time they are read: check memory and disk"
         }
-        UploadError::Session(SessionError::OtherSource { same_length: true, .. }) => {
+        UploadError::Session(SessionError::SourceMismatch { same_length: true, .. }) => {
             "if the bytes are the same, --verify-resume compares all parts and goes on; to give the old upload \
              up and begin with this file, say --restart"
         }
-        UploadError::Session(SessionError::OtherSource { .. }) => {
+        UploadError::Session(SessionError::SourceMismatch { .. }) => {
             "to give the old upload up and begin with this file, say --restart"
         }
         UploadError::Session(SessionError::Adopt { count: 0, .. }) => {
@@ -91,7 +91,7 @@ fn advice(error: &UploadError, again: Again<'_>) -> Option<String> {
         UploadError::Gone { .. } => {
             "upload the file again, or forget the upload with `ossup abort oss://BUCKET/KEY`"
         }
-        UploadError::Complete(CompleteError::SourceChanged { .. }) if matches!(again, Again::No) => {
+        UploadError::Complete(CompleteError::SourceChanged { .. }) if matches!(again, ResumeHint::No) => {
             "no object was made; when the file is at rest, run the same command again"
         }
         UploadError::Complete(CompleteError::SourceChanged { change: Change::Size, .. }) => {

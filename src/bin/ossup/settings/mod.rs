@@ -1,7 +1,7 @@
 //! What the arguments mean, together with the environment and the configuration files.
 //!
 //! Precedence: flag, `OSS_*`, `ALIBABA_CLOUD_*`, `~/.ossutilconfig`, `~/.aliyun/config.json`, derived. Everything
-//! outside comes in by [`Outside`], so that this module is a function of its input.
+//! outside comes in by [`Env`], so that this module is a function of its input.
 
 mod network;
 pub(crate) mod regions;
@@ -10,7 +10,7 @@ mod sources;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ossup::credentials::{Method, ProfileError};
+use ossup::credentials::{CredentialSource, ProfileError};
 use ossup::http::InvalidProxy;
 use ossup::model::{BucketName, Endpoint, EndpointKind, InvalidValue, Region};
 
@@ -26,7 +26,7 @@ pub(crate) const EMULATOR_REGION: &str = "cn-hangzhou";
 pub(crate) const EMULATOR_ADDRESS: &str = "127.0.0.1:9000";
 
 /// The process's surroundings.
-pub(crate) struct Outside<'a> {
+pub(crate) struct Env<'a> {
     /// Looks up an environment variable.
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
     /// The home directory.
@@ -37,7 +37,7 @@ pub(crate) struct Outside<'a> {
 
 /// Where requests to OSS go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Target {
     /// Over the network.
     Network(Endpoint),
     /// To the embedded store in this folder.
@@ -46,7 +46,7 @@ pub(crate) enum Place {
 
 /// Where requests to ECS, RAM and STS go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum RpcPlace {
+pub(crate) enum RpcTarget {
     /// To the service's own endpoints.
     Service,
     /// To this address.
@@ -58,8 +58,8 @@ pub(crate) enum RpcPlace {
 /// How the services are reached and who asks.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) place: Place,
-    pub(crate) rpc: RpcPlace,
+    pub(crate) place: Target,
+    pub(crate) rpc: RpcTarget,
     pub(crate) region: Region,
     pub(crate) sign_version: SignVersionArg,
     pub(crate) network: Network,
@@ -69,7 +69,7 @@ pub(crate) struct Settings {
     pub(crate) origins: Vec<String>,
     /// What the user should know although nothing depends on it.
     pub(crate) warnings: Vec<String>,
-    credentials: Result<Method, SettingsError>,
+    credentials: Result<CredentialSource, SettingsError>,
 }
 
 /// Why the arguments and their surroundings make no settings.
@@ -117,7 +117,7 @@ impl Settings {
     pub(crate) fn resolve(
         args: &ConnectionArgs,
         bucket: Option<&BucketName>,
-        outside: &Outside<'_>,
+        outside: &Env<'_>,
     ) -> Result<Self, SettingsError> {
         let mut sources = Sources::new(args, outside)?;
         let mut origins = Vec::new();
@@ -128,48 +128,49 @@ impl Settings {
                 say(format!("endpoint local:{} from --endpoint", folder.display()));
                 let region = args.region.clone().unwrap_or_else(emulator_region);
                 say(format!("region {region} from {}", flag_or("--region", args.region.is_some())));
-                (Place::Local(folder.clone()), region)
+                (Target::Local(folder.clone()), region)
             }
             _ => {
                 let (endpoint, region) = endpoint_and_region(args, bucket, &mut sources, &mut say)?;
-                (Place::Network(endpoint), region)
+                (Target::Network(endpoint), region)
             }
         };
         let rpc = match (&args.ecs_endpoint, &place) {
             (Some(url), _) => {
                 say(format!("ECS endpoint {url} from --ecs-endpoint"));
-                RpcPlace::At(url.parse().map_err(|source| SettingsError::Endpoint {
+                RpcTarget::At(url.parse().map_err(|source| SettingsError::Endpoint {
                     origin: "--ecs-endpoint".to_owned(),
                     source,
                 })?)
             }
-            (None, Place::Local(_)) => RpcPlace::Local,
-            (None, Place::Network(endpoint)) if endpoint.is_loopback() => {
+            (None, Target::Local(_)) => RpcTarget::Local,
+            (None, Target::Network(endpoint)) if endpoint.is_loopback() => {
                 say(format!("ECS endpoint {endpoint} because the endpoint is of this machine"));
-                RpcPlace::At(endpoint.clone())
+                RpcTarget::At(endpoint.clone())
             }
-            _ => RpcPlace::Service,
+            _ => RpcTarget::Service,
         };
         let credentials = match place {
-            Place::Local(_) => {
+            Target::Local(_) => {
                 say("credentials of the embedded store".to_owned());
-                Ok(Method::Anonymous)
+                Ok(CredentialSource::Anonymous)
             }
-            Place::Network(_) => sources.method().map(|(method, origin)| {
+            Target::Network(_) => sources.method().map(|(method, origin)| {
                 say(format!("credentials ({}) from {origin}", method.describe()));
                 method
             }),
         };
         let https =
-            !matches!(&place, Place::Network(endpoint) if endpoint.scheme() == ossup::model::Scheme::Http);
-        let network = Network::resolve(args, (https, matches!(place, Place::Network(_))), outside, &mut say)?;
+            !matches!(&place, Target::Network(endpoint) if endpoint.scheme() == ossup::model::Scheme::Http);
+        let network =
+            Network::resolve(args, (https, matches!(place, Target::Network(_))), outside, &mut say)?;
         let local = match &place {
-            Place::Local(folder) => Some(folder.as_path()),
-            Place::Network(_) => None,
+            Target::Local(folder) => Some(folder.as_path()),
+            Target::Network(_) => None,
         };
         let state_dir = state_dir(args, local, outside, &mut say);
         let mut warnings = sources.into_warnings();
-        if let (Place::Network(_), Some(meant)) = (&place, regions::meant(&region)) {
+        if let (Target::Network(_), Some(meant)) = (&place, regions::meant(&region)) {
             warnings.push(format!("the region {region} is not known here: did you mean {meant}?"));
         }
         let sign_version = args.sign_version;
@@ -177,7 +178,7 @@ impl Settings {
     }
 
     /// Returns the state directory alone, for commands that know neither bucket nor region yet.
-    pub(crate) fn state_dir_of(args: &ConnectionArgs, outside: &Outside<'_>) -> Option<PathBuf> {
+    pub(crate) fn state_dir_of(args: &ConnectionArgs, outside: &Env<'_>) -> Option<PathBuf> {
         let local = match &args.endpoint {
             Some(EndpointArg::Local(folder)) => Some(folder.as_path()),
             _ => None,
@@ -186,23 +187,23 @@ impl Settings {
     }
 
     /// Returns how credentials are had, or why there are none.
-    pub(crate) fn credentials(&mut self) -> Result<Method, SettingsError> {
-        std::mem::replace(&mut self.credentials, Ok(Method::Anonymous))
+    pub(crate) fn credentials(&mut self) -> Result<CredentialSource, SettingsError> {
+        std::mem::replace(&mut self.credentials, Ok(CredentialSource::Anonymous))
     }
 
     /// Returns the endpoint that URLs name. The embedded store's are those of an emulator that serves its folder.
     pub(crate) fn endpoint(&self) -> Endpoint {
         match &self.place {
-            Place::Network(endpoint) => endpoint.clone(),
-            Place::Local(_) => local_endpoint(),
+            Target::Network(endpoint) => endpoint.clone(),
+            Target::Local(_) => local_endpoint(),
         }
     }
 
     /// Whether the endpoint may well never answer from here.
     pub(crate) fn is_doubtful(&self) -> bool {
         match &self.place {
-            Place::Network(endpoint) => endpoint.is_internal() || regions::meant(&self.region).is_some(),
-            Place::Local(_) => false,
+            Target::Network(endpoint) => endpoint.is_internal() || regions::meant(&self.region).is_some(),
+            Target::Local(_) => false,
         }
     }
 
@@ -307,7 +308,7 @@ fn endpoint_and_region(
 fn state_dir(
     args: &ConnectionArgs,
     local: Option<&Path>,
-    outside: &Outside<'_>,
+    outside: &Env<'_>,
     say: &mut dyn FnMut(String),
 ) -> Option<PathBuf> {
     let env = |name: &str| (outside.env)(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ossup::http::{HttpOptions, ProxyUrl};
 
-use super::{Outside, SettingsError};
+use super::{Env, SettingsError};
 use crate::args::ConnectionArgs;
 
 /// How the network is reached. `Debug` shows no proxy: its URL may hold a password.
@@ -30,7 +30,7 @@ impl Network {
     pub(super) fn resolve(
         args: &ConnectionArgs,
         (https, used): (bool, bool),
-        outside: &Outside<'_>,
+        outside: &Env<'_>,
         say: &mut dyn FnMut(String),
     ) -> Result<Self, SettingsError> {
         let set = |name: &str| (outside.env)(name).filter(|value| !value.is_empty());

@@ -4,10 +4,10 @@ use std::cell::OnceCell;
 use std::io;
 use std::path::PathBuf;
 
-use ossup::credentials::{Method, Profile, ProfileError, aliyun, env, ossutil};
+use ossup::credentials::{CredentialSource, Profile, ProfileError, aliyun, env, ossutil};
 use ossup::model::{AddressingStyle, BucketName, Region};
 
-use super::{Outside, SettingsError};
+use super::{Env, SettingsError};
 use crate::args::ConnectionArgs;
 use crate::args::values::EndpointArg;
 
@@ -16,7 +16,7 @@ pub(super) struct Sources<'a> {
     sources: Vec<Source>,
     /// Whether the first source was asked for by a flag: then it alone gives credentials.
     explicit: bool,
-    outside: &'a Outside<'a>,
+    outside: &'a Env<'a>,
     warnings: Vec<String>,
     /// The first error that stopped nothing, in case that nothing else has what was looked for.
     passed_over: Option<SettingsError>,
@@ -52,7 +52,7 @@ enum Format {
 }
 
 impl<'a> Sources<'a> {
-    pub(super) fn new(args: &ConnectionArgs, outside: &'a Outside<'a>) -> Result<Self, SettingsError> {
+    pub(super) fn new(args: &ConnectionArgs, outside: &'a Env<'a>) -> Result<Self, SettingsError> {
         let set = |name: &str| (outside.env)(name).filter(|value| !value.is_empty());
         let under_home = |name: &str| outside.home.map(|home| home.join(name));
         let source = |origin: String, kind| Source { origin, kind, profile: OnceCell::new() };
@@ -102,7 +102,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Returns the first source's method.
-    pub(super) fn method(&self) -> Result<(Method, String), SettingsError> {
+    pub(super) fn method(&self) -> Result<(CredentialSource, String), SettingsError> {
         let asked = if self.explicit { &self.sources[..1] } else { &self.sources[..] };
         for source in asked {
             if let Some(method) = self.read(source)?.and_then(|profile| profile.method.clone()) {
@@ -118,13 +118,14 @@ impl<'a> Sources<'a> {
     }
 
     /// Applies what the environment says about the metadata service to a method from a file.
-    fn hardened(&self, method: Method) -> Method {
+    fn hardened(&self, method: CredentialSource) -> CredentialSource {
         match method {
-            Method::EcsRole { role_name, imds_v1 } => {
-                Method::EcsRole { role_name, imds_v1: imds_v1 && env::imds_v1_allowed(self.outside.env) }
-            }
-            Method::AssumeRole { role, source } => {
-                Method::AssumeRole { role, source: Box::new(self.hardened(*source)) }
+            CredentialSource::EcsRole { role_name, imds_v1 } => CredentialSource::EcsRole {
+                role_name,
+                imds_v1: imds_v1 && env::imds_v1_allowed(self.outside.env),
+            },
+            CredentialSource::AssumeRole { role, source } => {
+                CredentialSource::AssumeRole { role, source: Box::new(self.hardened(*source)) }
             }
             other => other,
         }

@@ -22,7 +22,7 @@ impl World {
     }
 
     fn resolve(&self, args: &ConnectionArgs) -> Result<Settings, SettingsError> {
-        let outside = Outside {
+        let outside = Env {
             env: &|name| {
                 self.env.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
             },
@@ -61,15 +61,15 @@ fn endpoint(text: &str) -> ConnectionArgs {
 
 fn key_id(settings: &mut Settings) -> String {
     match settings.credentials().unwrap() {
-        Method::Keys(keys) => keys.access_key_id,
+        CredentialSource::Keys(keys) => keys.access_key_id,
         other => panic!("{other:?}"),
     }
 }
 
 fn network(settings: &Settings) -> String {
     match &settings.place {
-        Place::Network(endpoint) => endpoint.to_string(),
-        Place::Local(folder) => panic!("{folder:?}"),
+        Target::Network(endpoint) => endpoint.to_string(),
+        Target::Local(folder) => panic!("{folder:?}"),
     }
 }
 
@@ -190,21 +190,21 @@ fn without_region_and_endpoint_it_is_a_usage_error() {
 fn a_loopback_endpoint_serves_the_other_services_too() {
     let world = World::default().env(OSS_PAIR);
     let settings = world.resolve(&endpoint("http://127.0.0.1:9000")).unwrap();
-    assert_eq!(settings.rpc, RpcPlace::At("http://127.0.0.1:9000".parse().unwrap()));
+    assert_eq!(settings.rpc, RpcTarget::At("http://127.0.0.1:9000".parse().unwrap()));
     assert_eq!(settings.region.as_str(), EMULATOR_REGION);
     let own = ConnectionArgs {
         ecs_endpoint: Some("http://[::1]:1".to_owned()),
         ..endpoint("http://127.0.0.1:9000")
     };
-    assert_eq!(world.resolve(&own).unwrap().rpc, RpcPlace::At("http://[::1]:1".parse().unwrap()));
-    assert_eq!(world.resolve(&region("cn-hangzhou")).unwrap().rpc, RpcPlace::Service);
+    assert_eq!(world.resolve(&own).unwrap().rpc, RpcTarget::At("http://[::1]:1".parse().unwrap()));
+    assert_eq!(world.resolve(&region("cn-hangzhou")).unwrap().rpc, RpcTarget::Service);
 }
 
 #[test]
 fn the_embedded_store_needs_nothing_and_is_used_only_if_typed() {
     let mut settings = World::default().resolve(&endpoint("local:/tmp/store")).unwrap();
-    assert_eq!(settings.place, Place::Local("/tmp/store".into()));
-    assert_eq!(settings.rpc, RpcPlace::Local);
+    assert_eq!(settings.place, Target::Local("/tmp/store".into()));
+    assert_eq!(settings.rpc, RpcTarget::Local);
     assert_eq!(settings.state_dir().unwrap(), Path::new("/tmp/store/ossup-state"));
     assert!(settings.credentials().is_ok());
     let world = World::default().env(OSS_PAIR).env(&[("OSS_ENDPOINT", "local:/tmp/store")]);
@@ -319,5 +319,5 @@ fn an_unknown_mode_is_named() {
 fn temporary_keys_stay_together() {
     let world = World::default().env(OSS_PAIR).env(&[("OSS_SESSION_TOKEN", "t")]);
     let method = world.resolve(&region("cn-hangzhou")).unwrap().credentials().unwrap();
-    assert_eq!(method, Method::Keys(Credentials::new("oss", "s").with_token("t")));
+    assert_eq!(method, CredentialSource::Keys(Credentials::new("oss", "s").with_token("t")));
 }

@@ -133,7 +133,7 @@ mod tests {
         vmdk[..4].copy_from_slice(b"KDMV");
         vmdk[28] = 1;
         vmdk[512..533].copy_from_slice(b"# Disk DescriptorFile");
-        let report = ossup::image::inspect(&vmdk, &ossup::image::Wishes::default()).unwrap();
+        let report = ossup::image::inspect(&vmdk, &ossup::image::Expected::default()).unwrap();
         report.findings.into_iter().find_map(|finding| finding.fix).unwrap()
     }
 

@@ -83,10 +83,10 @@ impl Shown {
             return;
         }
         match event {
-            Event::Notice { text } => self.output.remark(text),
+            Event::Notice { text } => self.output.status(text),
             Event::Submitted { region, image_id, task_id } => {
                 let task = task_id.as_ref().map(|id| format!(", task {id}")).unwrap_or_default();
-                self.output.remark(format!("{region}: image {image_id}{task} started"));
+                self.output.status(format!("{region}: image {image_id}{task} started"));
             }
             Event::Importing(progress) => self.show(progress),
             Event::Available { region, image_id, name, waited } => {
@@ -102,14 +102,14 @@ impl Shown {
         bar.iter().for_each(terminal::end_bar);
         let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
         let took = if waited.as_secs() > 0 { format!(", {}", duration(waited)) } else { String::new() };
-        self.output.remark(format!("image {image_id}{name} is Available in {region}{took}"));
+        self.output.status(format!("image {image_id}{name} is Available in {region}{took}"));
     }
 
     fn show(&self, progress: &ImportProgress) {
         let mut state = self.state();
         if progress.snapshot == Some(SnapshotStatus::Failed) && !state.told_of_snapshots {
             state.told_of_snapshots = true;
-            self.output.remark(
+            self.output.status(
                 "until the import is done, the console shows the image's snapshot as failed; that means nothing",
             );
         }
@@ -122,7 +122,7 @@ impl Shown {
             }
             Form::Plain if image.line != line || progress.waited >= image.shown_at + REPEAT => {
                 let waited = duration(progress.waited);
-                self.output.remark(format!("{}: {line}, {waited}", progress.region));
+                self.output.status(format!("{}: {line}, {waited}", progress.region));
                 image.shown_at = progress.waited;
                 image.line = line;
             }

@@ -36,7 +36,7 @@ impl Output {
     /// # Errors
     ///
     /// When stdout cannot be written; a reader that went away is no error.
-    pub(crate) fn result(&self, object: serde_json::Value, text: &str) -> Result<(), Failure> {
+    pub(crate) fn print(&self, object: serde_json::Value, text: &str) -> Result<(), Failure> {
         self.object(object)?;
         self.text(text)
     }
@@ -50,8 +50,8 @@ impl Output {
         if !self.json {
             return Ok(());
         }
-        if let Some(members) = object.as_object_mut() {
-            members.insert("schema".to_owned(), SCHEMA.into());
+        if let Some(json_fields) = object.as_object_mut() {
+            json_fields.insert("schema".to_owned(), SCHEMA.into());
         }
         print(&json_line(&object))
     }
@@ -67,7 +67,7 @@ impl Output {
     }
 
     /// Prints a remark for people to stderr, unless they want quiet.
-    pub(crate) fn remark(&self, text: impl AsRef<str>) {
+    pub(crate) fn status(&self, text: impl AsRef<str>) {
         if let Some(line) = self.remark_line(text.as_ref()) {
             terminal::write(line.as_bytes());
         }
@@ -86,16 +86,16 @@ impl Output {
     pub(crate) fn warning(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
         if self.progress == Form::Json {
-            self.remark(format!("warning: {text}"));
+            self.status(format!("warning: {text}"));
         } else if !self.quiet {
             terminal::write(format!("{} {}\n", terminal::Label::Warning, printable(text)).as_bytes());
         }
     }
 
     /// Prints a remark that only `-v` shows.
-    pub(crate) fn detail(&self, text: impl AsRef<str>) {
+    pub(crate) fn verbose(&self, text: impl AsRef<str>) {
         if self.verbose > 0 {
-            self.remark(text);
+            self.status(text);
         }
     }
 

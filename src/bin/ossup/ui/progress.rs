@@ -62,7 +62,7 @@ impl Progress {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Env of a tokio runtime.
     pub(crate) fn start(label: impl Into<String>, output: Output) -> Self {
         let label = label.into();
         let interval = match output.progress() {
@@ -111,26 +111,26 @@ impl Shown {
         let trouble =
             self.trouble.lock().unwrap_or_else(PoisonError::into_inner).apply(event, Instant::now());
         if let Some(text) = trouble {
-            self.output.remark(text);
+            self.output.status(text);
         }
         match event {
             Event::Completed => self.clear(),
-            Event::Notice { text } => self.output.remark(text),
+            Event::Notice { text } => self.output.status(text),
             Event::Opened { present, present_parts, .. } if *present_parts > 0 => {
                 let size = bytes(*present);
                 let parts = counted(*present_parts, "part", "parts");
-                self.output.remark(format!("resuming: {parts} ({size}) already there"));
+                self.output.status(format!("resuming: {parts} ({size}) already there"));
             }
             Event::Verified { number, good: false } => {
-                self.output.remark(format!("part {number} differs from the file and is sent again"));
+                self.output.status(format!("part {number} differs from the file and is sent again"));
             }
             Event::Stalled { silent, reason } => {
-                self.output.remark(format!("nothing acknowledged for {}: {reason}", duration(*silent)));
+                self.output.status(format!("nothing acknowledged for {}: {reason}", duration(*silent)));
             }
             Event::Retrying { operation, part, attempts, reason, delay, .. } => {
                 let part = part.map(|part| format!(" of part {part}")).unwrap_or_default();
                 let wait = delay.as_secs_f64();
-                self.output.detail(format!(
+                self.output.verbose(format!(
                     "{operation}{part}: attempt {attempts} failed, again in {wait:.1} s: {reason}"
                 ));
             }
@@ -148,7 +148,7 @@ impl Shown {
             let bar = self.bar.get_or_init(terminal::bar);
             bar.set_message(meter.bar(&self.label, now).fit(terminal::width()));
         } else {
-            self.output.remark(format!("{}: {}", self.label, meter.line(now)));
+            self.output.status(format!("{}: {}", self.label, meter.line(now)));
         }
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn retries(output: Output) -> EventSink {
             *trouble = Trouble::default();
         }
         if let Some(text) = trouble.apply(&event, Instant::now()) {
-            output.remark(text);
+            output.status(text);
         }
     })
 }

@@ -9,7 +9,7 @@ use super::super::entry::Failure;
 use super::asked::AskedDisk;
 use crate::emulator::StoreError;
 use crate::emulator::store::{Object, ObjectReader};
-use crate::image::{self, ReadAt, ReadError, Role, Rule, Wishes};
+use crate::image::{self, DiskRole, Expected, ReadAt, ReadError, Rule};
 
 /// How far an import gets before it notices damage.
 const NOTICED_AT_PERCENT: u8 = 30;
@@ -69,12 +69,12 @@ impl Service<'_> {
             Err(StoreError::Discarded) => return Ok(Seen::default()),
             Err(error) => return Err(error.into()),
         };
-        let role = if disk.n == 1 { Role::System } else { Role::Data };
-        let mut wishes = Wishes::new(role, disk.key.as_str());
-        wishes.format = disk.format.as_deref().and_then(|format| format.parse().ok());
-        wishes.disk_size = disk.size_gib;
-        wishes.os_type = os_type.parse().ok();
-        let report = image::inspect(&reader, &wishes).map_err(|error| {
+        let role = if disk.n == 1 { DiskRole::System } else { DiskRole::Data };
+        let mut expected = Expected::new(role, disk.key.as_str());
+        expected.format = disk.format.as_deref().and_then(|format| format.parse().ok());
+        expected.disk_size = disk.size_gib;
+        expected.os_type = os_type.parse().ok();
+        let report = image::inspect(&reader, &expected).map_err(|error| {
             Refusal::new(500, "InternalError", format!("The emulator's store failed, {error}"))
         })?;
         let mut failure = None;

@@ -1,7 +1,7 @@
 //! Facts that the vendor's own tests hold, each with the test that it was read from.
 
 use super::*;
-use crate::protocol::sign::{Parts, oss_v4};
+use crate::protocol::sign::{SignedFields, oss_v4};
 
 async fn open(bench: &Bench, key: &str) -> String {
     bench.call("POST", &format!("images/{key}"), "uploads").ok().await.tag("UploadId")
@@ -164,7 +164,8 @@ async fn a_v4_signature_may_cover_the_date_header_as_it_is() {
         let headers = [("date", date), ("x-oss-content-sha256", oss_v4::UNSIGNED_PAYLOAD)];
         let pairs: Vec<(String, String)> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let parts = Parts { method: "GET", bucket: Some("images"), key: None, query: &[], headers: &pairs };
+        let parts =
+            SignedFields { method: "GET", bucket: Some("images"), key: None, query: &[], headers: &pairs };
         let canonical = oss_v4::canonical_request(&parts, &[]);
         let signature =
             oss_v4::signature(ACCESS_KEY_SECRET, &scope, &oss_v4::string_to_sign(date, &scope, &canonical));

@@ -77,7 +77,7 @@ impl Noise {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
-    use ossup::image::{BootsWith, Role, Wishes};
+    use ossup::image::{BootsWith, DiskRole, Expected};
     use ossup::source::FileSource;
 
     use super::*;
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(metadata.len(), LENGTH);
         assert!(metadata.blocks() * 512 < 2 * DATA, "{}", metadata.blocks());
         let source = FileSource::open(&path).unwrap();
-        let report = inspection::file(&source, Wishes::new(Role::System, "disk.raw")).unwrap();
+        let report = inspection::file(&source, Expected::new(DiskRole::System, "disk.raw")).unwrap();
         assert!(!report.verdict().is_refused(), "{:?}", report.findings);
         assert_eq!(report.boot.boots_with, BootsWith::Bios);
     }

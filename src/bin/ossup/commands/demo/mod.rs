@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use ossup::ErrorKind;
 use ossup::event::{Event, EventSink};
-use ossup::image::{Role, Wishes};
+use ossup::image::{DiskRole, Expected};
 use ossup::import::{ImportDisk, ImportRequest, Importer};
 use ossup::model::ObjectRef;
 use ossup::publish::{Publish, PublishReport};
@@ -23,7 +23,7 @@ use super::{importing, inspection, transfer};
 use crate::args::values::EndpointArg;
 use crate::args::{ConnectionArgs, DemoArgs, InspectionArgs, RetryArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{self, Again, Failure, Kind};
+use crate::failure::{self, Failure, Kind, ResumeHint};
 use crate::ui::advice::Subject;
 use crate::ui::{ImportsShown, Progress, bytes, duration};
 
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
     let left = leftovers::remove(&std::env::temp_dir());
     let folder = tempfile::Builder::new().prefix(leftovers::PREFIX).tempdir().map_err(cannot)?;
     let _mark = leftovers::mark(folder.path()).map_err(cannot)?;
-    let say = |text: String| text.lines().for_each(|line| context.output.remark(line));
+    let say = |text: String| text.lines().for_each(|line| context.output.status(line));
     say(format!(
         "This runs the whole way on the embedded emulator: no account, no network. Everything is in {} and \
          is removed at the end.",
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
     let object = object(&image)?;
 
     let source = FileSource::open(&image)?;
-    let report = inspection::file(&source, Wishes::new(Role::System, image.display().to_string()))?;
+    let report = inspection::file(&source, Expected::new(DiskRole::System, image.display().to_string()))?;
     let checks = InspectionArgs { no_inspect: false, strict: false, force: false };
     inspection::settle(
         &image.display().to_string(),
@@ -84,18 +84,19 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
     folder.close().map_err(cannot)?;
     say(format!("\n7. Everything is removed. That took {}.", duration(began.elapsed())));
     say(format!("\n{}", for_real(&image)));
-    let members = importing::joined(transfer::object(&uploaded, &url), importing::members(&published));
-    context.output.result(members, &format!("{url}\n{id}"))
+    let json_fields =
+        importing::joined(transfer::object(&uploaded, &url), importing::json_fields(&published));
+    context.output.print(json_fields, &format!("{url}\n{id}"))
 }
 
 fn image(args: &DemoArgs, folder: &Path, context: &Context) -> Result<PathBuf, Failure> {
     if let Some(image) = &args.image {
-        context.output.remark("");
-        context.output.remark(format!("1. The image is `{}`.", image.display()));
+        context.output.status("");
+        context.output.status(format!("1. The image is `{}`.", image.display()));
         return transfer::absolute(image);
     }
-    context.output.remark("");
-    context.output.remark(format!(
+    context.output.status("");
+    context.output.status(format!(
         "1. Make a sparse RAW disk of {} with boot code, an active partition, ext4 and some data.",
         bytes(disk::LENGTH)
     ));
@@ -155,11 +156,11 @@ async fn interrupted_upload(
     };
     drop(progress);
     match outcome {
-        Ok(_) => context.output.remark("It was too quick to be interrupted: the object is complete."),
+        Ok(_) => context.output.status("It was too quick to be interrupted: the object is complete."),
         Err(error) if error.kind() == ErrorKind::Cancelled => {
-            context.output.remark("Interrupted. The parts that are in are kept and recorded.");
+            context.output.status("Interrupted. The parts that are in are kept and recorded.");
         }
-        Err(error) => return Err(failure::upload(&error, Again::No, &context.stop)),
+        Err(error) => return Err(failure::upload(&error, ResumeHint::No, &context.stop)),
     }
     Ok(())
 }
@@ -174,7 +175,7 @@ async fn upload(
     let upload = prepared(connection, image, object)?.events(progress.sink()).cancel(context.stop.token());
     let outcome = upload.run().await;
     drop(progress);
-    outcome.map_err(|error| failure::upload(&error, Again::No, &context.stop))
+    outcome.map_err(|error| failure::upload(&error, ResumeHint::No, &context.stop))
 }
 
 fn request(connection: &Connection, object: &ObjectRef, report: &ossup::image::Report) -> ImportRequest {
