@@ -71,13 +71,17 @@ impl Opener<'_> {
         let listed: HashMap<_, _> = listed.iter().map(|part| (part.number, part)).collect();
         let mut good = Vec::with_capacity(parts.len());
         for part in parts {
-            let Some(there) = listed.get(&part.number).filter(|there| {
-                there.etag == part.etag
-                    && there.size == part.range.len()
-                    && there.crc64.is_none_or(|crc64| crc64 == part.crc64)
-            }) else {
+            // A part that is not listed proves nothing, not even that it is missing: Complete will say so if it is.
+            let Some(there) = listed.get(&part.number) else {
+                good.push(part.clone());
                 continue;
             };
+            let is_same = there.etag == part.etag
+                && there.size == part.range.len()
+                && there.crc64.is_none_or(|crc64| crc64 == part.crc64);
+            if !is_same {
+                continue;
+            }
             let proof = match (there.crc64, part.proof) {
                 (Some(_), _) => PartProof::Crc64,
                 // Where a tag is no MD5, that it differs says nothing.

@@ -134,6 +134,18 @@ async fn tags_of_parts_that_nobody_compared_prove_nothing() {
     assert_eq!(report.stored.verified, complete::Verified::Nothing, "settled by the object alike");
 }
 
+/// Servers that only look like OSS may list nothing.
+#[tokio::test]
+async fn a_part_that_is_not_listed_is_not_taken_for_a_damaged_one() {
+    let world = World::new(3 * MIB);
+    strip_checksums(&world);
+    let document = "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>".to_owned();
+    world.script.rule("ListParts", 0, usize::MAX, Effect::Answer(200, document));
+    let report = world.upload().run().await.unwrap();
+    assert_eq!(report.stored.verified, complete::Verified::Nothing);
+    assert_eq!((world.script.count("UploadPart"), world.script.count("Complete")), (3, 1));
+}
+
 #[tokio::test]
 async fn where_proof_is_required_parts_without_any_make_no_object() {
     let world = World::new(3 * MIB);
