@@ -65,7 +65,7 @@ async function startEmulator(...extra) {
   });
   const data = fs.mkdtempSync(path.join(os.tmpdir(), 'ossup-interop-'));
   const buckets = ['--bucket', BUCKET, '--bucket', OTHER];
-  const keys = ['--access-key-id', KEY_ID, '--access-key-secret', SECRET];
+  const keys = extra.includes('--access-key-id') ? [] : ['--access-key-id', KEY_ID, '--access-key-secret', SECRET];
   const store = ['--data', path.join(data, 'store')];
   const command = ['emulator', '--listen', `127.0.0.1:${port}`, ...store, ...keys, ...buckets, ...extra];
   const server = spawn(process.env.OSSUP, command, { stdio: 'ignore' });

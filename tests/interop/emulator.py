@@ -28,7 +28,8 @@ class Emulator:
         self.data = tempfile.mkdtemp(prefix="ossup-interop-")
         self.log = open(pathlib.Path(self.data) / "log", "w+", encoding="utf-8")
         command = [ossup, "emulator", "--listen", f"127.0.0.1:{self.port}", "--data", f"{self.data}/store"]
-        command += ["--access-key-id", ACCESS_KEY_ID, "--access-key-secret", ACCESS_KEY_SECRET]
+        if "--access-key-id" not in arguments:
+            command += ["--access-key-id", ACCESS_KEY_ID, "--access-key-secret", ACCESS_KEY_SECRET]
         self.process = subprocess.Popen([*command, *arguments], stdout=self.log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_SECONDS
         while True:

@@ -63,10 +63,10 @@ pub(super) async fn put_public_access_block(call: &Call, body: Body) -> Result<R
     let text = receive::document(body, &call.headers).await?;
     let root =
         parse(&text, "PublicAccessBlockConfiguration").map_err(|_| OssError::malformed_configuration())?;
-    let block = match root.child_text("BlockPublicAccess") {
+    // oss2 writes `True` and `False`.
+    let block = match root.child_text("BlockPublicAccess").map(str::to_ascii_lowercase).as_deref() {
         Some("true") => true,
-        // No wish is none (oss2, tests/test_public_access_block.py).
-        Some("false" | "") | None => false,
+        Some("false") => false,
         _ => return Err(OssError::malformed_configuration().into()),
     };
     change(call, |record| record.block_public_access = block)
