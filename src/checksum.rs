@@ -42,12 +42,46 @@ pub fn of(bytes: &[u8]) -> Crc64 {
     Crc64(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Xz, bytes))
 }
 
+/// The polynomial of CRC-64/ECMA-182, its bits reflected.
+const POLYNOMIAL: u64 = 0xC96C_5795_D787_0F42;
+/// The polynomial `1`: bits are reflected, so the highest one is the constant.
+const ONE: u64 = 1 << 63;
+
+/// `x` to the power of 2^k modulo [`POLYNOMIAL`], for each k of a number of bits.
+static POWERS: [u64; 67] = {
+    let mut powers = [ONE >> 1; 67];
+    let mut k = 1;
+    while k < powers.len() {
+        powers[k] = product(powers[k - 1], powers[k - 1]);
+        k += 1;
+    }
+    powers
+};
+
 /// Returns the CRC of `A` followed by `B`, from the CRC of each and the length of `B` in bytes.
+///
+/// Appending n bytes multiplies a CRC by x^8n. A few products instead of the squared matrices of general libraries,
+/// which take 60 ms for the sums of 1,000 parts.
 pub fn combine(a: Crc64, b: Crc64, len_b: u64) -> Crc64 {
     if len_b == 0 {
         return a;
     }
-    Crc64(crc_fast::checksum_combine(crc_fast::CrcAlgorithm::Crc64Xz, a.0, b.0, len_b))
+    // Bytes have 2^3 bits.
+    let powers = POWERS[3..].iter().enumerate().filter(|(bit, _)| len_b >> bit & 1 == 1);
+    Crc64(powers.fold(a.0, |shifted, (_, power)| product(*power, shifted)) ^ b.0)
+}
+
+/// Returns the product of two polynomials modulo [`POLYNOMIAL`].
+const fn product(a: u64, mut b: u64) -> u64 {
+    let (mut sum, mut bit) = (0, ONE);
+    while bit != 0 {
+        if a & bit != 0 {
+            sum ^= b;
+        }
+        b = if b & 1 == 1 { (b >> 1) ^ POLYNOMIAL } else { b >> 1 };
+        bit >>= 1;
+    }
+    sum
 }
 
 /// Returns the CRC of `len` zero bytes, without reading any: in O(log n).
@@ -113,6 +147,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn sums_combine_as_in_the_library(a: u64, b: u64, len_b: u64) {
+            let expected = crc_fast::checksum_combine(crc_fast::CrcAlgorithm::Crc64Xz, a, b, len_b);
+            prop_assert_eq!(combine(Crc64(a), Crc64(b), len_b), Crc64(expected));
+        }
+
         #[test]
         fn pieces_combine_to_the_whole(bytes: Vec<u8>, cut: prop::sample::Index) {
             let (a, b) = bytes.split_at(cut.index(bytes.len() + 1));
