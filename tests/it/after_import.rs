@@ -86,7 +86,7 @@ fn a_code_without_advice_is_shown_as_the_service_says_it() {
         assert!(stderr.contains(part), "{part}: {stderr}");
     }
     // Bug: ECS refuses with 403 what has nothing to do with permissions.
-    assert!(!stderr.contains("no right"), "{stderr}");
+    assert!(!stderr.contains("lacks the permission"), "{stderr}");
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut world = World::new();
     let (server, child, mut stderr) = stuck(&mut world);
     signal(&child, "TERM");
-    wait_for(&mut stderr, "once more stops at once");
+    wait_for(&mut stderr, "a second signal stops at once");
     std::thread::sleep(Duration::from_millis(1100));
     signal(&child, "TERM");
     let mut rest = String::new();

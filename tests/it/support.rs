@@ -161,7 +161,7 @@ impl Server {
         let (mut endpoint, mut access_key_id, mut access_key_secret) = <(String, String, String)>::default();
         while endpoint.is_empty() {
             let mut line = String::new();
-            assert!(stdout.read_line(&mut line).unwrap() > 0, "the emulator ended");
+            assert!(stdout.read_line(&mut line).unwrap() > 0, "the emulator stopped");
             let (name, value) =
                 line.trim().strip_prefix("export ").and_then(|rest| rest.split_once('=')).unwrap();
             let value = value.trim_matches('\'');

@@ -39,7 +39,7 @@ fn without_threads_it_ends_and_says_so() {
     std::fs::set_permissions(world.path("."), PermissionsExt::from_mode(0o777)).unwrap();
     let finished = limited(&world, 1, &["list", "--output=json", "--state-dir=state"]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(finished.stderr.contains("cannot be started"), "{finished:?}");
+    assert!(finished.stderr.contains("cannot start the threads"), "{finished:?}");
     assert!(finished.stderr.contains("ulimit -u"), "{finished:?}");
     let value: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(value["error"]["exit_code"], 1);

@@ -172,7 +172,7 @@ fn a_wrong_region_leads_to_the_right_one_and_to_no_other_service() {
     world.file("disk.raw", MIB, 1);
     world.ok(&upload("disk.raw", "oss://images/x", &[&local]));
     let stderr = world.fails(2, &upload("disk.raw", "oss://images/y", &[&local, "--region=cn-hangzou"]));
-    assert!(stderr.contains("say --region cn-hangzhou"), "{stderr}");
+    assert!(stderr.contains("pass --region cn-hangzhou"), "{stderr}");
     assert!(!stderr.contains("--endpoint oss-"), "{stderr}");
 }
 
@@ -269,7 +269,7 @@ fn several_images_go_into_a_folder_one_after_the_other() {
     assert_eq!(keys, ["web/a.raw", "web/b.raw"]);
     assert_eq!(world.ok(&args).stdout.lines().count(), 2);
     let stderr = world.fails(2, &["upload", "a.raw", "b.raw", "oss://images/x", "--no-inspect", &local]);
-    assert!(stderr.contains("end the target with /"), "{stderr}");
+    assert!(stderr.contains("end the destination with /"), "{stderr}");
     let stderr = world.fails(2, &["upload", "a.raw", "./a.raw", "oss://images/", "--no-inspect", &local]);
     assert!(stderr.contains("two images would become"), "{stderr}");
     world.fails(2, &["upload", "a.raw", "none.raw", "oss://images/late/", "--no-inspect", &local]);

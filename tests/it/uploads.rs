@@ -87,7 +87,9 @@ fn gc_aborts_what_is_old_alone() {
     interrupted(&world, "disk.raw", "oss://images/x");
     let kept = world.json(&["gc", "oss://images", "--older-than=1h", "--yes", &local]);
     assert!(kept["aborted"].as_array().unwrap().is_empty());
-    for (refused, why) in [("7", "write 7s, 7m, 7h or 7d"), ("0", "needs a unit"), ("0s", "of any age")] {
+    for (refused, why) in
+        [("7", "needs a unit: 7s, 7m, 7h or 7d"), ("0", "needs a unit"), ("0s", "of any age")]
+    {
         let stderr = world.fails(2, &["gc", "oss://images", "--older-than", refused, "--yes", &local]);
         assert!(stderr.contains(why), "{stderr}");
     }

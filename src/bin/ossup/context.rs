@@ -20,8 +20,7 @@ use crate::settings::{Env, RpcTarget, Settings, SettingsError, Target, local_end
 use crate::signals::Stop;
 use crate::ui::{Output, retries};
 
-/// How long an endpoint is tried that probably answers never: of a region that is not known, or inside another
-/// network.
+/// How long to try an endpoint that is probably unreachable: of an unknown region, or inside another network.
 const DOUBTFUL: Duration = Duration::from_secs(15);
 
 /// The process, as far as commands may see it.
@@ -37,14 +36,14 @@ pub(crate) struct Context {
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
-    /// What was typed, to be said again in commands that are shown.
+    /// What was typed, to be repeated in commands that are shown.
     pub(crate) typed: ConnectionArgs,
     /// The embedded store, if that is where requests go.
     pub(crate) local: Option<Emulator>,
 }
 
 impl Context {
-    /// Says what the arguments mean, and with `-v` where each value came from.
+    /// Resolves the arguments, and with `-v` shows where each value came from.
     pub(crate) fn settings(
         &self,
         args: &ConnectionArgs,
@@ -131,11 +130,11 @@ impl Connection {
         ObjectUrl::plain(object, self.client.endpoint()).to_string()
     }
 
-    /// Makes the bucket of the first upload to the embedded store, and says so.
+    /// Creates the bucket of the first upload to the embedded store, and says so.
     pub(crate) fn prepare_bucket(&self, bucket: &BucketName, output: Output) -> Result<(), Failure> {
         match &self.local {
             Some(local) if local.bucket(bucket).is_none() => {
-                output.status(format!("the embedded store has no bucket `{bucket}` yet: it is made"));
+                output.status(format!("the embedded store has no bucket `{bucket}` yet: creating it"));
                 let made = local.create_bucket(bucket.clone(), self.client.region().clone());
                 made.map_err(|error| Failure::from_error(Kind::Other, &error))
             }

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs the command and says how it failed. The error is that nothing could be started.
+/// Runs the command and returns its exit code. The error is that nothing could be started.
 fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
     let runtime = threads::runtime()?;
     let code = runtime.block_on(async {
@@ -54,11 +54,11 @@ fn run(cli: Cli, output: Output) -> Result<ExitCode, Failure> {
                 ExitCode::from(failure.kind.exit_code())
             }
         };
-        // Here and not later: as long as anybody is waited for, signals are heard.
+        // Here and not later: signals are handled for as long as this waits for a reader.
         terminal::finish(&|| stop.is_asked());
         Ok(code)
     });
-    // A question that nobody answers any more, or the read of a slow disk, holds nothing up.
+    // An unanswered question, or the read of a slow disk, must not delay the exit.
     runtime.shutdown_background();
     code
 }
@@ -75,10 +75,10 @@ fn home() -> Option<PathBuf> {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let kind = std::fs::metadata(path)?.file_type();
-    // A shell's `<(…)` has a writer. A named pipe may have none, and would be waited for without end.
+    // A shell's `<(…)` has a writer. A named pipe may have none, and reading it would block forever.
     let of_the_shell = ["/dev/fd", "/dev/stdin", "/proc/self/fd"].iter().any(|shell| path.starts_with(shell));
     if !(kind.is_file() || kind.is_char_device() || kind.is_fifo() && of_the_shell) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
@@ -88,17 +88,17 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Shows what is wrong with the arguments, or the help that was asked for.
 fn usage(error: clap::Error) -> ExitCode {
     let text = error.to_string();
-    // Help goes to stdout and errors to stderr; if either is gone there is nobody to tell.
+    // Help goes to stdout and errors to stderr; if either is closed, nothing can be reported.
     let words: Vec<_> = std::env::args_os().collect();
     match words.iter().all(|word| matches!(printable(&word.to_string_lossy()), Cow::Borrowed(_))) {
         true => drop(error.print()),
-        // An argument, perhaps the name of a file, would move the cursor or change colours.
+        // An argument, such as a file name, would move the cursor or change colours.
         false => terminal::write(printable_lines(&text).as_bytes()),
     }
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    // The arguments could not be read, so whether JSON is wanted has to be seen from them as they are.
+    // The arguments could not be parsed, so look for the JSON option in them as typed.
     let json = words.iter().any(|word| word == "--output=json")
         || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
     if json {

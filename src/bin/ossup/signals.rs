@@ -49,14 +49,14 @@ impl Stop {
                     Some(_) => {
                         let signal = shared.signal().unwrap_or(signal);
                         terminal::end_bars();
-                        output.status("stopped at once; what was acknowledged is kept");
+                        output.status("stopped at once; acknowledged parts are kept");
                         terminal::flush();
                         std::process::exit(i32::from(Kind::Interrupted(signal).exit_code()));
                     }
                     None => {
                         first = Some(Instant::now());
                         *shared.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
-                        output.status("stopping; once more stops at once");
+                        output.status("stopping; a second signal stops at once");
                         shared.token.cancel();
                     }
                 }
@@ -77,7 +77,7 @@ impl Stop {
         Failure::new(Kind::Interrupted(signal), message)
     }
 
-    /// Runs a future that needs no gentle end: the first signal drops it.
+    /// Runs a future that needs no gentle stop: the first signal drops it.
     pub(crate) async fn or<T>(&self, future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         tokio::select! {
             result = future => result,

@@ -50,12 +50,11 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 }
 
 fn cannot_start(error: &io::Error) -> Failure {
-    let failure =
-        Failure::from_error(Kind::Other, error).context("the threads that are needed cannot be started");
-    failure.hint("raise the limit of processes: `ulimit -u`, or that of the container (pids)")
+    let failure = Failure::from_error(Kind::Other, error).context("cannot start the threads that are needed");
+    failure.hint("raise the process limit: `ulimit -u`, or the container's (pids)")
 }
 
-/// Returns how many of so many threads can be started, and why no more.
+/// Returns how many of this many threads can be started, and why no more.
 fn startable(count: usize) -> (usize, Option<io::Error>) {
     let mut held = Vec::new();
     let mut refused = None;
@@ -77,7 +76,7 @@ fn startable(count: usize) -> (usize, Option<io::Error>) {
     (possible, refused)
 }
 
-/// Starts the threads that block, all at once, and says whether they run.
+/// Starts the blocking threads, all at once, and returns whether they run.
 fn start_blocking(runtime: &Runtime) -> bool {
     let (started, running) = mpsc::channel::<()>();
     let mut held = Vec::new();

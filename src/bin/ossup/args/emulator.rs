@@ -17,88 +17,88 @@ Examples:
   ossup emulator --bucket images --faults faults.json
   ossup emulator --bucket images --ecs paused --ecs looks_before_available=3 --ecs system_disk_gib=40-500
 
-A fault file, here one that loses the first answer to Complete:
+A fault file, here one that loses the first response to CompleteMultipartUpload:
   {\"rules\": [{\"operation\": \"CompleteMultipartUpload\", \"times\": 1,
               \"fault\": {\"kind\": \"reset\", \"when\": \"after_commit\"}}]}
 
-What --ecs sets (a name alone: to true):
-  base_duration=SECONDS         the least time of an import or a copy; bytes_per_second adds to it
-  running_limit, image_quota    imports at a time, images of a region
+Settings for --ecs (a name alone means true):
+  base_duration=SECONDS         minimum time of an import or a copy; bytes_per_second adds to it
+  running_limit, image_quota    concurrent imports, images per region
   system_disk_gib, data_disk_gib=LOW-HIGH
-                                sizes that are taken
-  check_suffix, probe=false     look at the key's suffix; do not look into objects
-  refuse_aes256                 import nothing that is encrypted with AES256
+                                accepted sizes
+  check_suffix, probe=false     check the key's suffix; do not inspect objects
+  refuse_aes256                 refuse to import what is encrypted with AES256
   import_role=false             the role that lets ECS read OSS is missing
-  role_propagation=SECONDS      a new role is not seen for so long
+  role_propagation=SECONDS      a new role takes effect only after this long
   role_code, task_id_field, dry_run_code, stringly_typed
-                                other spellings of the service's answers
+                                other spellings in the service's responses
   looks_before_available, looks_before_usable
-                                the image follows its finished task only after so many looks
+                                how many polls the image lags behind its finished task
   finished_but_failed, forget_ended_tasks, paused, late_snapshot_ids, fuzzy_neighbours
-                                how imports and searches may go
+                                how imports and searches behave
   detection_risks               the check after the import finds risks
   vhd_not_copyable, copies_to_fail, cancel_leaves_image
-                                how copies and cancelled imports may go
+                                how copies and cancelled imports behave
 
-At start it prints its key pair and address as `export` lines for a shell.")]
+On start it prints its key pair and endpoint as `export` lines for a shell.")]
 pub(crate) struct EmulatorArgs {
-    /// Address and port to listen on; port 0 takes a free one
+    /// Address and port to listen on; port 0 picks a free one
     #[arg(long, value_name = "[ADDRESS:]PORT", default_value = "127.0.0.1:9000", value_parser = listen)]
     pub(crate) listen: SocketAddr,
-    /// Host name that clients may use, beside addresses, names without dots and those of OSS; may be repeated
+    /// Host name that clients may use besides addresses, names without dots and those of OSS; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,
-    /// Folder for buckets, objects, uploads and images; a temporary one if not given
+    /// Folder for buckets, objects, uploads and images; by default a temporary one
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Region of requests whose host names none
+    /// Region of requests whose host name has none
     #[arg(long, default_value = "cn-hangzhou")]
     pub(crate) region: Region,
-    /// Makes a bucket at start; may be repeated. `,owner=ACCOUNT`, `,encryption=ALGORITHM` and `,class=CLASS`
+    /// Create a bucket at start; may be repeated. `,owner=ACCOUNT`, `,encryption=ALGORITHM` and `,class=CLASS`
     /// may follow
     #[arg(long, value_name = "NAME[@REGION]")]
     pub(crate) bucket: Vec<NewBucket>,
-    /// Access key id to accept, instead of the random one of the data folder
+    /// Access key id to accept instead of the data folder's random one
     #[arg(long, value_name = "ID", requires = "access_key_secret")]
     pub(crate) access_key_id: Option<String>,
-    /// Its secret: one for the emulator, never a real one
+    /// Secret of that access key: one for the emulator, never a real one
     #[arg(long, value_name = "SECRET", requires = "access_key_id")]
     pub(crate) access_key_secret: Option<String>,
-    /// STS token that is accepted beside the key pair
+    /// STS token to accept with the key pair
     #[arg(long, value_name = "TOKEN")]
     pub(crate) sts_token: Option<String>,
-    /// Keeps checksums and sizes but no bytes: objects cannot be read back
+    /// Keep checksums and sizes but no bytes: objects cannot be read back
     #[arg(long)]
     pub(crate) discard: bool,
-    /// Lets buckets and objects have public ACLs, as in buckets made before Block Public Access was the default
+    /// Allow public ACLs, as for buckets created before Block Public Access was the default
     #[arg(long)]
     pub(crate) allow_public_access: bool,
-    /// Id of a KMS key that exists beside the account's own; may be repeated
+    /// Id of a KMS key that exists besides the account's own; may be repeated
     #[arg(long, value_name = "ID")]
     pub(crate) kms_key: Vec<String>,
-    /// JSON file that says what goes wrong on purpose, by operation, part and attempt
+    /// JSON file of faults to inject, by operation, part and attempt
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
-    /// How ECS, RAM and STS behave, see below; may be repeated
+    /// Behaviour of ECS, RAM and STS, see below; may be repeated
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) ecs: Vec<EcsSetting>,
-    /// How many times faster than real time imports and copies go
+    /// How many times faster than real time imports and copies run
     #[arg(long, value_name = "TIMES", default_value_t = 1.0)]
     pub(crate) speed: f64,
 }
 
-/// Reads where to listen; a port alone is one of this machine.
+/// Parses the address to listen on; a port alone means the loopback address.
 fn listen(text: &str) -> Result<SocketAddr, &'static str> {
     let port = text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
     match port.parse() {
         Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        Err(_) => {
-            text.parse().map_err(|_| "write a port such as 9000, or an address and a port: 127.0.0.1:9000")
-        }
+        Err(_) => text
+            .parse()
+            .map_err(|_| "expected a port such as 9000, or an address and a port such as 127.0.0.1:9000"),
     }
 }
 
-/// A bucket that the emulator makes at start.
+/// A bucket that the emulator creates at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewBucket {
     pub(crate) name: BucketName,
@@ -109,7 +109,7 @@ pub(crate) struct NewBucket {
 }
 
 impl NewBucket {
-    /// Changes what was said of the bucket beside its name and region.
+    /// Applies the properties that were given besides name and region.
     pub(crate) fn settle(&self, record: &mut BucketRecord) {
         if let Some(owner) = &self.owner {
             record.owner.clone_from(owner);
@@ -147,7 +147,7 @@ impl FromStr for NewBucket {
                 }
                 _ => {
                     return Err(format!(
-                        "`{part}` is none of owner=ACCOUNT, encryption=AES256|KMS|SM4, class=CLASS"
+                        "`{part}` is not one of owner=ACCOUNT, encryption=AES256|KMS|SM4, class=CLASS"
                     ));
                 }
             }
@@ -156,7 +156,7 @@ impl FromStr for NewBucket {
     }
 }
 
-/// A setting of the emulated ECS; a name alone is switched on.
+/// A setting of the emulated ECS; a name alone means true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EcsSetting {
     name: String,
@@ -174,9 +174,9 @@ impl FromStr for EcsSetting {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, value) = text.split_once('=').unwrap_or((text, "true"));
-        // Both ways of joining words are understood.
+        // Hyphens and underscores are both accepted.
         let setting = Self { name: name.replace('-', "_"), value: value.to_owned() };
-        // What cannot be set is said before anything starts.
+        // An invalid setting is reported before anything starts.
         setting.apply(&mut EcsOptions::default())?;
         Ok(setting)
     }

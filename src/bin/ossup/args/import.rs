@@ -12,17 +12,17 @@ use super::remote::{ConnectionArgs, RetryArgs};
 use super::transfer::{InspectionArgs, TargetArgs, TransferArgs};
 use super::values::{BucketUrl, DiskSize, FileOrObject, ObjectUrl, PlatformParser, Span, Tag, account};
 
-/// What is known of the system disk. What is not given follows from the image, where it shows.
+/// Properties of the system disk. What is not given is detected from the image where possible.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Custom image")]
 pub(crate) struct FactArgs {
-    /// Distribution, as `ossup image platforms` lists them [default: Others Linux]
+    /// Distribution, as listed by `ossup image platforms` [default: Others Linux]
     #[arg(long, value_parser = PlatformParser, hide_possible_values = true)]
     pub(crate) platform: Option<String>,
     /// x86_64 (amd64), arm64 (aarch64) or i386
     #[arg(long)]
     pub(crate) architecture: Option<Architecture>,
-    /// BIOS, UEFI or UEFI-Preferred [default: as the image boots]
+    /// BIOS, UEFI or UEFI-Preferred [default: detected from the image]
     #[arg(long)]
     pub(crate) boot_mode: Option<BootMode>,
     /// linux or windows
@@ -31,13 +31,13 @@ pub(crate) struct FactArgs {
     /// RAW, VHD, QCOW2 or VMDK
     #[arg(long)]
     pub(crate) format: Option<DiskFormat>,
-    /// Size of the system disk in GiB, at least that of the image: 40 or 40GiB
+    /// Size of the system disk in GiB, at least the image's size, such as 40 or 40GiB
     #[arg(long, value_name = "SIZE")]
     pub(crate) disk_size: Option<DiskSize>,
 }
 
 impl FactArgs {
-    /// Returns what the inspection of a disk compares its contents with.
+    /// Returns what the inspection compares a disk's contents with.
     pub(crate) fn expected(&self, role: DiskRole, name: impl Into<String>) -> Expected {
         let mut expected = Expected::new(role, name);
         expected.format = self.format;
@@ -50,7 +50,7 @@ impl FactArgs {
     }
 }
 
-/// What ECS is asked for. What is not given follows from the image.
+/// Parameters of the import. What is not given is detected from the image.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Custom image")]
 pub(crate) struct RequestArgs {
@@ -74,19 +74,19 @@ pub(crate) struct RequestArgs {
     /// RAM role that lets ECS read the bucket [default: AliyunECSImageImportDefaultRole]
     #[arg(long, value_name = "NAME")]
     pub(crate) role_name: Option<String>,
-    /// Lets ECS check the image after the import
+    /// Have ECS check the image after the import
     #[arg(long)]
     pub(crate) detection: bool,
-    /// The image has the NVMe driver in its initramfs
+    /// Declare that the image has the NVMe driver in its initramfs
     #[arg(long)]
     pub(crate) nvme: bool,
-    /// Metadata service that instances offer
+    /// Version of the metadata service (IMDS) that instances offer
     #[arg(long, value_enum, value_name = "VERSION")]
     pub(crate) imds: Option<ImdsArg>,
     /// Resource name of the CloudBox that holds the bucket
     #[arg(long, value_name = "ARN")]
     pub(crate) storage_location: Option<String>,
-    /// Makes the RAM role that lets ECS read the bucket, if it is missing
+    /// Create the RAM role that lets ECS read the bucket, if it is missing
     #[arg(long)]
     pub(crate) create_role: bool,
 }
@@ -95,14 +95,14 @@ pub(crate) struct RequestArgs {
 pub(crate) enum ImdsArg {
     /// Both modes
     V1,
-    /// The hardened mode alone; there is no way back
+    /// Only the hardened mode; this cannot be undone
     V2,
 }
 
 /// How long to wait.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WaitArgs {
-    /// Ends the wait after so long; what was begun goes on (exit code 8)
+    /// Stop waiting after this long; what was started continues (exit code 8)
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<Span>,
 }
@@ -111,19 +111,19 @@ pub(crate) struct WaitArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "After the import")]
 pub(crate) struct FanOutArgs {
-    /// Copies the image to these regions
+    /// Copy the image to these regions
     #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
     pub(crate) copy_to: Vec<Region>,
-    /// Shares the image and its copies with these accounts
+    /// Share the image and its copies with these accounts
     #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', value_parser = account)]
     pub(crate) share_with: Vec<AccountId>,
-    /// Puts the image and its copies into this image family
+    /// Put the image and its copies into this image family
     #[arg(long, value_name = "NAME")]
     pub(crate) family: Option<String>,
-    /// Deletes the object once every image is available
+    /// Delete the object once every image is available
     #[arg(long)]
     pub(crate) delete_object: bool,
-    /// Goes on with the other regions if one fails
+    /// Continue with the other regions if one fails
     #[arg(long)]
     pub(crate) keep_going: bool,
 }
@@ -134,18 +134,18 @@ Examples:
   ossup import oss://images/disk.qcow2 --name web-2026-01 --platform \"Rocky Linux\" --wait
   ossup import oss://images/disk.qcow2 --name web-2026-01 --dry-run
 
-The import runs on the service and takes hours; `ossup image wait` follows it.")]
+The import runs on the service and takes hours; follow it with `ossup image wait`.")]
 pub(crate) struct ImportArgs {
-    /// The object, in a bucket of the region
+    /// Object to import, in a bucket of the region
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) object: ObjectUrl,
-    /// Object of a data disk; may be repeated
+    /// Object to import as a data disk; may be repeated
     #[arg(long, value_name = "oss://BUCKET/KEY")]
     pub(crate) data_disk: Vec<ObjectUrl>,
-    /// Asks the service whether it would import, and prints the request
+    /// Ask the service whether it would accept the import, and print the request
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Waits until the image is available; implied by what follows the import
+    /// Wait until the image is available; implied by --copy-to, --share-with, --family and --delete-object
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,
     #[command(flatten)]
@@ -168,17 +168,17 @@ Examples:
   ossup publish disk.qcow2 oss://images/ --name web-2026-01
   ossup publish disk.qcow2 oss://images/ --name web-2026-01 --copy-to eu-central-1,us-west-1
 
-Interrupted? The same command again goes on where it stopped.")]
+Interrupted? Run the same command again to continue where it stopped.")]
 pub(crate) struct PublishArgs {
-    /// The image, a file
+    /// Image file
     pub(crate) image: PathBuf,
-    /// Where it goes; a trailing / or a bare bucket appends the file's name
+    /// Destination; a trailing / or a bare bucket appends the file's name
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) target: BucketUrl,
-    /// A data disk, uploaded too if it is a file; may be repeated
+    /// Data disk; a file is uploaded too; may be repeated
     #[arg(long, value_name = "FILE|oss://BUCKET/KEY")]
     pub(crate) data_disk: Vec<FileOrObject>,
-    /// Writes a record of what was published to this file, as JSON, with the SHA-256 of the image
+    /// Write a JSON record of what was published, with the image's SHA-256, to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
     #[command(flatten)]
@@ -199,39 +199,39 @@ pub(crate) struct PublishArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
-    /// Lists the account's custom images of a region
+    /// List the account's custom images in a region
     #[command(after_help = "Example:\n  ossup image list --region cn-hangzhou")]
     List(ImageListArgs),
-    /// Lists the platforms that --platform takes
+    /// List the values that --platform accepts
     #[command(after_help = "Example:\n  ossup image platforms")]
     Platforms,
-    /// Shows an image or an import task
+    /// Show an image or an import task
     #[command(after_help = "Example:\n  ossup image show m-bp1g7004ksh0oeuco5hp --region cn-hangzhou")]
     Show(ImageArgs),
-    /// Waits until an image is available
+    /// Wait until an image is available
     #[command(
         after_help = "Example:\n  ossup image wait t-bp198jigq7l0h5ac42hp --region cn-hangzhou --timeout 6h"
     )]
     Wait(ImageWaitArgs),
-    /// Cancels an import or a copy
+    /// Cancel an import or a copy
     #[command(after_help = "Example:\n  ossup image cancel t-bp198jigq7l0h5ac42hp --region cn-hangzhou")]
     Cancel(ImageArgs),
-    /// Copies an image to other regions
+    /// Copy an image to other regions
     #[command(
         after_help = "Example:\n  ossup image copy m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --to eu-central-1"
     )]
     Copy(ImageCopyArgs),
-    /// Shares an image with other accounts
+    /// Share an image with other accounts
     #[command(
         after_help = "Example:\n  ossup image share m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --with 1234567890123456"
     )]
     Share(ImageShareArgs),
-    /// Takes a sharing back
+    /// Stop sharing an image with accounts
     #[command(
         after_help = "Example:\n  ossup image unshare m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --with 1234567890123456"
     )]
     Unshare(ImageShareArgs),
-    /// Deletes an image
+    /// Delete an image
     #[command(
         after_help = "Example:\n  ossup image delete m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --yes"
     )]
@@ -255,7 +255,7 @@ impl std::str::FromStr for TaskOrImage {
         if text.starts_with("m-") {
             return text.parse().map(Self::Image).map_err(|error| format!("{error}"));
         }
-        Err("write a task's id (t-…) or an image's (m-…)".to_owned())
+        Err("expected a task id (t-…) or an image id (m-…)".to_owned())
     }
 }
 
@@ -321,10 +321,10 @@ pub(crate) struct ImageShareArgs {
 pub(crate) struct ImageDeleteArgs {
     /// Id of the image (m-…)
     pub(crate) image: ImageId,
-    /// Deletes it although instances use it
+    /// Delete the image even if instances use it
     #[arg(long)]
     pub(crate) force: bool,
-    /// Does not ask
+    /// Skip the confirmation
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What was typed. What it means is `settings`' business.
+//! The arguments as typed; `settings` resolves what they mean.
 
 mod emulator;
 mod import;
@@ -23,7 +23,7 @@ use ossup::model::Region;
 
 use values::{BucketUrl, FileOrObject, ObjectUrl, Span, bucket};
 
-/// Uploads big machine images to Alibaba Cloud OSS, resumably, and imports them into ECS
+/// Upload large machine images to Alibaba Cloud OSS, resumably, and import them into ECS
 #[derive(Debug, Parser)]
 #[command(
     name = "ossup",
@@ -33,15 +33,15 @@ use values::{BucketUrl, FileOrObject, ObjectUrl, Span, bucket};
     max_term_width = 100,
     after_help = "\
 Examples:
-  ossup demo                                        the whole way on the embedded emulator
-  ossup upload disk.qcow2 oss://images/             upload; the same command again resumes
+  ossup demo                                        upload and import on the embedded emulator
+  ossup upload disk.qcow2 oss://images/             upload; run it again to resume
   ossup publish disk.qcow2 oss://images/ --name web-2026-01
                                                     upload, import and wait for the image
 
-Exit codes: 0 done; 1 other failure; 2 usage; 3 image refused; 4 credentials or permission;
-5 network gave up, resumable; 6 integrity, or the source changed; 7 import refused or failed;
-8 the wait ended, the import goes on; 9 locked, or the object exists;
-10 the server's certificate was refused; 129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
+Exit codes: 0 success; 1 other failure; 2 usage; 3 image refused; 4 credentials or permission;
+5 network failure, resumable; 6 integrity, or the source changed; 7 import refused or failed;
+8 wait timed out, the import continues; 9 locked, or the object exists;
+10 server certificate refused; 129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -52,39 +52,39 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Shows the whole way on the embedded emulator: no account, no network
+    /// Show upload and import on the embedded emulator: no account, no network
     Demo(DemoArgs),
-    /// Uploads an image in parts; the same command again resumes
+    /// Upload an image in parts; run it again to resume
     Upload(UploadArgs),
-    /// Imports an object into ECS as a custom image
+    /// Import an object into ECS as a custom image
     Import(ImportArgs),
-    /// Uploads an image, imports it and waits until it is available
+    /// Upload an image, import it and wait until it is available
     Publish(PublishArgs),
-    /// Says what an image is and whether ECS can take it
+    /// Show what an image is and whether ECS can import it
     Inspect(InspectArgs),
-    /// Prints an object's URL
+    /// Print an object's URL
     Url(UrlArgs),
-    /// Lists open uploads, known here and on the bucket
+    /// List open uploads, known to this machine or on a bucket
     List(ListArgs),
-    /// Continues unfinished uploads
+    /// Continue unfinished uploads
     Resume(ResumeArgs),
-    /// Aborts an open upload: its parts are deleted
+    /// Abort an open upload and delete its parts
     Abort(AbortArgs),
-    /// Aborts old open uploads of a bucket, whoever began them
+    /// Abort old open uploads of a bucket, whoever started them
     Gc(GcArgs),
-    /// Makes and shows buckets
+    /// Create and show buckets
     #[command(subcommand)]
     Bucket(BucketCommand),
-    /// Custom images and their tasks
+    /// Manage custom images and their tasks
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Serves an emulated OSS, ECS, RAM and STS on one port
+    /// Serve an emulated OSS, ECS, RAM and STS on one port
     Emulator(EmulatorArgs),
-    /// Prints a completion script for a shell
+    /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
 
-/// Adds which command is meant by a word that other programs have for it.
+/// Suggests the command for a name that other programs use for it.
 pub(crate) fn with_suggestion(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     let meant = match word.as_str() {
@@ -103,7 +103,7 @@ pub(crate) fn with_suggestion(mut error: clap::Error) -> clap::Error {
 }
 
 impl Command {
-    /// Takes the region from the address of an object or bucket, if one was typed and no region or endpoint was.
+    /// Takes the region from the address of an object or bucket, unless a region or an endpoint was typed.
     pub(crate) fn with_region_of_address(mut self) -> Self {
         let (connection, region): (&mut ConnectionArgs, Option<&Region>) = match &mut self {
             Self::Upload(args) => (&mut args.connection, args.target.region.as_ref()),
@@ -138,16 +138,16 @@ impl Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Form of the results on stdout
+    /// Format of results on stdout
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) output: OutputFormat,
-    /// Form of the progress on stderr
+    /// Format of progress on stderr
     #[arg(long, global = true, value_enum, default_value_t = ProgressArg::Auto)]
     pub(crate) progress: ProgressArg,
-    /// Prints results and errors alone
+    /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Says where each setting came from, and one line for each request; twice: more
+    /// Show where each setting came from, and one line per request; repeat for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -160,13 +160,13 @@ pub(crate) enum OutputFormat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressArg {
-    /// A bar on a terminal, else plain lines
+    /// A bar on a terminal, otherwise plain lines
     Auto,
     /// A bar
     Bar,
     /// A line every 10 seconds
     Plain,
-    /// One JSON event a line
+    /// One JSON event per line
     Json,
     /// Nothing
     None,
@@ -178,10 +178,10 @@ Examples:
   ossup url oss://images/disk.qcow2 --region cn-hangzhou
   ossup url oss://images/disk.qcow2 --region cn-hangzhou --sign 2h")]
 pub(crate) struct UrlArgs {
-    /// The object
+    /// Object
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) object: ObjectUrl,
-    /// Signs the URL, so that whoever has it may read the object for this long (at most 7d)
+    /// Sign the URL, so that anyone who has it can read the object for this long (at most 7d)
     #[arg(long, value_name = "DURATION")]
     pub(crate) sign: Option<Span>,
     #[command(flatten)]
@@ -190,17 +190,17 @@ pub(crate) struct UrlArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BucketCommand {
-    /// Makes a bucket in the region
+    /// Create a bucket in the region
     #[command(after_help = "Example:\n  ossup bucket create images --region cn-hangzhou")]
     Create(BucketArgs),
-    /// Shows a bucket's region, endpoints and what matters for an import
+    /// Show a bucket's region, endpoints and the settings that matter for an import
     #[command(after_help = "Example:\n  ossup bucket show images --region cn-hangzhou")]
     Show(BucketArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BucketArgs {
-    /// The bucket
+    /// Bucket
     #[arg(value_name = "[oss://]BUCKET", value_parser = bucket)]
     pub(crate) bucket: BucketUrl,
     #[command(flatten)]
@@ -212,7 +212,7 @@ pub(crate) struct BucketArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ossup completions bash > /etc/bash_completion.d/ossup")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell
     pub(crate) shell: clap_complete::Shell,
 }
 
@@ -258,7 +258,7 @@ mod tests {
         fn check(command: &clap::Command, count: &mut usize) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter_map(|line| line.strip_prefix("  ossup ")) {
-                // What stands behind is said about it.
+                // The rest of the line explains it.
                 let line = line.split("   ").next().unwrap().split(" > ").next().unwrap();
                 let words = words(&format!("ossup {line}"));
                 assert!(!line.contains('…'), "{line}");

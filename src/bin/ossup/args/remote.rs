@@ -1,4 +1,4 @@
-//! How services are reached: options of every command that talks to one.
+//! How services are reached: options of every command that connects to one.
 
 use std::path::PathBuf;
 
@@ -10,16 +10,16 @@ use super::values::{EndpointArg, Span, endpoint};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// A URL, internal, accelerate, dual-stack, or local:DIR for the embedded store (no account needed)
+    /// URL, internal, accelerate, dual-stack, or local:DIR for the embedded store (no account needed)
     #[arg(long, value_name = "URL|KIND|local:DIR", value_parser = endpoint)]
     pub(crate) endpoint: Option<EndpointArg>,
-    /// Address of ECS, RAM and STS; by default a loopback or local: endpoint serves them too
+    /// URL of ECS, RAM and STS; by default a loopback or local: endpoint serves them too
     #[arg(long, hide_short_help = true, value_name = "URL")]
     pub(crate) ecs_endpoint: Option<String>,
-    /// The bucket's region, such as cn-hangzhou
+    /// Region of the bucket, such as cn-hangzhou
     #[arg(long)]
     pub(crate) region: Option<Region>,
-    /// Where the bucket's name goes in a URL
+    /// Where the bucket's name goes in URLs
     #[arg(long, hide_short_help = true, value_enum, value_name = "STYLE")]
     pub(crate) addressing_style: Option<AddressingArg>,
     /// Profile of the configuration file
@@ -28,13 +28,13 @@ pub(crate) struct ConnectionArgs {
     /// Configuration file of ossutil or of the aliyun CLI
     #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(crate) config_file: Option<PathBuf>,
-    /// Folder for the state of uploads and imports; OSSUP_STATE_DIR says it too
+    /// Folder for the state of uploads and imports; OSSUP_STATE_DIR sets it too
     #[arg(long, hide_short_help = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Certificates to trust beside the system's; SSL_CERT_FILE does so too
+    /// CA certificates to trust in addition to the system's; SSL_CERT_FILE sets them too
     #[arg(long, hide_short_help = true, value_name = "PEM")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Proxy for all services; HTTPS_PROXY, HTTP_PROXY and NO_PROXY count too
+    /// Proxy for all services; HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured too
     #[arg(long, hide_short_help = true, value_name = "URL")]
     pub(crate) proxy: Option<String>,
     /// Signature version
@@ -45,7 +45,7 @@ pub(crate) struct ConnectionArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct RetryArgs {
-    /// Gives up after so long without progress [default: 30m]
+    /// Give up after this long without progress [default: 30m]
     // Last under its heading in every command, wherever the group stands.
     #[arg(long, hide_short_help = true, value_name = "DURATION", display_order = 1000)]
     pub(crate) retry_timeout: Option<Span>,
@@ -83,9 +83,9 @@ impl From<AddressingStyle> for AddressingArg {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SignVersionArg {
-    /// The old one, HMAC-SHA1
+    /// Legacy, HMAC-SHA1
     V1,
-    /// The current one, HMAC-SHA256
+    /// Current, HMAC-SHA256
     #[default]
     V4,
 }

@@ -14,68 +14,68 @@ use super::values::{BucketUrl, ByteSize, FileOrObject, ObjectUrl, Parallel, Rate
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Transfer")]
 pub(crate) struct TransferArgs {
-    /// Fixes the size of parts, such as 64MiB; by default parts adapt to the link
+    /// Fixed part size, such as 64MiB; by default parts adapt to the link
     #[arg(long, value_name = "SIZE")]
     pub(crate) part_size: Option<ByteSize>,
-    /// Parts in flight: auto follows what the link takes
+    /// Parts in flight; auto adapts to the link
     #[arg(long, value_name = "auto|N", default_value = "auto")]
     pub(crate) parallel: Parallel,
-    /// Most parts in flight that auto may choose; by default 64, or what memory and open files allow
+    /// Maximum number of parts in flight that auto may choose; by default 64, or what memory and open files allow
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) max_parallel: Option<u16>,
-    /// Most memory for data on its way, such as 16MiB; by default 32MiB, or an eighth of what there is
+    /// Maximum memory for data in flight, such as 16MiB; by default 32MiB, or an eighth of the total memory
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_memory: Option<ByteSize>,
-    /// Sends no faster than this, such as 50MiB/s
+    /// Send no faster than this, such as 50MiB/s
     #[arg(long, value_name = "RATE")]
     pub(crate) bandwidth_limit: Option<Rate>,
-    /// Sends the MD5 of each part too, for buckets that ask for it or return no CRC-64
+    /// Also send the MD5 of each part, for buckets that require it or return no CRC-64
     #[arg(long)]
     pub(crate) content_md5: bool,
-    /// Fails (exit code 6) unless checksums prove that the object holds the file's bytes
+    /// Fail (exit code 6) unless checksums prove that the object holds the file's bytes
     #[arg(long)]
     pub(crate) require_verified: bool,
-    /// Compares every part that is already there with the file
+    /// Compare every part that is already uploaded with the file
     #[arg(long)]
     pub(crate) verify_resume: bool,
-    /// Reads a block device that is mounted or otherwise in use
+    /// Read a block device even if it is mounted or otherwise in use
     #[arg(long)]
     pub(crate) allow_busy: bool,
     #[command(flatten)]
     pub(crate) retry: RetryArgs,
 }
 
-/// Whether the image is looked at first.
+/// How the image is checked first.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Image checks")]
 pub(crate) struct InspectionArgs {
-    /// Does not look at the image first
+    /// Skip the inspection of the image
     #[arg(long, conflicts_with_all = ["strict", "force"])]
     pub(crate) no_inspect: bool,
-    /// Refuses the image for warnings too
+    /// Refuse the image on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Goes on although the checks refuse the image
+    /// Continue even if the checks refuse the image
     #[arg(long)]
     pub(crate) force: bool,
 }
 
-/// What becomes of an object or an upload that is there.
+/// What happens to an existing object or upload.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TargetArgs {
-    /// Replaces an object that exists
+    /// Replace an existing object
     #[arg(long)]
     pub(crate) overwrite: bool,
     /// Storage class of the object; ECS cannot import archived ones
     #[arg(long, value_name = "CLASS", default_value_t = StorageClass::default())]
     pub(crate) storage_class: StorageClass,
-    /// Aborts an unfinished upload of this object and begins anew
+    /// Abort an unfinished upload of this object and start again
     #[arg(long, conflicts_with = "adopt")]
     pub(crate) restart: bool,
-    /// Continues an open upload of this object that another machine began: the only one, or that of an id
+    /// Continue an open upload of this object that another machine started: the only one, or the one with this id
     #[arg(long, value_name = "UPLOAD_ID", num_args = 0..=1, require_equals = true, value_parser = upload_id)]
     pub(crate) adopt: Option<Option<UploadId>>,
-    /// Keeps no state: an interrupted upload begins anew
+    /// Keep no state: an interrupted upload starts again from the beginning
     #[arg(long, conflicts_with_all = ["adopt", "restart", "verify_resume"])]
     pub(crate) no_resume: bool,
 }
@@ -88,12 +88,12 @@ Examples:
   ossup upload disk.raw data.raw oss://images/web/
   ossup upload disk.raw oss://images --endpoint local:/tmp/store
 
-Interrupted? The same command again sends only what is missing.")]
+Interrupted? Run the same command again: it sends only what is missing.")]
 pub(crate) struct UploadArgs {
-    /// The image, a file; several go one after the other
+    /// Image file; several are uploaded one after the other
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
-    /// Where it goes; a trailing / or a bare bucket appends the file's name
+    /// Destination; a trailing / or a bare bucket appends the file's name
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) target: BucketUrl,
     #[command(flatten)]
@@ -109,10 +109,10 @@ pub(crate) struct UploadArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ossup resume                      everything that is unfinished
+  ossup resume                      all unfinished uploads
   ossup resume oss://images/disk.raw")]
 pub(crate) struct ResumeArgs {
-    /// Only the upload of this object
+    /// Resume only the upload of this object
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) object: Option<ObjectUrl>,
     #[command(flatten)]
@@ -124,10 +124,10 @@ pub(crate) struct ResumeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ossup list                        uploads that this machine knows
-  ossup list oss://images/web/      and all that are open on the bucket")]
+  ossup list                        uploads known to this machine
+  ossup list oss://images/web/      also those open on the bucket")]
 pub(crate) struct ListArgs {
-    /// Asks this bucket too, for keys that start with the prefix
+    /// Also list the open uploads on this bucket, of keys that start with the prefix
     #[arg(value_name = "oss://BUCKET[/PREFIX]")]
     pub(crate) bucket: Option<BucketUrl>,
     #[command(flatten)]
@@ -139,13 +139,13 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ossup abort oss://images/disk.raw --yes")]
 pub(crate) struct AbortArgs {
-    /// The object of the upload
+    /// Object of the upload
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) object: ObjectUrl,
-    /// The upload, if several are open
+    /// Upload to abort, if several are open
     #[arg(long, value_name = "ID", value_parser = upload_id)]
     pub(crate) upload_id: Option<UploadId>,
-    /// Does not ask
+    /// Skip the confirmation
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -160,16 +160,16 @@ Examples:
   ossup gc oss://images --older-than 7d --dry-run
   ossup gc oss://images/web/ --older-than 12h --yes")]
 pub(crate) struct GcArgs {
-    /// The bucket; only keys that start with the prefix
+    /// Bucket; with a prefix, only keys that start with it
     #[arg(value_name = "oss://BUCKET[/PREFIX]")]
     pub(crate) bucket: BucketUrl,
-    /// Only uploads begun, and with the last part sent, longer ago than this, such as 7d
+    /// Only uploads that started, and received their last part, longer ago than this, such as 7d
     #[arg(long, value_name = "DURATION", value_parser = age)]
     pub(crate) older_than: Span,
-    /// Shows what would be aborted, and aborts nothing
+    /// Show what would be aborted, and abort nothing
     #[arg(long, conflicts_with = "yes")]
     pub(crate) dry_run: bool,
-    /// Does not ask
+    /// Skip the confirmation
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -185,13 +185,13 @@ Examples:
   ossup inspect data.raw --role data
   ossup inspect oss://images/disk.qcow2 --region cn-hangzhou --output json")]
 pub(crate) struct InspectArgs {
-    /// A file, or oss://BUCKET/KEY
+    /// File, or oss://BUCKET/KEY
     #[arg(value_name = "IMAGE|oss://BUCKET/KEY")]
     pub(crate) image: FileOrObject,
-    /// What the disk will be in the custom image
+    /// Role of the disk in the custom image
     #[arg(long, value_enum, default_value_t = RoleArg::System)]
     pub(crate) role: RoleArg,
-    /// Fails for warnings too
+    /// Fail on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
     #[command(flatten)]
@@ -202,12 +202,12 @@ pub(crate) struct InspectArgs {
     pub(crate) retry: RetryArgs,
 }
 
-/// What a disk will be.
+/// Role of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RoleArg {
-    /// The disk that boots
+    /// Disk that boots
     System,
-    /// A further disk
+    /// Additional disk
     Data,
 }
 
@@ -225,14 +225,14 @@ impl InspectArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ossup demo                        with a 6 GiB disk that it makes
+  ossup demo                        with a 6 GiB disk that it creates
   ossup demo --image disk.qcow2     with your own")]
 pub(crate) struct DemoArgs {
-    /// Takes this image instead of making one
+    /// Use this image instead of creating one
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Option<PathBuf>,
 }
 
 fn upload_id(text: &str) -> Result<UploadId, &'static str> {
-    if text.is_empty() { Err("an upload id is not empty") } else { Ok(UploadId::new(text)) }
+    if text.is_empty() { Err("an upload id cannot be empty") } else { Ok(UploadId::new(text)) }
 }

@@ -1,4 +1,4 @@
-//! What single arguments look like: sizes, durations, `oss://` URLs, tags, endpoints.
+//! Parsers of single arguments: sizes, durations, `oss://` URLs, tags, endpoints.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -11,7 +11,7 @@ use ossup::image::request::PLATFORMS;
 use ossup::model::{AccountId, BucketName, Endpoint, ObjectRef, Region};
 use ossup::transfer::MIN_BANDWIDTH;
 
-/// An argument that does not have the form that it should.
+/// An argument of the wrong form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BadValue(String);
@@ -40,15 +40,15 @@ impl FromStr for ByteSize {
             "mb" => 1_000_000,
             "gb" => 1_000_000_000,
             "tb" => 1_000_000_000_000,
-            _ => return Err(bad("write a size such as 16MiB, 100KiB or 1GiB")),
+            _ => return Err(bad("expected a size such as 16MiB, 100KiB or 1GiB")),
         };
         if let Ok(whole) = number.parse::<u64>() {
             return whole.checked_mul(factor).map(Self).ok_or_else(|| bad("the size is too large"));
         }
-        let value: f64 = number.parse().map_err(|_| bad("write a size such as 16MiB, 100KiB or 1GiB"))?;
+        let value: f64 = number.parse().map_err(|_| bad("expected a size such as 16MiB, 100KiB or 1GiB"))?;
         let bytes = value * factor as f64;
         if factor == 1 || bytes >= u64::MAX as f64 {
-            return Err(bad("write a size such as 16MiB, 100KiB or 1GiB"));
+            return Err(bad("expected a size such as 16MiB, 100KiB or 1GiB"));
         }
         Ok(Self(bytes as u64))
     }
@@ -64,13 +64,13 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let ByteSize(bytes) = text.strip_suffix("/s").unwrap_or(text).parse()?;
         if bytes < MIN_BANDWIDTH {
-            return Err(bad("the lowest limit is 64KiB/s"));
+            return Err(bad("the minimum is 64KiB/s"));
         }
         Ok(Self(bytes))
     }
 }
 
-/// A duration: `90s`, `30m`, `1h 30m`, `7d`. A bare number is refused: what is 7 days to one is 7 seconds to another.
+/// A duration: `90s`, `30m`, `1h 30m`, `7d`. A bare number is refused, since its unit is ambiguous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -79,29 +79,29 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-            return Err(bad(format!("a duration needs a unit: write {text}s, {text}m, {text}h or {text}d")));
+            return Err(bad(format!("a duration needs a unit: {text}s, {text}m, {text}h or {text}d")));
         }
-        let refuse = || bad("write a duration such as 90s, 30m, 12h or 7d");
+        let refuse = || bad("expected a duration such as 90s, 30m, 12h or 7d");
         let span: jiff::Span = text.parse().map_err(|_| refuse())?;
         let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refuse())?;
         Duration::try_from(signed).map(Self).map_err(|_| refuse())
     }
 }
 
-/// Reads an age. One of zero would fit what began this moment.
+/// Parses an age. An age of zero would match an upload that has just started.
 pub(crate) fn age(text: &str) -> Result<Span, BadValue> {
     match text.parse()? {
-        Span(Duration::ZERO) => {
-            Err(bad("uploads of any age would be taken, those too that run now; write 1h or 7d"))
-        }
+        Span(Duration::ZERO) => Err(bad(
+            "this matches uploads of any age, including those running now; use an age such as 1h or 7d",
+        )),
         age => Ok(age),
     }
 }
 
-/// Reads the id of an account: the service's own are digits.
+/// Parses an account id: the service's consist of digits.
 pub(crate) fn account(text: &str) -> Result<AccountId, BadValue> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(bad("the id of an account (its UID) is a number, such as 1234567890123456"));
+        return Err(bad("expected an account id (UID), a number such as 1234567890123456"));
     }
     text.parse().map_err(|error| bad(format!("{error}")))
 }
@@ -115,7 +115,7 @@ impl FromStr for DiskSize {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const GIB: u64 = 1 << 30;
-        let refuse = || bad("write a number of whole GiB, such as 40 or 40GiB");
+        let refuse = || bad("expected a number of whole GiB, such as 40 or 40GiB");
         let gib = match text.parse::<u64>() {
             Ok(gib) => gib,
             Err(_) => match text.parse::<ByteSize>() {
@@ -127,8 +127,8 @@ impl FromStr for DiskSize {
     }
 }
 
-/// Reads a platform. The service minds the case; of those that it lists, it is put right. Others are taken too, and
-/// judged later: the list grows. Completion offers the list.
+/// Parses a platform. The service is case-sensitive, so the case of a listed one is corrected. Others are accepted and
+/// checked later, since the list grows. Completion offers the list.
 #[derive(Debug, Clone)]
 pub(crate) struct PlatformParser;
 
@@ -166,13 +166,13 @@ impl FromStr for Tag {
             Some((key, value)) if !key.is_empty() => {
                 Ok(Self { key: key.to_owned(), value: value.to_owned() })
             }
-            _ => Err(bad("write a tag as KEY=VALUE")),
+            _ => Err(bad("expected a tag as KEY=VALUE")),
         }
     }
 }
 
 /// `oss://BUCKET[/REST]`. What follows the bucket is taken literally. The https:// address that the console shows is
-/// understood too: there, the rest is percent-encoded, and the host tells the region.
+/// accepted too: there, the rest is percent-encoded, and the host names the region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BucketUrl {
     pub(crate) bucket: BucketName,
@@ -190,16 +190,16 @@ impl FromStr for BucketUrl {
             return of_host(after);
         }
         let after =
-            text.strip_prefix("oss://").ok_or_else(|| bad("write oss://BUCKET or oss://BUCKET/KEY"))?;
+            text.strip_prefix("oss://").ok_or_else(|| bad("expected oss://BUCKET or oss://BUCKET/KEY"))?;
         let (bucket, rest) = after.split_once('/').unwrap_or((after, ""));
         let bucket = bucket.parse().map_err(|error| bad(format!("{error}")))?;
         Ok(Self { bucket, rest: rest.to_owned(), region: None })
     }
 }
 
-/// Reads `BUCKET.oss-REGION.aliyuncs.com/KEY`, with or without a query.
+/// Parses `BUCKET.oss-REGION.aliyuncs.com/KEY`, with or without a query.
 fn of_host(text: &str) -> Result<BucketUrl, BadValue> {
-    let refuse = || bad("write oss://BUCKET/KEY, or the address that the console shows for an object");
+    let refuse = || bad("expected oss://BUCKET/KEY, or the address that the console shows for an object");
     let text = text.split(['?', '#']).next().unwrap_or_default();
     let (host, rest) = text.split_once('/').unwrap_or((text, ""));
     let (bucket, host) = host.split_once('.').ok_or_else(refuse)?;
@@ -224,7 +224,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Reads a bucket alone, whose bare name is enough.
+/// Parses a bucket; its bare name is enough.
 pub(crate) fn bucket(text: &str) -> Result<BucketUrl, BadValue> {
     match text.parse::<BucketName>() {
         Ok(bucket) => Ok(BucketUrl { bucket, rest: String::new(), region: None }),
@@ -284,7 +284,7 @@ impl BucketUrl {
         if self.is_folder() {
             let name = image.file_name().ok_or_else(|| bad("the image's path has no file name"))?;
             key += name.to_str().ok_or_else(|| {
-                bad("the image's file name is not UTF-8: write the object key behind the bucket")
+                bad("the image's file name is not UTF-8: give the object key after the bucket")
             })?;
         }
         let key = key.parse().map_err(|error| bad(format!("{error}")))?;
@@ -307,7 +307,7 @@ impl FromStr for FileOrObject {
             return text.parse().map(Self::Object);
         }
         if text.is_empty() {
-            return Err(bad("write a file's path or oss://BUCKET/KEY"));
+            return Err(bad("expected a file path or oss://BUCKET/KEY"));
         }
         Ok(Self::File(PathBuf::from(text)))
     }
@@ -327,12 +327,12 @@ impl FromStr for Parallel {
         match text.parse() {
             _ if text == "auto" => Ok(Self::Auto),
             Ok(count @ 1..=1024) => Ok(Self::Fixed(count)),
-            _ => Err(bad("write auto, or a number from 1 to 1024")),
+            _ => Err(bad("expected auto, or a number from 1 to 1024")),
         }
     }
 }
 
-/// `--endpoint`: a kind that follows from the region, the embedded store, or a host.
+/// `--endpoint`: a kind of endpoint of the region, the embedded store, or a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EndpointArg {
     Public,
@@ -352,7 +352,9 @@ impl FromStr for EndpointArg {
             "internal" => Self::Internal,
             "accelerate" => Self::Accelerate,
             "dual-stack" => Self::DualStack,
-            "" | "local:" => return Err(bad("write a URL, internal, accelerate, dual-stack or local:DIR")),
+            "" | "local:" => {
+                return Err(bad("expected a URL, internal, accelerate, dual-stack or local:DIR"));
+            }
             _ => match text.strip_prefix("local:") {
                 Some(folder) => Self::Local(PathBuf::from(folder)),
                 None => Self::Url(text.to_owned()),
@@ -361,12 +363,12 @@ impl FromStr for EndpointArg {
     }
 }
 
-/// Reads `--endpoint`. A bare word is more likely a kind with a slip in it than the name of a host.
+/// Parses `--endpoint`. A bare word is more likely a mistyped kind than a host name.
 pub(crate) fn endpoint(text: &str) -> Result<EndpointArg, BadValue> {
     let arg = text.parse()?;
     match &arg {
         EndpointArg::Url(url) if url != "localhost" && !url.contains(['.', ':', '/']) => Err(bad(
-            "write internal, accelerate, dual-stack, local:DIR, or a host; one of a single word as http://HOST",
+            "expected internal, accelerate, dual-stack, local:DIR, or a host; write a single-word host as http://HOST",
         )),
         _ => Ok(arg),
     }

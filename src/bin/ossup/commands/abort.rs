@@ -9,7 +9,7 @@ use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind};
 use crate::ui::{Output, confirm};
 
-/// Aborts an open upload and forgets it.
+/// Aborts an open upload and removes its state.
 pub(crate) async fn run(args: &AbortArgs, context: &Context) -> Result<(), Failure> {
     let object = &args.object;
     let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
@@ -23,22 +23,22 @@ pub(crate) async fn run(args: &AbortArgs, context: &Context) -> Result<(), Failu
         several => {
             let list = several.iter().map(UploadId::as_str).collect::<Vec<_>>().join(", ");
             let text = format!("{} uploads of `{object}` are open: {list}", several.len());
-            return Err(Failure::new(Kind::Usage, text).hint("say which: --upload-id ID"));
+            return Err(Failure::new(Kind::Usage, text).hint("pass --upload-id ID to choose one"));
         }
     };
     confirm(&format!("delete all parts of upload {id} of `{object}`?"), args.yes).await?;
     forget(&connection, object, id).await?;
-    context.output.status(format!("upload {id} of `{object}` is aborted, its parts are gone"));
+    context.output.status(format!("aborted upload {id} of `{object}` and deleted its parts"));
     context
         .output
         .print(json!({"bucket": object.bucket, "key": object.key, "upload_id": id, "aborted": true}), "")
 }
 
-/// Aborts one upload and forgets what is known of it here.
+/// Aborts one upload and removes its local state.
 ///
 /// # Errors
 ///
-/// Also when another process drives an upload of this object: the lock keeps it from going on with what is being
+/// Also when another process runs an upload of this object: the lock keeps it from continuing with what is being
 /// deleted.
 pub(crate) async fn forget(
     connection: &Connection,
@@ -51,13 +51,13 @@ pub(crate) async fn forget(
             let state = StateDir::new(root);
             let dir = match state.lock(&connection.client.service(), region, object, now) {
                 Ok(dir) => dir,
-                // That process is at another upload of the object.
+                // That process runs another upload of the object.
                 Err(StateError::Locked { .. }) if is_another(&state, connection, object, id)? => {
                     return Ok(session::abort(&connection.client, object, id).await?);
                 }
                 Err(error) => return Err(error.into()),
             };
-            // Perhaps it was begun through another name of the service.
+            // It may have been started through another name of the service.
             let others = state.elsewhere(&dir, region, object)?;
             let other = others.into_iter().find(|other| other.checkpoint.upload_id == *id);
             let other = other.map(|other| state.lock_other(&other, now)).transpose()?;
@@ -75,7 +75,7 @@ pub(crate) async fn forget(
     Ok(())
 }
 
-/// Whether the state knows this object's upload and it is another one than `id`.
+/// Whether the state has an upload of this object, other than `id`.
 fn is_another(
     state: &StateDir,
     connection: &Connection,
@@ -89,8 +89,8 @@ fn is_another(
     Ok(driven && of_object.all(|known| known.upload_id != *id))
 }
 
-/// Returns an id that was typed, if there is such an upload. The service takes the end of one that it does not
-/// know for done, so that a mistyped id would pass, and the real upload would stay and cost money.
+/// Returns an id that was typed, if there is such an upload. The service reports success for an abort of an unknown
+/// id, so a mistyped one would pass, and the real upload would stay and cost money.
 async fn existing(
     connection: &Connection,
     object: &ObjectRef,
@@ -101,14 +101,14 @@ async fn existing(
         Err(error) if error.is("NoSuchUpload") && !recorded(connection, object, output)?.contains(id) => {
             let failure = Failure::from_error(Kind::Other, &error);
             let failure = failure.context(format!("there is no open upload {id} of `{object}`"));
-            Err(failure.hint(format!("`ossup list oss://{}` tells the ids", object.bucket)))
+            Err(failure.hint(format!("`ossup list oss://{}` shows the ids", object.bucket)))
         }
         Err(error) if !error.is("NoSuchUpload") => Err(error.into()),
         _ => Ok(id.clone()),
     }
 }
 
-/// Returns the open uploads of exactly this key: on the bucket, or known here alone.
+/// Returns the open uploads of exactly this key: on the bucket, else those in the local state.
 async fn known(
     connection: &Connection,
     object: &ObjectRef,
@@ -118,7 +118,7 @@ async fn known(
     if ids.is_empty() { recorded(connection, object, output) } else { Ok(ids) }
 }
 
-/// Returns the uploads of this key that are known here, though perhaps not to the service any more.
+/// Returns the uploads of this key in the local state, though the service may no longer have them.
 fn recorded(connection: &Connection, object: &ObjectRef, output: Output) -> Result<Vec<UploadId>, Failure> {
     let Ok(root) = connection.settings.state_dir() else { return Ok(Vec::new()) };
     let stored = StateDir::new(root).uploads()?;

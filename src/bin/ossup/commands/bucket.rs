@@ -9,7 +9,7 @@ use crate::args::{BucketArgs, BucketCommand};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
-/// Makes or shows a bucket.
+/// Creates or shows a bucket.
 pub(crate) async fn run(command: &BucketCommand, context: &Context) -> Result<(), Failure> {
     match command {
         BucketCommand::Create(args) => create(args, context).await,
@@ -31,7 +31,7 @@ async fn create(args: &BucketArgs, context: &Context) -> Result<(), Failure> {
     context.output.print(json!({"bucket": bucket, "region": region, "created": created}), "")
 }
 
-/// Whether a bucket is known to be in the client's region and of its own account.
+/// Whether a bucket is known to be in the client's region and account.
 async fn is_own(client: &Client, bucket: &BucketName) -> bool {
     let Ok(info) = client.call(&GetBucketInfo { bucket: bucket.clone() }).await else { return false };
     let Ok(caller) = client.call(&GetCallerIdentity::new()).await else { return false };
@@ -63,7 +63,7 @@ async fn show(args: &BucketArgs, context: &Context) -> Result<(), Failure> {
         ("internal endpoint", info.internal_endpoint.unwrap_or_else(unknown)),
         ("storage class", info.storage_class.unwrap_or_else(unknown)),
         ("access", info.acl.unwrap_or_else(unknown)),
-        ("versioning", info.versioning.unwrap_or_else(|| "never on".to_owned())),
+        ("versioning", info.versioning.unwrap_or_else(|| "never enabled".to_owned())),
         ("encryption", encryption.unwrap_or_else(|| "none".to_owned())),
     ];
     let lines: Vec<_> =
@@ -76,5 +76,5 @@ fn bare(url: &BucketUrl) -> Result<&BucketName, Failure> {
     if url.rest.is_empty() {
         return Ok(&url.bucket);
     }
-    Err(Failure::new(Kind::Usage, format!("`{url}` names more than a bucket: write oss://{}", url.bucket)))
+    Err(Failure::new(Kind::Usage, format!("`{url}` names more than a bucket: use oss://{}", url.bucket)))
 }

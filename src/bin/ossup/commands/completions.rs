@@ -7,7 +7,7 @@ use crate::ui::Output;
 
 /// Prints the script.
 pub(crate) fn run(args: &CompletionsArgs, output: Output) -> Result<(), Failure> {
-    // Written to memory first: what generates it panics if its reader goes away.
+    // Written to memory first: the generator panics if its reader goes away.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "ossup", &mut script);
     let script = String::from_utf8_lossy(&script);

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::ui::word;
 
-/// Serves an emulator until a signal ends it.
+/// Serves an emulator until a signal stops it.
 pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Failure> {
     let cannot = |error: std::io::Error| Failure::from_error(Kind::Other, &error);
     // Kept until the end: dropping it removes the folder.
@@ -31,10 +31,12 @@ pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Fai
     })?;
     let address = server.address();
     if !server.is_loopback() {
-        context.output.warning("everyone who reaches this machine can use the emulator, over clear text");
+        context.output.warning("anyone who can reach this machine can use the emulator, over plain HTTP");
     }
     if args.discard {
-        context.output.warning("--discard: no bytes are kept, and ETags are made from CRC-64, not from MD5");
+        context
+            .output
+            .warning("--discard: object data is not kept, and ETags are computed from CRC-64, not from MD5");
     }
     context.output.status(format!("emulating OSS, ECS, RAM and STS; data in {}", emulator.data().display()));
     let exports = exports(&args, keys, address);
@@ -48,7 +50,7 @@ pub(crate) async fn run(args: EmulatorArgs, context: &Context) -> Result<(), Fai
     context.output.print(object, &exports)?;
     let stop = context.stop.token();
     server.serve(stop.cancelled_owned()).await.map_err(cannot)?;
-    Err(context.stop.failure("the emulator ended"))
+    Err(context.stop.failure("the emulator stopped"))
 }
 
 fn open(args: &EmulatorArgs, data: PathBuf) -> Result<Emulator, Failure> {
@@ -88,7 +90,7 @@ fn faults(file: Option<&Path>) -> Result<FaultPlan, Failure> {
         .map_err(|error| Failure::from_error(Kind::Usage, &error).context(unreadable()))
 }
 
-/// Returns the key pair that was asked for; without one the folder's own is valid.
+/// Returns the key pair that was passed; without one the folder's own is valid.
 fn keys(args: &EmulatorArgs) -> Option<Credentials> {
     Some(Credentials::new(args.access_key_id.as_ref()?, args.access_key_secret.as_ref()?))
 }
@@ -97,7 +99,7 @@ fn endpoint(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// Returns lines for a shell. The endpoint comes last, so that who reads them knows when they are complete.
+/// Returns lines for a shell. The endpoint comes last, so that a reader knows when they are complete.
 fn exports(args: &EmulatorArgs, keys: &Credentials, address: SocketAddr) -> String {
     let mut lines = String::new();
     let mut export = |name: &str, value: &str| {

@@ -12,21 +12,21 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::ui::{bytes, confirm, counted, duration, parts};
 
-/// Aborts old open uploads of a bucket, whoever began them.
+/// Aborts old open uploads of a bucket, whoever started them.
 pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure> {
     let bucket = &args.bucket.bucket;
     let connection = context.connect(&args.connection, &args.retry, Some(bucket))?;
     let client = &connection.client;
     let listed = session::list_uploads(client, bucket, &args.bucket.rest).await?;
-    // A local clock that is wrong would make old what another machine has just begun.
+    // By a wrong local clock, an upload that another machine has just started could seem old.
     let now = client.service_time().ok_or_else(|| {
-        Failure::new(Kind::Other, "the service states no time (Date), so the age of uploads is not known")
+        Failure::new(Kind::Other, "the service returned no Date, so the age of uploads is unknown")
     })?;
     let begun_before = |begun: Timestamp| {
         Duration::try_from(now.duration_since(begun)).is_ok_and(|age| age >= args.older_than.0)
     };
     let listed = listed.into_iter().filter(|upload| upload.initiated.is_some_and(begun_before)).collect();
-    // What got a part lately goes on, however long ago it was begun.
+    // An upload that received a part recently is kept, however old it is.
     let mut old = open_uploads::measure(client, bucket, listed).await?;
     old.retain(|upload| upload.idle(now).is_some_and(|idle| idle >= args.older_than.0));
     for upload in &old {
@@ -34,8 +34,8 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
     }
     let total: u64 = old.iter().map(|upload| upload.bytes).sum();
     if args.dry_run {
-        let count = old.len();
-        context.output.status(format!("{count} uploads would be aborted, {} freed", bytes(total)));
+        let count = counted(old.len() as u64, "upload", "uploads");
+        context.output.status(format!("{count} would be aborted, {} freed", bytes(total)));
         let would = old.iter().map(one).collect::<Vec<_>>();
         let json_fields = json!({"bucket": bucket, "dry_run": true, "would_abort": would, "bytes": total});
         return context.output.print(json_fields, "");
@@ -50,15 +50,17 @@ pub(crate) async fn run(args: &GcArgs, context: &Context) -> Result<(), Failure>
     let mut aborted = Vec::new();
     for upload in old {
         let Ok(key) = upload.listed.key.parse() else {
-            context.output.warning(format!("the key `{}` cannot be asked for", upload.listed.key));
+            context
+                .output
+                .warning(format!("skipped the key `{}`: it cannot be used in a request", upload.listed.key));
             continue;
         };
         let object = ObjectRef::new(bucket.clone(), key);
         match abort::forget(&connection, &object, &upload.listed.upload_id).await {
             Ok(()) => aborted.push(upload),
-            // Old it may be, but not forgotten.
+            // Old, but another process is still running it.
             Err(failure) if failure.kind == Kind::Conflict => {
-                context.output.warning(format!("`{object}` is left alone: {}", failure.line()));
+                context.output.warning(format!("skipped `{object}`: {}", failure.line()));
             }
             Err(failure) => return Err(failure.with_members(json_fields(bucket, &aborted))),
         }

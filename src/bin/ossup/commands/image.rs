@@ -21,7 +21,7 @@ const COPIES_AT_ONCE: usize = 5;
 pub(crate) async fn run(command: &ImageCommand, context: &Context) -> Result<(), Failure> {
     let stop = &context.stop;
     match command {
-        // A wait says what it leaves behind when it is stopped.
+        // When a wait is stopped, it says what continues.
         ImageCommand::Wait(args) => wait(args, context).await,
         ImageCommand::List(args) => stop.or(list(args, context)).await,
         ImageCommand::Platforms => platforms(context),
@@ -44,7 +44,7 @@ fn importer(
     Ok((Importer::new(connection.client), region))
 }
 
-/// Lists the platforms that the service documents, each with the OS type that it means.
+/// Lists the platforms that the service documents, each with its OS type.
 fn platforms(context: &Context) -> Result<(), Failure> {
     let listed =
         PLATFORMS.iter().map(|platform| json!({"platform": platform, "os_type": platform_os_type(platform)}));
@@ -94,7 +94,7 @@ async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     context.output.print(object, &text)
 }
 
-/// Returns whom an image is shared with; nothing if that may not be known, which says nothing about the rest.
+/// Returns whom an image is shared with; nothing without the permission to see that, which is not an error.
 async fn shared_with(
     importer: &Importer,
     region: &Region,
@@ -104,7 +104,7 @@ async fn shared_with(
     match importer.shared_with(region, image).await {
         Ok(accounts) => Ok(Some(accounts.into_iter().collect())),
         Err(error) if error.kind() == ErrorKind::Credentials => {
-            context.output.warning(format!("whom it is shared with is not known: {}", chain(&error)));
+            context.output.warning(format!("cannot tell whom the image is shared with: {}", chain(&error)));
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -122,8 +122,8 @@ async fn wait(args: &ImageWaitArgs, context: &Context) -> Result<(), Failure> {
         () = context.stop.token().cancelled_owned() => {
             let cancel = task.task_id.as_ref().map_or(task.image_id.as_str(), |id| id.as_str());
             return Err(context.stop.failure("stopped").resumable(true).hint(format!(
-                "the import goes on by itself; the same command follows it again, and only \
-                 `ossup image cancel {cancel}` ends it"
+                "the import continues; run the same command again to follow it; only \
+                 `ossup image cancel {cancel}` stops it"
             )));
         }
     };
@@ -138,14 +138,14 @@ async fn cancel(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     let task = importer.resolve(&region, id(&args.id)).await?;
     let what = match &args.id {
         TaskOrImage::Task(id) => format!("task {id}"),
-        TaskOrImage::Image(id) => format!("the making of image {id}"),
+        TaskOrImage::Image(id) => format!("the creation of image {id}"),
     };
     match importer.cancel(&task).await? {
         CancelOutcome::Cancelled { snapshots } => {
-            context.output.status(format!("{what} is cancelled; the object is untouched"));
+            context.output.status(format!("{what} was cancelled; the object is untouched"));
             if !snapshots.is_empty() {
                 let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
-                context.output.warning(format!("snapshots are left, and cost money until deleted: {ids}"));
+                context.output.warning(format!("snapshots remain and are billed until deleted: {ids}"));
             }
             context.output.print(
                 json!({"task_id": task.task_id, "image_id": task.image_id, "cancelled": true, "snapshots": snapshots}),
@@ -157,9 +157,9 @@ async fn cancel(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
                 Some(image) => format!("image {} is {}", image.image_id, image.status),
                 None => "there is no image".to_owned(),
             };
-            Err(Failure::new(Kind::Import, format!("{what} had ended before: {now}")))
+            Err(Failure::new(Kind::Import, format!("{what} had already ended: {now}")))
         }
-        _ => Err(Failure::new(Kind::Import, format!("it is not known what became of {what}"))),
+        _ => Err(Failure::new(Kind::Import, format!("the outcome of {what} is unknown"))),
     }
 }
 
@@ -168,7 +168,8 @@ async fn copy(args: &ImageCopyArgs, context: &Context) -> Result<(), Failure> {
     let missing = || Failure::new(Kind::Usage, format!("there is no image {} in {region}", args.image));
     let source = importer.image(&region, &args.image).await?.ok_or_else(missing)?;
     let name = args.name.clone().or(source.name).ok_or_else(|| {
-        Failure::new(Kind::Usage, "the image has no name that the copies could have").hint("say --name")
+        Failure::new(Kind::Usage, format!("image {} has no name to give its copies", args.image))
+            .hint("pass --name")
     })?;
     let shown = ImportsShown::start(context.output);
     let importer =
@@ -215,17 +216,17 @@ async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<
 
 async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.connection, &args.retry, context)?;
-    // The service takes the deletion of what is not there for done; who mistyped the region would believe it.
+    // The service reports success for the deletion of an image that does not exist, such as in a mistyped region.
     let unknown = || ImportError::Unknown { id: args.image.to_string(), region: region.clone() };
     let image = importer.image(&region, &args.image).await?.ok_or_else(unknown)?;
     let name = image.name.as_deref().unwrap_or_default();
     confirm(&format!("delete image {} ({name}) in {region}?", args.image), args.yes).await?;
     importer.delete_image(&region, &args.image, args.force).await?;
-    context.output.status(format!("image {} ({name}) in {region} is deleted", args.image));
+    context.output.status(format!("deleted image {} ({name}) in {region}", args.image));
     let snapshots = snapshots(&image);
     if !snapshots.is_empty() {
         let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
-        context.output.warning(format!("its snapshots stay, and cost money until deleted: {ids}"));
+        context.output.warning(format!("its snapshots remain and are billed until deleted: {ids}"));
     }
     let deleted: &ImageId = &args.image;
     context

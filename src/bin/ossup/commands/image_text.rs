@@ -1,10 +1,10 @@
-//! What is known of an image, for people.
+//! The properties of an image, for people.
 
 use serde_json::Value;
 
 use crate::ui::printable;
 
-/// The json_fields that are shown, in this order, and how each is called.
+/// The JSON fields that are shown, in this order, with their labels.
 const LABELS: [(&str, &str); 22] = [
     ("image_id", "image"),
     ("name", "name"),
@@ -30,7 +30,7 @@ const LABELS: [(&str, &str); 22] = [
     ("tags", "tags"),
 ];
 
-/// Returns a line for each member of an image's object that says something.
+/// Returns a line for each field of an image's object that is not empty.
 pub(crate) fn rows(object: &Value) -> String {
     let mut lines = Vec::new();
     let mut line = |label: &str, text: &str| lines.push(format!("{label:<15}{}", printable(text)));

@@ -19,7 +19,7 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     // What follows the import needs the image.
     let wait = args.wait || follows;
     if args.waiting.timeout.is_some() && !wait {
-        let text = "--timeout limits a wait, and there is none";
+        let text = "--timeout has no effect without --wait";
         return Err(Failure::new(Kind::Usage, text).hint("pass --wait"));
     }
     let object = &args.object;
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     let text = match (&report.import.image, &task.task_id) {
         (None, Some(id)) => {
             let wait = again::image("wait", id.as_str(), task.region.as_str(), &args.connection);
-            context.output.status(format!("`{wait}` follows the import"));
+            context.output.status(format!("follow the import with `{wait}`"));
             id.to_string()
         }
         (None, None) => task.image_id.to_string(),
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     context.output.print(json_fields, &text)
 }
 
-/// Looks at the objects and at what else could be in the way. A dry run ends here.
+/// Inspects the objects and checks what else could prevent the import. A dry run ends here.
 async fn prepare(
     args: &ImportArgs,
     context: &Context,
@@ -80,7 +80,7 @@ async fn prepare(
     let mut imports = Imports::new(context, &args.connection, connection, limit)?;
     if args.dry_run {
         imports.importer().dry_run(&request).await?;
-        context.output.status("the service would import this");
+        context.output.status("the service would accept this import");
         let params = params(&request);
         let text =
             params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");

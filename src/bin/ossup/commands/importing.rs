@@ -15,23 +15,23 @@ use crate::context::{Connection, Context};
 use crate::failure::{Failure, ResumeHint, again};
 use crate::ui::ImportsShown;
 
-/// The system disk of an instance has at least so many GiB ("RunInstances" page).
+/// Minimum size of an instance's system disk in GiB ("RunInstances" page).
 const SMALLEST_SYSTEM_DISK: u64 = 40;
 
-/// How long the service's check of an image is waited for; it takes some minutes.
+/// How long to wait for the service's check of an image; it takes some minutes.
 const DETECTION_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// A disk to be imported: its object, and what an inspection found.
+/// A disk to be imported: its object, and the inspection's report.
 pub(crate) struct Disk {
     pub(crate) object: ObjectRef,
     pub(crate) report: Option<Report>,
 }
 
-/// Returns what the user wants of the system disk, so that contradictions with its contents are found.
+/// Returns what the user expects of the system disk, so that contradictions with its contents are found.
 pub(crate) fn expected(args: &RequestArgs, name: &str, object: &ObjectRef) -> Expected {
     let mut expected = args.facts.expected(DiskRole::System, name);
     expected.key = Some(object.key.as_str().to_owned());
-    // The service takes an image for Linux unless it is told otherwise.
+    // The service assumes Linux by default.
     expected.os_type = Some(expected.os_type().unwrap_or(OsType::Linux));
     expected
 }
@@ -59,14 +59,14 @@ pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: 
     if let Some(architecture) = args.facts.architecture.or_else(|| found?.architecture) {
         request = request.with_architecture(architecture);
     }
-    // The service takes an image for Linux unless it is told otherwise, whatever the platform's name says.
+    // The service assumes Linux by default, whatever the platform's name implies.
     let windows = |platform: &String| platform_os_type(platform) == OsType::Windows;
     let of_platform =
         args.facts.platform.as_ref().filter(|platform| windows(platform)).map(|_| OsType::Windows);
     if let Some(os_type) = args.facts.os_type.or(of_platform) {
         request = request.with_os_type(os_type);
     }
-    // ImportImage does not take the mode that leaves the choice to the instance.
+    // ImportImage does not accept the mode that leaves the choice to the instance.
     let boot_mode = args.facts.boot_mode.or_else(|| found?.boot_mode);
     if let Some(mode) = boot_mode.filter(|mode| *mode != BootMode::UefiPreferred) {
         request = request.with_boot_mode(mode);
@@ -111,13 +111,13 @@ fn disk(disk: &Disk) -> ImportDisk {
     import
 }
 
-/// Imports by a connection, with their progress.
+/// Imports over a connection, with their progress.
 pub(crate) struct Imports {
     pub(super) importer: Importer,
     shown: ImportsShown,
     connection: ConnectionArgs,
     pub(super) state: PathBuf,
-    /// Whether the embedded store is asked.
+    /// Whether requests go to the embedded store.
     pub(super) local: bool,
 }
 
@@ -153,7 +153,7 @@ impl Imports {
 
     /// Runs a publish. A signal ends the wait and cancels nothing.
     ///
-    /// `again` says how an upload of it that fails can go on.
+    /// `again` says how a failed upload of it can continue.
     pub(crate) async fn run(
         &self,
         context: &Context,
@@ -177,23 +177,23 @@ impl Imports {
         Err(Failure::from(error).resumable(true).with_members(done).context(said(&region)))
     }
 
-    /// Waits for the service's check of the image, and tells what it found.
+    /// Waits for the service's check of the image, and shows what it found.
     pub(crate) async fn detection(&self, context: &Context, import: &Published) -> Result<Value, Failure> {
         let task = &import.task;
         let detection = self.importer.detection(&task.region, &task.image_id, DETECTION_LIMIT);
         let found = context.stop.or(async { Ok(detection.await?) }).await?;
         let Some(found) = found else {
             context.output.warning(format!(
-                "the check of the image has not ended: `ossup image show {}` tells what it finds",
+                "the image check has not finished: `ossup image show {}` shows its result",
                 task.image_id
             ));
             return Ok(Value::Null);
         };
         for risk in &found.risks {
-            context.output.warning(format!("a risk ({}): {}", risk.level.to_lowercase(), said(risk)));
+            context.output.warning(format!("risk ({}): {}", risk.level.to_lowercase(), said(risk)));
         }
         if found.risks.is_empty() {
-            context.output.status("the check of the image found no risks");
+            context.output.status("the image check found no risks");
         }
         Ok(found.risks.iter().map(risk_members).collect())
     }
@@ -204,16 +204,16 @@ impl Imports {
             Some((region, id)) => {
                 let wait = again::image("wait", id, region, &self.connection);
                 failure.hint(format!(
-                    "the import goes on by itself: `{wait}` follows it, and only `ossup image cancel` ends it; \
-                     the same command again goes on here"
+                    "the import continues: follow it with `{wait}`; only `ossup image cancel` stops it; \
+                     run the same command again to continue here"
                 ))
             }
-            None => failure.hint("run the same command again to go on"),
+            None => failure.hint("run the same command again to continue"),
         }
     }
 }
 
-/// Returns id and region of each image, one a line: the import's, then the copies'.
+/// Returns id and region of each image, one per line: the import's, then the copies'.
 pub(crate) fn lines(report: &PublishReport) -> String {
     let images = std::iter::once(&report.import).chain(report.copies.values());
     images
@@ -222,7 +222,7 @@ pub(crate) fn lines(report: &PublishReport) -> String {
         .join("\n")
 }
 
-/// Returns the json_fields about images for `--output json`.
+/// Returns the JSON fields about images for `--output json`.
 pub(crate) fn json_fields(report: &PublishReport) -> Value {
     members_of(&report.import, report.copies.values())
 }
@@ -255,7 +255,7 @@ pub(crate) fn risk_members(risk: &Risk) -> Value {
     json!({"name": risk.name, "level": risk.level, "value": risk.value, "code": risk.code})
 }
 
-/// Returns the line that starts an instance of the image, the last step of the documented procedure.
+/// Returns the command that starts an instance of the image, the last step of the documented procedure.
 pub(crate) fn next_step(import: &Published) -> Option<String> {
     let size = import.image.as_ref()?.size_gib.unwrap_or(0).max(SMALLEST_SYSTEM_DISK);
     let (region, id) = (&import.task.region, &import.task.image_id);

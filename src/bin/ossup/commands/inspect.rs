@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
     context.output.text(&text(&name, &subject, &report))?;
     match inspection::judge(&name, &subject, &report, args.strict, None) {
         Ok(()) => context.output.object(json_fields),
-        // Whoever reads JSON gets one object: the report, and the error in it.
+        // JSON output is one object: the report, with the error in it.
         Err(failure) => Err(failure.with_members(json_fields)),
     }
 }
@@ -48,7 +48,7 @@ fn json_fields(name: &str, subject: &Subject, report: &Report) -> Value {
     object
 }
 
-/// Returns a finding with its advice as text: a command can be given to a shell as it is.
+/// Returns a finding with its advice as text: a command can be pasted into a shell.
 fn finding_members(finding: &Finding, subject: &Subject) -> Value {
     let fix = finding.fix.as_ref();
     json!({
@@ -104,7 +104,7 @@ fn text(name: &str, subject: &Subject, report: &Report) -> String {
     text
 }
 
-/// Returns the word that JSON has for a value of few words.
+/// Returns the JSON name of an enum's value.
 fn word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,

@@ -1,4 +1,4 @@
-//! The look at an image before anything is sent.
+//! The inspection of an image before anything is sent.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -29,7 +29,7 @@ pub(crate) async fn object(
     object: &ObjectRef,
     expected: &Expected,
 ) -> Result<Report, Failure> {
-    let failed = |error: CallError| Failure::from(error).context(format!("cannot look at `{object}`"));
+    let failed = |error: CallError| Failure::from(error).context(format!("cannot inspect `{object}`"));
     let head = client.call(&HeadObject::new(object.clone())).await.map_err(failed)?;
     let mut windows = FetchedRanges::new(head.size);
     loop {
@@ -62,8 +62,8 @@ pub(crate) fn before_upload(
     Ok(Some(report))
 }
 
-/// Shows the findings that matter even to those who did not ask for an inspection, and fails if they stop the
-/// image. What the failure says is not shown before it too.
+/// Shows the findings that matter even without an explicit inspection, and fails if they stop the image. What the
+/// failure says is not shown twice.
 pub(crate) fn settle(
     name: &str,
     subject: &Subject,
@@ -80,7 +80,7 @@ pub(crate) fn settle(
     judged
 }
 
-/// Fails if the verdict stops the image. `force` is none where the command has no such flag.
+/// Fails if the verdict stops the image. `force` is `None` where the command has no such flag.
 pub(crate) fn judge(
     name: &str,
     subject: &Subject,
@@ -97,17 +97,17 @@ pub(crate) fn judge(
     let failure = Failure::new(Kind::ImageRefused, format!("`{name}` is refused: {}", why.join("; ")));
     let is_empty = report.findings.iter().any(|finding| finding.rule == Rule::FEmpty);
     Err(match (verdict.is_refused(), force) {
-        // There is nothing that could be repaired or sent.
+        // There is nothing to fix or to send.
         (true, _) if is_empty => failure,
         (true, Some(_)) => {
-            failure.hint("mend the image or the options that are named; --force goes on all the same")
+            failure.hint("fix the image or the options that are named; --force continues anyway")
         }
-        (true, None) => failure.hint("mend the image"),
-        (false, _) => failure.hint("without --strict, warnings do not stop"),
+        (true, None) => failure.hint("fix the image"),
+        (false, _) => failure.hint("without --strict, warnings are not errors"),
     })
 }
 
-/// Returns the least severity that stops an image of this report.
+/// Returns the lowest severity that stops an image of this report.
 fn worst(report: &Report) -> Severity {
     if report.verdict().is_refused() { Severity::Fix } else { Severity::Warn }
 }

@@ -23,12 +23,12 @@ struct Row {
     bytes: u64,
     length: Option<u64>,
     source: Option<String>,
-    /// The service that has it, of one that is known here.
+    /// The service that has it, if it is known here.
     service: Option<ServiceId>,
     local: bool,
-    /// Whether a process of this machine drives it.
+    /// Whether a process on this machine is running it.
     active: bool,
-    /// Whether the bucket has it; nothing if it was not asked.
+    /// Whether the bucket has it; `None` if it was not asked.
     remote: Option<bool>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<(), Failur
         rows.retain(|row| row.bucket == bucket.bucket.as_str() && row.key.starts_with(&bucket.rest));
         rows.iter_mut().for_each(|row| row.remote = Some(false));
         merge(&mut rows, bucket.bucket.as_str(), open);
-        // That this service does not have it says nothing about another one's.
+        // Uploads to other services cannot be judged by this one's list.
         let here = connection.client.service();
         rows.retain(|row| {
             row.remote == Some(true) || row.service.as_ref().is_none_or(|there| *there == here)
@@ -96,7 +96,7 @@ struct Unfinished {
     active: bool,
 }
 
-/// Returns the publishes that are not done: of the bucket, if one is asked for.
+/// Returns the unfinished publishes: those of the bucket, if one was passed.
 fn unfinished(stored: Vec<StoredFlow>, bucket: Option<&BucketUrl>) -> Vec<Unfinished> {
     let wanted = |flow: &StoredFlow| {
         bucket.is_none_or(|url| flow.flow.objects.keys().any(|object| object.starts_with(&url.to_string())))
@@ -138,7 +138,7 @@ fn state(active: bool) -> &'static str {
     if active { "active" } else { "interrupted" }
 }
 
-/// Joins what the bucket has to what is known here.
+/// Merges what the bucket has with what is known here.
 fn merge(rows: &mut Vec<Row>, bucket: &str, open: Vec<OpenUpload>) {
     for upload in open {
         let id = upload.listed.upload_id.as_str();

@@ -26,7 +26,7 @@ use crate::args::Command;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Runs a command. Those that can end gently are given the signals themselves; the others are dropped.
+/// Runs a command. Those that can stop gently handle signals themselves; the others are dropped.
 pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failure> {
     let stop = &context.stop;
     match command.with_region_of_address() {

@@ -9,7 +9,7 @@ use ossup::model::{BucketName, ObjectRef};
 use ossup::protocol::oss::ListedUpload;
 use ossup::session;
 
-/// How many uploads are asked for their parts at a time.
+/// How many uploads' parts are listed at a time.
 const CONCURRENCY: usize = 8;
 
 /// An open upload and what it holds.
@@ -22,22 +22,22 @@ pub(crate) struct OpenUpload {
 }
 
 impl OpenUpload {
-    /// Returns for how long nothing has happened to it, at `now` by the service's clock; nothing if the service does
-    /// not say when it began.
+    /// Returns how long it has been idle, at `now` by the service's clock; `None` if the service does not say when it
+    /// started.
     pub(crate) fn idle(&self, now: Timestamp) -> Option<Duration> {
         let since = self.last_part.into_iter().chain([self.listed.initiated?]).max()?;
         Some(Duration::try_from(now.duration_since(since)).unwrap_or_default())
     }
 }
 
-/// Asks each upload for its parts. Those that end meanwhile are left out.
+/// Lists each upload's parts. Uploads that end meanwhile are left out.
 pub(crate) async fn measure(
     client: &Client,
     bucket: &BucketName,
     uploads: Vec<ListedUpload>,
 ) -> Result<Vec<OpenUpload>, CallError> {
     let measured = stream::iter(uploads).map(|listed| async {
-        // A key that this program would not make can be shown, but not asked for.
+        // A key that this program cannot represent can be shown, but not used in a request.
         let Ok(key) = listed.key.parse() else {
             return Ok(Some(OpenUpload { listed, parts: 0, bytes: 0, last_part: None }));
         };

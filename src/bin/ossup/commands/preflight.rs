@@ -1,4 +1,4 @@
-//! What is looked at before the first byte: the request by the documented rules, then the account.
+//! Checks before the first byte is sent: the request by the documented rules, then the account.
 
 use ossup::image::{Finding, Report, Rule, Severity};
 use ossup::import::{ImportError, ImportRequest, Importer, RoleState};
@@ -14,8 +14,8 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::ui::advice;
 
-/// Refuses a request that breaks the documented rules, before anyone is asked. What the inspection of the disks
-/// has said is not said again.
+/// Refuses a request that breaks the documented rules, before any service is called. What the inspection of the
+/// disks has reported is not repeated.
 pub(crate) fn refuse_by_rules<'a>(
     request: &ImportRequest,
     disks: impl IntoIterator<Item = &'a Disk>,
@@ -37,13 +37,13 @@ pub(crate) fn refuse_by_rules<'a>(
     if args.strict && !warnings.is_empty() {
         let failure =
             Failure::new(Kind::ImageRefused, format!("the request is refused: {}", warnings.join("; ")));
-        return Err(failure.hint("without --strict, warnings do not stop"));
+        return Err(failure.hint("without --strict, warnings are not errors"));
     }
     warnings.iter().for_each(|warning| context.output.warning(warning));
     Ok(())
 }
 
-/// Refuses a platform that the service does not list: a misspelt one would be noticed only after the upload.
+/// Refuses a platform that the service does not list: otherwise a misspelt one is noticed only after the upload.
 fn refuse_unlisted_platform(findings: &[Finding]) -> Result<(), Failure> {
     let Some(unlisted) = findings.iter().find(|finding| finding.rule == Rule::PPlatform) else {
         return Ok(());
@@ -53,20 +53,20 @@ fn refuse_unlisted_platform(findings: &[Finding]) -> Result<(), Failure> {
     let advice =
         unlisted.fix.as_ref().map(|fix| format!("{}; ", advice::text(fix, None))).unwrap_or_default();
     let failure = Failure::from(ImportError::Refused { findings: vec![refusal] });
-    Err(failure.hint(format!("{advice}`ossup image platforms` lists all; --force sends it as it is")))
+    Err(failure.hint(format!("{advice}`ossup image platforms` lists them all; --force sends it as it is")))
 }
 
-/// Warns where the service is left to choose how the image boots, because that could not be seen.
+/// Warns where the service chooses how the image boots, because that could not be detected.
 pub(crate) fn warn_of_unknown_boot_mode(request: &ImportRequest, system: &Disk, context: &Context) {
     let said = |report: &Report| report.findings.iter().any(|finding| finding.rule == Rule::RBoot);
     if request.boot_mode().is_none() && !system.report.as_ref().is_some_and(said) {
         context.output.warning(
-            "how the image boots is not known: without --boot-mode the service takes BIOS, and UEFI for arm64",
+            "cannot tell how the image boots: without --boot-mode the service assumes BIOS, or UEFI for arm64",
         );
     }
 }
 
-/// Refuses to copy to a region that there is none of. Who may not list the regions learns it later.
+/// Refuses to copy to a region that does not exist. Without the permission to list regions, this is not checked.
 pub(crate) async fn refuse_unknown_regions(importer: &Importer, wanted: &[Region]) -> Result<(), Failure> {
     if wanted.is_empty() {
         return Ok(());
@@ -79,7 +79,7 @@ pub(crate) async fn refuse_unknown_regions(importer: &Importer, wanted: &[Region
 }
 
 impl Imports {
-    /// Looks at all that would make the service refuse the import, and sets the role up if that is wanted.
+    /// Checks all that would make the service refuse the import, and sets up the role if requested.
     pub(crate) async fn check(
         &mut self,
         context: &Context,
@@ -136,13 +136,14 @@ fn refused(problems: &[Problem], region: &Region) -> Option<Failure> {
     Some(match first {
         Problem::Role(_) => failure.hint(crate::failure::role_advice()),
         Problem::NoBucket { bucket } => {
-            failure.hint(format!("make it: `ossup bucket create oss://{bucket}`"))
+            failure.hint(format!("create it: `ossup bucket create oss://{bucket}`"))
         }
         Problem::BucketRegion { region, .. } => {
             failure.hint(format!("pass --region {region}, and copy the image with --copy-to"))
         }
-        Problem::BucketOwner { .. } | Problem::BucketEncrypted { .. } => failure
-            .hint("use a bucket of the account's own without default encryption; --force tries all the same"),
+        Problem::BucketOwner { .. } | Problem::BucketEncrypted { .. } => {
+            failure.hint("use a bucket of the account's own without default encryption; --force tries anyway")
+        }
         Problem::NameTaken { image_id, .. } => failure.hint(format!(
             "choose another --name, or delete that image: `ossup image delete {image_id} --region {region}`"
         )),

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let source = transfer::open(&transfer::absolute(&args.image)?, &args.transfer)?;
     let connection = context.connect(&args.connection, &args.transfer.retry, Some(&object.bucket))?;
 
-    // Everything is looked at before the first byte is sent.
+    // Everything is checked before the first byte is sent.
     let name = args.image.display().to_string();
     let expected = importing::expected(&args.request, &name, &object);
     let report = inspection::before_upload(context, &source, expected, &args.inspection)?;
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     context.output.print(json_fields, &importing::lines(&report))
 }
 
-/// Returns what was published: the object as `upload` tells it, the images, the timings.
+/// Returns what was published: the object as `upload` reports it, the images, the timings.
 fn json_fields(connection: &Connection, object: &ObjectRef, report: &PublishReport) -> Value {
     let url = connection.url(object);
     // An earlier run may have uploaded and deleted it.
@@ -102,7 +102,7 @@ fn json_fields(connection: &Connection, object: &ObjectRef, report: &PublishRepo
     importing::joined(importing::joined(uploaded, importing::json_fields(report)), rest)
 }
 
-/// A data disk: an object that is there, or a file.
+/// A data disk: an existing object, or a file.
 enum DataDisk {
     Object(Box<Disk>),
     File(Box<Upload>),
@@ -195,7 +195,7 @@ fn write_manifest(path: &Path, image: &Path, json_fields: Value) -> Result<(), F
         json!({"schema": crate::ui::SCHEMA, "source": source, "sha256": sha256}),
         json_fields,
     );
-    // Written aside and renamed, so that it is there whole or not at all.
+    // Written to a temporary file and renamed, so that it is complete or absent.
     let missing = format!("everything is published; only `{}` is missing", path.display());
     let mut file = manifest_aside(path).map_err(|failure| failure.hint(missing))?;
     file.write_all(format!("{record:#}\n").as_bytes()).map_err(failed)?;
@@ -203,14 +203,14 @@ fn write_manifest(path: &Path, image: &Path, json_fields: Value) -> Result<(), F
     Ok(())
 }
 
-/// Makes a file beside a manifest, of which it shall become one. Without it, nothing needs to be begun.
+/// Creates the temporary file that becomes the manifest. If this fails, nothing needs to be started.
 fn manifest_aside(path: &Path) -> Result<NamedTempFile, Failure> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     NamedTempFile::new_in(folder).map_err(|error| {
-        // The error names the temporary file, which means nothing to anybody.
+        // The error names the temporary file, which means nothing to the user.
         let error = io::Error::from(error.kind());
         let failure = Failure::from_error(Kind::Usage, &error);
         failure.context(format!("cannot write the manifest `{}`", path.display()))

@@ -31,10 +31,7 @@ impl Operation for ReadRange {
     fn decode(&self, answer: &Response) -> Result<Bytes, DecodeError> {
         let head = self.head.decode(answer)?;
         if head.range != self.range || answer.body.len() as u64 != self.range.len() {
-            return Err(DecodeError::new(
-                self.name(),
-                "brings fewer bytes than the range that was asked for",
-            ));
+            return Err(DecodeError::new(self.name(), "has fewer bytes than the requested range"));
         }
         Ok(answer.body.clone())
     }

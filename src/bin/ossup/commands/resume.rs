@@ -9,18 +9,18 @@ use crate::args::{AddressingArg, ConnectionArgs, ResumeArgs, TargetArgs};
 use crate::context::Context;
 use crate::failure::{self, Failure, Kind, ResumeHint, again};
 
-/// What became of one upload.
+/// The outcome of one upload.
 enum Outcome {
     /// It is done: its object for JSON, and its URL.
     Done(Value, String),
-    /// It was not asked for by name, and is not one that this command can go on with.
+    /// It was not named, and this command cannot continue it.
     Skipped(String),
 }
 
 /// Continues the unfinished uploads that the state directory knows, one after the other.
 ///
-/// One that fails does not keep the others from going on; the first failure is the command's. Those that are gone from
-/// the bucket, or that another process drives, are skipped where all are asked for.
+/// One that fails does not stop the others; the first failure is the command's. Without an object, those that no longer
+/// exist on the bucket, or that another process is running, are skipped.
 pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Failure> {
     let root = context.state_dir(&args.connection)?;
     let stored = StateDir::new(root).uploads()?;
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
         stored.readable.into_iter().map(|upload| upload.checkpoint).filter(wanted).collect();
     let (mut done, mut skipped, mut failed) = (Vec::new(), Vec::new(), None::<Failure>);
     for error in stored.unreadable {
-        // Whose upload it is cannot be told. Who asks for everything must learn that something is left.
+        // It is unknown which upload this is. Resuming everything must report that something is left.
         match &failed {
             None if args.object.is_none() => failed = Some(error.into()),
             _ => context.output.warning(error.to_string()),
@@ -42,14 +42,14 @@ pub(crate) async fn run(args: &ResumeArgs, context: &Context) -> Result<(), Fail
         return Err(Failure::new(Kind::Other, format!("no unfinished upload of `{object}` is known here")));
     }
     if unfinished.is_empty() && failed.is_none() {
-        context.output.status("nothing is unfinished");
+        context.output.status("no unfinished uploads");
     }
     let limits = transfer::limits(&args.transfer);
     for checkpoint in unfinished {
         match one(&checkpoint, args, context, &limits).await {
             Ok(Outcome::Skipped(reason)) => {
                 let object = &checkpoint.object;
-                context.output.warning(format!("`{object}` is skipped: {reason}"));
+                context.output.warning(format!("skipped `{object}`: {reason}"));
                 skipped.push(json!({"bucket": object.bucket, "key": object.key, "reason": reason}));
             }
             Ok(Outcome::Done(object, url)) => {
@@ -93,14 +93,14 @@ async fn one(
     let source = transfer::open(&checkpoint.source.path(), &args.transfer)?;
     let connection = context.connect(&connection, &args.transfer.retry, Some(&object.bucket))?;
     let (here, there) = (connection.client.service(), checkpoint.service());
-    // Of before services were told apart, a store in a folder is known by the address of an emulator.
+    // In state from before services were distinguished, a store in a folder has the address of an emulator.
     let told = checkpoint.service.is_some() || there.is_public();
     if here != there && (there.is_folder() || here.is_folder() && told) {
-        let failure = Failure::new(Kind::Usage, format!("it was begun in another store, {there}"));
+        let failure = Failure::new(Kind::Usage, format!("the upload was started in another store, {there}"));
         if args.object.is_none() {
             return Ok(Outcome::Skipped(failure.line()));
         }
-        return Err(failure.hint("name that store: `--endpoint local:DIR` for a folder"));
+        return Err(failure.hint("pass that store as --endpoint, for a folder --endpoint local:DIR"));
     }
     let target = TargetArgs {
         overwrite: checkpoint.overwrite,
@@ -123,14 +123,15 @@ async fn one(
         Err(UploadError::Gone { .. }) if all => {
             let again = again::resume(object, &args.connection);
             Ok(Outcome::Skipped(format!(
-                "its upload is gone from the bucket, by an abort or a lifecycle rule; `{again}` sends the file again"
+                "the upload no longer exists on the bucket, after an abort or by a lifecycle rule; `{again}` sends the \
+                 file again"
             )))
         }
         Err(error) => Err(failure::upload(&error, ResumeHint::Resume(&connection.typed), &context.stop)),
     }
 }
 
-/// Returns how the service is reached: as it was, unless something else was typed.
+/// Returns how the service is reached: as before, unless something else was typed.
 fn connection(checkpoint: &Checkpoint, typed: &ConnectionArgs) -> ConnectionArgs {
     let mut connection = typed.clone();
     connection.region = Some(checkpoint.region.clone());

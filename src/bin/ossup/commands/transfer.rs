@@ -27,10 +27,10 @@ pub(crate) fn limits(args: &TransferArgs) -> Limits {
     limits
 }
 
-/// Returns the path as it is kept in the state: so that it can be found from any folder.
+/// Returns the path as the state keeps it, so that it is found from any folder.
 pub(crate) fn absolute(image: &Path) -> Result<PathBuf, Failure> {
     if image == Path::new("-") {
-        let text = "standard input cannot be uploaded: parts are read by position, and again after a failure";
+        let text = "cannot upload standard input: parts are read by position, and again after a failure";
         return Err(
             Failure::new(Kind::Usage, text).hint("write it to a file first; ./- is the file named `-`")
         );
@@ -93,7 +93,7 @@ pub(crate) fn prepare(
     Ok((upload, progress))
 }
 
-/// Returns a sink that also says how to deal with other open uploads of the key.
+/// Returns a sink that also advises about other open uploads of the key.
 fn naming_others(sink: EventSink, output: Output, connection: &Connection) -> EventSink {
     let typed = connection.typed.clone();
     EventSink::new(move |event| {
@@ -102,7 +102,7 @@ fn naming_others(sink: EventSink, output: Output, connection: &Connection) -> Ev
                 let abort = again::abort(object, id, &typed);
                 output.warning(format!(
                     "another upload of `{object}` is open on the bucket, and its parts are billed: `{abort}` deletes \
-                     them; the same command with --adopt={id} continues that upload in place of this one"
+                     them; the same command with --adopt={id} continues that upload instead of this one"
                 ));
             }
         }
@@ -127,7 +127,7 @@ pub(crate) async fn upload(
     result.map_err(|error| failure::upload(&error, again, &context.stop))
 }
 
-/// Returns a report's json_fields for `--output json`.
+/// Returns a report's JSON fields for `--output json`.
 pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
     let stored = &report.stored;
     json!({
@@ -152,7 +152,7 @@ pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
 pub(crate) fn sentence(report: &UploadReport) -> String {
     let stored = &report.stored;
     if report.parts == 0 {
-        return format!("{} was there already, the same by its CRC-64", stored.object);
+        return format!("{} already exists with the same CRC-64", stored.object);
     }
     let rate = bytes((report.bytes_sent as f64 / report.took.as_secs_f64().max(0.001)) as u64);
     let resumed = match report.resumed_parts {
@@ -167,7 +167,7 @@ pub(crate) fn sentence(report: &UploadReport) -> String {
         _ => "not verified: OSS returned no checksum".to_owned(),
     };
     let in_use = match report.in_use {
-        true => "; not proved to be of one moment: the device was in use while it was read",
+        true => "; the device was in use while it was read: the object may mix bytes from different moments",
         false => "",
     };
     format!(

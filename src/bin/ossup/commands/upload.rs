@@ -11,9 +11,11 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
     let several = args.images.len() > 1;
     if several && !args.target.is_folder() {
         let text = format!("{} images cannot all become `{}`", args.images.len(), args.target);
-        return Err(Failure::new(Kind::Usage, text).hint("end the target with /, to append each file's name"));
+        return Err(
+            Failure::new(Kind::Usage, text).hint("end the destination with / to append each file's name")
+        );
     }
-    // Everything is looked at before the first byte is sent.
+    // Everything is checked before the first byte is sent.
     let mut files = Vec::new();
     for image in &args.images {
         let object =
@@ -28,7 +30,7 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
     let bucket = Some(&args.target.bucket);
     let connection = context.connect(&args.connection, &args.transfer.retry, bucket)?;
     for (image, (source, object)) in args.images.iter().zip(&files) {
-        // What the disk is for, and for which system, is known only to those who import it.
+        // The disk's role and operating system are known only when it is imported.
         let mut expected = Expected::new(DiskRole::Data, image.display().to_string());
         expected.key = Some(object.key.as_str().to_owned());
         inspection::before_upload(context, source, expected, &args.inspection)?;

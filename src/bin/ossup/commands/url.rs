@@ -6,7 +6,7 @@ use crate::args::{RetryArgs, UrlArgs};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
-/// Prints an object's URL; nothing is asked of OSS.
+/// Prints an object's URL, without a request to OSS.
 pub(crate) async fn run(args: &UrlArgs, context: &Context) -> Result<(), Failure> {
     let object = &args.object;
     let bucket = Some(&object.bucket);
@@ -22,7 +22,7 @@ pub(crate) async fn run(args: &UrlArgs, context: &Context) -> Result<(), Failure
             let credentials = client.options().credentials.credentials(None).await;
             let credentials = credentials.map_err(|error| Failure::from_error(Kind::Credentials, &error))?;
             let credentials = credentials
-                .ok_or_else(|| Failure::new(Kind::Credentials, "anonymous requests cannot sign a URL"))?;
+                .ok_or_else(|| Failure::new(Kind::Credentials, "cannot sign a URL without credentials"))?;
             let presign = Presign {
                 version: client.options().sign_version,
                 credentials: &credentials,
@@ -38,13 +38,13 @@ pub(crate) async fn run(args: &UrlArgs, context: &Context) -> Result<(), Failure
         context.output.status("the URL works while `ossup emulator --data DIR` serves the embedded store");
     }
     if let Some(end) = url.expires() {
-        // When a token ends that was given without its end, nobody knows here.
+        // When a token expires that was given without its expiry is unknown here.
         let token = if url.token_may_end_it() {
             ", or until the STS token that signs it expires, if earlier"
         } else {
             ""
         };
-        context.output.status(format!("whoever has this URL can read the object until {end:.0}{token}"));
+        context.output.status(format!("anyone who has this URL can read the object until {end:.0}{token}"));
     }
     let json_fields = json!({
         "bucket": object.bucket,

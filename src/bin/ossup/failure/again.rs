@@ -1,4 +1,4 @@
-//! Commands that go on with something, as somebody would type them.
+//! Commands that continue something, as a user would type them.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::args::values::EndpointArg;
 use crate::args::{ConnectionArgs, SignVersionArg};
 use crate::ui::word;
 
-/// Returns the command that goes on with an upload: with those options that its checkpoint does not remember.
+/// Returns the command that resumes an upload, with the options that its checkpoint does not record.
 pub(crate) fn resume(object: &ObjectRef, connection: &ConnectionArgs) -> String {
     let local = connection.endpoint.as_ref().filter(|endpoint| matches!(endpoint, EndpointArg::Local(_)));
     let style = connection.addressing_style.and_then(|style| style.to_possible_value());
@@ -49,7 +49,7 @@ fn as_typed(endpoint: &EndpointArg) -> Option<String> {
     })
 }
 
-/// Returns the command of `ossup image` that looks at an image or its task where it was made.
+/// Returns the `ossup image` command about an image or its task, in its own region.
 pub(crate) fn image(verb: &str, id: &str, region: &str, connection: &ConnectionArgs) -> String {
     let options = [
         ("--region", Some(region.to_owned())),
@@ -60,7 +60,7 @@ pub(crate) fn image(verb: &str, id: &str, region: &str, connection: &ConnectionA
     command(&words, options.into_iter().chain(account(connection)))
 }
 
-/// An endpoint as it was typed, if it says where and not only of which kind.
+/// An endpoint as it was typed, if it is an address and not a kind.
 fn typed(endpoint: &EndpointArg) -> Option<String> {
     match endpoint {
         EndpointArg::Local(folder) => Some(format!("local:{}", folder.display())),
@@ -69,7 +69,7 @@ fn typed(endpoint: &EndpointArg) -> Option<String> {
     }
 }
 
-/// The options that say whose account it is, and how the network is reached.
+/// The options that select the account and the network path.
 fn account(connection: &ConnectionArgs) -> [(&'static str, Option<String>); 4] {
     let path = |path: &PathBuf| path.display().to_string();
     [

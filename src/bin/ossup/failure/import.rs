@@ -27,16 +27,18 @@ impl From<PublishError> for Failure {
             PublishError::Object { source, .. } => service::advice(source),
             PublishError::Replaced { image, .. } => Some(match image.as_deref() {
                 Some((region, id)) => format!(
-                    "somebody else writes the same key: delete the image (`ossup image delete {id} --region {region}`) \
-                     and publish again under a key of your own"
+                    "someone else writes to the same key: delete the image (`ossup image delete {id} --region \
+                     {region}`) and publish again under a key of your own"
                 ),
-                None => "somebody else writes the same key: use a key of your own".to_owned(),
+                None => "someone else writes to the same key: use a key of your own".to_owned(),
             }),
             PublishError::Kept { .. } => Some(
-                "everything else is done; somebody else may need the object, so delete it yourself if nobody does"
+                "everything else is done; delete the object yourself if nobody else needs it"
                     .to_owned(),
             ),
-            PublishError::State(StateError::Locked { .. }) => Some("wait for it, or stop it".to_owned()),
+            PublishError::State(StateError::Locked { .. }) => {
+                Some("wait for that process to finish, or stop it".to_owned())
+            }
             PublishError::State(StateError::Damaged { .. }) => Some(
                 "use the version of ossup that wrote it, or remove it once you know which of its images exist"
                     .to_owned(),
@@ -49,25 +51,25 @@ impl From<PublishError> for Failure {
             _ => true,
         };
         let failure = Self::from_error(error.kind().into(), &error).resumable(resumable);
-        // What a service has turned down it turns down again.
+        // A request that the service refused is refused again.
         let turned_down =
             error.call().is_some_and(|call| call.service().is_some() && call.kind() != ErrorKind::Network);
         match hint {
             Some(hint) => failure.hint(hint),
             None if resumable && !turned_down => {
-                failure.hint("run the same command again: what is done is kept")
+                failure.hint("run the same command again: completed steps are kept")
             }
             None => {
-                failure.hint("what is uploaded is kept: change what is refused, and run the command again")
+                failure.hint("what is uploaded is kept: correct what was refused, and run the command again")
             }
         }
     }
 }
 
-/// Says how ECS comes to read OSS.
+/// Returns advice on how to let ECS read OSS.
 pub(crate) fn role_advice() -> String {
     format!(
-        "run again with --create-role, or let the account's owner open {} once (international accounts: {})",
+        "run again with --create-role, or have the account's owner open {} once (international accounts: {})",
         authorization_url(Site::China),
         authorization_url(Site::International)
     )
@@ -83,14 +85,15 @@ fn advice(error: &ImportError) -> Option<String> {
         }
         ImportError::RoleMissing { .. } => Some(role_advice()),
         ImportError::RoleTrust { .. } => Some(
-            "let its trust policy name the service ecs.aliyuncs.com; it is not changed by itself".to_owned(),
+            "add the service ecs.aliyuncs.com to the role's trust policy; ossup does not change an existing role"
+                .to_owned(),
         ),
         ImportError::NameTaken { image_id, region, .. } => Some(format!(
-            "it is not known to be made by this command from these sources: choose another --name, or delete it: \
+            "the image is not known to come from this command and these sources: choose another --name, or delete it: \
              `ossup image delete {image_id} --region {region}`"
         )),
         ImportError::StillRunning { task, .. } => Some(format!(
-            "follow it again: `ossup image wait {} --region {}`",
+            "keep following it: `ossup image wait {} --region {}`",
             task.task_id.as_ref().map_or(task.image_id.as_str(), |id| id.as_str()),
             task.region
         )),
@@ -102,12 +105,12 @@ fn advice(error: &ImportError) -> Option<String> {
             let known = known(code.as_deref()).map(str::to_owned);
             known.or_else(|| match task_id {
                 Some(_) => Some(freed_name(image_id)),
-                // It was a copy, which has no task.
-                None => Some("run the same command again: the copy is deleted and made anew".to_owned()),
+                // A copy, which has no task.
+                None => Some("run the same command again: the copy is deleted and made again".to_owned()),
             })
         }
         ImportError::Unknown { id, .. } if id.starts_with("t-") => Some(
-            "tasks are forgotten some time after their end: `ossup image list` shows what came of them"
+            "ECS forgets tasks some time after they end: `ossup image list` shows the resulting images"
                 .to_owned(),
         ),
         ImportError::Call { source, .. } => known(source.service().and_then(|answer| answer.code.as_deref()))
@@ -117,52 +120,54 @@ fn advice(error: &ImportError) -> Option<String> {
     }
 }
 
-/// Says what keeps a failed import from being tried again under its name.
+/// Says how to free the name that a failed import holds.
 fn freed_name(image_id: &ossup::model::ImageId) -> String {
-    format!("`ossup image delete {image_id}` frees the name for another try; the object is kept")
+    format!("`ossup image delete {image_id}` frees the name for another attempt; the object is kept")
 }
 
 /// Advice for the codes of imports, copies and sharing.
 fn known(code: Option<&str>) -> Option<&'static str> {
     Some(match code? {
         "InvalidOSS.NotAuthorized" => {
-            "the role is there, but lacks oss:GetObject, oss:GetBucketLocation or oss:GetBucketInfo on this bucket"
+            "the role exists, but lacks oss:GetObject, oss:GetBucketLocation or oss:GetBucketInfo on this bucket"
         }
         "InvalidOSSBucket.NotFound" | "InvalidOSSBucket.NotMatched" => {
-            "the bucket is not in this region or not of this account: import in its own region and use --copy-to"
+            "the bucket is not in this region or account: import in the bucket's own region and use --copy-to"
         }
-        "InvalidOSSBucket.EncryptUnsupported" => {
-            "the bucket encrypts by default: use one without default encryption"
-        }
+        "InvalidOSSBucket.EncryptUnsupported" => "the bucket has default encryption: use one without it",
         "InvalidOSSObject.NotFound" => "check the object's key: it is taken literally",
         "InvalidOSSObject.NeedRestore" => "the object is archived: restore it, or upload it as Standard",
         "InvalidOSSObject.Size" => "the object is empty",
-        "UnsupportedSuffix.OSSObject" => "let the object's key end in .raw, .vhd or .qcow2",
+        "UnsupportedSuffix.OSSObject" => "use an object key that ends in .raw, .vhd or .qcow2",
         "InvalidImageName.Malformed" => {
-            "2 to 128 letters, digits, `.`, `_`, `:` and `-`, with a letter first, and no `aliyun` or `acs:` first"
+            "use 2 to 128 letters, digits, `.`, `_`, `:` and `-`, starting with a letter but not `aliyun` or `acs:`"
         }
         "InvalidImageName.Duplicated" => "the name is taken: choose another --name",
         "InvalidPlatform.Malformed" => {
-            "--platform is spelt as the ImportImage page lists it: Ubuntu, Rocky Linux, Windows Server 2022, Others Linux, …"
+            "spell --platform as the ImportImage page does: Ubuntu, Rocky Linux, Windows Server 2022, Others Linux, …"
         }
-        "QuotaExceed.Image" => "the region's quota of custom images is used up: delete some, or ask for more",
+        "QuotaExceed.Image" => {
+            "the region's quota of custom images is used up: delete some, or request a higher quota"
+        }
         "InvalidImageSize" | "InvalidDataDiskSize" => {
-            "`ossup inspect` tells the least --disk-size; the region may take 40 to 500 GiB only (data disks: 5 to 2000)"
+            "`ossup inspect` shows the minimum --disk-size; the region may accept only 40 to 500 GiB (data: 5 to 2000)"
         }
         "InvalidVHDImage.IncorrectSize" => {
             "convert the file to QCOW2, which has no such rule: `ossup inspect FILE` prints the command"
         }
-        "InvalidImageFormat.Malformed" => "`ossup inspect oss://BUCKET/KEY` tells what the object is",
+        "InvalidImageFormat.Malformed" => "`ossup inspect oss://BUCKET/KEY` shows what the object is",
         "UserNotInTheWhiteList" | "InvalidRegion.NotSupport" | "InvalidImageFormat.RegionNotSupported" => {
-            "not offered to this account or in this region: ask the vendor's support, or use another region or format"
+            "not offered to this account or in this region: contact support, or use another region or format"
         }
-        "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => "an unpaid bill, or OSS is off",
-        "InvalidTaskId.IncorrectTaskStatus" => "the task has ended: `ossup image show` tells how",
+        "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => {
+            "the account is in arrears, or OSS is not activated"
+        }
+        "InvalidTaskId.IncorrectTaskStatus" => "the task has ended: `ossup image show` shows its result",
         "InvalidOperation.VhdImageUnsupported" => {
-            "images made from VHD are not copied: convert the file to QCOW2 or RAW, and publish that"
+            "images imported from VHD cannot be copied: convert the file to QCOW2 or RAW, and publish that"
         }
-        "ImageUseShared" => "take its sharing back first: `ossup image unshare`",
-        "ImageUsingByInstance" => "instances use it; --force deletes it all the same",
+        "ImageUseShared" => "stop sharing it first: `ossup image unshare`",
+        "ImageUsingByInstance" => "instances use it; --force deletes it anyway",
         _ => return None,
     })
 }
@@ -184,7 +189,7 @@ mod tests {
         assert_eq!(failure.json()["error"]["resumable"], true);
     }
 
-    /// The codes that imports meet most often; the missing role and the taken name are errors of their own.
+    /// The most frequent codes of imports; the missing role and the taken name are separate errors.
     #[test]
     fn the_commonest_codes_have_advice() {
         for code in [

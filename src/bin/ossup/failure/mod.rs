@@ -1,4 +1,4 @@
-//! Library errors for people and scripts: exit code, one hint, a JSON object.
+//! Errors of the library for people and scripts: exit code, one hint, a JSON object.
 
 pub(crate) mod again;
 mod import;
@@ -91,7 +91,7 @@ fn transport<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TransportError>
     }
 }
 
-/// Returns what failed on the network and why at last: the layers of the HTTP library between them say nothing.
+/// Returns what failed on the network and its root cause; the HTTP library's layers in between add nothing.
 fn with_root(error: &TransportError) -> String {
     let mut root: &dyn Error = error;
     while let Some(cause) = root.source() {
@@ -119,7 +119,7 @@ struct Details {
     recommend: Option<String>,
     resumable: bool,
     hint: Option<String>,
-    /// What was reached all the same, for the JSON object.
+    /// What was achieved nevertheless, for the JSON object.
     json_fields: Option<serde_json::Value>,
 }
 
@@ -129,13 +129,13 @@ impl Failure {
         Self { kind, details: Box::new(Details { message: message.into(), ..Details::default() }) }
     }
 
-    /// Returns a failure with an error and all its causes; the service's answer among them gives code and id.
+    /// Returns a failure with an error and all its causes; a service's response among them gives code and request id.
     pub(crate) fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
         let mut failure = Self::new(kind, error.to_string());
         let details = &mut failure.details;
         let mut next = Some(error);
         while let Some(error) = next {
-            // Causes are boxed where they are large, and a box is a type of its own.
+            // Large causes are boxed, and a box is a type of its own.
             let boxed = error.downcast_ref::<Box<CallError>>().map(AsRef::as_ref);
             let call = error.downcast_ref::<CallError>().or(boxed).and_then(CallError::service);
             if let Some(service) = call.or_else(|| error.downcast_ref::<ServiceError>()) {
@@ -172,7 +172,7 @@ impl Failure {
         self
     }
 
-    /// Adds what was reached all the same to the JSON object.
+    /// Adds what was achieved nevertheless to the JSON object.
     pub(crate) fn with_members(mut self, json_fields: serde_json::Value) -> Self {
         self.details.json_fields = Some(json_fields);
         self
@@ -183,7 +183,7 @@ impl Failure {
         matches!(self.kind, Kind::Interrupted(_))
     }
 
-    /// Returns message and causes in one line, to be told beside another failure.
+    /// Returns message and causes in one line, to be shown besides another failure.
     pub(crate) fn line(&self) -> String {
         let mut line = self.details.message.clone();
         for cause in &self.details.causes {
@@ -192,9 +192,9 @@ impl Failure {
         line
     }
 
-    /// Returns the text for stderr, without control characters of others.
+    /// Returns the text for stderr, with foreign control characters escaped.
     pub(crate) fn text(&self) -> String {
-        // A command that was asked to stop did not go wrong.
+        // A command that was asked to stop did not fail.
         let label = if self.is_interruption() { String::new() } else { format!("{} ", Label::Error) };
         let mut text = format!("{label}{}\n", printable(&self.details.message));
         for cause in &self.details.causes {
@@ -272,27 +272,27 @@ impl From<SettingsError> for Failure {
             // The console shows the bucket's own host.
             SettingsError::EndpointWithoutRegion(endpoint) if without_bucket(&endpoint).is_some() => {
                 let host = without_bucket(&endpoint).unwrap_or_default();
-                failure.hint(format!("leave the bucket out: --endpoint {host}"))
+                failure.hint(format!("omit the bucket: --endpoint {host}"))
             }
             SettingsError::NoRegion | SettingsError::EndpointWithoutRegion(_) => {
-                failure.hint("say the bucket's region, such as --region cn-hangzhou")
+                failure.hint("pass --region, for example --region cn-hangzhou")
             }
-            SettingsError::RegionConflict { .. } => failure.hint("leave one of the two away"),
+            SettingsError::RegionConflict { .. } => failure.hint("omit one of them"),
             SettingsError::NoCredentials { .. } => failure.hint(
                 "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or run `ossutil config` or \
                  `aliyun configure`",
             ),
             SettingsError::Proxy { .. } => failure.hint(
-                "write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, with USER:PASSWORD@ before the host \
-                 if the proxy wants it",
+                "use http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, with USER:PASSWORD@ before the host \
+                 if the proxy requires it",
             ),
-            SettingsError::NoStateDir => failure.hint("say --state-dir DIR"),
+            SettingsError::NoStateDir => failure.hint("pass --state-dir DIR"),
             _ => failure,
         }
     }
 }
 
-/// Returns the service's host, if an endpoint is that of one of its buckets.
+/// Returns the service's host, if the endpoint is the host of a bucket.
 fn without_bucket(endpoint: &Endpoint) -> Option<String> {
     let authority = endpoint.authority(None);
     let (_, rest) = authority.split_once('.')?;

@@ -7,12 +7,12 @@ use ossup::protocol::ServiceError;
 
 use crate::settings::regions;
 
-/// Returns advice about a failed request, if there is better than the service's message.
+/// Returns advice about a failed request, if there is any better than the service's message.
 pub(super) fn advice(error: &CallError) -> Option<String> {
     match &error.cause {
         CallCause::Service(answer) => service(answer),
         CallCause::Transport(cause) => transport(cause),
-        CallCause::Decode(_) => Some("check the endpoint: what answers there may be no OSS".to_owned()),
+        CallCause::Decode(_) => Some("check the endpoint: the server there may not be OSS".to_owned()),
         _ => None,
     }
 }
@@ -21,27 +21,27 @@ fn transport(error: &TransportError) -> Option<String> {
     use TransportErrorKind as Kind;
     let host = error.host.as_deref().unwrap_or_default();
     let text = match error.kind {
-        Kind::NotHttp => "check the endpoint: what answers there is no OSS",
+        Kind::NotHttp => "check the endpoint: the server there is not OSS",
         Kind::Certificate(CertificateFault::Expired | CertificateFault::NotYetValid) => {
-            "certificates count only within their time: check this machine's clock, then the certificate of the \
-             server or of the proxy that shows it"
+            "a certificate is valid only for a limited time: check this machine's clock, then the certificate of the \
+             server or of the proxy that presents it"
         }
         Kind::Certificate(CertificateFault::Name) => {
-            "the certificate is another server's: check the endpoint; if a proxy that opens TLS is in between, trust \
-             its certificate with --ca-file PEM"
+            "the certificate belongs to another server: check the endpoint; if a proxy intercepts TLS, trust its \
+             certificate with --ca-file PEM"
         }
         Kind::Certificate(_) => {
-            "if a proxy or a server of your own is in between, trust its certificate with --ca-file PEM"
+            "if this is your own server, or a proxy intercepts TLS, trust its certificate with --ca-file PEM"
         }
-        Kind::Tls => "check the endpoint and its port: if it speaks plain HTTP, write http:// before it",
-        Kind::ProxyAuth => "give the proxy its user and password: http://USER:PASSWORD@HOST:PORT",
-        Kind::Proxy => "check the proxy's address, or name hosts that need none in NO_PROXY",
-        Kind::ProxyRefused => "the proxy must allow connections to this host, or NO_PROXY must name it",
+        Kind::Tls => "check the endpoint and its port: if it serves plain HTTP, put http:// before it",
+        Kind::ProxyAuth => "pass the proxy's user and password: http://USER:PASSWORD@HOST:PORT",
+        Kind::Proxy => "check the proxy's address, or list hosts that need no proxy in NO_PROXY",
+        Kind::ProxyRefused => "allow this host in the proxy, or add it to NO_PROXY",
         Kind::Intercepted => {
-            "something between here and OSS answers in its place: log in to this network, or check proxy and endpoint"
+            "something between here and OSS answered instead: log in to this network, or check proxy and endpoint"
         }
         Kind::Resolve | Kind::Connect | Kind::Timeout if is_internal(host) => {
-            "this endpoint answers only inside the network of its region: outside, use the public one \
+            "this endpoint is reachable only from within its region's network: elsewhere, use the public one \
              (--endpoint public)"
         }
         Kind::Resolve => match region_of(host).as_ref().and_then(regions::meant) {
@@ -53,7 +53,7 @@ fn transport(error: &TransportError) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Whether the same request would fail again: an address, a proxy or a certificate is wrong.
+/// Whether the same request would fail again because an address, a proxy or a certificate is wrong.
 pub(super) fn asks_for_another_command(error: &CallError) -> bool {
     use TransportErrorKind as Kind;
     let CallCause::Transport(error) = &error.cause else { return false };
@@ -67,7 +67,7 @@ pub(super) fn asks_for_another_command(error: &CallError) -> bool {
     }
 }
 
-/// Whether a host answers only inside a region's network.
+/// Whether a host is reachable only from within a region's network.
 fn is_internal(host: &str) -> bool {
     let inside = ["-internal.aliyuncs.com", ".vpc-proxy.aliyuncs.com"];
     inside.iter().any(|end| host.ends_with(end)) || host.contains("-vpc.") && host.ends_with(".aliyuncs.com")
@@ -81,30 +81,30 @@ fn region_of(host: &str) -> Option<Region> {
 
 fn service(answer: &ServiceError) -> Option<String> {
     if let Some(endpoint) = &answer.endpoint {
-        // The region comes first: to an emulator or the embedded store, the endpoint is that of a service which
-        // has nothing to do with it, and where the image must not go.
+        // The region comes first: for an emulator or the embedded store, the endpoint names a service that has
+        // nothing to do with it, and where the image must not go.
         let region = endpoint.parse().ok().and_then(|endpoint: Endpoint| endpoint.region());
         return Some(match region {
             Some(region) => format!(
-                "the bucket lies in {region}: say --region {region}, and if you name an endpoint of another \
-                 region, {endpoint} in its place"
+                "the bucket is in {region}: pass --region {region}, and if you pass an endpoint of another \
+                 region, use {endpoint} instead"
             ),
             None => format!("the bucket is served by another endpoint, {endpoint}"),
         });
     }
     if matches!(answer.ec.as_deref(), Some("0002-00000226" | "0002-00000228")) {
         return Some(
-            "requests are signed for a region that is not the endpoint's: say the bucket's --region"
+            "requests are signed for a region other than the endpoint's: pass the bucket's --region"
                 .to_owned(),
         );
     }
     if answer.is("NoSuchBucket") {
-        // Checked, since it goes into a command.
+        // Validated, since it goes into a command.
         let bucket = answer.bucket.as_ref().and_then(|name| name.parse::<BucketName>().ok());
         let bucket = bucket.as_ref().map_or("BUCKET", BucketName::as_str);
         return Some(format!(
-            "check the bucket's name, or create it: `ossup bucket create {bucket}`. The service looks for the bucket \
-             before it looks at the key pair: this does not say that the key pair is right; `-v` says where it came from"
+            "check the bucket's name, or create it: `ossup bucket create {bucket}`; OSS looks up the bucket before \
+             it checks the key pair, so the key pair may be wrong too (`-v` shows where it came from)"
         ));
     }
     if let Some(advice) = answer.code.as_deref().and_then(known) {
@@ -115,21 +115,21 @@ fn service(answer: &ServiceError) -> Option<String> {
     }
     if answer.is_foreign() && matches!(answer.status, 401 | 403) {
         return Some(
-            "this answer is not that of OSS, which gives each a code and an id: a proxy or a firewall on the way \
-             refuses it, or the endpoint is wrong"
+            "this response is not from OSS, which always returns a code and a request id: a proxy or a firewall \
+             refused the request, or the endpoint is wrong"
                 .to_owned(),
         );
     }
     match answer.status {
         401 | 403 if is_denial(answer.code.as_deref()) => {
-            Some("the key pair has no right to do this; `-v` says where it came from".to_owned())
+            Some("the key pair lacks the permission to do this; `-v` shows where it came from".to_owned())
         }
-        _ if answer.code.is_none() => Some("check the endpoint: what answers there may be no OSS".to_owned()),
+        _ if answer.code.is_none() => Some("check the endpoint: the server there may not be OSS".to_owned()),
         _ => None,
     }
 }
 
-/// Whether a 403 is about permissions: ECS answers so to much else. An answer without a body is taken for one.
+/// Whether a 403 is about permissions: ECS returns it for much else. A response without a body counts as one.
 fn is_denial(code: Option<&str>) -> bool {
     let denials = ["AccessDenied", "Forbidden", "NoPermission", "Unauthorized"];
     code.is_none_or(|code| denials.iter().any(|denial| code.starts_with(denial)))
@@ -139,35 +139,35 @@ fn is_denial(code: Option<&str>) -> bool {
 fn known(code: &str) -> Option<&'static str> {
     Some(match code {
         "InvalidAccessKeyId" | "InvalidAccessKeyId.NotFound" => {
-            "the access key id is unknown or disabled; `-v` says where it came from"
+            "the access key id is unknown or disabled; `-v` shows where it came from"
         }
         "SignatureDoesNotMatch" | "IncompleteSignature" => {
-            "the access key secret does not fit its id; `-v` says where both came from"
+            "the access key secret does not match its id; `-v` shows where both came from"
         }
         "SecurityTokenExpired" | "InvalidSecurityToken.Expired" => {
             "get new temporary credentials, then run the same command again"
         }
         "InvalidSecurityToken" | "SecurityTokenNotSupported" | "InvalidSecurityToken.Malformed" => {
-            "id, secret and token must come from the same STS answer"
+            "id, secret and token must come from the same STS response"
         }
         "RequestTimeTooSkewed" | "InvalidTimeStamp.Expired" | "IllegalTimestamp" => {
             "set this machine's clock, then run the same command again"
         }
         "UserDisable" | "InvalidAccountStatus" | "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => {
-            "the account is disabled, unpaid, or has not activated the service"
+            "the account is disabled or in arrears, or has not activated the service"
         }
         "KmsServiceNotEnabled" => {
-            "the bucket encrypts with a key of KMS, which is not activated for this account: activate KMS, or change \
+            "the bucket encrypts with a KMS key, but KMS is not activated for this account: activate it, or change \
              the bucket's default encryption"
         }
         "NoSuchKey" => "check the object's key: it is taken literally, nothing is decoded",
         "BucketAlreadyExists" => "bucket names are global: choose another",
         "FileAlreadyExists" => "choose another key, or replace the object with --overwrite",
         "InsufficientStorage" => {
-            "the disk of the store is full, or takes no larger file (`ulimit -f`): make room, then run the same \
-             command again"
+            "the store's disk is full, or a file has reached the size limit (`ulimit -f`): make room, then run the \
+             same command again"
         }
-        "FileImmutable" => "the bucket's retention policy keeps the object",
+        "FileImmutable" => "the bucket's retention policy protects the object",
         "TransferAccelerationDisabled" => {
             "enable transfer acceleration on the bucket, or use another endpoint"
         }
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn what_is_not_the_service_s_own_answer_is_no_denial() {
         let page = service(&answer(403, "")).unwrap();
-        assert!(page.contains("not that of OSS") && !page.contains("key pair"), "{page}");
+        assert!(page.contains("not from OSS") && !page.contains("key pair"), "{page}");
         let mut own = answer(403, "");
         own.request_id = Some("5C3D".to_owned());
         assert!(service(&own).unwrap().contains("key pair"));
@@ -228,8 +228,8 @@ mod tests {
         let mut elsewhere = answer(403, "AccessDenied");
         elsewhere.endpoint = Some("oss-cn-beijing.aliyuncs.com".to_owned());
         let advice = service(&elsewhere).unwrap();
-        assert!(advice.contains("say --region cn-beijing"), "{advice}");
-        assert!(advice.contains("oss-cn-beijing.aliyuncs.com in its place"), "{advice}");
+        assert!(advice.contains("pass --region cn-beijing"), "{advice}");
+        assert!(advice.contains("use oss-cn-beijing.aliyuncs.com instead"), "{advice}");
         let mut region = answer(400, "InvalidArgument");
         region.ec = Some("0002-00000226".to_owned());
         assert!(service(&region).unwrap().contains("--region"));
@@ -238,14 +238,14 @@ mod tests {
     #[test]
     fn a_denied_action_is_named() {
         let mut denied = answer(403, "AccessDenied");
-        assert!(service(&denied).unwrap().contains("no right"));
+        assert!(service(&denied).unwrap().contains("lacks the permission"));
         denied.denied_action = Some("oss:PutObject".to_owned());
         assert!(service(&denied).unwrap().contains("`oss:PutObject`"));
     }
 
     #[test]
     fn what_has_no_code_may_be_no_oss() {
-        assert!(service(&answer(404, "")).unwrap().contains("no OSS"));
+        assert!(service(&answer(404, "")).unwrap().contains("may not be OSS"));
         assert_eq!(service(&answer(400, "InvalidArgument")), None);
     }
 }

@@ -15,14 +15,14 @@ use super::{Failure, Kind, service};
 use crate::args::ConnectionArgs;
 use crate::signals::Stop;
 
-/// How an upload that failed can go on.
+/// How a failed upload can continue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ResumeHint<'a> {
     /// Not at all: no state is kept.
     No,
     /// By the same command.
     Same,
-    /// By the same command, or as an upload of its own that is reached by these options.
+    /// By the same command, or by `ossup resume` with these options.
     Resume(&'a ConnectionArgs),
 }
 
@@ -33,9 +33,9 @@ pub(crate) fn upload(error: &UploadError, again: ResumeHint<'_>, stop: &Stop) ->
         ErrorKind::Cancelled => stop.failure("stopped"),
         kind => Failure::from_error(kind.into(), error),
     };
-    // Where an object is in the way the same command is refused again.
+    // Where an object is in the way, the same command is refused again.
     let in_the_way = matches!(error, UploadError::Complete(CompleteError::Exists { .. }));
-    // Nor does it help where nothing was sent yet, and what is wrong was typed.
+    // Nor does it help where nothing was sent yet and an argument is wrong.
     let begun = matches!(error, UploadError::Transfer { .. } | UploadError::Complete(_));
     let in_vain = !begun && error.call().is_some_and(service::asks_for_another_command);
     let hints =
@@ -59,7 +59,7 @@ fn resume_hint(error: &UploadError, again: ResumeHint<'_>) -> String {
         1 => ": 1 part is kept".to_owned(),
         _ => format!(": {parts} parts are kept"),
     };
-    format!("run the same command again to go on{resume}{kept}")
+    format!("run the same command again to continue{resume}{kept}")
 }
 
 fn advice(error: &UploadError, again: ResumeHint<'_>) -> Option<String> {
@@ -68,69 +68,69 @@ fn advice(error: &UploadError, again: ResumeHint<'_>) -> Option<String> {
     }
     let text = match error {
         UploadError::Transfer { source: TransferError::Damaged { .. }, .. } => {
-            "the local bytes are the same each time they are read, so something between here and OSS changes them: a \
-             proxy, a VPN, a router or a network card; try another way to the network"
+            "the local bytes are the same each time they are read, so something between here and OSS corrupts them: a \
+             proxy, a VPN, a router or a network card; try another network"
         }
         UploadError::Transfer { source: TransferError::Unstable { .. }, .. } => {
-            "the same bytes of the file are not the same each time they are read: check memory and disk"
+            "the file's bytes differ each time they are read: check this machine's memory and disk"
         }
         UploadError::Session(SessionError::SourceMismatch { same_length: true, .. }) => {
-            "if the bytes are the same, --verify-resume compares all parts and goes on; to give the old upload \
-             up and begin with this file, say --restart"
+            "if the bytes are the same, --verify-resume compares all parts and continues; to discard the old upload \
+             and start with this file, pass --restart"
         }
         UploadError::Session(SessionError::SourceMismatch { .. }) => {
-            "to give the old upload up and begin with this file, say --restart"
+            "to discard the old upload and start with this file, pass --restart"
         }
-        UploadError::Session(SessionError::Adopt { count: 0, .. }) => {
-            "leave --adopt away to begin a new upload"
-        }
+        UploadError::Session(SessionError::Adopt { count: 0, .. }) => "omit --adopt to start a new upload",
         UploadError::Session(SessionError::Adopt { .. }) => {
-            "name one: --adopt=UPLOAD_ID (`ossup list oss://BUCKET` shows the ids), or abort those that are not wanted: \
+            "pass the id of one: --adopt=UPLOAD_ID (`ossup list oss://BUCKET` shows the ids), or abort the others: \
              `ossup abort oss://BUCKET/KEY --upload-id ID`"
         }
         UploadError::Gone { .. } => {
-            "upload the file again, or forget the upload with `ossup abort oss://BUCKET/KEY`"
+            "upload the file again, or discard the upload with `ossup abort oss://BUCKET/KEY`"
         }
         UploadError::Complete(CompleteError::SourceChanged { .. }) if matches!(again, ResumeHint::No) => {
-            "no object was made; when the file is at rest, run the same command again"
+            "no object was created; once the file no longer changes, run the same command again"
         }
         UploadError::Complete(CompleteError::SourceChanged { change: Change::Size, .. }) => {
-            "no object was made; when the file is at rest, begin anew with --restart"
+            "no object was created; once the file no longer changes, start again with --restart"
         }
         UploadError::Complete(CompleteError::SourceChanged { change: Change::Modified, .. }) => {
-            "no object was made; when the file is at rest, the same command with --verify-resume compares the \
-             parts that are in and sends only those that differ"
+            "no object was created; once the file no longer changes, the same command with --verify-resume \
+             compares the uploaded parts and sends only those that differ"
         }
         UploadError::Complete(CompleteError::SourceChanged { .. }) => {
-            "no object was made; wait until the file is at rest: the parts that are in are compared with it, \
+            "no object was created; wait until the file no longer changes: the uploaded parts are compared with it, \
              and only those that differ are sent again"
         }
         UploadError::Complete(CompleteError::Exists { .. }) => {
-            "choose another key, or replace the object: the same command with --overwrite; parts that are in are kept"
+            "choose another key, or replace the object: the same command with --overwrite; uploaded parts are kept"
         }
         UploadError::Complete(CompleteError::Damaged { .. }) => {
-            "do not import this object: delete it and upload anew"
+            "do not import this object: delete it and upload again"
         }
         UploadError::Complete(CompleteError::Unproved { made: true, .. }) => {
-            "read the object back and compare it with the file, or delete it; a gateway may remove the checksums \
-             (x-oss-* headers): reach OSS without it"
+            "read the object back and compare it with the file, or delete it; a gateway may strip the checksums \
+             (x-oss-* headers): connect to OSS without it"
         }
         UploadError::Complete(CompleteError::Unproved { made: false, .. }) => {
-            "a gateway may remove the checksums (x-oss-* headers): reach OSS without it, and run the same command \
-             again; all parts are kept. Without --require-verified the object is made unverified"
+            "a gateway may strip the checksums (x-oss-* headers): connect to OSS without it, and run the same command \
+             again; all parts are kept; without --require-verified the object is created unverified"
         }
         UploadError::Complete(CompleteError::PartsDamaged { .. }) => {
-            "bytes change on their way: check the network, or what stands between"
+            "data was corrupted on the way: check the network and any proxy or gateway in between"
         }
         UploadError::Complete(CompleteError::Gone { .. }) => {
-            "look at the object, then begin anew with --restart"
+            "check the object, then start again with --restart"
         }
-        UploadError::Session(SessionError::State(StateError::Locked { .. })) => "wait for it, or stop it",
+        UploadError::Session(SessionError::State(StateError::Locked { .. })) => {
+            "wait for that process to finish, or stop it"
+        }
         UploadError::Session(SessionError::State(StateError::Damaged { .. })) => {
-            "use the version of ossup that wrote it, or begin the upload anew with --restart"
+            "use the version of ossup that wrote it, or start the upload again with --restart"
         }
         UploadError::Session(SessionError::State(StateError::Io { .. })) => {
-            "say another --state-dir, or --no-resume to upload without keeping state"
+            "pass another --state-dir, or --no-resume to upload without keeping state"
         }
         _ => return None,
     };
@@ -141,9 +141,9 @@ impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         let failure = Self::from_error(error.kind().into(), &error);
         match &error {
-            StateError::Locked { .. } => failure.hint("wait for it, or stop it"),
+            StateError::Locked { .. } => failure.hint("wait for that process to finish, or stop it"),
             StateError::Damaged { .. } => failure.hint(
-                "use the version of ossup that wrote it, or begin that upload anew with \
+                "use the version of ossup that wrote it, or start that upload again with \
                  `ossup upload IMAGE oss://BUCKET/KEY --restart`",
             ),
             _ => failure,
@@ -171,7 +171,7 @@ impl From<ErrorKind> for Kind {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        // A path that leads to no image is a wrong argument; one that cannot be read is not.
+        // A path that does not lead to an image is a wrong argument; one that cannot be read is not.
         let kind = match &error {
             SourceError::NotAFile { .. } => Kind::Usage,
             SourceError::InUse { .. } => Kind::ImageRefused,
@@ -185,8 +185,8 @@ impl From<SourceError> for Failure {
         let failure = Self::from_error(kind, &error);
         match &error {
             SourceError::InUse { .. } => failure.hint(
-                "unmount it or stop what uses it, or upload a snapshot of it; --allow-busy reads it all the same: \
-                 the bytes of the object may then be of no single moment",
+                "unmount it or stop what uses it, or upload a snapshot of it; --allow-busy reads it anyway: \
+                 the object may then mix bytes from different moments",
             ),
             _ => failure,
         }

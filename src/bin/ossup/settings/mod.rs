@@ -19,7 +19,7 @@ use crate::args::{ConnectionArgs, SignVersionArg};
 use network::Network;
 use sources::Sources;
 
-/// The region of an emulator, embedded or on a loopback address, if nothing else says one.
+/// The region of an emulator, embedded or on a loopback address, unless another is set.
 pub(crate) const EMULATOR_REGION: &str = "cn-hangzhou";
 
 /// Where `ossup emulator` listens by default; the embedded store's URLs point there.
@@ -55,7 +55,7 @@ pub(crate) enum RpcTarget {
     Local,
 }
 
-/// How the services are reached and who asks.
+/// How the services are reached, and with which credentials.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) place: Target,
@@ -67,25 +67,25 @@ pub(crate) struct Settings {
     pub(crate) state_dir: Option<PathBuf>,
     /// Where each value came from, a line each, for `-v`.
     pub(crate) origins: Vec<String>,
-    /// What the user should know although nothing depends on it.
+    /// Warnings that stop nothing.
     pub(crate) warnings: Vec<String>,
     credentials: Result<CredentialSource, SettingsError>,
 }
 
-/// Why the arguments and their surroundings make no settings.
+/// Why the settings cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    #[error("the region is not known: neither an endpoint nor a region is given")]
+    #[error("the region is unknown: neither a region nor an endpoint is set")]
     NoRegion,
-    #[error("the region is not known: the endpoint `{0}` does not tell it")]
+    #[error("cannot tell the region from endpoint `{0}`")]
     EndpointWithoutRegion(Endpoint),
-    #[error("the endpoint `{endpoint}` is of region {region}, but --region says {flag}")]
+    #[error("endpoint `{endpoint}` is in region {region}, but --region is {flag}")]
     RegionConflict { endpoint: Endpoint, region: Region, flag: Region },
-    #[error("the endpoint from {origin} cannot be used")]
+    #[error("cannot use the endpoint from {origin}")]
     Endpoint { origin: String, source: InvalidValue },
-    #[error("the proxy from {origin} cannot be used")]
+    #[error("cannot use the proxy from {origin}")]
     Proxy { origin: String, source: InvalidProxy },
-    #[error("{origin} names the embedded store, which is used only if it is typed as --endpoint")]
+    #[error("{origin} names the embedded store, which is used only if passed as --endpoint")]
     LocalNotTyped { origin: String },
     #[error("cannot read `{path}`{why}", path = path.display())]
     Read { path: PathBuf, why: &'static str, source: io::Error },
@@ -93,14 +93,14 @@ pub(crate) enum SettingsError {
     Profile { origin: String, source: ProfileError },
     #[error("{origin} has no credentials")]
     ProfileWithoutCredentials { origin: String },
-    #[error("no credentials found; looked at {}", looked_at.join(", "))]
+    #[error("no credentials found; looked in {}", looked_at.join(", "))]
     NoCredentials { looked_at: Vec<String> },
-    #[error("no home directory, so there is no place for the state of uploads")]
+    #[error("no home directory to keep the state of uploads in")]
     NoStateDir,
 }
 
 impl SettingsError {
-    /// Whether the trouble is with who asks, not with how it was asked.
+    /// Whether the error is about the credentials and not about the usage.
     pub(crate) fn is_about_credentials(&self) -> bool {
         match self {
             Self::Profile { source, .. } => !matches!(source, ProfileError::NoProfile { .. }),
@@ -113,7 +113,7 @@ impl SettingsError {
 impl Settings {
     /// Resolves the settings of a command about `bucket`.
     ///
-    /// Missing credentials are no error yet: a URL can be printed without.
+    /// Missing credentials are not an error yet: a URL can be printed without them.
     pub(crate) fn resolve(
         args: &ConnectionArgs,
         bucket: Option<&BucketName>,
@@ -145,7 +145,7 @@ impl Settings {
             }
             (None, Target::Local(_)) => RpcTarget::Local,
             (None, Target::Network(endpoint)) if endpoint.is_loopback() => {
-                say(format!("ECS endpoint {endpoint} because the endpoint is of this machine"));
+                say(format!("ECS endpoint {endpoint} because the endpoint is on this machine"));
                 RpcTarget::At(endpoint.clone())
             }
             _ => RpcTarget::Service,
@@ -171,7 +171,7 @@ impl Settings {
         let state_dir = state_dir(args, local, outside, &mut say);
         let mut warnings = sources.into_warnings();
         if let (Target::Network(_), Some(meant)) = (&place, regions::meant(&region)) {
-            warnings.push(format!("the region {region} is not known here: did you mean {meant}?"));
+            warnings.push(format!("unknown region {region}: did you mean {meant}?"));
         }
         let sign_version = args.sign_version;
         Ok(Self { place, rpc, region, sign_version, network, state_dir, origins, warnings, credentials })
@@ -186,7 +186,7 @@ impl Settings {
         state_dir(args, local, outside, &mut |_| {})
     }
 
-    /// Returns how credentials are had, or why there are none.
+    /// Returns the source of credentials, or why there is none.
     pub(crate) fn credentials(&mut self) -> Result<CredentialSource, SettingsError> {
         std::mem::replace(&mut self.credentials, Ok(CredentialSource::Anonymous))
     }
@@ -199,7 +199,7 @@ impl Settings {
         }
     }
 
-    /// Whether the endpoint may well never answer from here.
+    /// Whether the endpoint may not be reachable from here.
     pub(crate) fn is_doubtful(&self) -> bool {
         match &self.place {
             Target::Network(endpoint) => endpoint.is_internal() || regions::meant(&self.region).is_some(),
@@ -260,7 +260,7 @@ fn endpoint_and_region(
                     return Err(SettingsError::RegionConflict { endpoint, region, flag });
                 }
                 (Some(region), Some((flag, flag_origin))) if region != flag => {
-                    say(format!("endpoint {endpoint} from {origin} not used: it is of region {region}"));
+                    say(format!("endpoint {endpoint} from {origin} not used: it is in region {region}"));
                     let public = Endpoint::for_region(&flag, EndpointKind::Public);
                     (public, (flag, flag_origin), "the region".to_owned())
                 }
@@ -317,7 +317,7 @@ fn state_dir(
     } else if let Some(folder) = env("OSSUP_STATE_DIR") {
         (folder, "OSSUP_STATE_DIR")
     } else if let Some(folder) = local {
-        // The state goes and stays with the store: the same bucket and key elsewhere are another object.
+        // The state belongs to the store: the same bucket and key elsewhere are another object.
         (folder.join("ossup-state"), "the embedded store")
     } else if let Some(home) = env("XDG_STATE_HOME").filter(|path| path.is_absolute()) {
         (home.join("ossup"), "XDG_STATE_HOME")

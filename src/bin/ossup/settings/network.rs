@@ -25,8 +25,8 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
-    /// Finds the proxy for the scheme that is spoken, and certificates. Where no network is `used`, what the
-    /// environment says about it is not looked at.
+    /// Finds the proxy for the scheme in use, and the certificates. Where no network is `used`, the environment's
+    /// network settings are ignored.
     pub(super) fn resolve(
         args: &ConnectionArgs,
         (https, used): (bool, bool),
@@ -34,7 +34,7 @@ impl Network {
         say: &mut dyn FnMut(String),
     ) -> Result<Self, SettingsError> {
         let set = |name: &str| (outside.env)(name).filter(|value| !value.is_empty());
-        // Lower case ranks first, as in curl.
+        // Lower case takes precedence, as in curl.
         let either = |name: &str| {
             let lower = name.to_ascii_lowercase();
             set(&lower)

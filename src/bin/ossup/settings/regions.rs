@@ -1,9 +1,9 @@
-//! Slips in the names of regions.
+//! Typing errors in region ids.
 
 use ossup::model::Region;
 
 /// Regions of the public cloud ("Regions and endpoints" page). The list grows, so one that is missing here is not
-/// wrong: it is only what a slip may have meant.
+/// wrong: these are only candidates for what a typing error may have meant.
 const REGIONS: [&str; 34] = [
     "ap-northeast-1",
     "ap-northeast-2",
@@ -40,13 +40,13 @@ const REGIONS: [&str; 34] = [
     "us-east-1",
     "us-west-1",
 ];
-/// So many letters of a name may be wrong, missing, or exchanged.
+/// How many letters of a name may be wrong, missing, or exchanged.
 const SLIPS: usize = 2;
 
 /// Returns the region that was probably meant, if this one is not known.
 pub(crate) fn meant(region: &Region) -> Option<&'static str> {
     let name = region.as_str();
-    // A number that is not known is rather a new region than a slip.
+    // An unknown number is more likely a new region than a typing error.
     let number = |name: &str| name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let stem = &name[..name.len() - number(name)];
     let is_new = |listed: &str| number(listed) > 0 && &listed[..listed.len() - number(listed)] == stem;

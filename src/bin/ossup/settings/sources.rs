@@ -11,14 +11,14 @@ use super::{Env, SettingsError};
 use crate::args::ConnectionArgs;
 use crate::args::values::EndpointArg;
 
-/// The sources in the order in which they are asked.
+/// The sources in their order of precedence.
 pub(super) struct Sources<'a> {
     sources: Vec<Source>,
-    /// Whether the first source was asked for by a flag: then it alone gives credentials.
+    /// Whether a flag names the first source: then only that one gives credentials.
     explicit: bool,
     outside: &'a Env<'a>,
     warnings: Vec<String>,
-    /// The first error that stopped nothing, in case that nothing else has what was looked for.
+    /// The first error that was skipped, reported if no other source has the value.
     passed_over: Option<SettingsError>,
 }
 
@@ -138,7 +138,7 @@ impl<'a> Sources<'a> {
     ) -> Result<Option<(EndpointArg, Option<AddressingStyle>, String)>, SettingsError> {
         self.first(|profile, origin| {
             let (endpoint, style) = profile.endpoint_of(bucket)?;
-            // An empty one is none, so that parsing cannot fail.
+            // An empty one counts as none, so parsing cannot fail.
             Some((endpoint.parse().ok()?, style, origin.to_owned()))
         })
     }
@@ -148,18 +148,18 @@ impl<'a> Sources<'a> {
         self.first(|profile, origin| Some((profile.region.clone()?, origin.to_owned())))
     }
 
-    /// Returns why something is not known: a file that could not be used, else `absent`.
+    /// Returns why a value is missing: a file that could not be used, else `absent`.
     pub(super) fn why_not(&mut self, absent: SettingsError) -> SettingsError {
         self.passed_over.take().unwrap_or(absent)
     }
 
-    /// Returns what the user should know.
+    /// Returns the warnings.
     pub(super) fn into_warnings(self) -> Vec<String> {
         self.warnings
     }
 
-    /// Asks one source after the other. A file that nobody asked for and that cannot be read stops nothing here;
-    /// if its credentials are needed, [`Sources::method`] fails.
+    /// Asks one source after the other. A default file that cannot be read is skipped with a warning here; if its
+    /// credentials are needed, [`Sources::method`] fails.
     fn first<T>(&mut self, ask: impl Fn(&Profile, &str) -> Option<T>) -> Result<Option<T>, SettingsError> {
         for source in &self.sources {
             match self.read(source) {
@@ -195,7 +195,7 @@ impl<'a> Sources<'a> {
                     return Err(SettingsError::Read {
                         path: path.clone(),
                         why: "",
-                        source: io::Error::new(io::ErrorKind::NotFound, "there is no such file"),
+                        source: io::Error::new(io::ErrorKind::NotFound, "no such file"),
                     });
                 }
                 None => None,
@@ -246,7 +246,7 @@ fn parse(format: Format, bytes: &[u8], name: Option<&str>) -> Result<Profile, Pr
     }
 }
 
-/// Returns a text without the mark that Windows editors put before it.
+/// Returns a text without the byte order mark that Windows editors put before it.
 fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }

@@ -1,4 +1,4 @@
-//! What helps, as text: commands quoted for a POSIX shell, with the names of real files.
+//! Advice as text: commands quoted for a POSIX shell, with the names of real files.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use ossup::image::{Command, Fix, Setting, Word};
 
 use super::text::quoted;
 
-/// The image that an advice is about.
+/// The image that advice is about.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
     /// The file, or where an object's bytes would be if it was fetched into the current folder.
@@ -49,7 +49,7 @@ impl Subject {
     }
 }
 
-/// Returns the text of an advice. Without a subject, which no request has, the files of commands have stand-ins.
+/// Returns advice as text. Without a subject, as for a request, the files of commands have placeholders.
 pub(crate) fn text(fix: &Fix, subject: Option<&Subject>) -> String {
     match (fix, subject) {
         (Fix::Run { commands, .. }, Some(subject)) => {
@@ -61,7 +61,7 @@ pub(crate) fn text(fix: &Fix, subject: Option<&Subject>) -> String {
     }
 }
 
-/// Returns the file that is to be taken instead of the image after the commands ran.
+/// Returns the file to use instead of the image after the commands ran.
 pub(crate) fn result(fix: &Fix, subject: &Subject) -> Option<PathBuf> {
     match fix {
         Fix::Run { result: Word::New { suffix, .. }, .. } => Some(subject.new_file(suffix)),
@@ -70,7 +70,7 @@ pub(crate) fn result(fix: &Fix, subject: &Subject) -> Option<PathBuf> {
     }
 }
 
-/// Returns which kind of advice it is, for JSON.
+/// Returns the kind of advice, for JSON.
 pub(crate) fn kind(fix: &Fix) -> &'static str {
     match fix {
         Fix::Run { .. } => "command",
@@ -116,7 +116,7 @@ fn word(word: &Word, subject: &Subject) -> String {
     }
 }
 
-/// Returns a path that no program takes for an option or for the address of a host.
+/// Returns a path that no program mistakes for an option or for a host's address.
 fn plain(path: &Path) -> Vec<u8> {
     let bytes = path.as_os_str().as_bytes().to_vec();
     let first = bytes.split(|byte| *byte == b'/').next().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal};
 use super::{printable, terminal};
 use crate::failure::{Failure, Kind};
 
-/// Asks a question that is answered by yes or no. Without a terminal nobody can answer.
+/// Asks a yes-or-no question, which needs a terminal.
 ///
 /// # Errors
 ///
@@ -15,8 +15,8 @@ pub(crate) async fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !terminal::is_terminal() {
-        let failure = Failure::new(Kind::Usage, "nobody can be asked, since this is no terminal");
-        return Err(failure.hint("say --yes"));
+        let failure = Failure::new(Kind::Usage, "confirmation needs a terminal");
+        return Err(failure.hint("pass --yes"));
     }
     terminal::write(format!("{} [y/N] ", printable(question)).as_bytes());
     let answer = tokio::task::spawn_blocking(|| {

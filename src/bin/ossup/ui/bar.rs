@@ -6,12 +6,12 @@ use super::text::printable;
 
 /// Columns inside the brackets of a graph.
 const GRAPH: usize = 10;
-/// A name that keeps fewer columns than this says nothing and is left out.
+/// A name with fewer columns than this is left out.
 const SHORTEST_NAME: usize = 8;
-/// Details that can be spared leave the name this many columns.
+/// Optional details leave the name this many columns.
 const GOOD_NAME: usize = 24;
 
-/// What a line says, the most important first.
+/// The contents of a line, the most important first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Line {
     pub(crate) percent: Option<u8>,
@@ -71,7 +71,7 @@ fn graph(percent: u8) -> String {
     format!("[{:<GRAPH$}]", format!("{}{head}", "=".repeat(done)))
 }
 
-/// Returns text in at most `width` columns, with what is in its middle left out.
+/// Returns text in at most `width` columns, with its middle left out.
 pub(crate) fn middle(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

@@ -1,10 +1,10 @@
-//! Events as JSON, one object a line.
+//! Events as JSON, one object per line.
 
 use ossup::event::Event;
 use ossup::model::{ImageStatus, TaskStatus};
 use serde_json::{Value, json};
 
-/// Returns the object of an event; nothing for an event that this program does not know.
+/// Returns the object of an event; `None` for an event that this program does not know.
 pub(crate) fn json(event: &Event) -> Option<Value> {
     let mut object = match event {
         Event::Opened { object, upload_id, length, present, present_parts } => json!({

@@ -13,7 +13,7 @@ use super::progress::Form;
 use super::text::{duration, json_line};
 use super::{Output, events, terminal};
 
-/// A plain line is repeated after so long even if nothing changed.
+/// A plain line is repeated after this long even if nothing changed.
 const REPEAT: Duration = Duration::from_secs(600);
 
 /// Shows imports and copies; what it shows ends when it is dropped.
@@ -27,7 +27,7 @@ struct Shown {
 #[derive(Default)]
 struct State {
     images: BTreeMap<ImageId, Image>,
-    /// How to follow what has begun: region and id.
+    /// How to follow what was started: region and id.
     begun: Vec<(String, String)>,
     told_of_snapshots: bool,
 }
@@ -96,7 +96,7 @@ impl Shown {
         }
     }
 
-    /// Ends an image's bar and says that it can be used, at once: other images may take hours more.
+    /// Ends an image's bar and reports at once that it can be used: other images may take hours more.
     fn available(&self, region: &Region, image_id: &ImageId, name: Option<&str>, waited: Duration) {
         let bar = self.state().images.remove(image_id).and_then(|image| image.bar);
         bar.iter().for_each(terminal::end_bar);
@@ -110,7 +110,7 @@ impl Shown {
         if progress.snapshot == Some(SnapshotStatus::Failed) && !state.told_of_snapshots {
             state.told_of_snapshots = true;
             self.output.status(
-                "until the import is done, the console shows the image's snapshot as failed; that means nothing",
+                "until the import is done, the console shows the image's snapshot as failed; ignore that",
             );
         }
         let line = line(progress);

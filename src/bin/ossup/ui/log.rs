@@ -1,4 +1,4 @@
-//! The log on stderr: one line a request with `-v`, more with `-vv`.
+//! The log on stderr: one line per request with `-v`, more with `-vv`.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;

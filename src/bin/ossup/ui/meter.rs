@@ -9,14 +9,14 @@ use ossup::model::PartNumber;
 use super::bar::Line;
 use super::text::{bytes, counted, duration, of, parts};
 
-/// Throughput is that of so much time.
+/// Throughput is measured over this long.
 const WINDOW: Duration = Duration::from_secs(15);
 
 /// Counts acknowledged bytes: never more than there are, never backwards.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) length: u64,
-    /// Bytes that were there when the upload was opened.
+    /// Bytes that were already uploaded when the upload was opened.
     pub(crate) present: u64,
     /// Bytes acknowledged in this run.
     pub(crate) sent: u64,
@@ -43,7 +43,7 @@ impl Meter {
         }
     }
 
-    /// Takes an event in.
+    /// Takes in an event.
     pub(crate) fn apply(&mut self, event: &Event, now: Instant) {
         match event {
             Event::Opened { length, present, .. } => {
@@ -76,7 +76,7 @@ impl Meter {
         self.length > 0 && !self.completed
     }
 
-    /// Returns the bytes that are in.
+    /// Returns the acknowledged bytes.
     pub(crate) fn done(&self) -> u64 {
         (self.present + self.sent).min(self.length)
     }

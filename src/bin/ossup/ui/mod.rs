@@ -23,7 +23,7 @@ pub(crate) use table::Table;
 pub(crate) use text::{bytes, counted, duration, of, parts, printable, printable_lines, word};
 pub(crate) use trouble::retries;
 
-/// Version of the form of all JSON objects. Members may be added without a new version.
+/// Version of the form of all JSON objects. Fields may be added without a new version.
 pub(crate) const SCHEMA: u32 = 1;
 
 /// Starts the log, and says on stderr what could not be written there.

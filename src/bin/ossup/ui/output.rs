@@ -1,4 +1,4 @@
-//! Results on stdout, in text or JSON; remarks on stderr.
+//! Results on stdout, in text or JSON; status lines on stderr.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -7,7 +7,7 @@ use super::{Form, SCHEMA, printable, terminal};
 use crate::args::{OutputArgs, OutputFormat};
 use crate::failure::{Failure, Kind};
 
-/// Where results and remarks go.
+/// Where results and status lines go.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
@@ -26,7 +26,7 @@ impl Output {
         }
     }
 
-    /// Returns the form of the progress.
+    /// Returns the format of the progress.
     pub(crate) fn progress(&self) -> Form {
         self.progress
     }
@@ -45,7 +45,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// As [`Output::result`].
+    /// As [`Output::print`].
     pub(crate) fn object(&self, mut object: serde_json::Value) -> Result<(), Failure> {
         if !self.json {
             return Ok(());
@@ -61,19 +61,19 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// As [`Output::result`].
+    /// As [`Output::print`].
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         if self.json || text.is_empty() { Ok(()) } else { print(&printable_lines(text)) }
     }
 
-    /// Prints a remark for people to stderr, unless they want quiet.
+    /// Prints a status line for people to stderr, unless `--quiet` is set.
     pub(crate) fn status(&self, text: impl AsRef<str>) {
         if let Some(line) = self.remark_line(text.as_ref()) {
             terminal::write(line.as_bytes());
         }
     }
 
-    /// Returns the line of a remark, if it is wanted.
+    /// Returns a status line, if it is wanted.
     pub(super) fn remark_line(&self, text: &str) -> Option<String> {
         if self.progress == Form::Json {
             let event = serde_json::json!({"schema": SCHEMA, "event": "notice", "text": text});
@@ -82,7 +82,7 @@ impl Output {
         (!self.quiet).then(|| format!("{}\n", printable(text)))
     }
 
-    /// Prints a warning to stderr, unless they want quiet.
+    /// Prints a warning to stderr, unless `--quiet` is set.
     pub(crate) fn warning(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
         if self.progress == Form::Json {
@@ -92,7 +92,7 @@ impl Output {
         }
     }
 
-    /// Prints a remark that only `-v` shows.
+    /// Prints a status line that only `-v` shows.
     pub(crate) fn verbose(&self, text: impl AsRef<str>) {
         if self.verbose > 0 {
             self.status(text);
@@ -108,7 +108,7 @@ impl Output {
     }
 }
 
-/// Prints the object of a failure. If stdout is gone, the exit code still says it.
+/// Prints the object of a failure. If stdout is closed, the exit code still reports it.
 pub(crate) fn print_json(object: &serde_json::Value) {
     let _ = print(&json_line(object));
 }
@@ -124,7 +124,7 @@ fn print(line: &str) -> Result<(), Failure> {
     let printed = if io::stdout().is_terminal() { terminal::without_bars(print) } else { print() };
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::from_error(Kind::Other, &error).hint("stdout cannot be written"))
+            Err(Failure::from_error(Kind::Other, &error).hint("cannot write to stdout"))
         }
         _ => Ok(()),
     }

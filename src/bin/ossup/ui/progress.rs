@@ -19,7 +19,7 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a bar is drawn.
 const BAR_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The form of the progress, decided.
+/// The resolved format of the progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Bar,
@@ -29,7 +29,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// Decides what `auto` is, and that quiet is quiet.
+    /// Resolves `auto` and `--quiet`.
     pub(crate) fn choose(wanted: ProgressArg, quiet: bool, terminal: bool) -> Self {
         match wanted {
             ProgressArg::Json => Self::Json,
@@ -58,11 +58,11 @@ struct Shown {
 }
 
 impl Progress {
-    /// Begins to show the progress of `label`.
+    /// Starts to show the progress of `label`.
     ///
     /// # Panics
     ///
-    /// Env of a tokio runtime.
+    /// Outside of a tokio runtime.
     pub(crate) fn start(label: impl Into<String>, output: Output) -> Self {
         let label = label.into();
         let interval = match output.progress() {
@@ -131,7 +131,7 @@ impl Shown {
                 let part = part.map(|part| format!(" of part {part}")).unwrap_or_default();
                 let wait = delay.as_secs_f64();
                 self.output.verbose(format!(
-                    "{operation}{part}: attempt {attempts} failed, again in {wait:.1} s: {reason}"
+                    "{operation}{part}: attempt {attempts} failed, retrying in {wait:.1} s: {reason}"
                 ));
             }
             _ => {}

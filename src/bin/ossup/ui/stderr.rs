@@ -1,4 +1,4 @@
-//! Standard error behind a queue: a reader that stops holds up neither the work nor the signals.
+//! Standard error behind a queue: a reader that stops delays neither the work nor the signals.
 //!
 //! A thread of its own writes. What does not fit into the queue is dropped, line by line, and counted.
 
@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Output;
+use super::{Output, counted};
 
 /// How much waits for its reader: all events of an upload of 10,000 parts.
 const CAPACITY: usize = 4 << 20;
@@ -15,7 +15,7 @@ const PIECE: usize = 64 << 10;
 /// How long to wait when another process made stderr non-blocking.
 const BUSY: Duration = Duration::from_millis(20);
 
-/// How often a wait looks whether it was stopped.
+/// How often a wait checks whether it was stopped.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Standard error of this process.
@@ -29,17 +29,17 @@ pub(super) fn report_lost_lines(output: Output) {
     let _ = OUTPUT.set(output);
 }
 
-/// Hands text over to be written. Never waits.
+/// Queues text to be written. Never waits.
 pub(super) fn push(text: &[u8]) {
     STDERR.push(text);
 }
 
-/// Waits until everything is written, nothing was for `patience`, or `stopped` says so. Returns whether it is written.
+/// Waits until everything is written, nothing was for `patience`, or `stopped` is true. Returns whether it is written.
 pub(super) fn drain(patience: Duration, stopped: &dyn Fn() -> bool) -> bool {
     STDERR.drain(patience, stopped)
 }
 
-/// Writes some of the bytes and says how many.
+/// Writes some of the bytes and returns how many.
 type Write = dyn Fn(&[u8]) -> io::Result<usize> + Send + Sync;
 
 struct Queue {
@@ -63,7 +63,7 @@ struct State {
     written: u64,
     /// Lines that were dropped since the last one that was not.
     lost: usize,
-    /// Nobody reads any more.
+    /// The reader is gone.
     closed: bool,
 }
 
@@ -93,7 +93,8 @@ impl Queue {
         }
         let lost = std::mem::take(&mut state.lost);
         if let (1.., Some(output)) = (lost, OUTPUT.get()) {
-            let notice = format!("{lost} lines are missing here, because stderr was not read");
+            let lines = counted(lost as u64, "line", "lines");
+            let notice = format!("{lines} missing here, because stderr was not read");
             state.waiting.extend_from_slice(output.remark_line(&notice).unwrap_or_default().as_bytes());
         }
         state.waiting.extend_from_slice(text);
@@ -123,7 +124,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what is handed over, until nobody reads any more.
+    /// Writes what is queued, until the reader is gone.
     fn serve(&self) {
         loop {
             let mut state = self.state();
@@ -139,10 +140,10 @@ impl Shared {
         }
     }
 
-    /// Writes all of `text`. Returns whether anybody reads.
+    /// Writes all of `text`. Returns whether there is still a reader.
     fn write_all(&self, mut text: &[u8]) -> bool {
         while !text.is_empty() {
-            // Stderr's own lock is not taken: who panics would wait for it.
+            // Stderr's own lock is not taken: a panicking thread would wait for it.
             let result = (self.write)(&text[..text.len().min(PIECE)]);
             let mut state = self.state();
             match result {

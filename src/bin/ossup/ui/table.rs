@@ -1,10 +1,10 @@
-//! Tables for people: a header, and columns as wide as what stands in them. Pure.
+//! Tables for people: a header, and columns as wide as their contents. Pure.
 
 use unicode_width::UnicodeWidthStr;
 
 use super::text::printable;
 
-/// A table of text. What is foreign in it moves no cursor and begins no line.
+/// A table of text. Foreign text in it cannot move the cursor or start a line.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,

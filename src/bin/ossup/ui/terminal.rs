@@ -1,4 +1,4 @@
-//! Standard error, which bars, log lines and remarks share.
+//! Standard error, which bars, log lines and status lines share.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -11,14 +11,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, T
 use super::stderr;
 use super::text::escaped;
 
-/// How long the end of the program waits for somebody who does not read what was written.
+/// How long the end of the program waits for a reader that does not read.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long anything else does.
 const MOMENT: Duration = Duration::from_millis(300);
 /// How often a bar is drawn at most, in frames per second.
 const FRAMES: u8 = 20;
 
-/// All bars of the process. Everything else that is written to stderr steps between them.
+/// All bars of the process. Everything else that is written to stderr goes above them.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(|| {
     let hidden = ProgressDrawTarget::stderr().is_hidden();
     MultiProgress::with_draw_target(match hidden {
@@ -33,7 +33,7 @@ pub(crate) fn bar() -> ProgressBar {
     BARS.add(ProgressBar::new(1).with_style(style))
 }
 
-/// Takes a line of progress away.
+/// Removes a line of progress.
 pub(crate) fn end_bar(bar: &ProgressBar) {
     bar.finish_and_clear();
     BARS.remove(bar);
@@ -44,7 +44,7 @@ pub(crate) fn width() -> usize {
     usize::from(Term::stderr().size().1).saturating_sub(1).max(1)
 }
 
-/// Takes the bars away for good, and what a terminal shows of the key that ended the program.
+/// Removes the bars for good, and what a terminal shows of the key that ended the program.
 pub(crate) fn end_bars() {
     let _ = BARS.clear();
     if is_terminal() {
@@ -57,7 +57,7 @@ pub(crate) fn is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Takes the bars away while `work` writes to the terminal.
+/// Removes the bars while `work` writes to the terminal.
 pub(crate) fn without_bars<T>(work: impl FnOnce() -> T) -> T {
     BARS.suspend(work)
 }
@@ -87,7 +87,7 @@ pub(crate) fn has_colours() -> bool {
     console::colors_enabled_stderr()
 }
 
-/// The word that begins a line on stderr, in its colour.
+/// The word that starts a line on stderr, in its colour.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Label {
     Error,

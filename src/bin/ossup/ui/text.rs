@@ -104,7 +104,7 @@ pub(crate) fn of(done: u64, total: u64) -> String {
     }
 }
 
-/// Returns a number of things, by the name of one or of several.
+/// Returns a count with the singular or the plural.
 pub(crate) fn counted(count: impl Into<u64>, one: &str, several: &str) -> String {
     match count.into() {
         1 => format!("1 {one}"),

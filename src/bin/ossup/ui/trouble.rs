@@ -1,4 +1,4 @@
-//! Tells, once, that requests have failed for a while and are made again: silence looks like a hang.
+//! Reports, once, that requests have failed for a while and are retried: silence looks like a hang.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,17 +20,17 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// Takes an event in and returns what to say about it.
+    /// Takes in an event and returns what to report about it.
     pub(crate) fn apply(&mut self, event: &Event, now: Instant) -> Option<String> {
         match event {
             Event::Retrying { operation, reason, delay, left, .. } => {
                 let since = *self.since.get_or_insert(now);
-                // The wait that follows counts: the next occasion to say something is behind it.
+                // The wait that follows counts: the next chance to report comes after it.
                 if self.told || now + *delay < since + PATIENCE {
                     return None;
                 }
                 self.told = true;
-                Some(format!("{operation} fails: {reason}; trying for another {}", duration(*left)))
+                Some(format!("{operation} fails: {reason}; retrying for another {}", duration(*left)))
             }
             Event::Opened { .. } | Event::PartDone { .. } | Event::Completed => {
                 *self = Self::default();
@@ -41,7 +41,7 @@ impl Trouble {
     }
 }
 
-/// Returns where requests that belong to no upload tell of their retries.
+/// Returns where requests that belong to no upload report their retries.
 pub(crate) fn retries(output: Output) -> EventSink {
     let trouble = Mutex::new(Trouble::default());
     EventSink::new(move |event| {
@@ -52,7 +52,7 @@ pub(crate) fn retries(output: Output) -> EventSink {
             return;
         }
         let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nothing tells that such a request succeeded, but a first attempt is always of another one.
+        // Nothing reports that such a request succeeded, but a first attempt always belongs to another one.
         if matches!(event, Event::Retrying { attempts: 1, .. }) {
             *trouble = Trouble::default();
         }
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(trouble.apply(&failed(0), at(0)), None);
         assert_eq!(trouble.apply(&failed(0), at(2)), None);
         let told = trouble.apply(&failed(1), at(2)).unwrap();
-        assert_eq!(told, "Initiate fails: no route; trying for another 57 s");
+        assert_eq!(told, "Initiate fails: no route; retrying for another 57 s");
         assert_eq!(trouble.apply(&failed(9), at(20)), None);
         assert_eq!(trouble.apply(&Event::Completed, at(21)), None);
         assert_eq!(trouble.apply(&failed(1), at(22)), None);

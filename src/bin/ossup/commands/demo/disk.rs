@@ -1,4 +1,4 @@
-//! A disk for the demonstration: sparse, bootable as far as ECS looks, with some real data.
+//! A disk for the demonstration: sparse, bootable as far as ECS checks, with some real data.
 
 use std::fs::File;
 use std::io;
@@ -59,7 +59,7 @@ fn superblock(length: u64) -> [u8; 1024] {
     block
 }
 
-/// Bytes without pattern (xorshift), so that nothing on the way can shorten them.
+/// Bytes without a pattern (xorshift), so that nothing on the way can compress them.
 struct Noise(u64);
 
 impl Noise {

@@ -1,4 +1,4 @@
-//! What demonstrations left that were killed: a folder with gigabytes each.
+//! What killed demonstrations leave behind: a folder with gigabytes each.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Name of the file that a demonstration locks in its folder for as long as it runs.
 const LOCK: &str = "ossup-demo.lock";
-/// How the folders' names begin.
+/// Prefix of the folders' names.
 pub(super) const PREFIX: &str = "ossup-demo-";
 
 /// Marks a folder as this demonstration's, until the file is dropped.
@@ -17,8 +17,8 @@ pub(super) fn mark(folder: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Removes the folders of demonstrations that ended without doing so, and returns how many: those with a mark that
-/// nobody holds, made by this user.
+/// Removes the folders that killed demonstrations left behind, and returns how many: those of this user with a mark
+/// that no process holds.
 pub(super) fn remove(temporary: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(temporary) else { return 0 };
     let folders = entries.flatten().filter(|entry| {

@@ -1,4 +1,4 @@
-//! The whole way on the embedded emulator, each step said in words.
+//! Upload and import on the embedded emulator, with a description of each step.
 
 mod disk;
 mod leftovers;
@@ -25,7 +25,7 @@ use crate::args::{ConnectionArgs, DemoArgs, InspectionArgs, RetryArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{self, Failure, Kind, ResumeHint};
 use crate::ui::advice::Subject;
-use crate::ui::{ImportsShown, Progress, bytes, duration};
+use crate::ui::{ImportsShown, Progress, bytes, counted, duration};
 
 /// Runs the demonstration in a temporary folder, which is removed whatever happens.
 pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failure> {
@@ -36,12 +36,15 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
     let _mark = leftovers::mark(folder.path()).map_err(cannot)?;
     let say = |text: String| text.lines().for_each(|line| context.output.status(line));
     say(format!(
-        "This runs the whole way on the embedded emulator: no account, no network. Everything is in {} and \
-         is removed at the end.",
+        "This runs upload and import on the embedded emulator: no account, no network. Everything is in {} \
+         and is removed at the end.",
         folder.path().display()
     ));
     if left > 0 {
-        say(format!("Removed what {left} demonstration(s) left that were ended before they could do so."));
+        say(format!(
+            "Removed the leftovers of {}.",
+            counted(left as u64, "killed demonstration", "killed demonstrations")
+        ));
     }
     let image = image(args, folder.path(), context)?;
     let connection = connect(folder.path(), context)?;
@@ -58,7 +61,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
         context.output,
     )?;
 
-    say(format!("\n2. Upload it in parts to `{object}`, and interrupt that half-way."));
+    say(format!("\n2. Upload it in parts to `{object}`, and interrupt it half-way."));
     connection.prepare_bucket(&object.bucket, context.output)?;
     let length = std::fs::metadata(&image).map_err(cannot)?.len();
     interrupted_upload(&connection, &image, &object, length, context).await?;
@@ -97,12 +100,12 @@ fn image(args: &DemoArgs, folder: &Path, context: &Context) -> Result<PathBuf, F
     }
     context.output.status("");
     context.output.status(format!(
-        "1. Make a sparse RAW disk of {} with boot code, an active partition, ext4 and some data.",
+        "1. Create a sparse RAW disk of {} with boot code, an active partition, ext4 and some data.",
         bytes(disk::LENGTH)
     ));
     let path = folder.join("demo.raw");
     disk::make(&path).map_err(|error| {
-        let text = format!("the disk cannot be made in {}", folder.display());
+        let text = format!("cannot create the disk in {}", folder.display());
         Failure::from_error(Kind::Other, &error).hint(text)
     })?;
     Ok(path)
@@ -129,7 +132,7 @@ fn prepared(connection: &Connection, image: &Path, object: &ObjectRef) -> Result
         .state_dir(connection.settings.state_dir()?))
 }
 
-/// Uploads until half of the bytes are in.
+/// Uploads until half of the bytes are acknowledged.
 async fn interrupted_upload(
     connection: &Connection,
     image: &Path,
@@ -156,9 +159,11 @@ async fn interrupted_upload(
     };
     drop(progress);
     match outcome {
-        Ok(_) => context.output.status("It was too quick to be interrupted: the object is complete."),
+        Ok(_) => context
+            .output
+            .status("The upload finished before it could be interrupted: the object is complete."),
         Err(error) if error.kind() == ErrorKind::Cancelled => {
-            context.output.status("Interrupted. The parts that are in are kept and recorded.");
+            context.output.status("Interrupted. The uploaded parts are kept and recorded.");
         }
         Err(error) => return Err(failure::upload(&error, ResumeHint::No, &context.stop)),
     }

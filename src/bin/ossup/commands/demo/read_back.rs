@@ -12,9 +12,9 @@ use ossup::model::{ByteRange, ObjectRef};
 use crate::commands::range::ReadRange;
 use crate::failure::{Failure, Kind};
 
-/// How much is read by one request.
+/// How many bytes one request reads.
 const RANGE: u64 = 4 << 20;
-/// How many requests are under way.
+/// How many requests are in flight.
 const CONCURRENCY: usize = 4;
 
 /// Fails at the first range that differs.
@@ -44,7 +44,7 @@ pub(super) async fn compare(
                 }
                 Err(Failure::new(
                     Kind::Integrity,
-                    format!("`{object}` differs from the file from byte {start} on"),
+                    format!("`{object}` differs from the file at or after byte {start}"),
                 ))
             }
         })
