@@ -99,7 +99,7 @@ impl Context {
             }
         }
         if let Target::Local(folder) = &settings.place {
-            // Opening has made it, so that it has a canonical path.
+            // Opening has created it, so it has a canonical path.
             let path = folder.canonicalize().map_err(|error| {
                 let failure = Failure::from_error(Kind::Other, &error);
                 failure.context(format!("cannot use the folder `{}`", folder.display()))

@@ -85,7 +85,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Shows what is wrong with the arguments, or the help that was asked for.
+/// Shows what is wrong with the arguments, or the requested help.
 fn usage(error: clap::Error) -> ExitCode {
     let text = error.to_string();
     // Help goes to stdout and errors to stderr; if either is closed, nothing can be reported.

@@ -29,8 +29,8 @@ impl Stop {
     /// When the system refuses the handlers.
     pub(crate) fn listen(output: Output) -> std::io::Result<Self> {
         let stop = Self::default();
-        // A file that reaches its limit (`ulimit -f`) is an error of that write, and not the end of the process: what
-        // listens is of no interest, only that the signal has no longer its default effect.
+        // Reaching a file's size limit (`ulimit -f`) must fail that write and not end the process. The listener is
+        // dropped: it only replaces the signal's default action.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         let mut interrupt = unless_ignored(SignalKind::interrupt())?;
         let mut terminate = Some(signal(SignalKind::terminate())?);
@@ -105,8 +105,8 @@ async fn next(stream: &mut Option<Stream>) {
     std::future::pending().await
 }
 
-/// Listens for a signal, unless it was ignored when the process began: `nohup` does that with SIGHUP, and a shell
-/// without job control with the SIGINT of what runs in the background. Whoever did so wants the process to go on.
+/// Listens for a signal, unless it was ignored when the process started: `nohup` does that with SIGHUP, and a shell
+/// without job control with the SIGINT of what runs in the background. The process is then meant to continue.
 fn unless_ignored(kind: SignalKind) -> std::io::Result<Option<Stream>> {
     let ignored = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, kind));
     if ignored { Ok(None) } else { signal(kind).map(Some) }

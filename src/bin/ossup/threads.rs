@@ -9,22 +9,21 @@ use tokio::runtime::Runtime;
 
 use crate::failure::{Failure, Kind};
 
-/// Threads for reads of files and look-ups of names that are started at once and stay: the runtime panics when it
-/// needs the first and gets none, and waits for ever when all it has are busy for ever. One may be reading an answer
-/// that nobody types.
+/// Threads for file reads and name look-ups that are started at once and kept: the runtime panics when it cannot
+/// start the first, and waits forever when all are blocked. One may be waiting for an answer that is never typed.
 const BLOCKING: usize = 2;
-/// One more writes to stderr, though it can do without.
+/// One more writes to stderr; it is optional.
 const OTHERS: usize = 1;
-/// How long a thread that was started may take to run.
+/// How long a started thread may take to run.
 const STARTING: Duration = Duration::from_secs(30);
-/// How long after a thread has ended it may still count.
+/// How long a thread may still count after it has ended.
 const COUNTED: Duration = Duration::from_millis(200);
 
 /// Starts the runtime with a thread for each processor, or with as many as the system allows.
 ///
 /// # Errors
 ///
-/// When not even a few can be started.
+/// When too few can be started.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
     let wanted = thread::available_parallelism().map_or(1, usize::from);
     // Twice what is needed, since those of this trial count for a moment after they have ended.
@@ -104,7 +103,7 @@ mod tests {
     #[test]
     fn the_threads_that_block_are_there_from_the_beginning() {
         let runtime = runtime().unwrap();
-        // If there were but one, the second would have to be started by now.
+        // If there were only one, the second would have to be started by now.
         let (go, wait) = mpsc::channel::<()>();
         let first = runtime.spawn_blocking(move || wait.recv());
         let second = runtime.spawn_blocking(move || go.send(()));

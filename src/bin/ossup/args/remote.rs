@@ -46,7 +46,7 @@ pub(crate) struct ConnectionArgs {
 #[command(next_help_heading = "Connection")]
 pub(crate) struct RetryArgs {
     /// Give up after this long without progress [default: 30m]
-    // Last under its heading in every command, wherever the group stands.
+    // Last under its heading in every command, wherever the group is flattened.
     #[arg(long, hide_short_help = true, value_name = "DURATION", display_order = 1000)]
     pub(crate) retry_timeout: Option<Span>,
 }

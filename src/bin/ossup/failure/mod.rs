@@ -135,7 +135,7 @@ impl Failure {
         let details = &mut failure.details;
         let mut next = Some(error);
         while let Some(error) = next {
-            // Large causes are boxed, and a box is a type of its own.
+            // Large causes are boxed, and a box is a distinct type.
             let boxed = error.downcast_ref::<Box<CallError>>().map(AsRef::as_ref);
             let call = error.downcast_ref::<CallError>().or(boxed).and_then(CallError::service);
             if let Some(service) = call.or_else(|| error.downcast_ref::<ServiceError>()) {

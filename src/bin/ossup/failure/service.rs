@@ -144,14 +144,12 @@ fn known(code: &str) -> Option<&'static str> {
         "SignatureDoesNotMatch" | "IncompleteSignature" => {
             "the access key secret does not match its id; `-v` shows where both came from"
         }
-        "SecurityTokenExpired" | "InvalidSecurityToken.Expired" => {
-            "get new temporary credentials, then run the same command again"
-        }
+        "SecurityTokenExpired" | "InvalidSecurityToken.Expired" => "get new temporary credentials",
         "InvalidSecurityToken" | "SecurityTokenNotSupported" | "InvalidSecurityToken.Malformed" => {
             "id, secret and token must come from the same STS response"
         }
         "RequestTimeTooSkewed" | "InvalidTimeStamp.Expired" | "IllegalTimestamp" => {
-            "set this machine's clock, then run the same command again"
+            "set this machine's clock"
         }
         "UserDisable" | "InvalidAccountStatus" | "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => {
             "the account is disabled or in arrears, or has not activated the service"
@@ -164,8 +162,7 @@ fn known(code: &str) -> Option<&'static str> {
         "BucketAlreadyExists" => "bucket names are global: choose another",
         "FileAlreadyExists" => "choose another key, or replace the object with --overwrite",
         "InsufficientStorage" => {
-            "the store's disk is full, or a file has reached the size limit (`ulimit -f`): make room, then run the \
-             same command again"
+            "the store's disk is full, or a file has reached the size limit (`ulimit -f`): make room, or raise it"
         }
         "FileImmutable" => "the bucket's retention policy protects the object",
         "TransferAccelerationDisabled" => {

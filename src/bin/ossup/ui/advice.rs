@@ -18,7 +18,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// A file. What is made of it goes beside it, but not beside a device.
+    /// A file. New files go beside it, but not beside a device.
     pub(crate) fn file(path: &Path) -> Self {
         let beside = path.metadata().is_ok_and(|metadata| metadata.is_file());
         let folder = path.parent().filter(|_| beside).unwrap_or(Path::new(""));

@@ -24,7 +24,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Returns the line in at most `width` columns. Foreign text in it moves no cursor.
+    /// Returns the line in at most `width` columns. Foreign text in it cannot move the cursor.
     pub(crate) fn fit(&self, width: usize) -> String {
         let percent = self.percent.map(|percent| format!("{percent:>3}%")).unwrap_or_default();
         let name = printable(&self.name);

@@ -1,4 +1,4 @@
-//! What is known about one upload's progress, from its events. Pure; the time comes with each event.
+//! The progress of one upload, computed from its events. Pure; the time comes with each event.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ impl Meter {
         Line { percent: Some(self.percent()), facts, details, name: name.to_owned() }
     }
 
-    /// Returns a line of its own.
+    /// Returns a plain line.
     pub(crate) fn line(&self, now: Instant) -> String {
         let Line { facts, details, .. } = self.bar("", now);
         format!("{}%, {}", self.percent(), [facts, details].concat().join(", "))
@@ -135,7 +135,7 @@ impl Meter {
     }
 }
 
-/// Returns what a bar shows of an upload that began, sends and completes.
+/// Returns what a bar shows of an upload that has started, sends and completes.
 #[cfg(test)]
 pub(super) fn stages(name: &str) -> [Line; 3] {
     use ossup::model::{ByteRange, UploadId};

@@ -35,13 +35,13 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// When stdout cannot be written; a reader that went away is no error.
+    /// When stdout cannot be written; a closed reader is not an error.
     pub(crate) fn print(&self, object: serde_json::Value, text: &str) -> Result<(), Failure> {
         self.object(object)?;
         self.text(text)
     }
 
-    /// Prints a result if JSON is wanted.
+    /// Prints a result if JSON is requested.
     ///
     /// # Errors
     ///
@@ -56,8 +56,8 @@ impl Output {
         print(&json_line(&object))
     }
 
-    /// Prints a result, or a part of it, if text is wanted. Every result goes this way, so that no foreign text in it
-    /// moves the cursor.
+    /// Prints a result, or a part of it, if text is requested. Every result is printed here, so that foreign text in it
+    /// cannot move the cursor.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Output {
         }
     }
 
-    /// Prints a failure: text to stderr, and the object to stdout if JSON is wanted.
+    /// Prints a failure: text to stderr, and the object to stdout if JSON is requested.
     pub(crate) fn failure(&self, failure: &Failure) {
         if self.json {
             print_json(&failure.json());
@@ -119,8 +119,8 @@ fn print(line: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{line}").and_then(|()| stdout.flush())
     };
-    // Stdout is often the same terminal: a result behind a bar would go with the bar's next drawing. Anything else
-    // may not be read, and remarks must not wait for that.
+    // Stdout is often the same terminal: a result after a bar would be erased by the bar's next drawing. Anything
+    // else may not be read, and status lines must not wait for that.
     let printed = if io::stdout().is_terminal() { terminal::without_bars(print) } else { print() };
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -160,7 +160,7 @@ impl Shown {
 }
 
 /// Returns a clock that ticks once after a pause, however long: a stopped process shows no burst of equal lines
-/// when it goes on.
+/// when it continues.
 fn ticks(interval: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

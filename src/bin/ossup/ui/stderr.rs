@@ -1,6 +1,6 @@
 //! Standard error behind a queue: a reader that stops delays neither the work nor the signals.
 //!
-//! A thread of its own writes. What does not fit into the queue is dropped, line by line, and counted.
+//! A separate thread writes. What does not fit into the queue is dropped, line by line, and counted.
 
 use std::io;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};

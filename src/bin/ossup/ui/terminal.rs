@@ -13,7 +13,7 @@ use super::text::escaped;
 
 /// How long the end of the program waits for a reader that does not read.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long anything else does.
+/// How long anything else waits for one.
 const MOMENT: Duration = Duration::from_millis(300);
 /// How often a bar is drawn at most, in frames per second.
 const FRAMES: u8 = 20;

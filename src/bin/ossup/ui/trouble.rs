@@ -9,7 +9,7 @@ use super::progress::Form;
 use super::text::{duration, json_line};
 use super::{Output, events, terminal};
 
-/// Failures that pass sooner are of no interest.
+/// Failures that pass sooner are not reported.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A series of failed attempts. Pure; the time comes with each event.

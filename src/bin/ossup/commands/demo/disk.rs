@@ -9,7 +9,7 @@ use std::path::Path;
 pub(super) const LENGTH: u64 = 6 << 30;
 /// Data in it (300 MiB); the rest is holes.
 const DATA: u64 = 300 << 20;
-/// The data lies in pieces of 4 MiB all over the disk.
+/// The data is spread over the disk in pieces of 4 MiB.
 const PIECE: u64 = 4 << 20;
 const SECTOR: u64 = 512;
 /// First sector of the only partition.
