@@ -12,10 +12,10 @@ use ossup::model::{BucketName, Region, StorageClass};
 #[command(after_help = "\
 Examples:
   ossup emulator --data /tmp/oss --bucket images
-  ossup emulator --listen 127.0.0.1:0 --discard --region eu-central-1 --bucket images@cn-hangzhou
+  ossup emulator --listen 127.0.0.1:0 --discard --bucket images@eu-central-1
   ossup emulator --bucket images,encryption=KMS,class=IA,owner=1234567890123456
   ossup emulator --bucket images --faults faults.json
-  ossup emulator --bucket images --ecs paused --ecs looks_before_available=3 --ecs system_disk_gib=40-500
+  ossup emulator --bucket images --ecs paused --ecs system_disk_gib=40-500
 
 A fault file, here one that loses the first response to CompleteMultipartUpload:
   {\"rules\": [{\"operation\": \"CompleteMultipartUpload\", \"times\": 1,

@@ -131,7 +131,7 @@ pub(crate) struct FanOutArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ossup import oss://images/disk.qcow2 --name web-2026-01 --platform \"Rocky Linux\" --wait
+  ossup import oss://images/web.raw --name web --platform \"Rocky Linux\" --wait
   ossup import oss://images/disk.qcow2 --name web-2026-01 --dry-run
 
 The import runs on the service and takes hours; follow it with `ossup image wait`.")]
@@ -166,7 +166,7 @@ pub(crate) struct ImportArgs {
 #[command(after_help = "\
 Examples:
   ossup publish disk.qcow2 oss://images/ --name web-2026-01
-  ossup publish disk.qcow2 oss://images/ --name web-2026-01 --copy-to eu-central-1,us-west-1
+  ossup publish disk.raw oss://images/ --name web --copy-to us-west-1,us-east-1
 
 Interrupted? Run the same command again to continue where it stopped.")]
 pub(crate) struct PublishArgs {
@@ -222,14 +222,10 @@ pub(crate) enum ImageCommand {
     )]
     Copy(ImageCopyArgs),
     /// Share an image with other accounts
-    #[command(
-        after_help = "Example:\n  ossup image share m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --with 1234567890123456"
-    )]
+    #[command(after_help = "Example:\n  ossup image share m-bp1g7004ksh0oeuco5hp --with 1234567890123456")]
     Share(ImageShareArgs),
     /// Stop sharing an image with accounts
-    #[command(
-        after_help = "Example:\n  ossup image unshare m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --with 1234567890123456"
-    )]
+    #[command(after_help = "Example:\n  ossup image unshare m-bp1g7004ksh0oeuco5hp --with 1234567890123456")]
     Unshare(ImageShareArgs),
     /// Delete an image
     #[command(

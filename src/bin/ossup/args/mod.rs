@@ -33,10 +33,10 @@ use values::{BucketUrl, FileOrObject, ObjectUrl, Span, bucket};
     max_term_width = 100,
     after_help = "\
 Examples:
-  ossup demo                                        upload and import on the embedded emulator
-  ossup upload disk.qcow2 oss://images/             upload; run it again to resume
+  ossup demo                               try it on the embedded emulator
+  ossup upload disk.qcow2 oss://images/    upload; run it again to resume
   ossup publish disk.qcow2 oss://images/ --name web-2026-01
-                                                    upload, import and wait for the image
+                                           upload, import and wait for the image
 
 Exit codes: 0 success; 1 other failure; 2 usage; 3 image refused; 4 credentials or permission;
 5 network failure, resumable; 6 integrity, or the source changed; 7 import refused or failed;
@@ -87,7 +87,15 @@ pub(crate) enum Command {
 /// Suggests the command for a name that other programs use for it.
 pub(crate) fn with_suggestion(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    // The usage begins with the command whose subcommand it should have been.
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let of = ["bucket", "image"].into_iter().find(|group| usage.contains(&format!("ossup {group} ")));
     let meant = match word.as_str() {
+        "ls" if of == Some("image") => "list",
+        "rm" if of == Some("image") => "delete",
+        "mb" if of == Some("bucket") => "create",
+        "stat" | "info" if of.is_some() => "show",
+        _ if of.is_some() => return error,
         "cp" | "copy" | "put" | "push" | "send" | "sync" => "upload",
         "ls" => "list",
         "rm" => "abort",
@@ -243,6 +251,25 @@ mod tests {
         check(&Cli::command(), "");
     }
 
+    #[test]
+    fn a_command_is_suggested_only_where_it_exists() {
+        for (typed, expected) in [
+            (&["ls"][..], Some("'list'")),
+            (&["image", "ls"], Some("'list'")),
+            (&["image", "rm"], Some("'delete'")),
+            (&["bucket", "mb"], Some("'create'")),
+            (&["bucket", "info"], Some("'show'")),
+            (&["bucket", "ls"], None),
+            (&["bucket", "put"], None),
+        ] {
+            let error = Cli::try_parse_from(["ossup"].iter().chain(typed)).unwrap_err();
+            let text = with_suggestion(error).to_string();
+            let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+            assert_eq!(tip.is_some(), expected.is_some(), "{text}");
+            assert!(tip.unwrap_or_default().ends_with(expected.unwrap_or_default()), "{text}");
+        }
+    }
+
     /// Returns the words of a line as a shell has them; quotes are all that the examples need.
     fn words(line: &str) -> Vec<String> {
         let odd = |(index, piece): (usize, &str)| match index % 2 {
@@ -258,6 +285,7 @@ mod tests {
         fn check(command: &clap::Command, count: &mut usize) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             for line in help.lines().filter_map(|line| line.strip_prefix("  ossup ")) {
+                assert!(line.len() + "  ossup ".len() <= 80, "a narrow terminal breaks it: {line}");
                 // The rest of the line explains it.
                 let line = line.split("   ").next().unwrap().split(" > ").next().unwrap();
                 let words = words(&format!("ossup {line}"));

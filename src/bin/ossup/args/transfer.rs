@@ -84,7 +84,7 @@ pub(crate) struct TargetArgs {
 #[command(after_help = "\
 Examples:
   ossup upload disk.qcow2 oss://images/
-  ossup upload disk.raw oss://images/web/disk.raw --region eu-central-1 --bandwidth-limit 50MiB/s
+  ossup upload disk.raw oss://images/web/disk.raw --bandwidth-limit 50MiB/s
   ossup upload disk.raw data.raw oss://images/web/
   ossup upload disk.raw oss://images --endpoint local:/tmp/store
 
