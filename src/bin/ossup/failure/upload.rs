@@ -26,6 +26,9 @@ pub(crate) enum ResumeHint<'a> {
     Resume(&'a ConnectionArgs),
 }
 
+/// What continues most uploads, as other advice says it too.
+const SAME_COMMAND: &str = "run the same command again";
+
 /// Turns an upload's error into a failure.
 pub(crate) fn upload(error: &UploadError, again: ResumeHint<'_>, stop: &Stop) -> Failure {
     let resumable = !matches!(again, ResumeHint::No) && error.is_resumable();
@@ -38,11 +41,21 @@ pub(crate) fn upload(error: &UploadError, again: ResumeHint<'_>, stop: &Stop) ->
     // Nor does it help where nothing was sent yet and an argument is wrong.
     let begun = matches!(error, UploadError::Transfer { .. } | UploadError::Complete(_));
     let in_vain = !begun && error.call().is_some_and(service::asks_for_another_command);
-    let hints =
-        [advice(error, again), (resumable && !in_the_way && !in_vain).then(|| resume_hint(error, again))];
-    let hint = hints.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let resume = (resumable && !in_the_way && !in_vain).then(|| resume_hint(error, again));
     let failure = failure.resumable(resumable);
-    if hint.is_empty() { failure } else { failure.hint(hint) }
+    match joined(advice(error, again), resume) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// Returns both hints as one, which says once that the same command continues.
+fn joined(advice: Option<String>, resume: Option<String>) -> Option<String> {
+    let (Some(advice), Some(resume)) = (&advice, &resume) else { return advice.or(resume) };
+    Some(match resume.strip_prefix(SAME_COMMAND) {
+        Some(rest) if advice.ends_with(SAME_COMMAND) => format!("{advice}{rest}"),
+        _ => format!("{advice}; {resume}"),
+    })
 }
 
 fn resume_hint(error: &UploadError, again: ResumeHint<'_>) -> String {
@@ -59,7 +72,7 @@ fn resume_hint(error: &UploadError, again: ResumeHint<'_>) -> String {
         1 => ": 1 part is kept".to_owned(),
         _ => format!(": {parts} parts are kept"),
     };
-    format!("run the same command again to continue{resume}{kept}")
+    format!("{SAME_COMMAND} to continue{resume}{kept}")
 }
 
 fn advice(error: &UploadError, again: ResumeHint<'_>) -> Option<String> {
@@ -190,5 +203,21 @@ impl From<SourceError> for Failure {
             ),
             _ => failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_command_is_advised_once() {
+        let resume = || Some(format!("{SAME_COMMAND} to continue: 1 part is kept"));
+        let hint = joined(Some(format!("make room, then {SAME_COMMAND}")), resume()).unwrap();
+        assert_eq!(hint, "make room, then run the same command again to continue: 1 part is kept");
+        let hint = joined(Some("check the clock".to_owned()), resume()).unwrap();
+        assert_eq!(hint, "check the clock; run the same command again to continue: 1 part is kept");
+        assert_eq!(joined(None, resume()), resume());
+        assert_eq!(joined(None, None), None);
     }
 }
