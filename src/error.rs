@@ -212,6 +212,7 @@ fn refusal_kind(error: &ServiceError) -> ErrorKind {
     match error.code.as_deref() {
         Some(code) if CREDENTIALS.iter().any(|known| code.starts_with(known)) => ErrorKind::Credentials,
         Some(code) if code.starts_with("Throttling") => ErrorKind::Network,
+        Some("InvalidRegionId.NotFound") => ErrorKind::Usage,
         _ if matches!(error.status, 408 | 429 | 500..) => ErrorKind::Network,
         None if error.is_foreign() && matches!(error.status, 401 | 403) => ErrorKind::Network,
         None if matches!(error.status, 401 | 403) => ErrorKind::Credentials,

@@ -328,7 +328,8 @@ fn mistakes_about_what_follows_the_import_come_before_the_first_byte() {
     let local = world.local();
     world.disk("disk.raw", 64 * MIB, 1);
     for (mistake, said) in [
-        ("--copy-to=us-wst-1", "us-wst-1"),
+        ("--copy-to=us-wst-1", "there is no region `us-wst-1`"),
+        ("--copy-to=us-wst-1", "did you mean us-west-1?"),
         ("--share-with=abc", "a number such as"),
         ("--manifest=/nonexistent/record.json", "/nonexistent/record.json"),
     ] {

@@ -140,6 +140,7 @@ fn usage_errors_of_the_service_read_so() {
         &["image", "show", "m-nothing"],
         &["bucket", "show", "oss://no-such-bucket"],
         &["list", "oss://images", "--region=eu-central-1"],
+        &["image", "list", "--region=eu-centrall-1"],
     ] {
         texts.fails(&world, 2, args);
     }

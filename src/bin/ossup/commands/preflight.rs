@@ -12,6 +12,7 @@ use super::inspection;
 use crate::args::InspectionArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::settings::regions;
 use crate::ui::advice;
 
 /// Refuses a request that breaks the documented rules, before any service is called. What the inspection of the
@@ -73,7 +74,13 @@ pub(crate) async fn refuse_unknown_regions(importer: &Importer, wanted: &[Region
     }
     let Ok(known) = importer.client().call(&DescribeRegions::new()).await else { return Ok(()) };
     match wanted.iter().find(|wanted| known.iter().all(|known| known.region_id != wanted.as_str())) {
-        Some(unknown) => Err(Failure::new(Kind::Usage, format!("there is no region `{unknown}` to copy to"))),
+        Some(unknown) => {
+            let failure = Failure::new(Kind::Usage, format!("there is no region `{unknown}` to copy to"));
+            Err(match regions::meant(unknown) {
+                Some(meant) => failure.hint(format!("did you mean {meant}?")),
+                None => failure,
+            })
+        }
         None => Ok(()),
     }
 }
