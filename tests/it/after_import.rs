@@ -39,6 +39,10 @@ fn a_publish_says_all_that_came_of_it() {
     let again = world.json(&publish);
     assert_eq!((&again["images"], &again["bytes_sent"]), (&value["images"], &serde_json::Value::Null));
     let copies = world.json(&["image", "list", "--region=us-west-1"]);
+    // A program takes each line for an image.
+    let lines = world.ok(&["image", "list", "--region=us-west-1"]).stdout;
+    let first = lines.split_whitespace().next();
+    assert_eq!((lines.lines().count(), first), (1, copies["images"][0]["image_id"].as_str()), "{lines}");
     assert_eq!(
         (&copies["images"][0]["family"], copies["images"].as_array().unwrap().len()),
         (&"web".into(), 1)

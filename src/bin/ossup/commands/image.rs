@@ -1,3 +1,5 @@
+use std::io::{self, IsTerminal as _};
+
 use futures::stream::{self, StreamExt, TryStreamExt};
 use ossup::ErrorKind;
 use ossup::image::request::{PLATFORMS, platform_os_type};
@@ -64,7 +66,7 @@ async fn list(args: &ImageListArgs, context: &Context) -> Result<(), Failure> {
         table.row([image.image_id.to_string(), image.status.to_string(), size, name]);
     }
     let images: Vec<_> = images.iter().map(|image| json_fields(&region, image)).collect();
-    context.output.print(json!({"images": images}), &table.text())
+    context.output.print(json!({"images": images}), &table.text_for(io::stdout().is_terminal()))
 }
 
 async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {

@@ -21,6 +21,13 @@ impl Table {
         self.rows.push(cells.into_iter().map(cell).collect());
     }
 
+    /// Returns the lines without the header where they go to a program, which takes each for a row.
+    pub(crate) fn text_for(&self, is_terminal: bool) -> String {
+        let text = self.text();
+        let rows = text.split_once('\n').map_or("", |(_, rows)| rows);
+        if is_terminal { text } else { rows.to_owned() }
+    }
+
     /// Returns the lines, without a line end behind the last; nothing if there are no rows.
     pub(crate) fn text(&self) -> String {
         if self.rows.len() == 1 {
@@ -56,6 +63,11 @@ mod tests {
             "ID    STATUS                      NAME\n\
              m-1   Avai\\u{1b}[2Jlable\\u{a}m-9  磁盘\n\
              m-22  -                           -"
+        );
+        assert_eq!(table.text_for(true), table.text());
+        assert_eq!(
+            table.text_for(false),
+            "m-1   Avai\\u{1b}[2Jlable\\u{a}m-9  磁盘\nm-22  -                           -"
         );
     }
 }
