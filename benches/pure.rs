@@ -1,4 +1,4 @@
-//! What the decisions cost that are made for every part or every upload: nothing here reads or sends.
+//! The cost of the decisions that are made for every part or every upload: nothing here reads or sends.
 //!
 //!     cargo bench --bench pure
 
@@ -17,7 +17,7 @@ use ossup::{model, plan};
 use transfer::control::{Acknowledged, Control, OnItsWay, Unfinished};
 use transfer::schedule::Schedule;
 
-// These two are no public names, so their source is taken in; it names `crate::model` and `crate::plan`.
+// These two are not public, so their source is included; it names `crate::model` and `crate::plan`.
 #[path = "../src/transfer"]
 #[expect(dead_code, reason = "what the transfer alone uses")]
 mod transfer {

@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example import -- FILE oss://BUCKET/KEY IMAGE_NAME STORE_DIR
 //!
-//! It speaks to the embedded store in `STORE_DIR`, where an import takes seconds and not hours.
+//! It uses the embedded store in `STORE_DIR`, where an import takes seconds and not hours.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let anonymous = Arc::new(StaticCredentials::anonymous());
     let emulator = Arc::new(Emulator::open(options)?);
     let options = ClientOptions::new(endpoint.clone(), region.clone(), anonymous, emulator);
-    // The real services have endpoints of their own, which follow from the region.
+    // The real services have separate endpoints, which follow from the region.
     let client = Client::new(options.with_rpc_endpoint(endpoint));
 
     let source = Arc::new(FileSource::open(file.as_str())?);

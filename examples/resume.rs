@@ -2,7 +2,7 @@
 //!
 //!     cargo run --example resume -- FILE oss://BUCKET/KEY STORE_DIR
 //!
-//! It speaks to the embedded store in `STORE_DIR`, so that it runs anywhere.
+//! It uses the embedded store in `STORE_DIR`, so that it runs anywhere.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

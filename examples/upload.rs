@@ -2,8 +2,8 @@
 //!
 //!     cargo run --example upload -- FILE oss://BUCKET/KEY STORE_DIR
 //!
-//! It speaks to the embedded store in `STORE_DIR`, so that it runs anywhere. For the real service, give the
-//! client an `HttpTransport`, your region's endpoint and your credentials instead, as README.md shows.
+//! It uses the embedded store in `STORE_DIR`, so that it runs anywhere. For the real service, give the client an
+//! `HttpTransport`, your region's endpoint and your credentials instead, as README.md shows.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-/// Tells the time of day.
+/// Gives the time of day.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Returns the current time.
     fn now(&self) -> Timestamp;

@@ -1,4 +1,4 @@
-//! What kind of failure an error is, over all stages: whoever runs the pipeline decides by it what to do next.
+//! The kind of failure of an error, over all stages: the caller of the pipeline decides by it what to do next.
 
 use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
@@ -55,7 +55,7 @@ impl CallError {
             CallCause::Service(error) => match error.code.as_deref() {
                 // The bucket lives elsewhere: the wrong endpoint or region was named, and no permission is missing.
                 _ if self.action == RetryClass::OtherEndpoint => ErrorKind::Usage,
-                // A clock that is wrong is nobody's permission.
+                // A wrong clock is not a missing permission.
                 _ if self.action == RetryClass::FixClock => ErrorKind::Network,
                 Some("NoSuchBucket" | "InvalidBucketName" | "InvalidObjectName") => ErrorKind::Usage,
                 Some("FileAlreadyExists" | "FileImmutable" | "BucketAlreadyExists") => ErrorKind::Conflict,
@@ -63,7 +63,7 @@ impl CallError {
                 Some(code) if code.starts_with("InvalidAccessKeyId") => ErrorKind::Credentials,
                 Some(code) if code.starts_with("InvalidSecurityToken") => ErrorKind::Credentials,
                 Some("SignatureDoesNotMatch" | "IncompleteSignature") => ErrorKind::Credentials,
-                // What the service did not say itself is no denial.
+                // An answer that is not the service's own is not a denial.
                 None if error.is_foreign() && matches!(error.status, 401 | 403) => ErrorKind::Network,
                 _ if matches!(error.status, 401 | 403) => ErrorKind::Credentials,
                 _ if error.status == 507 => ErrorKind::Other,

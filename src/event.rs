@@ -1,4 +1,4 @@
-//! What the pipeline tells the outside while it works: one enum, one way.
+//! What the pipeline reports to the outside while it works: one enum, one way.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub enum Event {
         present_parts: u32,
     },
     /// Other uploads of the same key are open on the bucket, of which the state knows nothing: they hold parts that
-    /// are paid for, until somebody completes or aborts them.
+    /// are billed until the uploads are completed or aborted.
     OthersOpen {
         /// The object that they would make.
         object: ObjectRef,
@@ -122,7 +122,7 @@ pub enum Event {
     },
 }
 
-/// How far an import or a copy is. What a look did not tell is `None`.
+/// The progress of an import or a copy. What the service did not report is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportProgress {

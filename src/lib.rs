@@ -9,7 +9,7 @@
 //!
 //! [`upload::Upload`] runs the stages of the upload in order. What stands beside the flow:
 //!
-//! - [`model`] has the field's words as types, [`event`] what the pipeline tells while it works;
+//! - [`model`] has the field's words as types, [`event`] what the pipeline reports while it works;
 //! - [`checksum`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
 //! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
 //!   read of a source passes through the blocks of [`transfer::Limits`];

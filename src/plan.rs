@@ -1,7 +1,7 @@
 //! How an object is cut into parts, from its length and a rule alone.
 //!
 //! A [`Plan`] is a sorted list of *cut points*. A part spans from one cut point to a later one, and its number
-//! is 1 + the index of its first cut point. So a part's number and size tell its byte range; parts may differ
+//! is 1 + the index of its first cut point. So a part's number and size give its byte range; parts may differ
 //! in size and numbers may have gaps, both of which OSS allows ("CompleteMultipartUpload" page); a part can be
 //! cut again at any cut point within it; and the same plan follows from the same file on another machine.
 

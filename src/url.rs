@@ -45,7 +45,7 @@ pub struct ValidityError {
 pub struct ObjectUrl {
     text: String,
     expires: Option<Timestamp>,
-    /// Signed with a token of which it is not known when it ends.
+    /// Signed with a token whose expiry is not known.
     token_may_end_it: bool,
 }
 

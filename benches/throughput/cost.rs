@@ -17,7 +17,7 @@ pub(crate) struct Cost {
     pub(crate) peak_kib: u64,
 }
 
-/// Runs a process to its end and says what it took. `input` is what it reads before it begins.
+/// Runs a process to its end and returns what it took. `input` is what it reads before it begins.
 pub(crate) fn measure(command: &mut Command, input: Option<&str>) -> Fallible<Cost> {
     let before = children_cpu()?;
     let mut errors = tempfile::tempfile()?;

@@ -22,7 +22,7 @@ pub(crate) const ROLE: &str = "floor";
 const PART: u64 = 64 << 20;
 const BLOCK: usize = 256 << 10;
 
-/// Runs the floor as a process and says what it took, without opening the upload and without signing.
+/// Runs the floor as a process and returns what it took, without opening the upload and without signing.
 pub(crate) fn measure(options: &Options, target: &Target, image: &Path) -> Fallible<Cost> {
     target.with_parts(options.size, PART, |urls| {
         let mut command = Command::new(std::env::current_exe()?);

@@ -1,4 +1,4 @@
-//! What an upload costs beside the least that it can cost on this machine, in one run.
+//! The cost of an upload compared with the least that it can cost on this machine, in one run.
 //!
 //!     cargo bench --bench throughput -- [OPTION …] [-- FLAG OF ossup upload …]
 //!
@@ -103,7 +103,7 @@ fn rounds(options: &Options, case: &Case, target: &Target, image: &Path, folder:
                     sent += options.size;
                     contender.costs.push(cost);
                 }
-                // A peer may not get along with the server; the other two must.
+                // A peer may not work with the server; the other two must.
                 Err(error) if index >= 2 => contender.failed = Some(error.to_string()),
                 Err(error) => return Err(error),
             }

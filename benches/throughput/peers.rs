@@ -15,7 +15,7 @@ pub(crate) struct Peer {
     program: Vec<String>,
 }
 
-/// Returns the peers that can be run, and says which cannot.
+/// Returns the peers that can be run, and reports which cannot.
 pub(crate) fn installed(options: &Options, case: &Case, target: &Target) -> Vec<Peer> {
     if !options.peers {
         return Vec::new();

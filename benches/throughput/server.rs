@@ -72,7 +72,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It ends with the bench in any case; what it says then is of no interest.
+        // It ends with the bench in any case; its exit status does not matter.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -90,7 +90,7 @@ pub(crate) fn run(identity: &[&str]) -> Fallible<()> {
     for tcp in listener.incoming() {
         let (tcp, tls) = (tcp?, tls.clone());
         std::thread::spawn(move || {
-            // A client that leaves is not this program's business.
+            // A client that disconnects is not an error of this program.
             let _ = serve(tcp, tls);
         });
     }
@@ -175,7 +175,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     fields.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-/// Answers as OSS and S3 do where an upload is concerned, and says of every object that it is not there.
+/// Answers as OSS and S3 do where an upload is concerned, and reports every object as missing.
 fn answer(head: &str) -> String {
     const ETAG: &str = "\"D41D8CD98F00B204E9800998ECF8427E\"";
     const ID: &str = "<UploadId>0004B9894A22E5B1888A1E29F8236E2D</UploadId>";

@@ -17,7 +17,7 @@ use crate::server::{self, Server};
 /// How long the floor's URLs are good, in seconds.
 const VALIDITY: u64 = 6 * 3600;
 
-/// Where all contenders send to, and as whom.
+/// The endpoint and the credentials of all contenders.
 pub(crate) struct Target {
     pub(crate) endpoint: Endpoint,
     pub(crate) region: Region,
@@ -43,7 +43,7 @@ impl Target {
         Ok(Self { endpoint, region, bucket: options.bucket.clone(), ca_file, keys })
     }
 
-    /// Returns the variables that tell a contender the keys and the certificate.
+    /// Returns the variables that give a contender the keys and the certificate.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let (id, secret) = &self.keys;
         let mut all = vec![

@@ -16,7 +16,7 @@ const BLOCKS_PER_CONNECTION: usize = 2;
 pub const DEFAULT_MAX_MEMORY: u64 = (64 * BLOCKS_PER_CONNECTION * BLOCK_SIZE) as u64;
 /// The lowest bandwidth limit, in bytes per second (64 KiB/s).
 pub const MIN_BANDWIDTH: u64 = 64 << 10;
-/// Under a bandwidth limit so many pieces a second are sent, for many connections share them, and the service closes
+/// Under a bandwidth limit this many pieces are sent per second: many connections share them, and the service closes
 /// one that is silent for long.
 const PIECES_PER_SECOND: u64 = 16;
 /// The least bytes of a piece.
@@ -46,20 +46,20 @@ impl Limits {
         Self { pool: Arc::new(pool), max_connections: usize::MAX, bandwidth: Arc::default() }
     }
 
-    /// Allows each upload so many connections at most, at least one.
+    /// Caps the connections of each upload (minimum 1).
     #[must_use]
     pub fn with_max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.max(1);
         self
     }
 
-    /// Returns how many bytes of blocks so many connections need.
+    /// Returns how many bytes of blocks this many connections need.
     pub fn memory_for(connections: usize) -> u64 {
         (connections * BLOCKS_PER_CONNECTION * BLOCK_SIZE) as u64
     }
 
-    /// Limits sending to so many bytes per second, or not at all. It takes effect at once, also on uploads
-    /// that run. Values under [`MIN_BANDWIDTH`] are raised to it.
+    /// Limits sending to this many bytes per second, or removes the limit. It takes effect at once, also on running
+    /// uploads. Values under [`MIN_BANDWIDTH`] are raised to it.
     pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
         let rate = bytes_per_second.map(|rate| rate.max(MIN_BANDWIDTH));
         *lock(&self.bandwidth) = Bandwidth { rate, next: None };
@@ -70,7 +70,7 @@ impl Limits {
         lock(&self.bandwidth).rate
     }
 
-    /// Returns how many connections one upload may use: so many as the memory feeds, and no more than allowed.
+    /// Returns how many connections one upload may use: as many as the memory can feed, up to the cap.
     pub fn max_connections(&self) -> usize {
         (self.pool.blocks / BLOCKS_PER_CONNECTION).clamp(1, self.max_connections)
     }

@@ -20,7 +20,7 @@ pub struct HostLimits {
 }
 
 impl HostLimits {
-    /// Looks at the limits of this process. What the system does not tell is taken for unlimited.
+    /// Detects the limits of this process. What the system does not report is assumed to be unlimited.
     pub fn detect() -> Self {
         Self { memory: memory(), open_files: open_files() }
     }
@@ -38,8 +38,8 @@ impl HostLimits {
 }
 
 impl Limits {
-    /// Returns the limits that fit this machine, with `max_memory` bytes of blocks if that is given. For
-    /// `parallel` parts that somebody asked for there is memory in any case.
+    /// Returns the limits that fit this machine, with `max_memory` bytes of blocks if that is given. There is always
+    /// memory for the `parallel` parts that were asked for.
     pub fn for_host(machine: &HostLimits, max_memory: Option<u64>, parallel: Option<usize>) -> Self {
         let asked = parallel.map_or(0, Self::memory_for);
         let memory = max_memory.unwrap_or_else(|| machine.max_memory().max(asked));

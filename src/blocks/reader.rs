@@ -116,7 +116,7 @@ impl BlockReader {
         let wanted = (self.end - self.at).min(BLOCK_SIZE as u64) as usize;
         match self.source.read_ready(self.at, &mut block.bytes_mut()[..wanted]) {
             Ok(Some(count)) => Some(Ok(self.pass(block, count))),
-            // What the fast way says decides nothing.
+            // A failure of the fast way decides nothing.
             Ok(None) | Err(_) => {
                 self.step = Step::Reading(self.read_on_thread(block, wanted));
                 None
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use crate::source::SourceIdentity;
 
-    /// A disk whose first bytes are in the page cache. It notes what it is told.
+    /// A disk whose first bytes are in the page cache. It records the hints that it gets.
     #[derive(Debug, Default)]
     struct Disk {
         length: u64,

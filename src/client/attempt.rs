@@ -34,7 +34,7 @@ impl Drop for CountSent<'_> {
 }
 
 impl Client {
-    /// Makes one attempt and says what its failure means.
+    /// Makes one attempt and classifies its failure.
     pub(super) async fn attempt<O: Operation>(
         &self,
         operation: &O,
@@ -127,7 +127,7 @@ impl Client {
             (Content::Stream(_), Some(body)) => body.make(),
             (Content::Stream(_), None) => return Err(malformed("its body is missing")),
         };
-        // The services refuse a body of unknown length, and a POST or PUT that says nothing of it.
+        // The services refuse a body of unknown length, and a POST or PUT without a Content-Length.
         let length = http_body::Body::size_hint(&body).exact().unwrap_or_default();
         let mut builder = http::Request::builder().method(method).uri(uri);
         for (name, value) in &headers {
@@ -198,7 +198,7 @@ impl Client {
         let action = Self::action_for(request, &error, temporary);
         let server_time = error.server_time.or_else(|| skew::http_date(answer.header("date")?));
         let server_time = server_time.map(|time| (time, arrived));
-        // Beyond 5xx the service has looked at the request and turned it down.
+        // With any status but 5xx the service has looked at the request and refused it.
         let maybe_done = answer.status.is_server_error();
         Err(Box::new(Failure {
             cause: CallCause::Service(Box::new(error)),
@@ -210,7 +210,7 @@ impl Client {
         }))
     }
 
-    /// Leaves one line for each attempt: what it was, and what came of it.
+    /// Logs one line for each attempt: what it was, and how it ended.
     fn trace<T>(
         &self,
         operation: &'static str,

@@ -39,7 +39,7 @@ pub enum CallCause {
     /// There were no credentials to sign with.
     #[error(transparent)]
     Credentials(CredentialsError),
-    /// The service said that an upload is aborted, and goes on listing it with so many parts.
+    /// The service reported an upload as aborted, and still lists it with this many parts.
     #[error("the upload is still listed, with {0} parts")]
     PartsRemain(usize),
     /// The request cannot be written: its URL or a header is malformed.
@@ -48,7 +48,7 @@ pub enum CallCause {
 }
 
 impl CallError {
-    /// Says that what was to be deleted is still there.
+    /// Makes the error for something that was to be deleted and is still there.
     pub(crate) fn kept(operation: &'static str, attempts: u32, parts: usize) -> Self {
         let cause = CallCause::PartsRemain(parts);
         Self { operation, part: None, attempts, ambiguous: false, cause, action: RetryClass::Never }

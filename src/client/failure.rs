@@ -24,12 +24,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// A failure of which no answer of the service tells more.
+    /// A failure without a response of the service that has more details.
     pub(super) fn new(cause: CallCause, action: RetryClass, maybe_done: bool) -> Self {
         Self { cause, action, maybe_done, server_time: None, signed: None, credentials: None }
     }
 
-    /// Whether nothing was heard for too long, as this client says, or as the system does of its own.
+    /// Whether the connection was silent for too long, by this client's limits or by the system's.
     pub(super) fn timed_out(&self) -> bool {
         let CallCause::Transport(error) = &self.cause else { return false };
         let mut cause = Some(error as &(dyn Error + 'static));
@@ -82,8 +82,8 @@ pub(super) fn malformed(reason: impl ToString) -> Box<Failure> {
     Box::new(Failure::new(CallCause::Request(reason.to_string()), RetryClass::Never, false))
 }
 
-/// What failed on the way. `answered` says whether a service ever answered: where one did, a certificate that
-/// does not fit, or a page that is no HTTP, is the network's doing and passes; else the endpoint is wrong.
+/// What failed in transport. `answered` says whether a service ever answered: if one did, a certificate that does
+/// not match, or a response that is not HTTP, comes from the network and is transient; otherwise the endpoint is wrong.
 pub(super) fn broken(error: TransportError, maybe_done: bool, answered: bool) -> Box<Failure> {
     use TransportErrorKind::{Certificate, Intercepted, NotHttp, ProxyAuth, ProxyRefused, Source, Tls};
     let action = match error.kind {

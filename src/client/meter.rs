@@ -14,17 +14,18 @@ use tokio::time::Instant;
 use crate::http::{Body, TransportError, TransportErrorKind};
 use crate::protocol::TimeoutClass;
 
-/// How long the peer may accept no byte of a body while other connections get on: each of them by
+/// A connection counts as stalled, and not the line, once each other connection has sent this many bytes meanwhile:
+/// far more than libraries and kernel buffer at once, and than shares of one line differ.
 const OTHERS_GET_ON: u64 = 8 << 20;
-/// bytes meanwhile, far more than libraries and kernel take at once and than shares of one line differ.
+/// How long the peer may accept no byte of a body while other connections make progress ([`OTHERS_GET_ON`]).
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
-/// How long, where nothing shows that it is the connection and not the line: where others stand still too, or there
-/// are none, and the line is not known to be fast.
+/// How long the peer may accept no byte where nothing shows that the connection has stalled and not the line: the
+/// others make no progress either, or there are none, and the line is not known to be fast.
 const STILL_LIMIT: Duration = Duration::from_secs(40);
-/// Bytes that the libraries may take from a body before they ask for more: until those are gone nothing shows. A slow
-/// connection is given smaller pieces, so that it takes less at once,
+/// Bytes that the libraries may take from a body before they ask for more: progress shows only once those are gone. A
+/// slow connection is given smaller pieces, so that it takes less at once.
 const TAKEN_AT_ONCE: u64 = 128 << 10;
-/// and one that is as fast as this, in bytes per second, gets through more in less time.
+/// A connection at least this fast, in bytes per second, sends more than [`TAKEN_AT_ONCE`] in less time.
 const FAST: u64 = 1 << 20;
 /// How long a small request may take in all. ImportImage alone needs more than the usual ten seconds.
 const SHORT_LIMIT: Duration = Duration::from_secs(40);
@@ -38,7 +39,7 @@ const UNEVEN: f64 = 8.0;
 /// The rate of one connection that is assumed until one was observed, in bytes per second.
 const ASSUMED_RATE: u64 = 32 << 10;
 
-/// How often it is looked at how the others get on.
+/// How often the progress of the other connections is checked.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 const HELD: &str = "nothing panics while the lock is held";
@@ -63,7 +64,7 @@ struct Moved {
     together: u64,
 }
 
-/// What the bodies of one upload have in common: whether it is one connection that stands still, or the line.
+/// What the bodies of one upload have in common: it shows whether one connection has stalled, or the line.
 #[derive(Debug, Default)]
 pub(super) struct Together {
     handed: AtomicU64,
@@ -93,7 +94,7 @@ impl Meter {
         *self.moved.lock().expect(HELD) = Moved { at: Instant::now(), together };
     }
 
-    /// Whether the other connections took so much since this one last did that it is this one that stands still.
+    /// Whether the other connections took so much since this one last took any that it is this one that has stalled.
     fn others_get_on(&self, since: u64) -> bool {
         let others = self.together.bodies.load(Ordering::Relaxed).saturating_sub(1);
         let handed = self.together.handed.load(Ordering::Relaxed) - since;
@@ -133,7 +134,7 @@ impl Meter {
         };
         let silent = now.saturating_duration_since(at);
         match limit.checked_sub(silent) {
-            // How the others get on is looked at now and then.
+            // The progress of the others is checked now and then.
             Some(left) if !left.is_zero() => Ok(left.min(IDLE_LIMIT.saturating_sub(silent).max(LOOK_AGAIN))),
             _ => Err(TransportError::new(
                 TransportErrorKind::Timeout,

@@ -1,9 +1,9 @@
 //! Where protocol, transport and retries meet: the only retry loop, for every service.
 //!
-//! For each attempt the client asks the provider for credentials, signs anew by the corrected clock, makes the
-//! body anew, sends under limits of time without progress, and classifies what came back. A failure is
-//! repeated for as long as the budget of time without progress lasts ([`ClientOptions::retry_timeout`]), unless
-//! the service's tables say that repeating cannot help.
+//! For each attempt the client asks the provider for credentials, signs by the corrected clock, builds the body
+//! again, sends it under limits on time without progress, and classifies the response. A failed request is
+//! retried for as long as the budget of time without progress lasts ([`ClientOptions::retry_timeout`]), unless
+//! the service's error tables say that a retry cannot help.
 
 mod attempt;
 mod error;
@@ -34,13 +34,13 @@ use crate::retry::{Decision, RetryState};
 use failure::{Failure, reason};
 use skew::{ServiceTime, Skew};
 
-/// Makes a body, anew for every attempt.
+/// Builds the body again for every attempt.
 pub(crate) trait BodyFactory: Send + Sync {
     /// Returns the body from its beginning.
     fn make(&self) -> Body;
 }
 
-/// Speaks to OSS, ECS, RAM and STS. Clones share everything.
+/// Calls OSS, ECS, RAM and STS. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -65,7 +65,7 @@ pub(crate) struct Call<'a> {
     pub(crate) part: Option<PartNumber>,
     pub(crate) progress: &'a Progress,
     pub(crate) events: &'a EventSink,
-    /// After so many broken or silent connections the caller wants the failure, to send less at a time.
+    /// After this many broken or silent connections the caller wants the failure, to send less at a time.
     pub(crate) max_cuts: Option<u32>,
 }
 
@@ -100,13 +100,13 @@ impl Client {
         &self.shared.options.region
     }
 
-    /// Returns which OSS is spoken to: what is kept about its uploads belongs to it alone.
+    /// Returns which OSS is used: the state of its uploads belongs to it alone.
     pub fn service(&self) -> ServiceId {
         let options = &self.shared.options;
         options.service.clone().unwrap_or_else(|| ServiceId::of_endpoint(&options.endpoint))
     }
 
-    /// Returns which ECS is spoken to.
+    /// Returns which ECS is used.
     pub fn rpc_service(&self) -> ServiceId {
         let options = &self.shared.options;
         let told = options.rpc_endpoint.as_ref().map(ServiceId::of_endpoint);
@@ -134,8 +134,8 @@ impl Client {
         self.shared.skew.correction().seconds()
     }
 
-    /// Drops all connections and fails the attempts under way, so that they are made anew: after a sleep of
-    /// the machine or a change of its network, connections look alive that are not.
+    /// Drops all connections and fails the attempts under way, so that they are repeated over new ones: after the
+    /// machine slept or its network changed, dead connections still look alive.
     pub fn reset(&self) {
         self.shared.options.transport.reset();
         self.shared.resets.send_modify(|count| *count += 1);
@@ -186,7 +186,7 @@ impl Client {
                 }
                 Err(failure) => failure,
             };
-            // What is not the service's own answer says nothing about whether the endpoint is right.
+            // What did not come from the service does not show whether the endpoint is right.
             if matches!(&failure.cause, CallCause::Service(error) if !error.is_foreign()) {
                 self.shared.answered.store(true, Ordering::Relaxed);
             }

@@ -17,7 +17,7 @@ pub const DEFAULT_RETRY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// cost the whole retry budget.
 pub const DEFAULT_FIRST_CONTACT: Duration = Duration::from_secs(60);
 
-/// What a [`Client`](super::Client) needs: what it speaks to, as whom, through what.
+/// What a [`Client`](super::Client) needs: the services, the credentials and the transport.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientOptions {
@@ -27,11 +27,11 @@ pub struct ClientOptions {
     pub region: Region,
     /// One endpoint for ECS, RAM and STS; by default each region's and service's own.
     pub rpc_endpoint: Option<Endpoint>,
-    /// The service behind `transport`, where the endpoints do not tell it: a store within this process.
+    /// The service behind `transport` where the endpoints do not identify it, such as a store within this process.
     pub service: Option<ServiceId>,
-    /// Who asks.
+    /// Credentials for requests.
     pub credentials: Arc<dyn CredentialsProvider>,
-    /// How requests travel.
+    /// Sends the requests.
     pub transport: Arc<dyn Transport>,
     /// The signature of OSS requests, V4 by default.
     pub sign_version: SignVersion,
@@ -45,7 +45,7 @@ pub struct ClientOptions {
     pub retry_timeout: Duration,
     /// How long a service that never answered is tried; [`DEFAULT_FIRST_CONTACT`] by default.
     pub first_contact: Duration,
-    /// Told of the retries of requests that belong to no upload; an upload has a sink of its own.
+    /// Receives the retries of requests that belong to no upload; an upload has its own sink.
     pub events: EventSink,
 }
 
@@ -81,7 +81,7 @@ impl ClientOptions {
         self
     }
 
-    /// Names the service that the transport leads to, whatever the endpoints say.
+    /// Sets the service that the transport leads to, whatever the endpoints are.
     #[must_use]
     pub fn with_service(mut self, service: ServiceId) -> Self {
         self.service = Some(service);
@@ -102,14 +102,14 @@ impl ClientOptions {
         self
     }
 
-    /// Tells the time by another clock.
+    /// Uses another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Draws delays from other dice.
+    /// Uses another source of randomness for delays.
     #[must_use]
     pub fn with_dice(mut self, dice: Rng) -> Self {
         self.dice = dice;
@@ -130,7 +130,7 @@ impl ClientOptions {
         self
     }
 
-    /// Tells `sink` of the retries of requests that belong to no upload.
+    /// Sends the retries of requests that belong to no upload to `sink`.
     #[must_use]
     pub fn with_events(mut self, sink: EventSink) -> Self {
         self.events = sink;

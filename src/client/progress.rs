@@ -9,8 +9,8 @@ use super::meter::{Meter, Together};
 
 /// What the requests of one upload have in common: when something last succeeded, and what was counted.
 ///
-/// The budget of time without progress hangs on it: as long as any part gets in, no part is given up for time. It
-/// begins with the first failure, since a large part on a slow line may take longer than the whole budget.
+/// It holds the budget of time without progress: as long as any part succeeds, no part is given up for taking long.
+/// The budget begins with the first failure, since a large part on a slow line may take longer than the whole budget.
 #[derive(Debug)]
 pub(crate) struct Progress {
     acknowledged: Mutex<Instant>,
@@ -126,7 +126,7 @@ impl Progress {
         self.broken.load(Ordering::Relaxed)
     }
 
-    /// Notes that a part arrived other than it was sent.
+    /// Notes that a part arrived damaged.
     pub(crate) fn damaged(&self, reason: String) {
         self.failed(reason);
         self.broke();

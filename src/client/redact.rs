@@ -1,5 +1,5 @@
-//! What an answer repeats of a request's secrets is taken out where the answer enters: whatever shows or logs it
-//! later has nothing left to hide.
+//! What an answer repeats of a request's secrets is removed where the answer enters: nothing that shows or logs it
+//! later has to hide anything.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,11 +14,11 @@ use crate::protocol::sign::encode;
 
 /// What stands in a secret's place.
 const REDACTED: &str = "[redacted]";
-/// Shorter texts are no secrets, but would be found in many a word.
+/// Shorter texts are not secrets, but would be found in many words.
 const SHORTEST: usize = 8;
-/// Headers of a request whose values nobody else may have.
+/// Headers of a request whose values are secret.
 const HEADERS: [&str; 3] = ["authorization", "x-oss-security-token", "x-acs-security-token"];
-/// Parameters of a query that nobody else may have.
+/// Parameters of a query that are secret.
 const PARAMETERS: [&str; 4] = ["Signature", "SecurityToken", "OIDCToken", "x-oss-security-token"];
 
 /// The secrets of one request, in each spelling in which an answer may repeat them.

@@ -6,8 +6,7 @@ use tokio::time::Instant;
 
 use crate::model::limits::MAX_CLOCK_SKEW_SECONDS;
 
-/// The earliest and the latest time that a server can tell: 2024 to 2100. Proxies have been seen that rewrite
-/// dates to 1970.
+/// The earliest and the latest time that is believed of a server: 2024 to 2100. Some proxies rewrite dates to 1970.
 const PLAUSIBLE: (i64, i64) = (1_704_067_200, 4_102_444_800);
 
 /// Milliseconds to be added to the local time.

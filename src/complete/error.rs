@@ -29,7 +29,7 @@ pub enum CompleteError {
         object: ObjectRef,
     },
     /// The upload is gone and the object is not the one that was sent.
-    #[error("the upload of `{object}` is gone, and so is what it sent: {found}")]
+    #[error("the upload of `{object}` no longer exists and did not make the object: {found}")]
     Gone {
         /// The object.
         object: ObjectRef,
@@ -37,7 +37,7 @@ pub enum CompleteError {
         found: String,
     },
     /// The service made an object of other bytes.
-    #[error("`{object}` is suspect: its CRC-64 is {theirs} and that of the bytes sent is {ours}")]
+    #[error("`{object}` is corrupt: the service has CRC-64 {theirs}, {ours} was sent")]
     Damaged {
         /// The object.
         object: ObjectRef,
@@ -47,7 +47,7 @@ pub enum CompleteError {
         theirs: Crc64,
     },
     /// The service said that it made an object, without saying which, and ours is not there.
-    #[error("the service completed an upload, and not that of `{object}`: {found}")]
+    #[error("the service reported an upload as completed, but not that of `{object}`: {found}")]
     NotMade {
         /// The object.
         object: ObjectRef,

@@ -30,7 +30,7 @@ pub enum Verified {
     Crc64,
     /// Its tag follows from the tags of its parts, and each part was compared with the local bytes.
     Etag,
-    /// By nothing: the service made it, and returned no checksum of it or of some part.
+    /// By nothing: the service made it, and returned no checksum of it or of one of its parts.
     Nothing,
 }
 
@@ -53,7 +53,7 @@ pub struct StoredObject {
 }
 
 impl StoredObject {
-    /// Returns what tells this state of the object from others, as far as the answer told it.
+    /// Returns what distinguishes this state of the object from others, as far as the response had it.
     pub fn version(&self) -> ObjectVersion {
         let mut version = ObjectVersion::new(self.size);
         (version.crc64, version.etag, version.version_id) =
@@ -73,7 +73,7 @@ impl StoredObject {
     }
 }
 
-/// What completing came to.
+/// The outcome of completing.
 pub(crate) enum CompleteOutcome {
     /// The object is there.
     Stored(StoredObject),
@@ -136,7 +136,7 @@ impl Completer<'_> {
                 let stored = same.ok_or_else(|| CompleteError::Exists { object: self.object.clone() })?;
                 // If somebody else made it, our parts are of no use and would be paid for.
                 if let Err(error) = session::abort(self.client, self.object, &session.upload_id).await {
-                    self.events.notice(format!("the object is there already, but the parts stay: {error}"));
+                    self.events.notice(format!("the object exists already, but the parts cannot be removed: {error}"));
                 }
                 Ok(CompleteOutcome::Stored(stored))
             }
@@ -162,7 +162,7 @@ impl Completer<'_> {
 
     /// Looks whether the object is the one of these parts, and else says what is there.
     async fn found(&self, list: &PartList) -> Result<Result<StoredObject, String>, CompleteError> {
-        let Some(head) = self.head().await? else { return Ok(Err("no object is there".to_owned())) };
+        let Some(head) = self.head().await? else { return Ok(Err("there is no object".to_owned())) };
         let size = head.size;
         let judged = self.judge(list.length(), list.crc64(), Some(list), head);
         Ok(judged.ok_or_else(|| format!("another object of {size} bytes is there")))
@@ -219,7 +219,7 @@ impl Completer<'_> {
                 Ok(_) => {}
                 Err(error) => {
                     let why = error.source().map(ToString::to_string).unwrap_or_default();
-                    self.events.notice(format!("the object cannot be looked at: {why}"));
+                    self.events.notice(format!("the object cannot be inspected: {why}"));
                 }
             }
         }
@@ -250,7 +250,7 @@ impl Completer<'_> {
     }
 }
 
-/// Looks whether the source is the same file as when it was opened. That its status changed is no more than a
+/// Checks whether the source is the same file as when it was opened. A change of its status alone is only a
 /// suspicion, and returned; every other change is an error.
 pub(crate) fn check_unchanged(source: &dyn Source) -> Result<Option<Change>, CompleteError> {
     let Some(before) = source.identity() else { return Ok(None) };

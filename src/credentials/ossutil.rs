@@ -139,7 +139,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// Without a mode the keys alone tell it, as in version 1.
+/// Without a mode it follows from the keys, as in version 1.
 fn implied<F: Fn(&str) -> Option<String>>(
     section: &Section<'_>,
     reader: &Reader<'_, F>,

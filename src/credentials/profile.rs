@@ -98,7 +98,7 @@ pub enum CredentialSource {
     },
     /// The role of the ECS instance, from its metadata service (`EcsRamRole`).
     EcsRole {
-        /// The role's name; the metadata service tells it if it is not given.
+        /// The role's name; the metadata service provides it if it is not given.
         role_name: Option<String>,
         /// Whether the metadata service may be asked without a session token.
         imds_v1: bool,
@@ -169,7 +169,7 @@ impl AssumedRole {
 #[non_exhaustive]
 pub enum ProfileError {
     /// The file is too large to be a configuration.
-    #[error("it has more than {MAX_CONFIG_BYTES} bytes and is no configuration file")]
+    #[error("it has more than {MAX_CONFIG_BYTES} bytes and is not a configuration file")]
     TooLarge,
     /// The file is not text.
     #[error("it is not text in UTF-8")]
@@ -183,7 +183,7 @@ pub enum ProfileError {
         reason: &'static str,
     },
     /// A JSON file cannot be read.
-    #[error("it is no JSON of the expected form (line {line}, column {column})")]
+    #[error("it is not JSON of the expected form (line {line}, column {column})")]
     Json {
         /// The line, counted from 1.
         line: usize,

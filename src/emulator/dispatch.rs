@@ -1,4 +1,4 @@
-//! Tells calls of the RPC-style services from requests to OSS.
+//! Distinguishes calls of the RPC-style services from requests to OSS.
 
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};

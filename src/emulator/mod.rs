@@ -53,8 +53,8 @@ pub enum Disconnect {
     /// The emulator cuts it, as a fault plan says.
     #[error("the emulator resets the connection")]
     Reset,
-    /// The request's body broke off.
-    #[error("the request's body broke off")]
+    /// The request's body was cut off.
+    #[error("the request's body was cut off")]
     Body(#[source] std::io::Error),
 }
 
@@ -159,18 +159,18 @@ impl Emulator {
         self.0.cloud.advance(by, &self.0.store)
     }
 
-    /// Replaces what goes wrong on purpose. Attempts count anew.
+    /// Replaces the injected faults. Attempts count from the start again.
     pub fn set_faults(&self, plan: FaultPlan) {
         self.0.script.replace(plan);
     }
 
-    /// Returns how often each rule of the fault plan struck, in the plan's order.
+    /// Returns how often each rule of the fault plan applied, in the plan's order.
     pub fn faults_struck(&self) -> Vec<u64> {
         self.0.script.struck()
     }
 
     /// Returns how many requests of each operation arrived since the start or the last
-    /// [`Emulator::set_faults`]; those that are no operation count under an empty name.
+    /// [`Emulator::set_faults`]; those that are not an operation count under an empty name.
     pub fn requests(&self) -> BTreeMap<String, u64> {
         self.0.script.requests()
     }

@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 use crate::emulator::{Emulator, EmulatorOptions};
 use crate::http::{Body, Transport, full};
 
-/// So many requests are answered before the folder is thrown away.
+/// How many requests are answered before the folder is deleted.
 const LIFE: u32 = 2000;
 
 /// Two emulators in a folder of their own.

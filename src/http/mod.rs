@@ -43,7 +43,7 @@ pub trait Transport: Send + Sync + fmt::Debug {
         request: http::Request<Body>,
     ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>>;
 
-    /// Drops all pooled connections, so that the next requests resolve and connect anew.
+    /// Drops all pooled connections, so that the next requests resolve and connect again.
     fn reset(&self) {}
 }
 

@@ -23,7 +23,7 @@ pub struct ProxyUrl {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProxy {
     /// A scheme that no proxy has, or none that is supported.
-    #[error("`{0}://` is the scheme of no proxy that is supported")]
+    #[error("`{0}://` is not a supported proxy scheme")]
     Scheme(String),
     /// Anything else.
     #[error("the proxy's URL is malformed")]

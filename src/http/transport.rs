@@ -19,14 +19,14 @@ use crate::credentials::BoxFuture;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long sent bytes may stay unacknowledged by the peer before the connection counts as dead. The system
 /// counts from the first packet that was lost, and on a slow line one connection may repeat packets for minutes; the
-/// client's own limits, which know how others get on, are shorter.
+/// client's own limits, which know the progress of the others, are shorter.
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long an idle connection is kept. The service closes them after about a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// When TCP starts probing a silent connection.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// The HTTP library hands out a response a moment before it counts the connection as free. A request that comes
-/// within that moment opens one more, which costs far more than to wait for so long.
+/// within that moment opens one more, which costs far more than this wait.
 const FREED_AFTER: Duration = Duration::from_millis(1);
 
 /// Hosts that are never proxied: this machine, and the metadata service of ECS.

@@ -68,7 +68,7 @@ fn choose(evidence: &BootEvidence, table: TableKind, arm: bool, findings: &mut F
                     Finding::new(
                         Rule::RBoot,
                         Severity::Warn,
-                        "there is boot code, but nothing for a BIOS to go on with; UEFI is assumed",
+                        "there is boot code, but nothing for it to load; UEFI is assumed",
                     )
                     .fixed_by("if the disk boots with BIOS, import it with --boot-mode BIOS"),
                 );

@@ -1,4 +1,4 @@
-//! What a file is, told by its contents and never by its name.
+//! What a file is, by its contents and never by its name.
 
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 

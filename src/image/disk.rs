@@ -131,7 +131,7 @@ fn check_bare(
             Finding::new(
                 Rule::RBare,
                 Severity::Refuse,
-                format!("a {filesystem} file system on the whole disk, which nothing starts: no system disk"),
+                format!("a {filesystem} file system on the whole disk, which nothing starts: not a system disk"),
             )
             .fixed_by("if it is a data disk, inspect it with --role data and import it with --data-disk"),
         ),
@@ -139,7 +139,7 @@ fn check_bare(
             if !findings.has(Rule::R4K) {
                 findings.refuse(
                     Rule::RBare,
-                    "neither a partition table nor a file system that is known here: no system disk",
+                    "neither a partition table nor a known file system: not a system disk",
                 );
             }
         }
@@ -299,7 +299,7 @@ fn check_os_type(expected: &Expected, ntfs: bool, linux: bool, findings: &mut Fi
             windows(),
         ),
         None if ntfs => findings.push(
-            Finding::new(Rule::SWin, Severity::Info, "a Windows disk, by its file systems: an import must say so")
+            Finding::new(Rule::SWin, Severity::Info, "a Windows disk, by its file systems: the import must set it")
                 .fixed_by(windows()),
         ),
         _ => {}
@@ -379,11 +379,11 @@ pub(super) fn check_length(length: u64, table: TableKind, findings: &mut Finding
         findings.push(Finding::new(
             Rule::R512,
             severity,
-            format!("the length is no whole number of sectors ({rest} bytes are over); truncated?"),
+            format!("the length is not a whole number of sectors ({rest} bytes left over); truncated?"),
         ));
     } else if !length.is_multiple_of(1 << 20) {
         findings.push(
-            Finding::new(Rule::RMib, Severity::Warn, "the length is no whole number of MiB")
+            Finding::new(Rule::RMib, Severity::Warn, "the length is not a whole number of MiB")
                 .fixed_by(Fix::grow(Format::Raw, length.next_multiple_of(1 << 20), table == TableKind::Gpt)),
         );
     }

@@ -39,11 +39,11 @@ enum Root {
 pub(super) struct Bootable {
     /// Architectures for which `\EFI\BOOT` holds a loader that firmware starts by itself.
     pub(super) loaders: Vec<Architecture>,
-    /// Architectures of the programs elsewhere below `\EFI`, which firmware starts only if it was told to.
+    /// Architectures of the programs elsewhere below `\EFI`, which firmware starts only if it was configured to.
     pub(super) elsewhere: Vec<Architecture>,
-    /// The root holds what a boot sector for BIOS goes on with.
+    /// The root holds what a boot sector for BIOS loads.
     pub(super) bios_system: bool,
-    /// Says to be FAT32, but is too small for that, so that readers disagree about what it is.
+    /// Claims to be FAT32, but is too small for that, so that readers disagree about what it is.
     pub(super) undersized: bool,
 }
 
@@ -54,7 +54,7 @@ impl Bootable {
     }
 }
 
-/// Looks for what firmware starts; none if the partition is no FAT file system.
+/// Looks for what firmware starts; none if the partition is not a FAT file system.
 ///
 /// # Errors
 ///
@@ -169,7 +169,7 @@ fn layout(sector: &[u8; 512]) -> Option<Layout> {
     let root_sectors = (root_entries * 32).div_ceil(bytes);
     let data = root_at + root_sectors;
     let clusters = total.checked_sub(data)? / per_cluster;
-    // FAT32 is told by its wide field, as firmware and Linux do: small ones that mkfs was forced to make are too.
+    // FAT32 is recognised by its wide field, as firmware and Linux do, also small ones that mkfs was forced to make.
     let bits = match clusters {
         _ if short_fat == 0 => 32,
         0..4085 => 12,

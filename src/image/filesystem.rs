@@ -180,7 +180,7 @@ fn by_head(head: &[u8]) -> Option<Found> {
     fat::kind(head.first_chunk().expect("more than a sector")).map(Found::from)
 }
 
-/// Tells the generations of ext apart by their features (offsets from the start of the partition): what ext3 does not
+/// Distinguishes the generations of ext by their features (offsets from the start of the partition): what ext3 does not
 /// know is ext4, whatever single features it has.
 fn ext(head: &[u8]) -> Found {
     const HAS_JOURNAL: u32 = 0x4;

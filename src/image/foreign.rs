@@ -22,7 +22,7 @@ const VHDX_METADATA: [u8; 16] =
 const VHDX_DISK_SIZE: [u8; 16] =
     [0x24, 0x42, 0xA5, 0x2F, 0x1B, 0xCD, 0x76, 0x48, 0xB2, 0x11, 0x5D, 0xBE, 0xD8, 0x3B, 0xF4, 0xB8];
 
-/// Reports files that are no importable disk, and what makes one of them.
+/// Reports files that are not importable disks, and how to make one of them.
 ///
 /// # Errors
 ///
@@ -48,7 +48,7 @@ pub(super) fn check(
         }
         Format::Vmdk => findings.fix(
             Rule::FFormat,
-            "VMDK is taken from invited accounts only, and with --format VMDK",
+            "VMDK is accepted from invited accounts only, and with --format VMDK",
             Fix::to_qcow2(format),
         ),
         Format::Qcow1 if is_encrypted_qcow1(file)? => findings.push(

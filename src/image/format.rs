@@ -1,4 +1,4 @@
-//! The kinds of files that are told apart.
+//! The kinds of files that are distinguished.
 
 use std::fmt;
 
@@ -105,7 +105,7 @@ impl Format {
         }
     }
 
-    /// Returns the format to tell ImportImage, if it takes files of this kind.
+    /// Returns the format to pass to ImportImage, if it takes files of this kind.
     pub fn disk_format(self) -> Option<DiskFormat> {
         match self {
             Self::Raw => Some(DiskFormat::Raw),

@@ -42,7 +42,7 @@ pub fn inspect(file: &dyn ReadAt, expected: &Expected) -> Result<Report, ReadErr
     Ok(inspection.report(file.length(), format))
 }
 
-/// Says which boot mode follows, if one does.
+/// Describes the boot mode that follows, if one does.
 fn settings_mode(settings: &Settings) -> Option<String> {
     settings.boot_mode.map(|mode| format!("BootMode is {mode}"))
 }
@@ -161,7 +161,7 @@ impl<'a> Inspection<'a> {
         Ok(())
     }
 
-    /// Examines the disk inside. Where it cannot be seen, that is said, and the rest of the inspection stands.
+    /// Examines the disk inside. If it cannot be seen, that is reported, and the rest of the inspection stands.
     fn examine(&mut self, disk: &dyn ReadAt, format: Format) -> Result<(), ReadError> {
         let Self { expected, findings, settings, contents, .. } = self;
         let (gap, behind_end) = match format {
@@ -172,7 +172,7 @@ impl<'a> Inspection<'a> {
             Err(ReadError::PastEnd { .. }) => {
                 if !findings.has(behind_end) {
                     findings
-                        .refuse(behind_end, "the disk's data lies behind the end of the file; truncated?");
+                        .refuse(behind_end, "the disk's data lies beyond the end of the file; truncated?");
                 }
             }
             Err(ReadError::Budget) => {

@@ -1,4 +1,4 @@
-//! What a disk image is, and whether ECS can import it, told from a few MiB of it.
+//! What a disk image is, and whether ECS can import it, from a few MiB of it.
 //!
 //! [`inspect`] recognises the format by the contents, looks through the tables of QCOW2 and VHD at the disk inside,
 //! reads its partition table, file systems and boot evidence, and gives a [`Report`]: what the disk is, one

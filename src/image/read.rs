@@ -36,8 +36,8 @@ pub enum ReadError {
         /// Bytes to fetch; never 0.
         length: u64,
     },
-    /// The range reaches behind the end.
-    #[error("{length} bytes at offset {offset} lie behind the end")]
+    /// The range reaches beyond the end.
+    #[error("{length} bytes at offset {offset} lie beyond the end")]
     PastEnd {
         /// First byte of the range.
         offset: u64,

@@ -111,7 +111,7 @@ pub struct Report {
     pub file_size: u64,
     /// Bytes that the file takes on its disk, if the caller knew.
     pub allocated_size: Option<u64>,
-    /// Bytes of the disk inside; unknown for files that are no disk.
+    /// Bytes of the disk inside; unknown for files that are not disks.
     pub virtual_size: Option<u64>,
     /// How the disk is divided.
     pub partition_table: TableKind,

@@ -105,7 +105,7 @@ rules! {
     QCtype = "Q-CTYPE", QCOW2;
     /// QCOW2 header extensions.
     QExt = "Q-EXT", QCOW2;
-    /// QCOW2 tables that point behind the end of the file.
+    /// QCOW2 tables that point beyond the end of the file.
     QTrunc = "Q-TRUNC", QCOW2;
     /// The disk inside a QCOW2 file.
     QInner = "Q-INNER", QCOW2;

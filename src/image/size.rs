@@ -33,7 +33,7 @@ impl SizeProfile {
     }
 }
 
-/// The editions, the newest first. What is outside the newest is refused; what is outside an older one is said,
+/// The editions, the newest first. What is outside the newest is refused; what is outside an older one is reported,
 /// because regions may lag behind.
 pub const SIZE_PROFILES: &[SizeProfile] = &[
     SizeProfile {
@@ -49,7 +49,7 @@ pub const SIZE_PROFILES: &[SizeProfile] = &[
 /// Smallest DiskImageSize that every edition of the ImportImage page accepts (GiB).
 pub const SMALLEST_DISK_SIZE: u64 = 5;
 
-/// Returns how many GiB a disk of so many bytes needs.
+/// Returns how many GiB a disk of `bytes` bytes needs.
 pub fn needed_gib(virtual_size: u64) -> u64 {
     virtual_size.div_ceil(GIB)
 }

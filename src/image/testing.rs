@@ -95,7 +95,7 @@ fn write_gpt_header(disk: &mut [u8], lba: u64, alternate: u64, array_at: u64, ar
     seal_gpt_header(disk, at);
 }
 
-/// Writes the checksum of the header at `at` anew.
+/// Updates the checksum of the header at `at`.
 pub(super) fn seal_gpt_header(disk: &mut [u8], at: usize) {
     put(disk, at + 16, &[0; 4]);
     let crc = crc_fast::checksum(Crc32IsoHdlc, &disk[at..at + 92]) as u32;

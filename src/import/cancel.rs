@@ -7,7 +7,7 @@ use crate::protocol::ecs::{CancelCopyImage, CancelTask, DeleteImage, DeleteSnaps
 /// How often the end of a cancelled task is looked for.
 const LOOKS: u32 = 30;
 
-/// What a cancellation came to.
+/// The outcome of a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancelOutcome {

@@ -13,9 +13,9 @@ use crate::image::request as rules;
 use crate::model::{ClientToken, ImageId, Origin, Region};
 use crate::protocol::ecs::CopyImage;
 
-/// How long a source that is not yet free is asked for again.
+/// How long a copy of a busy source is requested again.
 const BUSY_LIMIT: Duration = Duration::from_secs(10 * 60);
-/// How long a source that was Available a moment ago may still read otherwise.
+/// How long a source that was Available a moment ago may still be reported in another state.
 const STATUS_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// What image to copy, and where to.
@@ -83,7 +83,7 @@ enum Existing {
     Good(ImportTask),
     /// A failed copy, which is deleted now.
     Removed(ImageId),
-    /// Another image, of which the error tells.
+    /// Another image, which the error names.
     Other(ImportError),
 }
 
@@ -109,7 +109,7 @@ impl Importer {
         let mut operation = CopyImage { client_token: Some(token.clone()), ..request.operation.clone() };
         let marked = ours::mark(&mut operation.tags, &origin);
         match self.existing_copy(request, &origin).await? {
-            // Without a mark, the answer to the token alone tells whose it is.
+            // Without a tag, only the response to the token shows whose it is.
             Existing::Other(taken) if marked => return Err(taken),
             Existing::None | Existing::Other(_) => {}
             Existing::Good(task) => return Ok(task),

@@ -65,7 +65,7 @@ pub enum ImportError {
         message: Option<String>,
     },
     /// The import or copy was cancelled.
-    #[error("making image {image_id} was cancelled")]
+    #[error("the import of {image_id} was cancelled")]
     Cancelled {
         /// The image.
         image_id: ImageId,
@@ -141,7 +141,7 @@ fn failure(image_id: &ImageId, percent: Option<u8>, code: Option<&str>, message:
     let at = percent.map_or_else(String::new, |percent| format!(" at {percent} %"));
     let code = code.map_or_else(String::new, |code| format!(": `{code}`"));
     let message = message.map_or_else(String::new, |message| format!(": {message}"));
-    format!("making image {image_id} failed{at}{code}{message}")
+    format!("the import of {image_id} failed{at}{code}{message}")
 }
 
 fn list(accounts: &[AccountId]) -> String {

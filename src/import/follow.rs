@@ -12,20 +12,20 @@ use crate::model::{ImageId, Region, SnapshotId, SnapshotStatus, TaskStatus};
 use crate::protocol::RetryClass;
 use crate::protocol::ecs::{DescribeTaskAttribute, TaskDetail};
 
-/// The longest pause between looks while the service asks for fewer.
+/// The longest pause between polls while the service throttles.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
-/// A task that stays Paused for so long is worth a word.
+/// A task that stays Paused for this long is reported.
 const PAUSED_NOTICE: Duration = Duration::from_secs(30 * 60);
 
-/// How often a running import is looked at.
+/// How often a running import is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pace {
-    /// Between looks for the first two minutes.
+    /// Between polls for the first two minutes.
     pub first: Duration,
-    /// Between looks until ten minutes have passed.
+    /// Between polls until ten minutes have passed.
     pub then: Duration,
-    /// Between looks from there on.
+    /// Between polls from there on.
     pub later: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Default for Pace {
     }
 }
 
-/// What is remembered from look to look.
+/// What is remembered from poll to poll.
 #[derive(Debug, Default)]
 struct Watch {
     missing: u32,
@@ -61,7 +61,7 @@ struct Watch {
     tasks_denied: bool,
     snapshots_denied: bool,
     snapshot_ids: Vec<SnapshotId>,
-    /// Looks in a row that the service turned away.
+    /// Throttled polls in a row.
     throttled: u32,
     paused_since: Option<Instant>,
     paused_told: bool,
@@ -69,9 +69,9 @@ struct Watch {
 }
 
 impl Watch {
-    /// Notes that the service told of the image, in a look before which it had turned away `throttled` in a row.
+    /// Notes that the service described the image, after it had throttled `throttled` requests in a row.
     fn image_told(&mut self, throttled: u32, found: bool) {
-        // If it turned the look at the task away, that it answered this one is no sign of room.
+        // If it throttled the request for the task, its answer to this one does not show spare capacity.
         if self.throttled == throttled {
             self.throttled = 0;
         }
@@ -80,7 +80,7 @@ impl Watch {
 }
 
 impl Importer {
-    /// Follows an import or copy until its image can be used, and returns that.
+    /// Follows an import or copy until its image can be used, and returns the image.
     ///
     /// Errors of network and service, throttling and a sleeping machine do not end the wait. It can be taken up
     /// again at any time.
@@ -89,7 +89,7 @@ impl Importer {
     ///
     /// [`ImportError::Failed`], [`ImportError::Cancelled`] and [`ImportError::Vanished`] when the image will
     /// never be there; [`ImportError::StillRunning`] when the wait's limit is over; [`ImportError::Call`] when
-    /// the service refuses to tell, or there are no credentials.
+    /// the service refuses to answer, or there are no credentials.
     ///
     /// # Cancellation
     ///
@@ -126,7 +126,7 @@ impl Importer {
 
     /// Waits for the service's check of an image that was imported
     /// [with detection](super::ImportRequest::with_detection), at most `limit` (the check takes some minutes),
-    /// and returns what it found. It says nothing about whether the import went well.
+    /// and returns what it found. It does not show whether the import succeeded.
     ///
     /// Returns nothing if the check has not begun or not ended within the limit.
     ///
@@ -173,7 +173,7 @@ impl Importer {
         };
         let verdict = judge(Look { task: detail.as_ref(), image: image.as_ref(), missing: watch.missing });
         let percent = percent(detail.as_ref(), image.as_ref());
-        // Never backwards: image and task tell it differently.
+        // Never backwards: image and task report it differently.
         watch.percent = watch.percent.max(percent);
         let snapshot = match verdict {
             Verdict::Pending | Verdict::Done => self.look_at_snapshot(task, image.as_ref(), watch).await,
@@ -265,7 +265,7 @@ impl Importer {
     }
 }
 
-/// Whether an error says nothing about the import, so that the next look may do better.
+/// Whether an error has nothing to do with the import, so that the next poll may succeed.
 fn can_pass(error: &CallError, watch: &mut Watch) -> bool {
     if error.action == RetryClass::Throttled {
         watch.throttled = watch.throttled.saturating_add(1);

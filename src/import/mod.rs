@@ -1,7 +1,7 @@
 //! Objects become custom images: submit an import, follow it to its end, copy, share, cancel, delete.
 //!
-//! An import takes one to four hours and goes on by itself. Everything here can be left at any time and taken
-//! up again from the ids alone, or from the [`ClientToken`](crate::model::ClientToken) if even those were
+//! An import takes one to four hours and goes on by itself. Everything here can be interrupted at any time and
+//! resumed from the ids alone, or from the [`ClientToken`](crate::model::ClientToken) if even those were
 //! lost: the caller writes the token down before it submits, and the same token never makes a second image.
 //! Which image is the result of a request is settled in one place, `ours`.
 //!
@@ -74,8 +74,8 @@ pub struct Importer {
 }
 
 impl Importer {
-    /// Works through `client`, without limit of time. Services on this machine are looked at every moment,
-    /// the real ones as [`Pace::default`] says.
+    /// Works through `client`, without a time limit. Services on this machine are polled very often, the real ones at
+    /// [`Pace::default`].
     pub fn new(client: Client) -> Self {
         let rpc = client.options().rpc_endpoint.as_ref();
         let pace =
@@ -83,29 +83,29 @@ impl Importer {
         Self { client, events: EventSink::none(), pace, wait_limit: None, role_grace: Duration::ZERO }
     }
 
-    /// Tells what happens to `events`.
+    /// Sends events to `events`.
     #[must_use]
     pub fn with_events(mut self, events: EventSink) -> Self {
         self.events = events;
         self
     }
 
-    /// Looks at running imports at another pace.
+    /// Polls running imports at another pace.
     #[must_use]
     pub fn with_pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
         self
     }
 
-    /// Gives up waiting after so long. The import goes on.
+    /// Stops waiting after this time. The import goes on.
     #[must_use]
     pub fn with_wait_limit(mut self, limit: Option<Duration>) -> Self {
         self.wait_limit = limit;
         self
     }
 
-    /// For so long a missing role is not believed when an import is submitted: one that was made just now is
-    /// seen by ECS only after a while ([`RoleSetUp::grace`]).
+    /// For this long an import is submitted again when ECS reports the role as missing: a new role is seen by ECS
+    /// only after a while ([`RoleSetUp::grace`]).
     #[must_use]
     pub fn with_role_grace(mut self, grace: Duration) -> Self {
         self.role_grace = grace;

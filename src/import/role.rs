@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(60);
 /// The service that the role trusts.
 const TRUSTED: &str = "ecs.aliyuncs.com";
 
-/// Whether ECS may read OSS, as far as RAM tells.
+/// Whether ECS may read OSS, as far as RAM shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoleState {
@@ -79,7 +79,7 @@ pub fn authorization_url(site: Site) -> String {
 
 impl Importer {
     /// Looks whether ECS may read OSS by the role `name`, [`IMPORT_ROLE`] unless the request names another. An
-    /// answer of [`RoleState::Unknown`] is no reason to stop.
+    /// answer of [`RoleState::Unknown`] is not a reason to stop.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl Importer {
             .with_description("Lets ECS read OSS objects to import them as custom images");
         match self.client.call(&create).await {
             Ok(role) => Ok((role, true)),
-            // Made meanwhile, by someone else or by an attempt whose answer was lost.
+            // Made in the meantime, by someone else or by an attempt whose answer was lost.
             Err(error) if error.is("EntityAlreadyExists.Role") => {
                 let role = self.client.call(&GetRole::new(IMPORT_ROLE)).await?;
                 Ok((role, error.ambiguous()))

@@ -49,7 +49,7 @@ enum Fault {
     Refused(u16, &'static str),
 }
 
-/// The emulator behind a network that fails as scripted: so many times for each action.
+/// The emulator behind a network that fails as scripted: a number of times for each action.
 #[derive(Debug)]
 struct Network {
     emulator: Emulator,
@@ -171,7 +171,7 @@ fn token(text: &str) -> ClientToken {
     text.parse().unwrap()
 }
 
-/// Submits with a token, of which the image's origin tells too.
+/// Submits with a token that the image's origin names too.
 async fn submit(importer: &Importer, request: &ImportRequest, of: &str) -> Result<ImportTask, ImportError> {
     importer.submit(request, &token(of), &request.origin_of_token(&token(of))).await
 }

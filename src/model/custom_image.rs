@@ -190,7 +190,7 @@ api_word! {
     Vmdk = "VMDK",
 }
 api_word! {
-    /// Whose operating-system licence an instance uses (ImportImage `LicenseType`).
+    /// The operating-system licence that instances use (ImportImage `LicenseType`).
     LicenseType, "license type",
     /// The service chooses.
     Auto = "Auto",

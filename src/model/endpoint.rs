@@ -48,7 +48,7 @@ pub enum EndpointKind {
     Accelerate,
 }
 
-/// Where OSS is spoken to: scheme, host, port and addressing style, without a bucket.
+/// Where OSS is reached: scheme, host, port and addressing style, without a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     scheme: Scheme,
@@ -119,7 +119,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the region that the host's name tells, if it tells one.
+    /// Returns the region that the host's name contains, if it contains one.
     pub fn region(&self) -> Option<Region> {
         let name = self.host.strip_suffix(".aliyuncs.com")?;
         let finance = match name {

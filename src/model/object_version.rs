@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Crc64, ETag};
 
-/// What tells one state of an object from those before and after it.
+/// What distinguishes one state of an object from those before and after it.
 ///
 /// What is not known equals nothing, not even another unknown: two objects of which too little is known are
 /// different ones.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What an image was made of: the request and the objects, or the image, in a short text without secrets.
 ///
-/// It travels in the request as a tag, so that a later process, on any machine, can tell the image that this
+/// It travels in the request as a tag, so that a later process, on any machine, can distinguish the image that this
 /// request made from others of the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
 
-/// Which service is spoken to, whatever the spelling of its endpoint.
+/// Which service is used, whatever the spelling of its endpoint.
 ///
 /// What is kept about an upload or an import belongs to the service that made it: an id of one means nothing to
-/// another, and that another does not know it says nothing about it. Accounts are not told apart.
+/// another, and that another does not know it means nothing. Accounts are not distinguished.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ServiceId(String);
@@ -24,13 +24,13 @@ impl ServiceId {
         Self(PUBLIC.to_owned())
     }
 
-    /// Returns the service behind an endpoint. Beside the public cloud's, each host and port counts as a service of
-    /// its own; that a custom domain leads to the public cloud cannot be seen.
+    /// Returns the service behind an endpoint. Except for the public cloud's, each host and port counts as a separate
+    /// service; that a custom domain leads to the public cloud cannot be seen.
     pub fn of_endpoint(endpoint: &Endpoint) -> Self {
         if endpoint.host().ends_with(PUBLIC_DOMAIN) {
             return Self::public();
         }
-        // `localhost` and the loopback addresses are one machine: ports tell its services apart.
+        // `localhost` and the loopback addresses are one machine: its services differ by their ports.
         let host = if endpoint.is_loopback() { "localhost" } else { endpoint.host() };
         let default = match endpoint.scheme() {
             super::Scheme::Http => 80,
@@ -55,7 +55,7 @@ impl ServiceId {
     }
 
     /// Returns `name`, which is unique within one service, as a name that is unique among all. In the public
-    /// cloud it is the name itself, under which state was kept before services were told apart.
+    /// cloud it is the name itself, under which state was kept before services were distinguished.
     pub fn scoped(&self, name: &str) -> String {
         // An id holds no line end, so that no two services and names read alike.
         if self.is_public() { name.to_owned() } else { format!("{self}\n{name}") }

@@ -31,7 +31,7 @@ pub struct ServiceError {
     pub status: u16,
     /// The service's code, such as `NoSuchUpload`; none if the answer was no error document.
     pub code: Option<String>,
-    /// The service's message, or the beginning of an answer that is no error document.
+    /// The service's message, or the beginning of an answer that is not an error document.
     pub message: String,
     /// The id to quote to the vendor's support.
     pub request_id: Option<String>,

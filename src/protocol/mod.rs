@@ -29,7 +29,7 @@ pub trait Operation: Send + Sync {
     /// Returns the operation's name in the vendor's documentation: `UploadPart`.
     fn name(&self) -> &'static str;
 
-    /// Builds the request, unsigned. It is asked anew for every attempt and gives the same each time.
+    /// Builds the request, unsigned. It is called for every attempt and returns the same request each time.
     fn request(&self) -> Request;
 
     /// Whether an attempt whose answer was lost may simply be sent again.
@@ -46,7 +46,7 @@ pub trait Operation: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the answer is not what the operation promises: the other side may be no OSS, or the answer was cut.
+    /// When the answer is not what the operation promises: the server may not be OSS, or the answer was cut.
     fn decode(&self, answer: &Response) -> Result<Self::Output, DecodeError>;
 }
 
@@ -56,7 +56,7 @@ pub enum Idempotence {
     /// Repeating is harmless.
     Idempotent,
     /// A repetition may answer differently though the first attempt took effect (Complete: `NoSuchUpload`).
-    /// The client repeats it and tells the caller that it did, and the caller settles what happened.
+    /// The client repeats it and reports that it did, and the caller finds out what happened.
     Settled,
     /// Never repeated once it may have reached the service.
     Once,
@@ -106,7 +106,7 @@ pub enum Content {
     Empty,
     /// These bytes.
     Bytes(Bytes),
-    /// So many bytes that the caller streams.
+    /// This many bytes, which the caller streams.
     Stream(u64),
 }
 

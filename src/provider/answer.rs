@@ -52,7 +52,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Credentials, String> {
         return Err("its answer is too long".to_owned());
     }
     let answer: Answer =
-        serde_json::from_slice(bytes).map_err(|_| "its answer is no JSON of the expected form".to_owned())?;
+        serde_json::from_slice(bytes).map_err(|_| "its answer is not JSON of the expected form".to_owned())?;
     if let Some(code) = answer.code.filter(|code| code != "Success") {
         let code: String = code.chars().take(80).collect();
         return Err(format!("it answered `{}`", code.escape_debug()));
@@ -67,7 +67,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Credentials, String> {
     }
     if let Some(end) = set(answer.expiration) {
         let end: Timestamp =
-            end.parse().map_err(|_| "its `Expiration` is no time such as 2026-01-01T06:00:00Z".to_owned())?;
+            end.parse().map_err(|_| "its `Expiration` is not a time such as 2026-01-01T06:00:00Z".to_owned())?;
         credentials = credentials.with_expiry(end);
     }
     Ok(credentials)

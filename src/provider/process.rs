@@ -46,7 +46,7 @@ impl Process {
             ended.map_err(|error| self.passing(format!("it broke off: {error}")))?;
         let with = |reason: String| match said.is_empty() {
             true => reason,
-            false => format!("{reason}; it said: {said}"),
+            false => format!("{reason}; its error output: {said}"),
         };
         match status.code() {
             Some(0) if printed.len() > answer::MAX_BYTES => Err(failed("its output is too long", false)),

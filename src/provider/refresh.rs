@@ -7,10 +7,10 @@ use super::Fetch;
 use crate::clock::Clock;
 use crate::credentials::{BoxFuture, Credentials, CredentialsError, CredentialsProvider};
 
-/// Credentials are renewed when so much of their life is left, or a fifth of it if that is less: the service's
+/// Credentials are renewed when this much of their life is left, or a fifth of it if that is less: the service's
 /// limit for a part in flight is when it begins, so a margin for the parts on their way suffices.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
-/// After a renewal failed, the old credentials serve so long before it is tried again.
+/// After a renewal failed, the old credentials are used for this long before it is tried again.
 const HOLD_OFF: Duration = Duration::from_secs(10);
 
 /// Keeps fetched credentials and renews them, once for all callers.
@@ -26,7 +26,7 @@ pub(super) struct Refreshing {
 #[derive(Debug, Default)]
 struct State {
     kept: Option<Kept>,
-    /// Counts fetches, so that who waited for one can tell that it ended.
+    /// Counts fetches, so that a caller that waited for one can see that it ended.
     fetches: u64,
     failure: Option<CredentialsError>,
 }
@@ -40,7 +40,7 @@ struct Kept {
 
 impl Kept {
     fn new(credentials: Credentials, now: Timestamp) -> Self {
-        // What arrives expired tells that the clock here is wrong. The service will say when it is too old.
+        // Credentials that arrive expired mean that the clock here is wrong. The service refuses them once they are.
         let renew_at = credentials.expires.filter(|end| *end > now).map(|end| {
             let life = Duration::try_from(end.duration_since(now)).unwrap_or_default();
             end - RENEW_BEFORE.min(life / 5)

@@ -23,11 +23,11 @@ impl Uri {
 
     async fn ask(&self) -> Result<Credentials, CredentialsError> {
         // The address is not repeated in errors: its query may hold a secret.
-        let uri: http::Uri = self.uri.expose().parse().map_err(|_| failed("it is no URL", false))?;
+        let uri: http::Uri = self.uri.expose().parse().map_err(|_| failed("it is not a URL", false))?;
         if uri.host().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(failed("it must start with http:// or https://", false));
         }
-        let request = http::Request::get(uri).body(empty()).map_err(|_| failed("it is no URL", false))?;
+        let request = http::Request::get(uri).body(empty()).map_err(|_| failed("it is not a URL", false))?;
         let exchange = answer::exchange(self.transport.as_ref(), request, TIMEOUT);
         let (status, body) = exchange.await.map_err(|reason| failed(reason, true))?;
         if !status.is_success() {

@@ -18,7 +18,7 @@ impl Publish {
         let request = self.request_text();
         let known = file.load().map_err(PublishError::State)?.filter(|flow| flow.request == request);
         let Some(id) = known.as_ref().and_then(|flow| flow.import.image_id.clone()) else { return Ok(known) };
-        // Who may not look learns more when the image is followed.
+        // A caller who may not look it up learns more when the image is followed.
         if let Ok(None) = self.until_cancelled(self.importer.image(self.request.region(), &id)).await? {
             self.gone(&id);
             return Ok(None);
@@ -26,7 +26,7 @@ impl Publish {
         Ok(known)
     }
 
-    /// Says that the image of an earlier run is gone, with all that was done for it.
+    /// Reports that the image of an earlier run no longer exists, nor anything that was done for it.
     pub(super) fn gone(&self, image: &ImageId) {
         self.events
             .notice(format!("the image {image} of an earlier run no longer exists: another one is made"));
@@ -40,7 +40,7 @@ impl Publish {
         uploads: &mut Option<Vec<UploadReport>>,
     ) -> Result<(PublishState, bool), PublishError> {
         let sources: Sources = self.uploads.iter().filter_map(Upload::source_mark).collect();
-        // A source that tells nothing of itself may be another one each time.
+        // A source without an identity may be another one each time.
         let is_complete = sources.len() == self.uploads.len();
         let mut untouched = false;
         if let Some(flow) = known.as_ref().filter(|flow| flow.sources == sources && is_complete) {
@@ -73,7 +73,7 @@ impl Publish {
                 (flow.objects, flow.deleted) = (objects, Default::default());
                 (flow, true)
             }
-            // An image of the old objects still has the name, if it is there at all: the service tells.
+            // If an image of the old objects exists, it still has the name: the service will report it.
             _ => {
                 let token = new_token();
                 let origin = self.request.origin(&objects);

@@ -4,7 +4,7 @@ use crate::model::{ImageId, ObjectRef, Region};
 use crate::state::StateError;
 use crate::upload::UploadError;
 
-/// Why a publish did not come to its end. What is done stays done.
+/// Why a publish failed. What is done stays done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -17,8 +17,8 @@ pub enum PublishError {
     /// The steps could not be written down.
     #[error("cannot keep the state of the publish")]
     State(#[source] StateError),
-    /// An object could not be looked at, or not be deleted.
-    #[error("cannot look at or delete `{object}`")]
+    /// An object could not be inspected or deleted.
+    #[error("cannot inspect or delete `{object}`")]
     Object {
         /// The object.
         object: ObjectRef,
@@ -30,7 +30,7 @@ pub enum PublishError {
     Replaced {
         /// The object.
         object: ObjectRef,
-        /// The image that was made meanwhile, and its region.
+        /// The image that was made in the meantime, and its region.
         image: Option<Box<(Region, ImageId)>>,
     },
     /// An object is not the one that was imported, so it was not deleted.

@@ -1,8 +1,8 @@
 //! From image files to custom images in every region where they are wanted.
 //!
 //! Upload, import, copies, family, sharing, deletion of the objects, in this order: sharing waits until every copy is
-//! Available, so that a half-finished set is never given away, and objects are deleted last. Each step is
-//! written down ([`PublishState`](crate::state::PublishState)); the same call again continues after the last one, wherever it was
+//! Available, so that an incomplete set is never shared, and objects are deleted last. Each step is written down
+//! ([`PublishState`](crate::state::PublishState)); the same call again continues after the last one, wherever it was
 //! interrupted.
 //!
 //! An image is returned only if it was made from the very objects that this publish uploaded or found: the
@@ -57,11 +57,11 @@ pub struct Publish {
 pub struct Published {
     /// Region, ids and request.
     pub task: ImportTask,
-    /// The image as it was last seen; nothing if it was not waited for.
+    /// The image as it was last seen; nothing if the run did not wait for it.
     pub image: Option<CustomImage>,
 }
 
-/// What a publish came to.
+/// The report of a publish.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PublishReport {
@@ -151,7 +151,7 @@ impl Publish {
         self
     }
 
-    /// Tells what happens to `sink`. The uploads have sinks of their own.
+    /// Sends events to `sink`. The uploads have their own sinks.
     #[must_use]
     pub fn events(mut self, sink: EventSink) -> Self {
         self.events = sink;
@@ -207,9 +207,9 @@ impl Publish {
         };
         if self.wait {
             steps.copies(&mut report).await?;
-            // Nothing is given away or deleted while a region is missing.
+            // Nothing is shared or deleted while a region is missing.
             if report.failures.is_empty() {
-                // A family first: who the images are shared with finds them in it.
+                // The family first: the accounts that the images are shared with find them in it.
                 steps.family(&mut report).await?;
                 steps.share(&mut report).await?;
                 steps.delete_objects(&mut report).await?;

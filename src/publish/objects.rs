@@ -58,11 +58,11 @@ impl Publish {
                 }
                 (Some(then), Some(now)) if then.is_same_version(&now) => {}
                 (_, Some(_)) => self.events.notice(format!(
-                    "the service does not say when `{object}` was stored: that it was not replaced while it was \
-                     imported is not proved"
+                    "the service does not report when `{object}` was stored: it may have been replaced while it was \
+                    imported"
                 )),
                 (_, None) => self.events.notice(format!(
-                    "`{object}` is gone: that it was not replaced while it was imported is not proved"
+                    "`{object}` no longer exists: it may have been replaced while it was imported"
                 )),
             }
         }

@@ -10,10 +10,10 @@ use crate::model::{BucketName, ImageId, ImageStatus};
 use crate::protocol::oss::GetBucketInfo;
 use crate::protocol::sts::GetCallerIdentity;
 
-/// How long each check may take: a network that lets only some of the services through is no reason to wait.
+/// How long each check may take: it is not worth waiting for a service that the network blocks.
 pub const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
-/// Something that stands in the way of an import, or that could not be looked at.
+/// Something that stands in the way of an import, or that could not be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -64,7 +64,7 @@ pub enum Problem {
     },
     /// ECS may not read OSS: the role is missing or useless.
     Role(RoleState),
-    /// A check was not allowed or not possible; it says nothing.
+    /// A check was not allowed or not possible; it has no result.
     Unchecked {
         /// What was to be checked.
         what: String,
@@ -122,7 +122,7 @@ impl std::fmt::Display for Problem {
             }
             Self::Role(RoleState::Untrusting) => f.write_str("the role for imports does not trust ECS"),
             Self::Role(RoleState::Powerless) => f.write_str("the role for imports has no policy"),
-            Self::Role(_) => f.write_str("the role for imports could not be looked at"),
+            Self::Role(_) => f.write_str("the role for imports could not be checked"),
             Self::Unchecked { what, reason } => write!(f, "{what} could not be checked: {reason}"),
         }
     }
@@ -143,7 +143,7 @@ impl<'a> Preflight<'a> {
         Self { importer, request, name_may_be_taken: false, bucket_may_be_made: false }
     }
 
-    /// Leaves the name alone: an earlier run may have taken it.
+    /// Does not check the name: an earlier run may have taken it.
     #[must_use]
     pub fn name_may_be_taken(mut self, may: bool) -> Self {
         self.name_may_be_taken = may;

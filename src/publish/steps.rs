@@ -62,7 +62,7 @@ impl Steps<'_> {
         Ok(Published { task, image: Some(image) })
     }
 
-    /// After an end for good the flow is forgotten: the next run makes a request of its own.
+    /// After a permanent failure the flow is removed: the next run makes its own request.
     fn given_up(&self, error: PublishError) -> PublishError {
         let over = matches!(
             error,
@@ -178,7 +178,7 @@ impl Steps<'_> {
         Ok(())
     }
 
-    /// Puts the image and all copies into the family. Whether they are in it is told by the images themselves.
+    /// Puts the image and all copies into the family. Whether they are in it is seen in the images themselves.
     pub(super) async fn family(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
         let Some(family) = &self.publish.family else { return Ok(()) };
         for Published { task, image } in std::iter::once(&report.import).chain(report.copies.values()) {

@@ -79,7 +79,7 @@ impl World {
     }
 
     fn importer_in(&self, name: &str, transport: Arc<dyn Transport>) -> Importer {
-        // The host's name tells the emulator the region.
+        // The emulator takes the region from the host's name.
         let endpoint: Endpoint = format!("http://oss-{name}.aliyuncs.com").parse().unwrap();
         let anonymous = Arc::new(StaticCredentials::anonymous());
         let options = ClientOptions::new(endpoint, region(name), anonymous, transport)
@@ -302,7 +302,7 @@ async fn another_family_than_that_of_an_earlier_run_is_said() {
     let (sink, said) = notices();
     world.publish(world.alive()).events(sink.clone()).run().await.unwrap();
     world.publish(world.alive()).events(sink.clone()).run().await.unwrap();
-    assert!(said.lock().unwrap().is_empty(), "the same family again is no news");
+    assert!(said.lock().unwrap().is_empty(), "nothing is reported for the same family again");
     let report = world.publish(world.alive()).family("other".to_owned()).events(sink).run().await.unwrap();
     assert_eq!(report.family.as_deref(), Some("other"));
     let said = said.lock().unwrap();
@@ -360,7 +360,7 @@ async fn small_disks_go_beside_a_large_one() {
     assert_eq!(error.call().and_then(|call| call.service()?.code.clone()).as_deref(), Some("AccessDenied"));
 }
 
-/// What is told while a publish runs, but not its progress.
+/// The events of a publish without its progress.
 fn notices() -> (EventSink, Arc<Mutex<Vec<String>>>) {
     let said = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&said);

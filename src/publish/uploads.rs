@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::transfer::TransferError;
 use crate::upload::{Upload, UploadError, UploadReport};
 
-/// Files under so many bytes (64 MiB) go beside others: they are sent within the time that the search for the
+/// Files below this size (64 MiB) are sent beside others: they are done within the time that the search for the
 /// number of connections takes.
 const SMALL: u64 = 64 << 20;
 /// How many small files go at a time.

@@ -4,7 +4,7 @@ use std::time::Duration;
 /// Gives numbers from 0 (included) to 1 (excluded). Tests pass their own.
 pub type Rng = Arc<dyn Fn() -> f64 + Send + Sync>;
 
-/// Returns dice that are thrown anew each time.
+/// Returns a source of new random numbers.
 pub fn random_dice() -> Rng {
     Arc::new(fastrand::f64)
 }

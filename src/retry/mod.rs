@@ -1,4 +1,4 @@
-//! When to send again and how long to wait first. Pure: time and dice are arguments.
+//! When to send again and how long to wait first. Pure: time and random numbers are arguments.
 
 mod backoff;
 mod policy;

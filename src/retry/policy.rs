@@ -3,9 +3,9 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use crate::protocol::RetryClass;
 
-/// "Few" in the service's error tables: so many attempts in all.
+/// "Few" in the service's error tables: this many attempts in all.
 const FEW_ATTEMPTS: u32 = 3;
-/// So often a clock is corrected without a wait before it.
+/// How often a clock is corrected without a wait before it.
 const FIXES_AT_ONCE: u32 = 2;
 
 /// What happens after a failed attempt.

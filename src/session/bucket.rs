@@ -21,7 +21,7 @@ pub async fn list_parts(
     parts(client, object, upload_id, &Progress::new(), &client.options().events).await
 }
 
-/// [`list_parts`], telling of retries.
+/// [`list_parts`], with events for retries.
 pub(super) async fn parts(
     client: &Client,
     object: &ObjectRef,
@@ -54,7 +54,7 @@ pub async fn list_uploads(
     uploads(client, bucket, prefix, &Progress::new(), &client.options().events).await
 }
 
-/// [`list_uploads`], telling of retries.
+/// [`list_uploads`], with events for retries.
 pub(super) async fn uploads(
     client: &Client,
     bucket: &BucketName,

@@ -1,9 +1,9 @@
 //! An open upload: a new one, or an old one of which some parts are in.
 //!
 //! A part of an earlier run counts in one of two ways: the journal has it and ListParts shows the same size and
-//! tag; or its checksum equals that of the local bytes in the range that its number and size tell. The
-//! second way needs no journal, and so also serves an upload that another machine began. A listed part that
-//! fits the plan in neither way is ignored: it is not named at CompleteMultipartUpload, and its number may be sent anew.
+//! tag; or its checksum equals that of the local bytes in the range that follows from its number and size. The
+//! second way needs no journal, and so also works for an upload that another machine started. Any other listed
+//! part is ignored: it is not named in CompleteMultipartUpload, and its number may be sent again.
 
 mod bucket;
 mod open;
@@ -38,7 +38,7 @@ pub(crate) struct SessionOptions {
     pub(crate) storage_class: StorageClass,
     /// Where state is kept; without it nothing can be resumed from here.
     pub(crate) state: Option<StateDir>,
-    /// Begin anew: abort the upload that is known.
+    /// Start again: abort the upload that is known.
     pub(crate) restart: bool,
     /// Which open upload of the bucket is taken up.
     pub(crate) adopt: Adopt,
@@ -78,7 +78,7 @@ pub enum SessionError {
         changed: bool,
         /// Whether both are of the same length, so that a comparison of the parts can settle it.
         same_length: bool,
-        /// What tells the two apart.
+        /// How the two differ.
         reason: &'static str,
     },
     /// The source could not be read to verify a part.
@@ -88,7 +88,7 @@ pub enum SessionError {
         part: u16,
         /// Where, in bytes.
         offset: u64,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// There is nothing to adopt, or too much.
@@ -123,7 +123,7 @@ pub(crate) struct Session {
     pub(crate) dir: Option<UploadDir>,
 }
 
-/// What opening came to.
+/// The outcome of opening.
 pub(crate) enum OpenOutcome {
     /// An upload is open.
     Session(Box<Session>),

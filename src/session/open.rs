@@ -108,8 +108,8 @@ impl Opener<'_> {
     }
 
     /// Looks for an upload that was begun through another name of this service, such as a custom domain or another
-    /// port. Only the service can tell: it is its own if it knows the id. That it does not says nothing about the
-    /// upload, which may be another service's.
+    /// port. Only the service can decide: the upload is its own if it knows the id. If it does not, the upload may be
+    /// another service's.
     async fn elsewhere(&self, dir: UploadDir) -> Result<(UploadDir, Known), SessionError> {
         let Some(state) = &self.options.state else { return Ok((dir, Ok(None))) };
         let others = state.elsewhere(&dir, self.client.region(), &self.options.object);
@@ -160,7 +160,7 @@ impl Opener<'_> {
                 Ok(opened)
             }
             Err(error) => {
-                // An upload that nothing knows would stay on the bucket for ever. That it does is the lesser error.
+                // An upload that nothing knows would stay on the bucket for ever. The first error matters more.
                 let _ = self.abort(&upload_id).await;
                 Err(error)
             }
@@ -186,7 +186,7 @@ impl Opener<'_> {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it takes too long".to_owned(),
         };
-        // Nothing says that anything was lost: who may not list uploads need not hear of it each time.
+        // Nothing shows that anything was lost: a user who may not list uploads need not be warned each time.
         match before {
             Before::Unknown => tracing::debug!(%failed, "open uploads cannot be listed"),
             _ => self
@@ -259,7 +259,7 @@ impl Opener<'_> {
             });
         }
         if self.options.part_size.is_some() && wished != checkpoint.cut {
-            self.events.notice("the upload was begun with other parts: its plan stays");
+            self.events.notice("the upload was started with another part size, which it keeps");
         }
         let plan = Plan::new(checkpoint.source.length, checkpoint.cut).map_err(SessionError::Plan)?;
         let (journal, contents) = dir.journal().map_err(SessionError::State)?;
@@ -294,7 +294,7 @@ impl Opener<'_> {
     }
 
     /// Makes the journal hold what was proved, so that the next run need not read it again, and nothing else.
-    /// Returns no journal if the disk takes no more.
+    /// Returns no journal if the disk is full.
     fn record(
         &self,
         dir: &UploadDir,

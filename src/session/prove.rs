@@ -51,7 +51,7 @@ impl Opener<'_> {
             Some(listed) => (listed == crc64, PartProof::Crc64),
             None => (self.has_md5(part.number, part.range, &there.etag).await?, PartProof::Md5),
         };
-        // Reading takes as long as it takes, and is no silence of the service.
+        // Reading takes as long as it takes, and does not mean that the service is silent.
         self.progress.acknowledge();
         self.events.emit(Event::Verified { number: part.number, good });
         let record = PartRecord { number: part.number, range: part.range, etag: there.etag, crc64, proof };
@@ -71,7 +71,7 @@ impl Opener<'_> {
         let listed: HashMap<_, _> = listed.iter().map(|part| (part.number, part)).collect();
         let mut good = Vec::with_capacity(parts.len());
         for part in parts {
-            // A part that is not listed proves nothing, not even that it is missing: Complete will say so if it is.
+            // A part that is not listed proves nothing, not even that it is missing: Complete will report it if it is.
             let Some(there) = listed.get(&part.number) else {
                 good.push(part.clone());
                 continue;
@@ -84,7 +84,7 @@ impl Opener<'_> {
             }
             let proof = match (there.crc64, part.proof) {
                 (Some(_), _) => PartProof::Crc64,
-                // Where a tag is no MD5, that it differs says nothing.
+                // If a tag is not an MD5, a difference means nothing.
                 (None, PartProof::Nothing)
                     if md5 && self.has_md5(part.number, part.range, &part.etag).await? =>
                 {

@@ -1,16 +1,16 @@
-//! What tells an unchanged source from a changed one.
+//! What distinguishes an unchanged source from a changed one.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What tells one source from another and an unchanged source from a changed one.
+/// What distinguishes one source from another and an unchanged source from a changed one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceIdentity {
     /// Where the source is, for messages: a file's path as it was given.
     pub name: String,
-    /// The bytes of that path in hexadecimal, if they are no text and `name` is not the whole truth.
+    /// The bytes of that path in hexadecimal, if they are not text and `name` does not have all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_name: Option<String>,
     /// Length in bytes.
@@ -34,7 +34,7 @@ pub enum Witness {
     Always,
     /// Every change moves it as long as the source is open. Another run has to compare bytes.
     WhileOpen,
-    /// The content may change and it does not move: only a comparison of bytes tells.
+    /// The content may change without moving it: only a comparison of bytes shows a change.
     Never,
 }
 
@@ -52,7 +52,7 @@ pub enum Change {
     Status,
     /// Its bytes, as a comparison found.
     Bytes,
-    /// It cannot be looked at any more.
+    /// It can no longer be inspected.
     Gone,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for Change {
             Self::Replaced => "another file took its place",
             Self::Status => "its status change time (ctime) changed",
             Self::Bytes => "its bytes are not those that were sent",
-            Self::Gone => "it cannot be looked at any more",
+            Self::Gone => "it can no longer be inspected",
         })
     }
 }
@@ -104,7 +104,7 @@ impl SourceIdentity {
     }
 }
 
-/// Returns the bytes of a path in hexadecimal, if they are no text.
+/// Returns the bytes of a path in hexadecimal, if they are not text.
 pub(super) fn raw_name(path: &std::path::Path) -> Option<String> {
     use std::os::unix::ffi::OsStrExt;
     let raw = path.to_str().is_none().then(|| path.as_os_str().as_bytes())?;

@@ -17,7 +17,7 @@ pub enum SourceError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// It is something else than a file or a block device.
@@ -217,8 +217,7 @@ fn advise(file: &File, range: ByteRange, advice: rustix::fs::Advice) {
 }
 
 /// Fills as much as `read` gives without waiting, and returns how much that was and whether it is worth asking again.
-/// Whatever it answers but bytes decides nothing: there are systems and file systems that know the flag and have it
-/// wrong.
+/// Any answer other than bytes decides nothing: some systems and file systems know the flag and implement it wrongly.
 fn fill_ready(buffer: &mut [u8], read: impl Fn(usize, &mut [u8]) -> io::Result<usize>) -> (usize, bool) {
     let mut filled = 0;
     while filled < buffer.len() {

@@ -35,7 +35,7 @@ pub trait Source: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     ///
-    /// When the source cannot be looked at any more: the file is gone.
+    /// When the source can no longer be inspected: the file is gone.
     fn current_identity(&self) -> io::Result<Option<SourceIdentity>>;
 
     /// Waits until what was written to the source by others is on its disk, so that whatever is written from

@@ -18,11 +18,11 @@ pub struct Checkpoint {
     pub region: Region,
     /// The endpoint that was used, for information; another one of the region serves as well.
     pub endpoint: String,
-    /// Where the bucket's name went in a URL, which the endpoint's text does not tell. Absent before it was kept:
+    /// Where the bucket's name went in a URL, which the endpoint's text does not show. Older checkpoints lack it:
     /// then it follows from the host.
     #[serde(default)]
     pub addressing_style: Option<AddressingStyle>,
-    /// The service that has the upload. Absent before it was kept: then it follows from the endpoint.
+    /// The service that has the upload. Older checkpoints lack it: then it follows from the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceId>,
     /// The object that the upload makes.
@@ -36,7 +36,7 @@ pub struct Checkpoint {
     pub cut: CutRule,
     /// Whether an existing object may be replaced.
     pub overwrite: bool,
-    /// The object's storage class, for an upload that is gone and begins anew.
+    /// The object's storage class, in case the upload no longer exists and has to start again.
     #[serde(default)]
     pub storage_class: StorageClass,
     /// When the upload was begun.
@@ -44,7 +44,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Returns the service that has the upload. Another one that does not know it says nothing about it.
+    /// Returns the service that has the upload. That another service does not know it means nothing.
     pub fn service(&self) -> ServiceId {
         let of_endpoint =
             || self.endpoint.parse::<Endpoint>().map(|endpoint| ServiceId::of_endpoint(&endpoint));

@@ -27,8 +27,8 @@ pub struct StateDir {
 pub struct StoredUploads {
     /// The uploads, in the order of their objects.
     pub readable: Vec<StoredUpload>,
-    /// Why others cannot be read: their files are damaged, or of another version. Only who begins them anew, or
-    /// has that version, can go on with them.
+    /// Why others cannot be read: their files are damaged, or of another version. They have to be started again, or
+    /// continued with that version.
     pub unreadable: Vec<StateError>,
 }
 
@@ -88,7 +88,7 @@ impl StateDir {
     }
 
     /// Returns what is known of uploads of the same object that are kept elsewhere than in `dir`: another service has
-    /// them, or the same one, when it was reached by a name that did not tell which it is.
+    /// them, or the same one, reached by a name that did not identify it.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl StateDir {
             if path == dir.path {
                 continue;
             }
-            // What cannot be read is told by whoever lists uploads.
+            // What cannot be read is reported where uploads are listed.
             let Ok(Some(checkpoint)) = read_checkpoint(&path) else { continue };
             if checkpoint.region == *region && checkpoint.object == *object {
                 others.push(OtherUpload { path, checkpoint });
@@ -449,7 +449,7 @@ mod tests {
             assert_eq!(upload.checkpoint().unwrap().unwrap().service(), *service);
             assert_eq!(dir.elsewhere(&upload, &region, &object).unwrap().len(), 2);
         }
-        // Of before services were told apart: the folder is what the public cloud's is now.
+        // From before services were distinguished: the folder is what the public cloud's is now.
         let folder = lock(&services[0]).path;
         let mut old = Checkpoint { service: None, ..checkpoint() };
         old.endpoint = "http://127.0.0.1:9000".to_owned();

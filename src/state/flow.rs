@@ -1,6 +1,6 @@
 //! What a publish has made so far: the import, the copies, and which objects are deleted.
 //!
-//! A step's token is written before the step, and its ids right after it, each time the whole file anew
+//! A step's token is written before the step, and its ids right after it, each time as a whole new file
 //! (temporary file, sync, rename). So a publish that was interrupted anywhere converges when it is run again.
 //! The file stays when all is done: the same command again then finds everything there.
 //!
@@ -59,7 +59,7 @@ pub struct PublishState {
     /// The objects by their names, as they were before the import was asked for. Others are another publish.
     pub objects: BTreeMap<String, ObjectVersion>,
     /// The files that became the objects: length in bytes and modification time in nanoseconds. Once the objects
-    /// are deleted, only these tell whether another publish is meant.
+    /// are deleted, only these show whether another publish is meant.
     pub sources: BTreeMap<String, (u64, i128)>,
     /// What the image is made of, as the request says it.
     pub origin: Origin,
@@ -204,7 +204,7 @@ impl PublishLog {
         write_atomically(&self.path, &text).map_err(StateError::io("write", &self.path))
     }
 
-    /// Removes the flow: its image failed, and the next run begins anew.
+    /// Removes the flow: its image failed, and the next run starts again.
     ///
     /// # Errors
     ///

@@ -58,7 +58,7 @@ pub struct PartRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum PartProof {
-    /// By nothing: the service returned its tag alone, and nobody compared that.
+    /// By nothing: the service returned only its tag, which was not compared.
     #[default]
     Nothing,
     /// The service's CRC-64 is that of the local bytes.
@@ -99,9 +99,9 @@ impl Journal {
         };
         let journal = Self::on(path)?;
         let whole = bytes.len() - bytes.len() % RECORD_SIZE;
-        // What is beyond the longest journal no run has written.
+        // No run has written anything beyond the longest journal.
         if journal.file.metadata().map_err(StateError::io("read", path))?.len() != whole as u64 {
-            journal.file.set_len(whole as u64).map_err(StateError::io("mend", path))?;
+            journal.file.set_len(whole as u64).map_err(StateError::io("repair", path))?;
         }
         Ok((journal, read(&bytes)))
     }
@@ -117,7 +117,7 @@ impl Journal {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Appends a part. A tag too long for a record is left to ListParts to tell again.
+    /// Appends a part. A tag that is too long for a record comes from ListParts again.
     ///
     /// # Errors
     ///

@@ -11,9 +11,9 @@ use super::file::{self, write_atomically};
 use crate::model::{Endpoint, Region};
 
 const VERSION: u32 = 1;
-/// For so long a link is taken for the same.
+/// For this long a link is assumed to be the same.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// More than that is no such file.
+/// A larger file is not one of these.
 const MOST: u64 = 4 << 10;
 
 /// What a finished upload learnt about an endpoint: where the next one starts. It is a hint alone: without it, or with

@@ -31,7 +31,7 @@ impl Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.pid == 0 {
-            return f.write_str("it did not say which");
+            return f.write_str("it did not write down which");
         }
         write!(f, "process {} on `{}`", self.pid, self.host.escape_debug())?;
         match self.since {
@@ -71,14 +71,14 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// When the lock cannot be looked at.
+    /// When the lock cannot be checked.
     pub fn holder(path: &Path) -> Result<Option<Holder>, StateError> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StateError::io("open", path)(error)),
         };
-        // Shared, so that who wants to have it can tell this look from an owner.
+        // Shared, so that a process that wants the lock can distinguish this check from an owner.
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&file))),

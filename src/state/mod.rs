@@ -15,7 +15,8 @@
 //! there. Without it an upload only takes a little longer.
 //!
 //! The folder's name follows from service, region, bucket and key, so that any spelling of the file's path and any
-//! kind of endpoint finds it again, and a store for rehearsals has a folder of its own. No credentials are kept. Folders are 0700, files 0600.
+//! kind of endpoint finds it again, and a store for rehearsals has its own folder. No credentials are kept. Folders
+//! are 0700, files 0600.
 
 mod checkpoint;
 mod dir;
@@ -48,7 +49,7 @@ pub enum StateError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process is at the same upload or publish.

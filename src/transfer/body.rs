@@ -18,11 +18,11 @@ use crate::source::Source;
 
 /// From this rate of one connection on, in bytes per second, a block is handed over as a whole.
 const WHOLE_BLOCKS_FROM: u64 = 1 << 20;
-/// Below that, or before anything is known, bytes are handed over in such pieces: the HTTP library asks for more
-/// only when all that it took is gone, so that on a slow line large pieces would hide that the connection moves.
+/// Below that, or before the rate is known, bytes are handed over in pieces of this size: the HTTP library asks for
+/// more only when all that it took is gone, so that on a slow line large pieces would hide the progress.
 const PIECE: usize = 8 << 10;
 
-/// Makes the body of one range, anew for every attempt.
+/// Makes the body of one range, again for every attempt.
 pub(crate) struct RangeBody {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) range: ByteRange,
@@ -36,7 +36,7 @@ pub(crate) struct RangeBody {
 }
 
 impl RangeBody {
-    /// For a connection of so many bytes per second, if that is known.
+    /// `rate` is that of the connection in bytes per second, if it is known.
     pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: Limits, rate: Option<u64>) -> Self {
         let piece = if rate.is_some_and(|rate| rate >= WHOLE_BLOCKS_FROM) { BLOCK_SIZE } else { PIECE };
         Self { source, range, limits, piece, crc64: Arc::default(), failure: Arc::default() }

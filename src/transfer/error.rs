@@ -22,7 +22,7 @@ pub enum TransferError {
     Source {
         /// Where, in bytes.
         offset: u64,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The network damages a part, however often it is sent.

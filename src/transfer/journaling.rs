@@ -6,8 +6,8 @@ use tokio::task::JoinHandle;
 use crate::event::EventSink;
 use crate::state::{Journal, PartRecord, StateError};
 
-/// The journal as the coordinator uses it: appended at once, synced now and then, and done without once the
-/// disk takes no more: parts that are in are worth more than the record of them.
+/// The journal as the coordinator uses it: appended at once and synced now and then. Once the disk is full the
+/// upload goes on without it: uploaded parts are worth more than the record of them.
 #[derive(Debug)]
 pub(crate) struct JournalWriter {
     journal: Option<Journal>,

@@ -1,8 +1,8 @@
 //! Sends the parts: the coordinator deals ranges to workers, and is the one writer of the journal.
 //!
-//! Workers return results; for each part that is in, the coordinator appends to the journal first and tells
-//! the outside then. All of it runs on the caller's task: dropping the future drops every request, and what
-//! the journal says stays true.
+//! Workers return results; for each uploaded part, the coordinator first appends to the journal and then emits
+//! the event. All of it runs on the caller's task: dropping the future drops every request, and the journal
+//! stays true.
 
 mod body;
 mod control;
@@ -117,7 +117,7 @@ impl Transfer {
     ///
     /// # Errors
     ///
-    /// The first failure that cannot be repeated away. Parts that are in stay in, and in the journal.
+    /// The first failure that retries cannot overcome. Uploaded parts are kept, and so are their journal records.
     ///
     /// # Cancellation
     ///
@@ -149,7 +149,7 @@ impl Transfer {
         let mut watch = Watch::new(&self.client, "parts are on their way, and no attempt has failed");
         let began = Instant::now();
         let mut stop: Option<(TransferError, Instant)> = None;
-        // Connections that break at once are not made anew at once.
+        // Connections that break at once are not opened again at once.
         let (mut cuts, mut hold) = (0, Instant::now());
         let mut target = self.control.target();
         let mut troubles = (self.progress.throttled(), self.progress.broken());
@@ -242,7 +242,7 @@ impl Transfer {
         }
     }
 
-    /// Tells the controller what attempts have met since it was last told, those too that were made again.
+    /// Reports to the controller the failed attempts since the last report, including those that were retried.
     fn pass_troubles(&mut self, told: &mut (u64, u64), elapsed: Duration) {
         let now = (self.progress.throttled(), self.progress.broken());
         if now.0 > told.0 {
@@ -254,8 +254,8 @@ impl Transfer {
         *told = now;
     }
 
-    /// Drops parts that take far longer than they should: their bytes are dealt again, in smaller parts and
-    /// over other connections.
+    /// Aborts parts that take far longer than they should: their bytes are sent again, in smaller parts and over
+    /// other connections.
     fn cut_stragglers(&mut self, running: &HashMap<PartNumber, Running>, waiting: u64, elapsed: Duration) {
         let others = running.len().saturating_sub(1);
         let all: u64 = running.values().map(|running| running.part.range.len()).sum();

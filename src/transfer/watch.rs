@@ -9,12 +9,12 @@ use crate::event::{Event, EventSink};
 
 /// How often clocks and the journal are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// After so long without an acknowledged part a line says why.
+/// After this long without an acknowledged part a notice gives the reason.
 const SILENCE: Duration = Duration::from_secs(30);
 /// A difference between wall and monotonic time that only a sleep of the machine makes, in seconds.
 const SLEPT: i64 = 10;
 
-/// After connections were made anew, jumps of the clock mean nothing for so long: one that is set again and again
+/// For this long after connections were dropped, jumps of the clock are ignored: a clock that is set again and again
 /// would let no part through.
 const SETTLING: Duration = Duration::from_secs(60);
 
@@ -24,7 +24,7 @@ pub(crate) struct Watch {
     monotonic: Instant,
     reset: Option<Instant>,
     silence_told: Duration,
-    /// What is waited for while nothing has failed.
+    /// Shown as the reason when nothing has failed yet.
     waiting_for: &'static str,
 }
 
@@ -67,7 +67,7 @@ impl Watch {
         let settled = self.reset.is_none_or(|reset| monotonic - reset >= SETTLING);
         if jump.abs() >= SLEPT && settled {
             self.reset = Some(monotonic);
-            events.notice("the machine slept or its clock was set: all connections are made anew");
+            events.notice("the machine slept or its clock was set: all connections are opened again");
             client.reset();
         }
         let silent = progress.silent();
@@ -75,7 +75,7 @@ impl Watch {
             self.silence_told = Duration::ZERO;
         } else if silent >= self.silence_told + SILENCE {
             self.silence_told = silent;
-            // A disk that gives nothing is no silence of the network.
+            // A disk that does not answer is not the network's silence.
             let read = progress.longest_read().filter(|(_, since)| *since >= SILENCE / 2);
             let read = read.map(|(offset, since)| {
                 let seconds = since.as_secs();

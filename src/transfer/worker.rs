@@ -20,7 +20,7 @@ use crate::protocol::oss::{UploadPart, is_md5};
 use crate::source::Source;
 use crate::state::{PartProof, PartRecord};
 
-/// After so many cuts inside one part its bytes go back, to be sent in smaller parts.
+/// After this many broken connections within one part its bytes go back, to be sent in smaller parts.
 const MAX_CUTS: u32 = 2;
 
 /// What all parts of one transfer have in common.
@@ -33,7 +33,7 @@ pub(super) struct Context {
     pub(super) progress: Arc<Progress>,
     pub(super) events: EventSink,
     pub(super) content_md5: bool,
-    /// Whether it was said that the network damages parts.
+    /// Whether the user was warned that the network damages parts.
     pub(super) damage_told: AtomicBool,
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
         Err(error) => {
             // With a digest the service itself finds the damage, and refuses the part.
             let refused = error.is("InvalidDigest") || error.is("InvalidCRC64");
-            // What can never succeed, such as a proxy that wants a password, is no cut.
+            // What can never succeed, such as a proxy that wants a password, does not count as a broken connection.
             let network = error.is_network() && error.action != RetryClass::Never;
             let (number, range) = (part.number, part.range);
             let error = TransferError::Part { number, range, source: Box::new(error) };
@@ -91,7 +91,7 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
     };
     let ours = body.crc64().expect("the client takes no answer to a body that was not sent to its end");
     match answer.crc64 {
-        // An answer without a checksum is no mismatch; the whole object is compared at the end.
+        // An answer without a checksum is not a mismatch; the whole object is compared at the end.
         Some(theirs) if theirs != ours => {
             let error = TransferError::Damaged { number: part.number, ours, theirs };
             damaged(context, part, began, ours, error).await
@@ -109,8 +109,8 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
     }
 }
 
-/// Says what becomes of a part that arrived other than it was sent. If the source still gives the bytes that were read,
-/// it was the network: that is an ordinary event where much is sent, and goes like a connection that broke.
+/// Decides about a part that arrived damaged. If the source still gives the bytes that were read, it was the network:
+/// that is ordinary where much is sent, and is handled like a broken connection.
 async fn damaged(
     context: &Context,
     part: Part,

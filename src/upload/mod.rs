@@ -1,4 +1,4 @@
-//! The upload as one call: what it is given, what it comes to, and how it ends.
+//! The upload as one call: its options, its report and its errors.
 //!
 //! `source → plan → session → transfer → complete`. The same call again continues what an earlier one left.
 
@@ -56,7 +56,7 @@ impl fmt::Debug for ReportSink {
     }
 }
 
-/// What an upload came to.
+/// The report of an upload that succeeded.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct UploadReport {
@@ -77,11 +77,11 @@ pub struct UploadReport {
     pub took: Duration,
 }
 
-/// Why an upload did not come to an object.
+/// Why an upload failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {
-    /// It could not be begun or taken up again.
+    /// It could not be started or resumed.
     #[error(transparent)]
     Session(#[from] SessionError),
     /// A part could not be sent.
@@ -97,8 +97,8 @@ pub enum UploadError {
     /// The object could not be made or proved.
     #[error(transparent)]
     Complete(#[from] CompleteError),
-    /// The upload that was to be resumed is gone from the bucket, and did not become the object.
-    #[error("the upload of `{object}` is gone from the bucket")]
+    /// The upload that was to be resumed no longer exists, and did not become the object.
+    #[error("the upload of `{object}` no longer exists")]
     Gone {
         /// The object.
         object: ObjectRef,
@@ -180,29 +180,29 @@ impl Upload {
         self
     }
 
-    /// Aborts the upload that the state knows, and begins anew.
+    /// Aborts the upload that the state knows, and starts again.
     #[must_use]
     pub fn restart(mut self, restart: bool) -> Self {
         self.session.restart = restart;
         self
     }
 
-    /// Without local state, takes up the one open upload that the bucket has for the key.
+    /// Without local state, resumes the one open upload that the bucket has for the key.
     #[must_use]
     pub fn adopt(mut self, adopt: bool) -> Self {
         self.session.adopt = if adopt { Adopt::TheOnlyOne } else { Adopt::Nothing };
         self
     }
 
-    /// Takes up this open upload of the bucket in place of the one that the state knows.
+    /// Resumes this open upload of the bucket instead of the one that the state knows.
     #[must_use]
     pub fn adopt_upload(mut self, upload_id: UploadId) -> Self {
         self.session.adopt = Adopt::This(upload_id);
         self
     }
 
-    /// Fails with [`UploadError::Gone`] where the upload that the state knows is gone from the bucket and did not
-    /// become the object, in place of beginning a new one that sends everything.
+    /// Fails with [`UploadError::Gone`] if the upload that the state knows no longer exists and did not become the
+    /// object, instead of starting a new one that sends everything.
     #[must_use]
     pub fn resume_only(mut self, resume_only: bool) -> Self {
         self.resume_only = resume_only;
@@ -223,8 +223,8 @@ impl Upload {
         self
     }
 
-    /// Takes a block device for what it is while something writes to it, instead of refusing to make an object
-    /// whose bytes are of no single moment. The report says if that happened.
+    /// Uploads a block device even while something writes to it, instead of refusing to make an object whose bytes
+    /// are of no single moment. The report says if that happened.
     #[must_use]
     pub fn in_use(mut self, allowed: bool) -> Self {
         self.in_use = allowed;
@@ -232,8 +232,8 @@ impl Upload {
     }
 
     /// Fails where the object cannot be proved to hold the source's bytes ([`Verified`](crate::complete::Verified)).
-    /// Parts of which the service returns no CRC-64 are read again, to compare their tags with their MD5; those that
-    /// cannot be proved so either make no object.
+    /// Parts for which the service returns no CRC-64 are read again, to compare their tags with their MD5; if that
+    /// proves nothing either, no object is made.
     #[must_use]
     pub fn require_verified(mut self, require_verified: bool) -> Self {
         self.require_verified = require_verified;
@@ -269,7 +269,7 @@ impl Upload {
         self
     }
 
-    /// Returns the upload with a token of its own, which the one that it was given cancels too.
+    /// Returns the upload with its own token, which is also cancelled by the one that it was given.
     pub(crate) fn with_own_token(mut self) -> (Self, CancellationToken) {
         self.cancel = self.cancel.child_token();
         let token = self.cancel.clone();
@@ -309,7 +309,7 @@ impl Upload {
         Ok(self.reported(report))
     }
 
-    /// Passes on what an upload came to.
+    /// Passes the report on.
     fn reported(&self, report: UploadReport) -> UploadReport {
         if let Some(ReportSink(sink)) = &self.reports {
             sink(&report);
@@ -317,7 +317,7 @@ impl Upload {
         report
     }
 
-    /// Returns what tells the source from another one: length and modification time, by the object.
+    /// Returns what distinguishes the source from another one: length and modification time, by the object.
     pub(crate) fn source_mark(&self) -> Option<(String, (u64, i128))> {
         let identity = self.source.identity()?;
         let modified = match identity.modified_ns {

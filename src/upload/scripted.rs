@@ -30,7 +30,7 @@ pub(super) enum Effect {
     Header(&'static str, Option<&'static str>),
     /// So are several.
     Headers(&'static [(&'static str, Option<&'static str>)]),
-    /// It is refused, and told when to come back.
+    /// It is refused with a Retry-After.
     Refused { status: u16, code: &'static str, retry_after: &'static str },
     /// The request arrives with a bit flipped in its body, and the answer has no CRC-64.
     Damaged,

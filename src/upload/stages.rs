@@ -20,9 +20,9 @@ const RECONCILIATIONS: usize = 2;
 /// How often parts that turn out to be damaged only when they are listed are sent again: each time fewer are left.
 const DAMAGED_ROUNDS: usize = 10;
 
-/// What is waited for before the first part,
+/// Shown as the reason of a stall before the first part.
 const ASKED_FOR: &str = "the service is asked for the upload";
-/// and after the last.
+/// Shown as the reason of a stall after the last part.
 const PUTTING_TOGETHER: &str = "the service puts the object together";
 
 /// The object, of how many parts it was made, how many of them were in before, and whether the source was in use.
@@ -64,7 +64,7 @@ impl Upload {
                         return Err(UploadError::Gone { object: self.session.object.clone() });
                     }
                     None => {
-                        self.events.notice("the earlier upload is gone from the bucket: a new one begins");
+                        self.events.notice("the earlier upload no longer exists: a new one starts");
                         match self.opener(&opening).begin_again(dir).await {
                             Ok(OpenOutcome::Session(session)) => self.drive(*session, &progress).await?,
                             Ok(OpenOutcome::Gone { .. }) => {
@@ -96,7 +96,7 @@ impl Upload {
     }
 
     /// Returns the report of an upload that need not be made: the object is there, and is the same as the source.
-    /// Of an object without a checksum the caller must know that; the report then says that it was proved by nothing.
+    /// If the object has no checksum the caller must know; the report then says that nothing proves it.
     pub(crate) async fn already_there(&self) -> Result<Option<UploadReport>, UploadError> {
         let began = Instant::now();
         let head = self.completer().head().await?;
@@ -143,7 +143,7 @@ impl Upload {
                     let (object, parts) = (self.session.object.clone(), sent - good.len());
                     return Err(CompleteError::PartsDamaged { object, parts }.into());
                 }
-                // It was completed or aborted meanwhile, by whomever.
+                // It was completed or aborted in the meantime.
                 Confirmed::Gone(list) => {
                     let stored = self.completer().resolve_missing_upload(&list).await?;
                     return Ok(self.finished(session, (stored, sent, resumed, in_use)));
@@ -165,7 +165,7 @@ impl Upload {
                         .notice("the service has other parts than were sent: they are listed and sent again");
                     match self.reconcile(&session, list.parts(), progress).await? {
                         Some(proved) => present = proved,
-                        // It was completed or aborted meanwhile, by whomever.
+                        // It was completed or aborted in the meantime.
                         None => {
                             let stored = self.completer().resolve_missing_upload(&list).await?;
                             return Ok(self.finished(session, (stored, sent, resumed, in_use)));
@@ -187,7 +187,7 @@ impl Upload {
         driven
     }
 
-    /// Says so where memory or open files do not allow the parts in flight that were asked for.
+    /// Emits a notice if memory or open files do not allow the parts in flight that were asked for.
     fn cap_parallelism(&self, parts: usize, most: usize) -> usize {
         if parts > most {
             self.events.notice(format!(

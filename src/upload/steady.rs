@@ -1,7 +1,7 @@
 //! That the object is one state of the source: what is looked at before, while and after its bytes are read.
 //!
-//! Times tell, where every write moves them. Where they do not, or where only the ctime moved (a link, a mode, an
-//! attribute), the bytes are read a second time and compared with the parts. If all are the same, the object is what
+//! Timestamps show a change where every write moves them. Where they do not, or where only the ctime moved (a link, a
+//! mode, an attribute), the bytes are read again and compared with the parts. If all are the same, the object is what
 //! the source held at the moment between the two readings.
 
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use crate::complete::{CompleteError, check_unchanged};
 use crate::source::{Change, Source, Witness};
 use crate::transfer::{PartList, TransferError, Watch};
 
-/// What is waited for before the first byte is read,
+/// Shown as the reason of a stall before the first byte is read.
 const SETTLING: &str = "the system writes the source to its disk";
-/// and before Complete.
+/// Shown as the reason of a stall before Complete.
 const COMPARING: &str = "the source is read once more";
 /// How often the source is looked at while it is read.
 const LOOK: Duration = Duration::from_secs(1);
-/// Two writes within this time may leave the same times,
+/// Two writes within this time may leave the same timestamps.
 const TICK: Duration = Duration::from_millis(20);
-/// or within this, on a file system that keeps whole seconds, some of them even ones.
+/// The same on a file system that keeps whole seconds, some of them only even ones.
 const COARSE_TICK: Duration = Duration::from_secs(2);
 
 impl Upload {
@@ -65,7 +65,7 @@ impl Upload {
             return Ok(true);
         }
         if suspicion.is_some() {
-            self.events.notice("the source may have been written to meanwhile: its bytes are compared");
+            self.events.notice("the source may have been written to: its bytes are compared");
         }
         let compared = self.compare(list, progress);
         tokio::select! {
@@ -94,15 +94,15 @@ impl Upload {
                 let why = format!(" (from byte {} to {})", part.range.start, part.range.end);
                 return Err(CompleteError::SourceChanged { change: Change::Bytes, why }.into());
             }
-            // Reading takes as long as it takes, and is no silence of the service.
+            // Reading takes as long as it takes, and does not mean that the service is silent.
             progress.acknowledge();
         }
         Ok(())
     }
 }
 
-/// Returns when the source is seen to have changed, which is looked for now and then. That it cannot be looked at for
-/// the moment is no change.
+/// Returns when the source is seen to have changed, which is checked now and then. A check that fails for the moment
+/// does not count as a change.
 pub(super) async fn changed(source: &Arc<dyn Source>) -> CompleteError {
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

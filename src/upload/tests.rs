@@ -147,7 +147,7 @@ impl World {
         testing::put(&self.emulator, "images", "disk.raw", bytes);
     }
 
-    /// Stops an upload gently after so many parts.
+    /// Stops an upload gently after this many parts.
     async fn interrupt_after(&self, parts: usize) -> UploadError {
         let cancel = CancellationToken::new();
         let (stopper, done) = (cancel.clone(), std::sync::atomic::AtomicUsize::new(0));
@@ -161,7 +161,7 @@ impl World {
     }
 }
 
-/// Returns a sink, and the sentences that it is told.
+/// Returns a sink, and the sentences that it receives.
 fn listening() -> (EventSink, Arc<Mutex<Vec<String>>>) {
     let said = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&said);
@@ -232,7 +232,7 @@ async fn a_lost_request_or_answer_changes_nothing() {
             world.script.rule(operation, 0, 1, effect);
             let report = world.upload().run().await.unwrap();
             world.assert_stored().await;
-            // Initiate is made anew before anything is counted.
+            // Initiate is repeated before anything is counted.
             assert_eq!(report.retries, u64::from(operation != "Initiate"), "{operation}");
         }
     }

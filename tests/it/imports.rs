@@ -319,7 +319,7 @@ fn what_ecs_would_refuse_of_the_bucket_costs_no_upload() {
     let args = ["publish", "disk.raw", "oss://images/", "--name=web-2", "--progress=json"];
     let stderr = world.ok(&args).stderr;
     assert!(stderr.contains("whose the bucket is could not be checked"), "{stderr}");
-    assert!(stderr.contains("the role for imports could not be looked at"), "{stderr}");
+    assert!(stderr.contains("the role for imports could not be checked"), "{stderr}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl VirtualClock {
     }
 }
 
-/// A speed that is no positive number would stop the clock for ever.
+/// A speed that is not a positive number would stop the clock for ever.
 fn sane(speed: f64) -> f64 {
     if speed.is_finite() && speed > 0.0 { speed } else { 1.0 }
 }

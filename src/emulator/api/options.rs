@@ -39,7 +39,7 @@ pub struct EcsOptions {
     pub dry_run_code: String,
     /// The field that names an import's task: `TaskId`, or `ImportTaskId` as old samples have it.
     pub task_id_field: String,
-    /// The code that tells of the missing role: with one c as the service sends it, or with two.
+    /// The code for the missing role: with one c as the service sends it, or with two.
     pub role_code: String,
     /// How long after its creation a role is not yet seen by ECS, on the emulator's own clock.
     #[serde(with = "seconds")]
@@ -141,7 +141,7 @@ impl EcsOptions {
         let Some(member) = members.get_mut(name) else {
             return Err(EcsOptionError::Unknown { name: name.to_owned() });
         };
-        // What is no number, boolean or null of JSON is text: no quotes to be typed.
+        // What is not a number, boolean or null of JSON is text: no quotes have to be typed.
         *member = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
         let changed = serde_json::from_value(Value::Object(members));
         *self = changed.map_err(|error| EcsOptionError::Value {

@@ -7,11 +7,11 @@ use super::super::{api, oss};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FaultPlan {
-    /// Where the dice of [`FaultRule::probability`] start: the same seed gives the same throws.
+    /// The seed of [`FaultRule::probability`]: the same seed gives the same results.
     pub seed: u64,
     /// How far the emulator's clock is ahead of the real one, in seconds.
     pub clock_skew: i64,
-    /// The first rule that fits a request strikes.
+    /// The first rule that matches a request applies.
     pub rules: Vec<FaultRule>,
 }
 
@@ -30,7 +30,7 @@ impl FaultPlan {
     ///
     /// # Errors
     ///
-    /// When the text is no plan; fields and operations that are not known are refused.
+    /// When the text is not a plan; unknown fields and operations are refused.
     pub fn from_json(text: &str) -> Result<Self, FaultPlanError> {
         let plan: Self = serde_json::from_str(text).map_err(|error| FaultPlanError(error.to_string()))?;
         match plan.rules.iter().filter_map(|rule| rule.operation.as_deref()).find_map(unknown_operation) {
@@ -39,7 +39,7 @@ impl FaultPlan {
         }
     }
 
-    /// Sets where the dice start.
+    /// Sets the seed.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -54,7 +54,7 @@ impl FaultPlan {
     }
 }
 
-/// Returns an error for a name that is no operation's: its rule would never strike.
+/// Returns an error for an unknown operation: its rule would never apply.
 fn unknown_operation(name: &str) -> Option<FaultPlanError> {
     let known = || oss::operations().chain(api::ACTIONS.iter().copied());
     if known().any(|operation| operation == name) {
@@ -68,7 +68,7 @@ fn unknown_operation(name: &str) -> Option<FaultPlanError> {
     )))
 }
 
-/// Which requests a fault strikes. What is not given fits all.
+/// Which requests a fault applies to. A field that is not given matches all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -85,10 +85,10 @@ pub struct FaultRule {
     /// The first and the last attempt, from 1. Attempts of one part of one key count together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<(u32, u32)>,
-    /// How often it strikes at most.
+    /// How often it applies at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// How likely it strikes where it fits, 0 to 1.
+    /// The probability that it applies where it matches, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
     /// What goes wrong.
@@ -96,45 +96,45 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// Returns a rule that strikes every request of an operation.
+    /// Returns a rule that applies to every request of an operation.
     pub fn on(operation: impl Into<String>, fault: Fault) -> Self {
         Self { operation: Some(operation.into()), ..Self::always(fault) }
     }
 
-    /// Returns a rule that strikes every request.
+    /// Returns a rule that applies to every request.
     pub fn always(fault: Fault) -> Self {
         Self { operation: None, key: None, part: None, attempts: None, times: None, probability: None, fault }
     }
 
-    /// Strikes only this key.
+    /// Applies only to this key.
     #[must_use]
     pub fn with_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Strikes only this part.
+    /// Applies only to this part.
     #[must_use]
     pub fn with_part(mut self, part: u16) -> Self {
         self.part = Some(part);
         self
     }
 
-    /// Strikes only the attempts `first` to `last`, from 1.
+    /// Applies only to the attempts `first` to `last`, from 1.
     #[must_use]
     pub fn with_attempts(mut self, first: u32, last: u32) -> Self {
         self.attempts = Some((first, last));
         self
     }
 
-    /// Strikes so often at most.
+    /// Applies at most this many times.
     #[must_use]
     pub fn with_times(mut self, times: u64) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Strikes by chance, 0 to 1.
+    /// Applies with this probability, 0 to 1.
     #[must_use]
     pub fn with_probability(mut self, probability: f64) -> Self {
         self.probability = Some(probability);
@@ -150,9 +150,9 @@ pub enum When {
     /// Its head has arrived.
     #[default]
     Head,
-    /// So many bytes of its body have arrived.
+    /// This many bytes of its body have arrived.
     BodyByte(u64),
-    /// It has arrived whole, and nothing has come of it yet.
+    /// It has arrived whole and has not been carried out.
     BeforeCommit,
     /// What it asked for is done and lasts; the answer is yet to be sent.
     AfterCommit,
@@ -176,7 +176,7 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
     },
-    /// It is answered with a web page, as by a proxy or a server that is no OSS.
+    /// It is answered with a web page, as by a proxy or a server that is not OSS.
     Page {
         /// HTTP status.
         status: u16,

@@ -31,7 +31,7 @@ struct State {
     dice: u64,
     /// How many attempts of each request there were.
     attempts: BTreeMap<RequestKey, u32>,
-    /// How often each rule struck.
+    /// How often each rule applied.
     struck: Vec<u64>,
 }
 
@@ -73,12 +73,12 @@ impl Script {
         self.0.lock().expect("no panic while the lock is held")
     }
 
-    /// Replaces the plan; attempts count anew.
+    /// Replaces the plan; attempts count from the start again.
     pub(crate) fn replace(&self, plan: FaultPlan) {
         *self.state() = State::new(plan);
     }
 
-    /// Returns how often each rule struck.
+    /// Returns how often each rule applied.
     pub(crate) fn struck(&self) -> Vec<u64> {
         self.state().struck.clone()
     }
@@ -135,7 +135,7 @@ fn fits(rule: &FaultRule, seen: &RequestKey, attempt: u32) -> bool {
         && rule.attempts.is_none_or(|(first, last)| (first..=last).contains(&attempt))
 }
 
-/// Throws dice that lie between 0 and 1 (SplitMix64).
+/// Returns a random number between 0 and 1 (SplitMix64).
 fn throw(dice: &mut u64) -> f64 {
     *dice = dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut mixed = *dice;
@@ -169,8 +169,8 @@ impl InjectedFault {
         self.0 == Some(Fault::DeadToken)
     }
 
-    /// Does what happens once the head has arrived and, for requests whose body `streams` not, before they are
-    /// carried out.
+    /// Applies the faults that belong after the head has arrived and, for requests whose body does not stream, before
+    /// they are carried out.
     pub(crate) async fn at_head(&self, streams: bool) -> Result<(), Stop> {
         let now = |when: &When| match when {
             When::Head => true,
@@ -191,7 +191,7 @@ impl InjectedFault {
         }
     }
 
-    /// Makes the body of the request one to which happens what is to happen while it streams.
+    /// Wraps the request's body so that the faults of streaming apply to it.
     pub(crate) fn request_body(&self, body: Body) -> Body {
         let at = |when: &When| match when {
             When::BodyByte(byte) => Some(At::Byte(*byte)),
@@ -227,7 +227,7 @@ impl InjectedFault {
         }
     }
 
-    /// Does what happens once the request is carried out. `refuse` writes an error answer.
+    /// Applies the faults that belong after the request is carried out. `refuse` writes an error answer.
     pub(crate) async fn after(
         &self,
         mut response: Response<Body>,

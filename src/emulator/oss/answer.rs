@@ -41,7 +41,7 @@ pub(super) fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 
-/// What the documents of errors and the common headers tell of a request.
+/// What error documents and the common headers contain about a request.
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
     pub(super) request_id: &'a str,

@@ -12,7 +12,7 @@ use super::{Call, Failure, receive};
 use crate::http::Body;
 use crate::model::ObjectKey;
 
-/// What became of a deletion.
+/// The result of a deletion.
 #[derive(Debug, Default)]
 struct Deleted {
     /// The version that was deleted or made; none in a bucket without versions.

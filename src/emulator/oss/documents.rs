@@ -1,5 +1,5 @@
-//! Settings of buckets that are kept as documents because they change nothing that the emulator does: no browser may
-//! talk to it, and nobody reads its logs. Settings that would change what other operations mean are not among them.
+//! Settings of buckets that are kept as documents because they change nothing that the emulator does: browsers are
+//! refused, and no logs are written. Settings that would change what other operations mean are not among them.
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
@@ -94,7 +94,7 @@ pub(super) fn delete(call: &Call, kind: &Kind) -> Result<Response<Body>, Failure
     Ok(plain(StatusCode::NO_CONTENT))
 }
 
-/// There are no live channels, as nothing makes one; the vendor's clients ask before they delete a bucket.
+/// There are no live channels, as nothing makes one; the vendor's clients list them before they delete a bucket.
 pub(super) fn list_live_channels(call: &Call) -> Result<Response<Body>, Failure> {
     let get = |name| call.query.get(name).unwrap_or_default();
     let max = super::page_size(&call.query, "max-keys", 100)?;

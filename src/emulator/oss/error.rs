@@ -142,7 +142,7 @@ impl OssError {
             .ec("0017-00000102")
     }
 
-    /// Says that `--discard` threw the bytes away that the request needs.
+    /// `--discard` dropped the bytes that the request needs.
     pub(crate) fn discarded() -> Self {
         Self::new(
             400,

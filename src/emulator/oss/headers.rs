@@ -210,7 +210,7 @@ pub(super) fn check_tags(tags: &[(String, String)]) -> Result<(), OssError> {
     Err(OssError::new(400, "InvalidTag", "The tag is invalid."))
 }
 
-/// What became of the conditions of a request.
+/// The result of the conditions of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     /// All hold.

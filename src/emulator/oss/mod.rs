@@ -149,7 +149,7 @@ impl Call {
         self.target.region.clone().unwrap_or_else(|| self.emulator.options().region.clone())
     }
 
-    /// Returns the object's URL as the result of a Complete tells it.
+    /// Returns the object's URL as the result of a Complete has it.
     fn object_url(&self) -> String {
         let (host, key) = (&self.target.host, self.target.key.as_ref().map_or("", ObjectKey::as_str));
         match &self.target.bucket {

@@ -56,7 +56,7 @@ impl Claims {
         let length = text("content-length")
             .map(|length| {
                 length.parse().map_err(|_| {
-                    OssError::invalid_argument("Content-Length", length, "Content-Length is no number.")
+                    OssError::invalid_argument("Content-Length", length, "Content-Length is not a number.")
                 })
             })
             .transpose()?;
@@ -64,7 +64,7 @@ impl Claims {
         let crc = text("x-oss-hash-crc64ecma")
             .map(|crc| {
                 crc.parse().map_err(|_| {
-                    OssError::invalid_argument("x-oss-hash-crc64ecma", crc, "The CRC-64 is no number.")
+                    OssError::invalid_argument("x-oss-hash-crc64ecma", crc, "The CRC-64 is not a number.")
                 })
             })
             .transpose()?;
@@ -142,8 +142,8 @@ pub(super) async fn store(
     Ok(written)
 }
 
-/// Takes in what a client sends that will be refused, up to a bound: a connection that is closed meanwhile may take the
-/// answer with it.
+/// Reads what a client sends although it will be refused, up to a bound: closing the connection early may lose the
+/// answer.
 pub(super) async fn drain(mut body: Body) {
     let mut taken = 0;
     while let Some(Ok(frame)) = body.frame().await {
@@ -189,7 +189,7 @@ async fn whole(mut body: Body, claims: Claims) -> Result<Bytes, Failure> {
     Ok(bytes.into())
 }
 
-/// Says what became of a body that broke off.
+/// Classifies the failure of a body that was cut off.
 fn broken(error: io::Error) -> Failure {
     if let Some(scripted) = InjectedError::within(&error) {
         return OssError::scripted(scripted).into();

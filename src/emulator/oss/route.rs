@@ -89,7 +89,7 @@ impl Op {
         )
     }
 
-    /// Whether it takes in the body of its request.
+    /// Whether it reads the body of its request.
     pub(crate) fn reads_body(self) -> bool {
         matches!(
             self,

@@ -13,7 +13,7 @@ pub(crate) fn parse_http_date(text: &str) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(text).ok()
 }
 
-/// Returns `2025-01-01T00:04:05.000Z`. OSS tells whole seconds, and its first SDK reads nothing else.
+/// Returns `2025-01-01T00:04:05.000Z`. OSS returns whole seconds, and its first SDK reads nothing else.
 pub(crate) fn iso(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
 }

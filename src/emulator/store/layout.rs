@@ -13,7 +13,7 @@
 //!
 //! No name that comes from outside becomes a path, except bucket names and upload ids, whose alphabets hold
 //! neither `/` nor `.`. A record appears whole or not at all: it is written beside its place, as `NAME.STORE.tmp`, and
-//! renamed. What is cleaned up after a kill is told by the store's id in its name; directories only go when empty.
+//! renamed. What is cleaned up after a kill has the store's id in its name; directories only go when empty.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -154,7 +154,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Removes an upload. Its record goes first, by renaming it to a temporary file: parts without it are no upload.
+    /// Removes an upload. Its record goes first, by renaming it to a temporary file: parts alone are no upload.
     pub(super) fn remove_upload(&self, dir: &Path) -> Result<(), StoreError> {
         let record = dir.join(UPLOAD);
         match fs::rename(&record, self.temporary(&record)) {

@@ -1,5 +1,5 @@
-//! What makes a folder a store: a file that says so, which is also the lock, with the id that all names carry
-//! that are ever cleaned up. Nothing is written into a folder, or deleted from it, without this proof.
+//! What makes a folder a store: a marker file, which is also the lock. It holds the id that is in the names of all
+//! files that are ever cleaned up. Nothing is written into a folder, or deleted from it, without this proof.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -16,8 +16,8 @@ use crate::credentials::Credentials;
 const MARKER: &str = "ossup-store.json";
 /// The version of the layout that this code reads and writes.
 const FORMAT: u32 = 2;
-/// The files of the first layout, which had no marker. Such a folder cannot be told from one that merely looks
-/// like it.
+/// The files of the first layout, which had no marker. Such a folder cannot be distinguished from one that merely
+/// looks like it.
 const UNMARKED: [&str; 2] = ["format", "lock"];
 /// Most bytes of a marker that are read.
 const MAX_MARKER: u64 = 4 << 10;

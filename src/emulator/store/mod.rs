@@ -37,7 +37,7 @@ pub(crate) use records::{
     UploadRecord,
 };
 
-/// The account that owns everything unless told otherwise.
+/// The account that owns everything by default.
 pub(crate) const DEFAULT_OWNER: &str = "1234567890123456";
 
 /// Why the store could not do as asked.
@@ -253,7 +253,7 @@ impl Store {
         if !bucket.objects.is_empty() || !bucket.uploads.is_empty() {
             return Err(StoreError::BucketNotEmpty);
         }
-        // The record first: a directory without it is no bucket.
+        // The record first: a directory without it is not a bucket.
         layout::remove(&self.layout.bucket_record(name))?;
         buckets.remove(name);
         self.layout.clear_bucket(&self.layout.bucket(name))

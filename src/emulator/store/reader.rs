@@ -9,7 +9,7 @@ use super::{Object, StoreError};
 use crate::model::ByteRange;
 
 /// Reads an object's bytes at any position. The bytes stay as they are even if the object is overwritten or
-/// deleted meanwhile.
+/// deleted in the meantime.
 #[derive(Debug)]
 pub(crate) struct ObjectReader {
     object: Arc<Object>,

@@ -141,7 +141,7 @@ pub(crate) struct ObjectRecord {
     /// Orders the versions of a key; the store sets it.
     #[serde(default)]
     pub(crate) sequence: u64,
-    /// The upload that it was completed from: tells after a crash that the upload is over.
+    /// The upload that it was completed from: shows after a crash that the upload is over.
     pub(crate) upload_id: Option<UploadId>,
     pub(crate) segments: Vec<Segment>,
 }

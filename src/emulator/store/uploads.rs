@@ -99,7 +99,7 @@ impl Store {
         if forbid_overwrite && entry.has(&record.key) {
             return Err(StoreError::ObjectExists);
         }
-        // The commit. Killed right behind it, the object's upload id tells that the upload is over.
+        // The commit. If the process is killed right after it, the object's upload id shows that the upload is over.
         let object = self.insert(bucket, entry, record)?;
         entry.uploads.remove(&id);
         self.layout.remove_upload(&self.layout.upload(bucket, &id.1))?;

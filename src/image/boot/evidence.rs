@@ -3,7 +3,7 @@ use crate::image::read::{ReadAt, ReadError, le32, le64, up_to};
 use crate::image::table::{Partition, PartitionKind, SECTOR, Table, TableKind};
 use crate::model::{Architecture, BootMode};
 
-/// Where a partition without a known file system must hold something so that boot code can go on with it.
+/// Where a partition without a known file system must hold something that boot code can load.
 const FRONT: usize = 64 << 10;
 /// Last sector that a GPT itself takes at the front of a disk.
 const GPT_END: u64 = 33;
@@ -14,7 +14,7 @@ const GPT_END: u64 = 33;
 pub struct BootEvidence {
     /// The first 440 bytes hold something.
     pub boot_code: bool,
-    /// What the boot code goes on with is there: GRUB's core image, or a boot partition that is not empty.
+    /// What the boot code loads is there: GRUB's core image, or a boot partition that is not empty.
     pub bios_next_stage: bool,
     /// A partition is marked active, or bootable by a legacy BIOS.
     pub active_partition: bool,
@@ -24,7 +24,7 @@ pub struct BootEvidence {
     pub efi_system_partition: bool,
     /// For which architectures there is a loader that firmware starts by itself.
     pub efi_loaders: Vec<Architecture>,
-    /// For which architectures there are loaders elsewhere, which firmware starts only if it was told to.
+    /// For which architectures there are loaders elsewhere, which firmware starts only if it was configured to.
     pub other_efi_loaders: Vec<Architecture>,
     /// For which architectures partitions are marked by their types.
     pub marked_for: Vec<Architecture>,
@@ -146,7 +146,7 @@ impl BootEvidence {
         } else if self.bios_boot_partition {
             "nothing to boot from: the BIOS boot partition is empty, and there is no EFI partition"
         } else {
-            "nothing to boot from: what the boot code goes on with is empty, and there is no EFI partition"
+            "nothing to boot from: what the boot code loads is empty, and there is no EFI partition"
         }
     }
 
@@ -156,7 +156,7 @@ impl BootEvidence {
             return match (self.bios_next_stage, self.bios_boot_partition, self.active_partition) {
                 (true, true, _) => "boot code and a BIOS boot partition that is not empty".to_owned(),
                 (true, false, true) => "boot code and an active partition that is not empty".to_owned(),
-                (true, false, false) => "boot code and what it goes on with".to_owned(),
+                (true, false, false) => "boot code and what it loads".to_owned(),
                 (false, ..) => "there is boot code and no EFI loader".to_owned(),
             };
         }
@@ -169,7 +169,7 @@ impl BootEvidence {
     }
 }
 
-/// Whether what the boot code goes on with is there.
+/// Whether what the boot code loads is there.
 fn next_stage(disk: &dyn ReadAt, table: &Table) -> Result<bool, ReadError> {
     let code = up_to(disk, 0, 440)?;
     if code.windows(5).any(|window| window == b"GRUB ") {

@@ -70,7 +70,7 @@ impl Checks<'_> {
             findings.push(warn(Rule::QClb, &message));
         }
         if !header.size.is_multiple_of(512) {
-            findings.warn(Rule::QSize, "the virtual size is no whole number of sectors");
+            findings.warn(Rule::QSize, "the virtual size is not a whole number of sectors");
         }
         if header.is_encrypted() {
             findings.push(
@@ -101,7 +101,7 @@ impl Checks<'_> {
             findings.push(warn(Rule::QInc, "extended L2 entries, which the service may not understand"));
         }
         if header.has_unknown_features() {
-            findings.refuse(Rule::QInc, "uses features that no specification known here describes");
+            findings.refuse(Rule::QInc, "uses features that no known specification describes");
         }
         if header.has_bitmaps() {
             findings.push(warn(Rule::QAuto, "contains bitmaps or raw external data marks"));
@@ -186,7 +186,7 @@ impl Checks<'_> {
         let length = self.file.length();
         let truncated = "truncated download?";
         if self.l1_leaves_file()? {
-            findings.refuse(Rule::QTrunc, format!("L2 tables lie behind the end of the file; {truncated}"));
+            findings.refuse(Rule::QTrunc, format!("L2 tables lie beyond the end of the file; {truncated}"));
         } else if !header.is_dirty() && !header.is_corrupt() {
             let Some(last) = self.last_cluster()? else { return Ok(()) };
             let start = last.saturating_mul(header.cluster());
@@ -195,7 +195,7 @@ impl Checks<'_> {
             if start >= length {
                 findings.refuse(
                     Rule::QTrunc,
-                    format!("cluster {last} is in use, but lies behind the end of the file; {truncated}"),
+                    format!("cluster {last} is in use, but lies beyond the end of the file; {truncated}"),
                 );
             } else if !length.is_multiple_of(512) && !table_last {
                 findings.warn(Rule::QTrunc, format!("the file ends inside a sector of data; {truncated}"));
@@ -204,7 +204,7 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// Whether an L1 entry points behind the end of the file.
+    /// Whether an L1 entry points beyond the end of the file.
     fn l1_leaves_file(&self) -> Result<bool, ReadError> {
         let header = self.header;
         let length = (header.l1_entries * 8).min(MAX_L1_CHECKED);
@@ -222,7 +222,7 @@ impl Checks<'_> {
         Ok(false)
     }
 
-    /// Returns the last cluster that the refcounts say is in use. It tells how long the file must be for the price
+    /// Returns the last cluster that is in use by the refcounts. It shows how long the file must be for the price
     /// of two reads, while the L2 tables, which name the data too, may be many.
     fn last_cluster(&self) -> Result<Option<u64>, ReadError> {
         let header = self.header;

@@ -88,7 +88,7 @@ fn a_truncated_file_is_noticed() {
 fn an_l2_table_elsewhere_is_no_panic() {
     let far = (0x00FF_FFFF_FFFF_0000u64).to_be_bytes();
     assert_eq!(with(&[(3 * CLUSTER, &far)]), [(Rule::QTrunc, Refuse)]);
-    assert_eq!(with(&[(4 * CLUSTER, &far)]), [(Rule::QTrunc, Refuse)], "the first cluster is behind the end");
+    assert_eq!(with(&[(4 * CLUSTER, &far)]), [(Rule::QTrunc, Refuse)], "the first cluster is beyond the end");
 }
 
 #[test]

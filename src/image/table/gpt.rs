@@ -86,7 +86,7 @@ fn whole(disk: &dyn ReadAt, lba: u64) -> Result<Whole, ReadError> {
 fn header(disk: &dyn ReadAt, lba: u64) -> Result<Result<Header, &'static str>, ReadError> {
     let offset = lba.saturating_mul(SECTOR);
     if offset.saturating_add(SECTOR) > disk.length() {
-        return Ok(Err("it would lie behind the end of the disk"));
+        return Ok(Err("it would lie beyond the end of the disk"));
     }
     let mut sector: [u8; SECTOR as usize] = array(disk, offset)?;
     if !sector.starts_with(SIGNATURE) {
@@ -102,7 +102,7 @@ fn header(disk: &dyn ReadAt, lba: u64) -> Result<Result<Header, &'static str>, R
         return Ok(Err("its checksum is wrong"));
     }
     if le64(&sector, 24) != lba {
-        return Ok(Err("it says that it lies elsewhere"));
+        return Ok(Err("it claims to be in another sector"));
     }
     let (count, entry_size) = (u64::from(le32(&sector, 80)), u64::from(le32(&sector, 84)));
     let array = count * entry_size;
@@ -123,7 +123,7 @@ fn header(disk: &dyn ReadAt, lba: u64) -> Result<Result<Header, &'static str>, R
 /// Reads the array of entries.
 fn entries(disk: &dyn ReadAt, header: &Header) -> Result<Result<Vec<u8>, &'static str>, ReadError> {
     if header.entries_at.saturating_add(header.array) > disk.length() {
-        return Ok(Err("its entries would lie behind the end of the disk"));
+        return Ok(Err("its entries would lie beyond the end of the disk"));
     }
     let array = up_to(disk, header.entries_at, usize::try_from(header.array).expect("at most 1 MiB"))?;
     if crc_fast::checksum(Crc32IsoHdlc, &array) != u64::from(header.array_crc) {
@@ -165,7 +165,7 @@ fn list(
             let missing = mib(end - length);
             findings.refuse(
                 Rule::RGptP,
-                format!("partition {number} ends {missing} MiB behind the end of the disk; truncated?"),
+                format!("partition {number} ends {missing} MiB beyond the end of the disk; truncated?"),
             );
         }
         partitions.push(partition);

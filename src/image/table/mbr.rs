@@ -39,7 +39,7 @@ impl Entry {
     }
 }
 
-/// Returns the used entries of a boot record; none if the bytes there are no table, which is what the boot sector of
+/// Returns the used entries of a boot record; none if the bytes there are not a table, which is what the boot sector of
 /// a file system has at that place.
 pub(super) fn entries(sector: &[u8; SECTOR as usize]) -> Vec<Entry> {
     let slots: Vec<&[u8]> = sector[446..510].chunks_exact(16).collect();
@@ -133,7 +133,7 @@ fn check_bounds(rule: Rule, partition: &Partition, length: u64, findings: &mut F
         findings.refuse(
             rule,
             format!(
-                "partition {} ends {} MiB behind the end of the disk; truncated?",
+                "partition {} ends {} MiB beyond the end of the disk; truncated?",
                 partition.number,
                 mib(end - length)
             ),

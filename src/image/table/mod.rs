@@ -1,7 +1,7 @@
 //! Partition tables: the MBR with its chain of logical partitions, and the GPT with its backup.
 //!
 //! Written here rather than taken from a crate: `gpt` and `gptman` want a cursor over the whole disk, allocate by the
-//! sizes that the table itself claims and do not tell which of the two headers is wrong; `gpt_disk_types` would do,
+//! sizes that the table itself claims and do not report which of the two headers is wrong; `gpt_disk_types` would do,
 //! but brings a dependency under MPL-2.0.
 
 mod gpt;

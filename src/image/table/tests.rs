@@ -76,7 +76,7 @@ fn a_chain_of_logical_partitions_always_ends() {
     assert_eq!(table_of(&disk).1, [Rule::RExt], "a record without signature");
     let mut disk = with_record(&[slot(0x0F, 1000, 4000)]);
     write_record(&mut disk, 1000 * 512, &[slot(0x05, u32::MAX, 1)]);
-    assert_eq!(table_of(&disk).1, [Rule::RExt], "a record behind the end");
+    assert_eq!(table_of(&disk).1, [Rule::RExt], "a record beyond the end");
 }
 
 #[test]

@@ -108,10 +108,10 @@ impl<'a> Checks<'a> {
         Ok(Some(footer))
     }
 
-    /// Checks what the footer alone tells.
+    /// Checks the footer alone.
     fn sizes(&self, footer: &Footer, findings: &mut Findings) {
         if !footer.current_size.is_multiple_of(1 << 20) {
-            findings.warn(Rule::VSize, "the virtual size is no whole number of MiB");
+            findings.warn(Rule::VSize, "the virtual size is not a whole number of MiB");
         }
         if footer.geometry_differs() {
             let message =

@@ -122,10 +122,10 @@ fn the_dynamic_header_is_checked() {
     assert_eq!(at(32, &[0, 0, 1, 0]), [(Rule::VBlk, Refuse), COPY], "256 bytes");
     assert_eq!(at(32, &[0, 0x30, 0, 0]), [(Rule::VBlk, Refuse), COPY], "3 MiB");
     assert_eq!(at(32, &[0, 0x10, 0, 0])[..2], [(Rule::VBlk, Warn), (Rule::VMte, Fix)]);
-    assert_eq!(at(16, &[0xFF; 8]), [(Rule::VHdr, Refuse), COPY], "table behind the end");
+    assert_eq!(at(16, &[0xFF; 8]), [(Rule::VHdr, Refuse), COPY], "table beyond the end");
     assert_eq!(at(28, &[0xFF; 4]), [(Rule::VMte, Fix), (Rule::VHdr, Refuse), COPY], "too many blocks");
     let file = with_footer(&|footer| put(footer, 16, &[0xFF; 8]));
-    assert_eq!(rules(&file), [(Rule::VHdr, Refuse), COPY], "header behind the end");
+    assert_eq!(rules(&file), [(Rule::VHdr, Refuse), COPY], "header beyond the end");
 }
 
 #[test]

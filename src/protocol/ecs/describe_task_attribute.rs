@@ -7,7 +7,7 @@ use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "DescribeTaskAttribute";
 
-/// Tells how far a task is ("DescribeTaskAttribute" page).
+/// Returns the progress of a task ("DescribeTaskAttribute" page).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DescribeTaskAttribute {
@@ -68,7 +68,7 @@ impl TaskDetail {
         self.operations.iter().find(|operation| operation.error_code.is_some())
     }
 
-    /// Whether the task ended without any failure, as far as the task itself tells.
+    /// Whether the task ended without any failure, as far as the task itself shows.
     pub fn succeeded(&self) -> bool {
         self.status == TaskStatus::Finished && self.failed_count.unwrap_or(0) == 0 && self.failure().is_none()
     }

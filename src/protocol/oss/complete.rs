@@ -61,7 +61,7 @@ pub struct Completed {
     pub version_id: Option<String>,
     /// Whether the answer says that it is about the object that was asked for; it may say nothing of that.
     pub names_object: bool,
-    /// Whether the service could not tell a callback server about it; the object is stored all the same.
+    /// Whether the bucket's callback failed; the object is stored all the same.
     pub callback_failed: bool,
 }
 

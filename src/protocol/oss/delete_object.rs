@@ -4,7 +4,7 @@ use super::abort::expect_no_content;
 use crate::model::ObjectRef;
 use crate::protocol::{DecodeError, Operation, OssRequest, Request, Response};
 
-/// DeleteObject: deletes an object; that there is none is no error.
+/// DeleteObject: deletes an object; it is not an error if there is none.
 #[derive(Debug, Clone)]
 pub struct DeleteObject {
     /// The object.

@@ -7,12 +7,12 @@ use crate::protocol::{Response, RetryClass, ServiceError};
 
 /// Error documents are about 1 KB; a policy denial with its diagnosis has about 4 KB.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
-/// How much of an answer that is no error document is kept, in characters.
+/// How much of an answer that is not an error document is kept, in characters.
 const MAX_FOREIGN: usize = 200;
 
 /// Reads an answer whose status is an error ("Error responses" page).
 ///
-/// An answer to HEAD has its document in `x-oss-err`. An answer that is no error document, perhaps from a
+/// An answer to HEAD has its document in `x-oss-err`. An answer that is not an error document, perhaps from a
 /// proxy, gives its status and its beginning. Of the document only what is safe to show is kept: it may also
 /// hold the string that was signed.
 pub fn parse_error(answer: &Response) -> ServiceError {

@@ -48,7 +48,7 @@ pub struct ObjectHead {
 }
 
 impl ObjectHead {
-    /// Returns what tells this state of the object from others.
+    /// Returns what distinguishes this state of the object from others.
     pub fn version(&self) -> ObjectVersion {
         let mut version = ObjectVersion::new(self.size);
         version.crc64 = self.crc64;
@@ -69,7 +69,7 @@ impl Operation for HeadObject {
     fn request(&self) -> Request {
         let request = OssRequest::object(Method::HEAD, &self.object)
             .param_if("versionId", self.version_id.as_ref())
-            // A compressed answer would tell neither the length nor the tag.
+            // A compressed answer would have neither the length nor the tag.
             .header("accept-encoding", "identity");
         Request::Oss(request)
     }

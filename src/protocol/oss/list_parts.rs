@@ -56,7 +56,7 @@ pub struct ListedPart {
     pub size: u64,
     /// Its CRC-64, if the service knows it.
     pub crc64: Option<Crc64>,
-    /// When it was stored, if that is told.
+    /// When it was stored, if that is known.
     pub last_modified: Option<Timestamp>,
 }
 

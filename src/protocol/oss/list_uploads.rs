@@ -54,7 +54,7 @@ pub struct ListedUpload {
     pub key: String,
     /// The upload id.
     pub upload_id: UploadId,
-    /// When the upload was opened, if that is told.
+    /// When the upload was opened, if that is known.
     pub initiated: Option<Timestamp>,
     /// The storage class of the object to be.
     pub storage_class: Option<String>,

@@ -105,7 +105,7 @@ impl OssRequest {
 fn crc64_header(operation: &'static str, answer: &Response) -> Result<Option<Crc64>, DecodeError> {
     let text = answer.header("x-oss-hash-crc64ecma");
     let parsed = text.map(str::parse).transpose();
-    parsed.map_err(|_| DecodeError::new(operation, "has an `x-oss-hash-crc64ecma` that is no number"))
+    parsed.map_err(|_| DecodeError::new(operation, "has an `x-oss-hash-crc64ecma` that is not a number"))
 }
 
 fn etag_header(operation: &'static str, answer: &Response) -> Result<ETag, DecodeError> {

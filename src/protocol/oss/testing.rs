@@ -29,7 +29,7 @@ pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Respo
 pub(super) fn oss(operation: &impl Operation) -> OssRequest {
     match operation.request() {
         Request::Oss(request) => request,
-        Request::Rpc(request) => panic!("{} is no OSS operation", request.action),
+        Request::Rpc(request) => panic!("{} is not an OSS operation", request.action),
     }
 }
 

@@ -204,7 +204,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Element, String> {
     }
     match root {
         Some(root) if open.is_empty() => Ok(root),
-        _ => Err("is no complete XML document".to_owned()),
+        _ => Err("is not a complete XML document".to_owned()),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::json;
 use crate::protocol::{Response, RetryClass, ServiceError};
 
-/// How much is quoted of an answer that is no error document.
+/// How much is quoted of an answer that is not an error document.
 const MAX_QUOTE: usize = 200;
 /// Largest error document that is parsed.
 const MAX_ERROR_BYTES: usize = 64 << 10;

@@ -20,9 +20,9 @@ pub(crate) fn read(operation: &'static str, answer: &Response) -> Result<Value, 
     }
     match serde_json::from_slice(&answer.body) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(DecodeError::new(operation, "is no JSON object")),
+        Ok(_) => Err(DecodeError::new(operation, "is not a JSON object")),
         Err(error) if error.is_eof() => Err(DecodeError::new(operation, "is empty or was cut")),
-        Err(_) => Err(DecodeError::new(operation, "is no JSON")),
+        Err(_) => Err(DecodeError::new(operation, "is not JSON")),
     }
 }
 
@@ -140,8 +140,8 @@ mod tests {
         for (body, reason) in [
             ("", "is empty or was cut"),
             ("{\"ImageId\":\"m-", "is empty or was cut"),
-            ("<html>", "is no JSON"),
-            ("[]", "is no JSON object"),
+            ("<html>", "is not JSON"),
+            ("[]", "is not a JSON object"),
         ] {
             assert_eq!(read("X", &answer(body)).unwrap_err().reason, reason);
         }

@@ -15,7 +15,7 @@ pub struct AssumeRoleWithOidc {
     pub role_arn: String,
     /// The OIDC provider's resource name.
     pub provider_arn: String,
-    /// The token, which rotates: it is read anew for each call.
+    /// The token, which rotates: it is read again for each call.
     pub token: Secret,
     /// A name for the session, shown in audit logs.
     pub session_name: String,

@@ -4,7 +4,7 @@ use crate::protocol::{DecodeError, Operation, Request, Response};
 
 const NAME: &str = "GetCallerIdentity";
 
-/// Tells whose the credentials are ("GetCallerIdentity" page).
+/// Returns whose the credentials are ("GetCallerIdentity" page).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetCallerIdentity {

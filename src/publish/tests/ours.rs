@@ -1,4 +1,4 @@
-//! What is returned and what is deleted, whatever happens between: told by a log of what the emulator has done.
+//! What is returned and what is deleted, whatever happens in between, checked by a log of what the emulator has done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
@@ -14,7 +14,7 @@ use crate::http::{TransportErrorKind, full};
 use crate::model::{ImageId, ObjectVersion};
 use crate::protocol::oss::HeadObject;
 
-/// How many stories the random test tells.
+/// How many random sequences the test runs.
 const STORIES: u64 = 24;
 /// How many things happen in each.
 const STEPS: usize = 9;
@@ -54,7 +54,7 @@ struct Witness {
     trouble: u32,
     /// How many in a thousand requests find that somebody else has stored an object under the same key.
     competitors: u32,
-    /// Whether the services forget tokens, and objects tell no checksum.
+    /// Whether the services forget tokens, and objects have no checksum.
     forgetful: bool,
     without_checksums: bool,
 }
@@ -133,7 +133,7 @@ impl Witness {
             let id: ImageId = answer["ImageId"].as_str().unwrap().parse().unwrap();
             let mut log = self.log.lock().unwrap();
             match action.as_deref() {
-                // An answer that is given again tells of an import that began before.
+                // A repeated answer is about an import that began before.
                 Some("ImportImage") => drop(log.imported.entry(id).or_insert(before.unwrap())),
                 _ => {
                     let source = query.split('&').find_map(|pair| pair.strip_prefix("ImageId="));

@@ -10,7 +10,7 @@
 //!    a connection had before, and some to spare.
 //! 2. *Hold*: the number stays, and now and then
 //! 3. *Try*: a few more are tried, which are kept if they pay (and the search goes on), or a few less, which are
-//!    kept if they cost nothing. Each vain try puts off the next one of its kind. When goodput changes by itself,
+//!    kept if they cost nothing. Each try without gain delays the next of its kind. When goodput changes by itself,
 //!    because the link has, the next try comes at once.
 //!
 //! Tries need no model of the link and no memory of old measurements, so the climb finds its way after any
@@ -22,67 +22,68 @@ use super::{Acknowledged, Trouble, Unfinished};
 
 /// Parts in flight at the start.
 const START: usize = 4;
-/// If nothing came in for so long from the start, it is not the link that an earlier upload knew.
+/// If no part was acknowledged for this long from the start, it is not the link that an earlier upload measured.
 const DOUBT_AFTER: Duration = Duration::from_secs(1);
 /// Fewer than this are not tried: one would leave the link idle between parts.
 const FEWEST: usize = 2;
-/// More connections are kept if goodput rises by so much of what they promise.
+/// More connections are kept if goodput rises by this share of what they promise.
 const PAYS: f64 = 0.3;
-/// If it rises by so much of it, the next step of the search is twice as long,
+/// If it rises by this share of it, the next step of the search is twice as long, within the limits of [`EARLY`] and
+/// [`STEEP_BELOW`].
 const STEEP: f64 = 0.8;
-/// but only within this time from the start: later there is no such hurry, and chance may do it;
+/// Longer steps are taken only within this time from the start: later there is no hurry, and the rise may be chance.
 const EARLY: Duration = Duration::from_secs(3);
-/// and only from fewer than this: a service that throttles should not meet so many more at once.
+/// Longer steps are taken only below this many connections: a service that throttles should not get many more at once.
 const STEEP_BELOW: usize = 16;
 /// From this goodput on, in bytes per second, half of the parts of a step will do, and the first step is four times as
 /// long. Below that a line may be one that all connections share unevenly.
 const FAST: f64 = 25e6;
-/// From this one on few connections are needed, and it is twice as long.
+/// From this goodput on few connections are needed, and the first step is twice as long.
 const VERY_FAST: f64 = 100e6;
-/// The search ends with so many times the connections that the goodput needs, to fill the pauses between parts,
+/// The search ends with this many times the connections that the goodput needs, to fill the pauses between parts.
 const HEADROOM: f64 = 1.3;
-/// but where it rose by less than this, with what it had before.
+/// Where goodput rose by less than this, the search ends with the connections that it had before.
 const RISEN: f64 = 0.1;
 /// Fewer connections are kept if goodput falls by no more than this.
 const SPARES: f64 = 0.02;
 /// A fall by this ends the try at once.
 const COSTS: f64 = 0.12;
-/// Goodput that differs by so much from before, with as many connections, means that the link has changed.
+/// Goodput that differs by this share from before, with as many connections, means that the link has changed.
 const CHANGED: f64 = 0.25;
-/// How many times as many are tried once the search is over,
+/// The factor by which more connections are tried once the search is over.
 const MORE: f64 = 1.5;
-/// and how many times as few.
+/// The factor by which fewer are tried.
 const FEWER: f64 = 0.75;
-/// A round outside of the search has at least so many parts, for chance to average out,
+/// A round outside of the search has at least this many parts, for chance to average out.
 const ROUND: usize = 8;
-/// and takes at least this long.
+/// A round outside of the search takes at least this long.
 const ROUND_TIME: Duration = Duration::from_millis(500);
-/// A change of the link calls for a try, but not for one more within so long: on a busy machine goodput changes
+/// A change of the link calls for a try, but not for another within this time: on a busy machine goodput changes
 /// all the time.
 const CHANGE_TRIED_EVERY: Duration = Duration::from_secs(5);
-/// How long after the search, or after a change of the link, fewer connections are tried,
+/// How long after the search, or after a change of the link, fewer connections are tried.
 const FEWER_AFTER: Duration = Duration::from_secs(10);
-/// and more.
+/// How long after the search, or after a change of the link, more connections are tried.
 const MORE_AFTER: Duration = Duration::from_secs(15);
-/// A vain try makes the wait for the next one so many times as long,
+/// A try without gain makes the wait for the next one this many times as long.
 const LONGER: u32 = 3;
-/// up to so much for fewer, which cost goodput while they are tried,
+/// The longest wait for a try of fewer connections, which costs goodput while it lasts.
 const FEWER_AT_LEAST_EVERY: Duration = Duration::from_secs(240);
-/// and so much for more.
+/// The longest wait for a try of more connections.
 const MORE_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
-/// After the service asked for less, half of the connections are kept,
+/// The share of the connections that is kept after the service throttled.
 const KEPT_WHEN_THROTTLED: f64 = 0.5;
-/// and after too many broke, this share.
+/// The share of the connections that is kept after too many broke.
 const KEPT_WHEN_BROKEN: f64 = 0.75;
-/// For so long after that, no more are given up and none are tried,
+/// For this long after connections were given up, no more are given up and none are tried.
 const COOL_DOWN: Duration = Duration::from_secs(10);
-/// and for so long
+/// For this long after connections were given up, their number limits what is tried ([`CEILING`]).
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// no number is tried above this share of the one that was too high.
+/// The share of a number that was too high above which nothing is tried.
 const CEILING: f64 = 0.75;
-/// So many broken connections call for fewer,
+/// This many broken connections call for fewer; uploaded parts make up for some ([`MADE_UP`]).
 const TOO_MANY_BROKEN: f64 = 3.0;
-/// where each part that gets in makes up for so many.
+/// How many broken connections each uploaded part makes up for.
 const MADE_UP: f64 = 0.25;
 
 #[derive(Debug, Clone)]
@@ -114,7 +115,7 @@ enum Phase {
     Try { before: Measured },
 }
 
-/// Goodput in bytes per second, with so many parts in flight.
+/// Goodput in bytes per second with `target` parts in flight.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
     target: usize,

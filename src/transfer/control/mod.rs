@@ -51,18 +51,18 @@ const FIRST_PART: u64 = 1 << 20;
 const LARGEST_PART: u64 = 16 << 20;
 /// How long a part should take while the number of connections is searched: the search goes by whole parts.
 const SEARCH_PART_TIME: Duration = Duration::from_millis(50);
-/// How long a part should take later: such a share of the time that the transfer has run, because whatever is
-/// tried takes some parts' time to judge,
+/// How long a part should take later, as a share of the time that the transfer has run, because judging a trial
+/// takes the time of several parts; within [`LEAST_PART_TIME`] and [`MOST_PART_TIME`].
 const PART_TIME_SHARE: f64 = 0.1;
-/// but at least this
+/// The least time that a part should take later.
 const LEAST_PART_TIME: Duration = Duration::from_millis(250);
-/// and at most this.
+/// The most time that a part should take.
 const MOST_PART_TIME: Duration = Duration::from_secs(3);
 /// By how much parts differ in size, as a share of it: from 0.6 to 1.4 times.
 const UNEVEN: f64 = 0.8;
-/// Towards the end each connection gets the rest in at least so many parts, so that all end together.
+/// Towards the end each connection gets the rest in at least this many parts, so that all end together.
 const PARTS_AT_THE_END: f64 = 1.5;
-/// For so long after the service asked for less no part counts as late: it may just wait as it was asked to.
+/// For this long after the service throttled no part counts as late: it may just be waiting as it was asked to.
 const PATIENCE_WHEN_THROTTLED: Duration = Duration::from_secs(60);
 
 /// How many parts may be in flight, and how large the next one should be.

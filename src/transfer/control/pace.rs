@@ -7,34 +7,35 @@ use super::OnItsWay;
 
 /// Weight of the newest part in the average pace.
 const NEWEST: f64 = 0.25;
-/// A late part has taken so many deviations more than the average: as a TCP sender waits before it repeats
+/// A late part has taken this many deviations more than the average: as a TCP sender waits before it retransmits
 /// (RFC 6298).
 const DEVIATIONS: f64 = 4.0;
-/// It has also taken at least so many times as long as the average,
+/// A late part has also taken at least this many times as long as the average.
 const AT_LEAST: f64 = 1.5;
-/// and so much more in any case: the time of a request itself, a lost packet.
+/// A late part has taken this much longer than the average in any case: the overhead of a request, a lost packet.
 const SLACK: Duration = Duration::from_millis(300);
 /// Once nothing waits any more, a connection that moves gets all that the others leave. If the line could have carried
-/// a part so many times since then, and all that is on its way beside it, sending it again costs less than waiting.
+/// a part this many times since then, with all else in flight, sending it again costs less than waiting.
 const CARRIED: f64 = 1.5;
-/// So many of the last parts tell what the line carries.
+/// How many of the last parts the line's rate is computed from.
 const LEDGER: usize = 32;
-/// While bytes wait, a slow connection is left alone on a line that connections share, for then they differ by more than
-/// so much: the others get what it leaves. Where none of the last parts took so many times as long as another of its
-/// size, each connection has a rate of its own, and one that takes much longer than the slowest has none any more.
+/// While bytes wait, a slow connection is left alone on a line that connections share, where they differ by more than
+/// this factor: the others get what it leaves. Where none of the last parts took this many times as long as another of
+/// its size, the connections do not share a line, and one that takes much longer than the slowest has stalled.
 const EVEN: f64 = 2.5;
-/// So many parts tell that the connections are alike.
+/// How many parts it takes to see that the connections are alike.
 const ALIKE: usize = 8;
-/// Waiting costs little until the others have less than so many parts of its size left to send: patience is longer.
+/// Waiting costs little until the others have less than this many parts of its size left to send: until then patience
+/// is longer.
 const ROUNDS_TO_THE_END: u64 = 2;
 const PATIENCE: Duration = Duration::from_secs(2);
-/// And of all bytes no more than this share is ever sent again for it.
+/// No more than this share of all bytes is ever sent again because a part was late.
 const SENT_AGAIN: f64 = 1.0 / 32.0;
 /// Each part that is dropped before another gets in doubles the limit, up to this many times: if it is the
 /// service that became slow, the parts must get in at last.
 const DOUBLINGS: u32 = 10;
-/// From so many other parts in flight on, one of them should get in now and then. If none does, it is the link
-/// that stands still and not the connection.
+/// With at least this many other parts in flight, one of them should succeed now and then. If none does, the link
+/// has stalled and not the connection.
 const QUORUM: usize = 3;
 
 #[derive(Debug, Clone, Default)]
@@ -115,7 +116,7 @@ impl Pace {
         Some((time.as_secs_f64() / self.known?.mean) as u64)
     }
 
-    /// Whether a part has taken so long that its bytes should go over other connections.
+    /// Whether a part has taken too long, so that its bytes should go over other connections.
     pub(super) fn is_late(&self, part: OnItsWay, now: Duration) -> bool {
         let Some(known) = self.known else { return false };
         let bytes = part.bytes as f64;

@@ -13,16 +13,16 @@ use crate::transfer::schedule::Schedule;
 
 /// How often stragglers are looked for, in seconds.
 const TICK: f64 = 0.1;
-/// After so long without a byte the client gives a connection up while others get on, in seconds,
+/// After this long without a byte, in seconds, the client gives a connection up while others make progress.
 const IDLE_LIMIT: f64 = 20.0;
-/// each by so many bytes,
+/// The progress of the others that counts, in bytes for each.
 const OTHERS_GET_ON: f64 = 8.0 * 1024.0 * 1024.0;
-/// or after so long in any case.
+/// After this long without a byte, in seconds, the client gives a connection up in any case.
 const STILL_LIMIT: f64 = 40.0;
 
-/// Bytes that the client's libraries take from a body before they want more of it,
+/// Bytes that the client's libraries take from a body before they ask for more.
 const TAKEN_AT_ONCE: f64 = 512.0 * 1024.0;
-/// and while the rate of one connection is not above this, in bytes per second, they get less at a time.
+/// Up to this rate of one connection, in bytes per second, they get only this many bytes at a time.
 const TAKEN_WHEN_SLOW: (f64, f64) = (1e6, 128.0 * 1024.0);
 /// Bytes of a packet.
 const PACKET: f64 = 1500.0;
@@ -73,7 +73,7 @@ impl Link {
         }
     }
 
-    /// A line that all connections share, in Mbit/s, behind a queue of so many milliseconds.
+    /// A line that all connections share, in Mbit/s, behind a queue given in milliseconds.
     pub(super) fn shared(mbit: f64, queue: f64) -> Self {
         Self { queue: Some(queue / 1e3), ..Self::new(1e4, mbit / 8.0, 20.0) }
     }
@@ -97,7 +97,7 @@ impl Link {
         self
     }
 
-    /// Returns how many bytes it carries in so many seconds with up to `connections`.
+    /// Returns how many bytes it carries in `seconds` with up to `connections`.
     pub(super) fn carries(&self, seconds: f64, connections: usize) -> f64 {
         let until = self.capacity.iter().skip(1).map(|(at, _)| *at).chain([f64::INFINITY]);
         let spans = self.capacity.iter().zip(until);
@@ -166,7 +166,7 @@ impl Flight {
     }
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) seconds: f64,

@@ -42,7 +42,7 @@ async fn parts_that_a_set_clock_refuses_all_at_once_all_get_in() {
     let world = World::with(3 * MIB, |options| options.with_clock(clock.clone()));
     let sink = EventSink::new(move |event| {
         // Initiate has taught the eight hours by now, and no part is signed yet. Nor is the clock watched at this
-        // moment: a jump that is noticed has all parts sent anew.
+        // moment: a jump that is noticed has all parts sent again.
         if matches!(event, Event::Opened { .. }) {
             clock.0.store(true, std::sync::atomic::Ordering::Relaxed);
         }

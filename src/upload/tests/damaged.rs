@@ -8,7 +8,7 @@ use super::*;
 const PARTS: u64 = 6;
 const PART: u64 = 100 << 10;
 
-/// Interrupts an upload, damages a file of its state, and runs it again; if that is refused, once more anew.
+/// Interrupts an upload, damages a file of its state, and runs it again; if that is refused, once more from the start.
 async fn survives(file: &str, damage: impl Fn(&mut Vec<u8>)) {
     let world = World::new(PARTS * PART);
     let cancel = CancellationToken::new();

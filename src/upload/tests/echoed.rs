@@ -18,7 +18,7 @@ fn with_token() -> World {
 async fn a_token_or_a_signature_that_an_answer_repeats_is_shown_nowhere() {
     for status in [400, 403, 500, 200] {
         let world = with_token();
-        // Not the first alone: what is tried again is told too.
+        // Not only the first: retries are reported too.
         world.script.rule("Initiate", 0, 3, Effect::Echo(status));
         world.script.refuse("Initiate", 9, 403, "AccessDenied");
         let told = Arc::new(Mutex::new(Vec::new()));

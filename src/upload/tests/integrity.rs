@@ -210,7 +210,7 @@ async fn an_object_with_another_checksum_is_named_as_suspect() {
     world.script.rule("Complete", 0, 9, Effect::Header("x-oss-hash-crc64ecma", Some("1")));
     let error = world.upload().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Integrity);
-    assert!(error.to_string().contains("suspect"), "{error}");
+    assert!(error.to_string().contains("is corrupt"), "{error}");
 }
 
 #[tokio::test]

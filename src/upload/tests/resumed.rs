@@ -74,7 +74,7 @@ async fn an_upload_that_is_gone_begins_anew() {
     let report = world.upload().events(sink).run().await.unwrap();
     assert_eq!(report.resumed_parts, 0);
     world.assert_stored().await;
-    assert_eq!(*said.lock().unwrap(), ["the earlier upload is gone from the bucket: a new one begins"]);
+    assert_eq!(*said.lock().unwrap(), ["the earlier upload no longer exists: a new one starts"]);
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn another_machine_adopts_the_upload() {
 async fn verify_resume_compares_every_part_with_the_file() {
     let world = World::new(4 * MIB);
     world.interrupt_after(2).await;
-    // The content changes, and everything that a file system tells of it stays.
+    // The content changes, and everything that the file system records of it stays.
     let times = std::fs::metadata(world.file()).unwrap().modified().unwrap();
     let mut changed = world.bytes.clone();
     changed[0] ^= 1;
@@ -208,6 +208,6 @@ async fn another_part_size_keeps_the_old_plan() {
     let (sink, said) = listening();
     let report = world.upload().part_size(2 * MIB).events(sink).run().await.unwrap();
     assert_eq!((report.parts, report.resumed_parts), (4, 2));
-    assert_eq!(*said.lock().unwrap(), ["the upload was begun with other parts: its plan stays"]);
+    assert_eq!(*said.lock().unwrap(), ["the upload was started with another part size, which it keeps"]);
     world.assert_stored().await;
 }

@@ -70,7 +70,7 @@ async fn after_a_time_out_idle_connections_are_dropped_once() {
     }
 }
 
-/// Whatever is waited for, a line says so every 30 s.
+/// Whatever stalls, a notice reports it every 30 s.
 #[tokio::test(start_paused = true)]
 async fn silence_is_explained_every_thirty_seconds() {
     let explained = async |operation: &'static str, effect: Effect| {

@@ -113,7 +113,7 @@ pub(super) fn choice(
     found.map(|value| (*value).to_owned()).ok_or_else(|| Refusal::malformed(code, parameter))
 }
 
-/// Checks that a disk of the asked size takes in so many bytes of a RAW image.
+/// Checks that a RAW image of this many bytes fits on a disk of the requested size.
 pub(super) fn fits(disk: u32, size_gib: Option<u64>, bytes: u64) -> Result<(), Refusal> {
     match size_gib.filter(|size| bytes.div_ceil(1 << 30) > *size) {
         Some(size) => {

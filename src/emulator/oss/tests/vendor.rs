@@ -110,7 +110,7 @@ async fn an_open_range_is_copied_to_the_end() {
     let size = |reply: Reply| reply.tag("Size");
     let listed = || bench.call("GET", "images/b", &format!("uploadId={id}"));
     assert_eq!(size(listed().ok().await), "6");
-    // What begins behind the end is no range: the whole object is copied, and the answer names none.
+    // What begins beyond the end is not a range: the whole object is copied, and the answer names none.
     assert_eq!(copy("bytes=10-").await.header("content-range"), None);
     assert_eq!(size(listed().ok().await), "10");
 }
