@@ -2,7 +2,7 @@
 //! a request: whether there is such an object, and whether anyone may read it, is not looked at.
 //!
 //! Public, internal and custom domains differ in the [`Endpoint`] alone. ECS imports by bucket and key, not by
-//! URL; the URL is for people, and for whoever downloads the image.
+//! URL; the URL is for people, and for downloading the image.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::model::{Endpoint, ObjectRef, Region};
 use crate::protocol::sign::{self, SignVersion};
 use crate::protocol::{Content, OssRequest, uri};
 
-/// Who signs a URL, and for how long.
+/// The signer of a URL, and how long it is valid.
 #[derive(Debug, Clone, Copy)]
 pub struct Presign<'a> {
     /// The kind of signature.
     pub version: SignVersion,
-    /// The keys; whoever has the URL reads the object with their permissions.
+    /// The keys; anyone with the URL reads the object with their permissions.
     pub credentials: &'a Credentials,
     /// The bucket's region.
     pub region: &'a Region,

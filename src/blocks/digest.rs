@@ -1,4 +1,4 @@
-//! Reads a range of the source for its checksums alone: to verify parts of an earlier run.
+//! Reads a range of the source only for its checksums: to verify parts of an earlier run.
 
 use std::future::poll_fn;
 use std::io;

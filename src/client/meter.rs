@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use crate::http::{Body, TransportError, TransportErrorKind};
 use crate::protocol::TimeoutClass;
 
-/// A connection counts as stalled, and not the line, once each other connection has sent this many bytes meanwhile:
-/// far more than libraries and kernel buffer at once, and than shares of one line differ.
+/// The connection counts as stalled, and not the line, once the others have sent this many bytes each, on average,
+/// in that time: far more than libraries and kernel buffer at once, and than the shares of one line differ by.
 const OTHERS_GET_ON: u64 = 8 << 20;
 /// How long the peer may accept no byte of a body while other connections make progress ([`OTHERS_GET_ON`]).
 const IDLE_LIMIT: Duration = Duration::from_secs(20);

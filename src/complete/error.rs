@@ -46,7 +46,7 @@ pub enum CompleteError {
         /// What is there.
         theirs: Crc64,
     },
-    /// The service said that it made an object, without saying which, and ours is not there.
+    /// The service reported an object as made, but not ours, and ours does not exist.
     #[error("the service reported an upload as completed, but not that of `{object}`: {found}")]
     NotMade {
         /// The object.
@@ -54,7 +54,7 @@ pub enum CompleteError {
         /// What is there instead.
         found: String,
     },
-    /// Parts that the service has are not those that were sent, and no longer become so. No object was made.
+    /// Parts on the service are still not those that were sent after all repetitions. No object was made.
     #[error("{parts} parts of `{object}` are damaged on the service, also after they were sent again")]
     PartsDamaged {
         /// The object.
@@ -70,7 +70,7 @@ pub enum CompleteError {
     Unproved {
         /// The object.
         object: ObjectRef,
-        /// Whether the object was made all the same.
+        /// Whether the object was made anyway.
         made: bool,
     },
 }

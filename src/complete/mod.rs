@@ -21,7 +21,7 @@ use crate::session::{self, Session};
 use crate::source::{Change, Source};
 use crate::transfer::{JournalWriter, PartList};
 
-/// By what an object was proved to be the one that was sent.
+/// How an object was proved to be the one that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -134,7 +134,7 @@ impl Completer<'_> {
             Err(error) if error.is("FileAlreadyExists") => {
                 let same = self.same_object(list.length(), list.crc64(), Some(list)).await?;
                 let stored = same.ok_or_else(|| CompleteError::Exists { object: self.object.clone() })?;
-                // If somebody else made it, our parts are of no use and would be paid for.
+                // If somebody else made it, our parts are of no use and would be billed.
                 if let Err(error) = session::abort(self.client, self.object, &session.upload_id).await {
                     self.events.notice(format!("the object exists already, but the parts cannot be removed: {error}"));
                 }

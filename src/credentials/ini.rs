@@ -47,7 +47,7 @@ pub(super) fn sections(text: &str) -> Result<Vec<Section<'_>>, ProfileError> {
             return refuse("is neither `[section]` nor `key = value`");
         };
         let Some(section) = sections.last_mut() else {
-            return refuse("stands before the first `[section]`");
+            return refuse("is before the first `[section]`");
         };
         section.entries.push((key.trim(), unquoted(value.trim())));
     }

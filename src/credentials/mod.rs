@@ -53,7 +53,7 @@ impl Credentials {
         self
     }
 
-    /// Says when the pair ends.
+    /// Sets when the pair expires.
     #[must_use]
     pub fn with_expiry(mut self, expires: Timestamp) -> Self {
         self.expires = Some(expires);

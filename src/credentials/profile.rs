@@ -84,7 +84,7 @@ pub enum CredentialSource {
     AssumeRole {
         /// Which role.
         role: AssumedRole,
-        /// Who asks for it.
+        /// The credentials that request it.
         source: Box<CredentialSource>,
     },
     /// STS AssumeRoleWithOIDC (`OIDC`), as for pods of ACK.

@@ -17,7 +17,7 @@ const MAX_FORM: usize = 1 << 20;
 pub(super) fn is_call(request: &Request<Body>) -> bool {
     let named = |pair: &str| pair.split('=').next() == Some("Action");
     let query = request.uri().query().unwrap_or_default();
-    // OSS knows forms of another type alone: PostObject's `multipart/form-data`.
+    // OSS knows only forms of another type: PostObject's `multipart/form-data`.
     let form = request
         .headers()
         .get(CONTENT_TYPE)

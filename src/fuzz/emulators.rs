@@ -9,7 +9,7 @@ use crate::http::{Body, Transport, full};
 /// How many requests are answered before the folder is deleted.
 const LIFE: u32 = 2000;
 
-/// Two emulators in a folder of their own.
+/// Two emulators in their own folder.
 pub(super) struct Bench {
     folder: TempDir,
     emulators: [Emulator; 2],

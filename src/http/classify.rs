@@ -7,7 +7,7 @@ use rustls::CertificateError;
 
 use super::{CertificateFault, ProxyUrl, SourceFailed, TransportError, TransportErrorKind};
 
-/// Says what kind of failure an error of the HTTP library is. Of the URL only the host stays: the rest may be
+/// Classifies an error of the HTTP library. Of the URL only the host stays: the rest may be
 /// presigned.
 pub(super) fn classify(error: reqwest::Error, host: &str, proxy: Option<&ProxyUrl>) -> TransportError {
     let error = error.without_url();

@@ -116,7 +116,7 @@ impl TransportError {
         Self { kind, message: message.into(), host: None, proxy: None, source: None }
     }
 
-    /// Says which host was asked for.
+    /// Sets the requested host.
     #[must_use]
     pub fn about(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());

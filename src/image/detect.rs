@@ -56,7 +56,7 @@ pub fn detect(file: &dyn ReadAt) -> Result<Format, ReadError> {
     Ok(if is_text(&head) { Format::Text } else { Format::Raw })
 }
 
-/// Whether the file is a program. A kernel for x86 has a boot signature of its own and looks like a disk otherwise.
+/// Whether the file is a program. A kernel for x86 has a boot signature too and otherwise looks like a disk.
 fn is_program(file: &dyn ReadAt, head: &[u8]) -> Result<bool, ReadError> {
     if head.starts_with(b"\x7FELF") || head.get(56..60) == Some(b"ARM\x64") {
         return Ok(true);
@@ -140,7 +140,7 @@ fn is_text(head: &[u8]) -> bool {
     !text.is_empty() && text.chars().all(|c| !c.is_control() || c.is_ascii_whitespace())
 }
 
-/// Says what a compressed file holds, from its first block. Only gzip is looked into.
+/// Returns what a compressed file holds, from its first block. Only gzip is decompressed.
 fn inside(file: &dyn ReadAt, compression: Compression) -> Result<Option<Inner>, ReadError> {
     if compression != Compression::Gzip {
         return Ok(None);

@@ -90,7 +90,7 @@ fn is_blank(disk: &dyn ReadAt) -> Result<bool, ReadError> {
     Ok(!table::has_backup_gpt(disk)?)
 }
 
-/// Checks a disk without a partition table. One that a boot sector or firmware starts all the same is warned of.
+/// Checks a disk without a partition table. One that a boot sector or firmware starts anyway causes a warning.
 fn check_bare(
     disk: &dyn ReadAt,
     expected: &Expected,

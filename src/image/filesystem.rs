@@ -71,7 +71,7 @@ impl FileSystem {
         matches!(self, Self::Ext2 | Self::Ext3 | Self::Ext4 | Self::Xfs | Self::Btrfs)
     }
 
-    /// Whether nobody can see what is inside without a key.
+    /// Whether its contents cannot be read without a key.
     pub fn is_encrypted(self) -> bool {
         matches!(self, Self::Luks | Self::Bitlocker | Self::CoreStorage | Self::Geli)
     }
@@ -176,7 +176,7 @@ fn by_head(head: &[u8]) -> Option<Found> {
     if le16(head, 1080) == 0xEF53 {
         return Some(ext(head));
     }
-    // FAT that does not say so, as DOS and some tools write it.
+    // FAT without that label, as DOS and some tools write it.
     fat::kind(head.first_chunk().expect("more than a sector")).map(Found::from)
 }
 

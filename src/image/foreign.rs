@@ -133,7 +133,7 @@ fn unpack(archive: Archive) -> Fix {
     Fix::make(commands, "files")
 }
 
-/// Whether a sparse VMDK is one of several that a descriptor names: it has none of its own, whose sector is at 28.
+/// Whether a sparse VMDK is one of several that a descriptor names: then the sector of its own descriptor, at 28, is 0.
 fn is_extent(file: &dyn ReadAt) -> Result<bool, ReadError> {
     let head = up_to(file, 0, 512)?;
     if head.len() < 512 || !head.starts_with(b"KDMV") {

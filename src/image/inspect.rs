@@ -234,8 +234,8 @@ impl<'a> Inspection<'a> {
                 Finding::new(
                     Rule::RBoot,
                     Severity::Warn,
-                    "how the image boots is not known, for its contents could not be seen: the service takes BIOS and \
-                     x86_64 unless it is told otherwise",
+                    "how the image boots is not known, because its contents could not be read: the service takes BIOS \
+                    and x86_64 unless others are set",
                 )
                 .fixed_by("import it with --boot-mode and --architecture"),
             );

@@ -45,7 +45,7 @@ pub enum ReadError {
         length: u64,
     },
     /// More than [`READ_BUDGET`](super::READ_BUDGET) would have to be read.
-    #[error("more would have to be read than an inspection may")]
+    #[error("an inspection would have to read more than it may")]
     Budget,
     /// The image's tables or compression do not let these bytes be found.
     #[error("{0}")]
@@ -53,7 +53,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether an inspection can go on without the bytes and say so, rather than fail.
+    /// Whether an inspection can continue without the bytes and report that, instead of failing.
     pub(super) fn is_gap(&self) -> bool {
         matches!(self, Self::Budget | Self::Unreadable(_) | Self::PastEnd { .. })
     }
@@ -155,7 +155,7 @@ impl ReadAt for Budgeted<'_> {
     }
 }
 
-/// Part of another source, as a source of its own.
+/// Part of another source, as a source itself.
 pub(super) struct Slice<'a> {
     inner: &'a dyn ReadAt,
     start: u64,

@@ -66,7 +66,7 @@ impl FetchedRanges {
         piece.get(skip..).filter(|rest| !rest.is_empty())
     }
 
-    /// Says what to fetch so that the byte at `offset` and those up to `end` are held.
+    /// Returns what to fetch so that the byte at `offset` and those up to `end` are held.
     fn missing(&self, offset: u64, end: u64) -> ReadError {
         let before = self
             .pieces

@@ -24,7 +24,7 @@ pub enum ImportError {
         /// The service's refusal.
         source: Box<CallError>,
     },
-    /// The name belongs to an image that this request has not made, or has made in vain.
+    /// The name belongs to an image that this request has not made, or that failed.
     #[error("the image name `{name}` is taken by {image_id} ({status})")]
     NameTaken {
         /// The name.
@@ -65,7 +65,7 @@ pub enum ImportError {
         message: Option<String>,
     },
     /// The import or copy was cancelled.
-    #[error("the import of {image_id} was cancelled")]
+    #[error("creating image {image_id} was cancelled")]
     Cancelled {
         /// The image.
         image_id: ImageId,
@@ -77,7 +77,7 @@ pub enum ImportError {
         image_id: ImageId,
     },
     /// The wait ended; the import or copy goes on.
-    #[error("image {} was not done after {} s; it goes on", task.image_id, waited.as_secs())]
+    #[error("image {} was not Available after {} s; the import or copy goes on", task.image_id, waited.as_secs())]
     StillRunning {
         /// By which it is followed again.
         task: ImportTask,
@@ -141,7 +141,7 @@ fn failure(image_id: &ImageId, percent: Option<u8>, code: Option<&str>, message:
     let at = percent.map_or_else(String::new, |percent| format!(" at {percent} %"));
     let code = code.map_or_else(String::new, |code| format!(": `{code}`"));
     let message = message.map_or_else(String::new, |message| format!(": {message}"));
-    format!("the import of {image_id} failed{at}{code}{message}")
+    format!("creating image {image_id} failed{at}{code}{message}")
 }
 
 fn list(accounts: &[AccountId]) -> String {

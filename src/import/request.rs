@@ -62,7 +62,7 @@ impl ImportRequest {
         self
     }
 
-    /// Says whose Windows licence is used.
+    /// Sets the Windows licence to use.
     #[must_use]
     pub fn with_license(mut self, license: LicenseType) -> Self {
         self.operation.license = Some(license);
@@ -98,21 +98,21 @@ impl ImportRequest {
         self
     }
 
-    /// Says where the bucket lives if it is on a CloudBox.
+    /// Sets where the bucket is if it is on a CloudBox.
     #[must_use]
     pub fn with_storage_location(mut self, arn: impl Into<String>) -> Self {
         self.operation.storage_location_arn = Some(arn.into());
         self
     }
 
-    /// Says whether the image has an NVMe driver in its initramfs.
+    /// Sets whether the image has an NVMe driver in its initramfs.
     #[must_use]
     pub fn with_nvme_support(mut self, supported: bool) -> Self {
         self.operation.nvme_support = Some(supported);
         self
     }
 
-    /// Says which instance metadata modes are allowed.
+    /// Sets which instance metadata modes are allowed.
     #[must_use]
     pub fn with_imds_support(mut self, support: ImdsSupport) -> Self {
         self.operation.imds_support = Some(support);

@@ -49,7 +49,7 @@ impl RoleSetUp {
     }
 }
 
-/// Whose console an account uses.
+/// The console that an account uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Site {
     /// `aliyun.com`, mainland China.

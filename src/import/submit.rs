@@ -84,7 +84,7 @@ impl Importer {
             }
             tokio::time::sleep(ROLE_RETRY).await;
         };
-        // Not every region remembers tokens, and an earlier run, maybe elsewhere, had a token of its own.
+        // Not every region remembers tokens, and an earlier run, maybe elsewhere, had another token.
         let taken = error.is(NAME_TAKEN_CODE);
         if (ambiguous || taken)
             && let Ok(Some(image)) = self.named(request.region(), request.name()).await

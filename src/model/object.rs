@@ -88,7 +88,7 @@ impl FromStr for ObjectKey {
             return refuse("must not start with `/` or `\\`");
         }
         if text == "." || text == ".." {
-            return refuse("cannot travel in a URL: choose a name that is not only dots");
+            return refuse("cannot be part of a URL: choose a name that is not only dots");
         }
         Ok(Self(text.to_owned()))
     }

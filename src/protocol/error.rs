@@ -95,7 +95,7 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// Says what is wrong with the answer to `operation`.
+    /// Makes the error for what is wrong with the answer to `operation`.
     pub fn new(operation: &'static str, reason: impl Into<String>) -> Self {
         Self { operation, reason: reason.into() }
     }

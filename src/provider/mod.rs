@@ -27,12 +27,12 @@ use refresh::Refreshing;
 use sts::{AssumedByKeys, AssumedByOidc};
 use uri::Uri;
 
-/// How long one call for credentials is repeated; whoever needs them repeats the whole.
+/// How long one call for credentials is retried; the caller that needs them retries the whole.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Gets new credentials each time it is asked.
 trait Fetch: Send + Sync + fmt::Debug {
-    /// Asks for credentials.
+    /// Requests credentials.
     fn fetch(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>>;
 }
 

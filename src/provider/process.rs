@@ -33,7 +33,7 @@ impl Process {
         let mut command = Command::new("sh");
         command.arg("-c").arg(self.command.expose()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own, so that whatever it started ends with it when it takes too long.
+        // Its own process group, so that everything that it started is killed with it when it takes too long.
         #[cfg(unix)]
         command.process_group(0);
         let mut running = Running::start(command)
@@ -43,7 +43,7 @@ impl Process {
             return Err(self.passing(format!("it took longer than {} s", self.timeout.as_secs())));
         };
         let Ended { status, printed, said } =
-            ended.map_err(|error| self.passing(format!("it broke off: {error}")))?;
+            ended.map_err(|error| self.passing(format!("its output could not be read: {error}")))?;
         let with = |reason: String| match said.is_empty() {
             true => reason,
             false => format!("{reason}; its error output: {said}"),

@@ -29,7 +29,7 @@ pub enum Problem {
     BucketEncrypted {
         /// The bucket.
         bucket: BucketName,
-        /// By what.
+        /// The encryption.
         algorithm: String,
     },
     /// Objects of the bucket are archived unless they ask for another class.
@@ -43,9 +43,9 @@ pub enum Problem {
     BucketOwner {
         /// The bucket.
         bucket: BucketName,
-        /// Whose it is.
+        /// The account of its owner.
         owner: String,
-        /// Whose the credentials are.
+        /// The account of the credentials.
         account: String,
     },
     /// There is no such bucket.

@@ -55,7 +55,7 @@ pub enum SessionError {
     Plan(#[source] PlanError),
     /// The state directory cannot be used.
     #[error("{}", match .0 {
-        StateError::Locked { .. } => "the upload cannot be taken up now",
+        StateError::Locked { .. } => "the upload cannot run now",
         _ => "cannot use the state directory",
     })]
     State(#[source] StateError),
@@ -92,7 +92,7 @@ pub enum SessionError {
         source: std::io::Error,
     },
     /// There is nothing to adopt, or too much.
-    #[error("{count} open uploads of `{object}` are on the bucket, and `--adopt` takes up exactly one")]
+    #[error("the bucket has {count} open uploads of `{object}`, and `--adopt` needs exactly one")]
     Adopt {
         /// The object.
         object: ObjectRef,

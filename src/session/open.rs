@@ -18,7 +18,7 @@ use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, StateErr
 /// What is known of the upload of an object.
 type Known = Result<Option<Checkpoint>, StateError>;
 
-/// How long the look for other uploads may take: none is worth a wait.
+/// How long the search for other uploads may take: it must not delay the upload.
 const OTHERS_LIMIT: Duration = Duration::from_secs(30);
 
 /// What is known of uploads of the key that may have been begun before.
@@ -167,8 +167,8 @@ impl Opener<'_> {
         }
     }
 
-    /// Names the other uploads of the key that are open: their parts are paid for, and where state was lost nobody
-    /// knows of them any more. In the ordinary new upload nothing is asked.
+    /// Reports the other open uploads of the key: their parts are billed, and after state was lost nothing knows them
+    /// any more. For an ordinary new upload no request is made.
     async fn name_others(&self, ours: &UploadId, before: Before) {
         if before == Before::Known {
             return;
@@ -191,7 +191,7 @@ impl Opener<'_> {
             Before::Unknown => tracing::debug!(%failed, "open uploads cannot be listed"),
             _ => self
                 .events
-                .notice(format!("whether other uploads of this key are open is not known: {failed}")),
+                .notice(format!("it is not known whether other uploads of this key are open: {failed}")),
         }
     }
 

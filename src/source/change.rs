@@ -81,7 +81,7 @@ impl SourceIdentity {
         self.device == other.device && self.inode == other.inode
     }
 
-    /// Says what differs from `earlier`, or nothing if it is the same file, unchanged.
+    /// Returns what differs from `earlier`, or nothing if it is the same file, unchanged.
     pub fn difference(&self, earlier: &Self) -> Option<Change> {
         if self.length != earlier.length {
             Some(Change::Size)

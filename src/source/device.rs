@@ -104,7 +104,7 @@ mod linux {
         Some(written + fields.get(11).unwrap_or(&0) + fields.get(13).unwrap_or(&0))
     }
 
-    /// Says what holds a device: where it or a part of it is mounted, or what lies on top of it.
+    /// Describes what holds a device: where it or a part of it is mounted, or what lies on top of it.
     pub(in super::super) fn used_by(device: u64) -> String {
         let mut devices = vec![device];
         let mut holders = Vec::new();

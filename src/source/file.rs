@@ -33,7 +33,7 @@ pub enum SourceError {
     InUse {
         /// The device.
         path: PathBuf,
-        /// By what.
+        /// What uses it.
         why: String,
     },
 }

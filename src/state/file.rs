@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Fails if what is there is something else than a file: to open a pipe would wait for whoever is at its other end.
+/// Fails if the path is anything but a file: opening a pipe would wait for its other end.
 pub(super) fn check_regular(path: &Path) -> io::Result<()> {
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {

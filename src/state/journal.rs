@@ -50,11 +50,11 @@ pub struct PartRecord {
     pub etag: ETag,
     /// The CRC-64 of the bytes, as they were read here.
     pub crc64: Crc64,
-    /// By what the service's bytes were proved to be these.
+    /// How the service's bytes were proved to be these.
     pub proof: PartProof,
 }
 
-/// By what a part that the service has was proved to hold the local bytes.
+/// How a part on the service was proved to hold the local bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum PartProof {

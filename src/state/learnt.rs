@@ -16,7 +16,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// A larger file is not one of these.
 const MOST: u64 = 4 << 10;
 
-/// What a finished upload learnt about an endpoint: where the next one starts. It is a hint alone: without it, or with
+/// What a finished upload learnt about an endpoint: where the next one starts. It is only a hint: without it, or with
 /// one that is out of date, an upload finds out by itself.
 #[derive(Debug, Serialize, Deserialize)]
 struct Learnt {

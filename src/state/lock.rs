@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StateError;
 
-/// Who holds a lock, as the holder wrote it.
+/// The holder of a lock, as it described itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Process id.
@@ -67,7 +67,7 @@ impl Lock {
         }
     }
 
-    /// Returns who has the lock, without taking it; nothing if nobody has.
+    /// Returns who has the lock, without taking it; nothing if it is free.
     ///
     /// # Errors
     ///

@@ -55,7 +55,7 @@ pub enum StateError {
     /// Another process is at the same upload or publish.
     #[error("another process is doing this already: {holder}")]
     Locked {
-        /// Who holds the lock.
+        /// The holder of the lock.
         holder: Holder,
     },
     /// A file is not what it should be.

@@ -74,8 +74,8 @@ impl JournalWriter {
         self.journal = None;
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
         self.events.notice(format!(
-            "{error} ({cause}): the upload goes on, but can no longer be resumed from here alone; parts that \
-             get in from now on are found again by comparing those of the bucket with the file"
+            "{error} ({cause}): the upload goes on, but can no longer be resumed from here alone; parts \
+             uploaded from now on are found again by comparing those on the bucket with the file"
         ));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::ByteRange;
 use crate::plan::{Part, Plan};
 
-/// The ranges that nobody sends and that are not in yet. Their ends are cut points.
+/// The ranges that are neither uploaded nor in flight. Their ends are cut points.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     plan: Plan,
@@ -42,15 +42,15 @@ impl Schedule {
         Some(part)
     }
 
-    /// Takes a range back that goes out again in parts of at most `size` bytes: its connection broke in the
-    /// middle, or others are to help with it.
+    /// Takes back a range that is sent again in parts of at most `size` bytes: its connection broke, or other
+    /// connections are to help with it.
     pub(crate) fn give_back_in(&mut self, range: ByteRange, size: u64) {
         self.smaller.retain(|(old, _)| old.start != range.start);
         self.smaller.push((range, size));
         self.give_back(range);
     }
 
-    /// Takes a range back that was dealt and did not get in.
+    /// Takes back a range that was dealt and not uploaded.
     pub(crate) fn give_back(&mut self, range: ByteRange) {
         if range.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! The source while it is sent: whoever wonders why nothing goes on learns that a read takes long.
+//! The source while it is sent: a slow read can be shown as the reason of a stall.
 
 use std::io;
 use std::sync::Arc;

@@ -109,7 +109,7 @@ fn acs3(request: &ApiRequest, call: &Call) -> Result<Claim, Refusal> {
     let mut headers: Vec<(String, String)> =
         request.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
     if header("host").is_none() {
-        // Within the process the URI alone names the host.
+        // Within the process only the URI names the host.
         headers.push(("host".to_owned(), call.host.clone()));
     }
     // Our own hash of the body, whatever the header says.

@@ -110,7 +110,7 @@ impl Call {
         self.indices(prefix).iter().filter_map(|n| self.text(&format!("{prefix}.{n}"))).collect()
     }
 
-    /// Returns all that makes two calls the same, but for their ClientToken: business parameters alone.
+    /// Returns all that makes two calls the same, but for their ClientToken: only business parameters.
     pub(super) fn fingerprint(&self) -> String {
         const COMMON: [&str; 11] = [
             "AccessKeyId",

@@ -10,7 +10,7 @@ use super::xml::{Document, parse};
 use super::{Call, Failure, receive};
 use crate::http::Body;
 
-/// The ACL of objects that have none of their own.
+/// The ACL of objects that have none set.
 const DEFAULT: &str = "default";
 
 /// Returns the ACL that holds for what a request is about: the object's own, else the bucket's. Where public access

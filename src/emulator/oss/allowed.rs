@@ -1,8 +1,8 @@
-//! What each operation may be asked with. A parameter or a header that could change what a request means, and is
-//! not listed here, is refused: nothing is taken for a request that it is not.
+//! The parameters and headers that each operation knows. One that could change the meaning of a request, and is not
+//! listed here, is refused: no request is mistaken for another one.
 //!
-//! Parameters are all named. Of headers those that begin with `x-` are, and the conditions (`if-…`); the others are
-//! HTTP's own, which either say nothing about an operation or are read by it.
+//! All parameters are listed. Of the headers, those that begin with `x-` and the conditions (`if-…`) are; the others
+//! are HTTP's own, which either do not concern an operation or are read by it.
 
 use http::HeaderMap;
 
@@ -158,7 +158,7 @@ fn headers(op: Op) -> &'static [&'static [&'static str]] {
             &["x-oss-forbid-overwrite", "x-oss-metadata-directive", "x-oss-tagging-directive"],
         ],
         Op::InitiateMultipartUpload => &[OBJECT_HEADERS, &["x-oss-forbid-overwrite"]],
-        // The object's headers count at Initiate alone; oss2 repeats them here and in ListParts. An encryption is
+        // The object's headers count only at Initiate; oss2 repeats them here and in ListParts. An encryption is
         // refused with the service's own code.
         Op::UploadPart => {
             &[OBJECT_HEADERS, &["x-oss-traffic-limit", "x-oss-hash-crc64ecma", "x-oss-complete-all"]]
@@ -187,8 +187,8 @@ fn takes_metadata(op: Op) -> bool {
     keeps || matches!(op, Op::UploadPart | Op::UploadPartCopy | Op::ListParts)
 }
 
-/// Returns the name of a parameter or a header that the operation does not know. Of a request that is none only what
-/// all know is known.
+/// Returns the name of a parameter or a header that the operation does not know. If the request has no operation,
+/// only what all operations know is known.
 pub(super) fn unknown(op: Option<Op>, query: &Query, sent: &HeaderMap) -> Option<String> {
     let known_parameter = |name: &str| {
         SIGNING_PARAMETERS.contains(&name) || op.is_some_and(|op| parameters(op).contains(&name))

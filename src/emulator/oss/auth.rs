@@ -13,7 +13,7 @@ use crate::model::limits::{MAX_CLOCK_SKEW_SECONDS, MAX_PRESIGN_SECONDS};
 use crate::model::{Region, Secret};
 use crate::protocol::sign::{SignedFields, oss_v1, oss_v4};
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// The owner of a key pair.

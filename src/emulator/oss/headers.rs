@@ -128,7 +128,7 @@ pub(super) fn encryption(
         return Err(OssError::invalid_argument(
             "KMSMasterKeyID",
             id,
-            "A KMS key id is for the algorithm KMS alone.",
+            "A KMS key id requires the algorithm KMS.",
         ));
     }
     if kms && data_algorithm.is_some_and(|algorithm| algorithm != "SM4") {

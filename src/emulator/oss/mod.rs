@@ -46,12 +46,12 @@ use error::OssError;
 use route::Op;
 pub(super) use time::http_date;
 
-/// Why an operation gives no answer of its own.
+/// Why an operation has no result.
 #[derive(Debug)]
 enum Failure {
     /// It answers with an error.
     Error(Box<OssError>),
-    /// Nobody is left to answer to.
+    /// The client is gone.
     Disconnect(Disconnect),
 }
 
@@ -334,7 +334,7 @@ fn place(call: &mut Call, op: Op) -> Result<(), OssError> {
     let Some(name) = call.target.bucket.clone() else { return Ok(()) };
     match &call.bucket {
         Some(bucket) => match &call.target.region {
-            // PutBucket of a name that is taken says so, wherever the bucket is.
+            // PutBucket of a name that is taken reports that, wherever the bucket is.
             Some(region) if *region != bucket.region && op != Op::PutBucket => {
                 Err(OssError::other_endpoint(&name, &bucket.region))
             }
@@ -345,7 +345,7 @@ fn place(call: &mut Call, op: Op) -> Result<(), OssError> {
             let mut record = BucketRecord::new(name.clone(), call.request_region(), call.now);
             record.block_public_access = call.emulator.options().block_public_access;
             match call.emulator.store().create_bucket(record) {
-                // Another request may have been quicker.
+                // Another request may have been faster.
                 Ok(()) | Err(super::StoreError::BucketExists) => {}
                 Err(error) => return Err(OssError::of_store(error, &name)),
             }

@@ -107,7 +107,7 @@ pub(super) async fn put_object(call: &Call, body: Body) -> Result<Response<Body>
     let store = call.emulator.store();
     let of_store = |error| OssError::of_store(error, &bucket.name);
     if forbid && store.object(&bucket.name, key).map_err(of_store)?.is_some() {
-        // Before the body, and again with it: another request may be quicker.
+        // Before the body, and again with it: another request may be faster.
         return Err(OssError::file_already_exists().into());
     }
     let claims = Claims::of(&call.headers)?;
@@ -178,7 +178,7 @@ pub(super) async fn append_object(call: &Call, body: Body) -> Result<Response<Bo
             kind: ObjectKind::Appendable,
             modified: call.now,
             headers,
-            // Appended objects have no versions of their own ("AppendObject" page).
+            // Appended objects have no versions ("AppendObject" page).
             version_id: bucket.versioning.map(|_| NULL_VERSION.to_owned()),
             delete_marker: false,
             sequence: 0,

@@ -116,7 +116,7 @@ impl Store {
         self.insert(bucket, entry, record)
     }
 
-    /// Makes an object of what is there now, if anything; nothing changes it meanwhile.
+    /// Makes an object of what is there now, if anything; nothing changes it in between.
     ///
     /// # Errors
     ///

@@ -147,7 +147,7 @@ impl ReadAt for Guest<'_> {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
         check_range(self.length(), offset, buffer.len())?;
-        // Subclusters are the smallest thing that has a place of its own: 1/32 of a cluster.
+        // Subclusters are the smallest unit that has its own place: 1/32 of a cluster.
         let unit =
             if self.header.has_extended_l2() { self.header.cluster() / 32 } else { self.header.cluster() };
         let mut done = 0;

@@ -79,7 +79,7 @@ fn a_truncated_file_is_noticed() {
     assert_eq!(cut(50), [(Rule::QHlen, Refuse)]);
     assert_eq!(cut(2 * CLUSTER), [(Rule::QL1, Refuse)]);
     assert_eq!(cut(4 * CLUSTER), [(Rule::QTrunc, Refuse)], "the L2 table is missing");
-    assert_eq!(cut(file.len() - CLUSTER), [(Rule::QTrunc, Refuse)], "the refcounts tell");
+    assert_eq!(cut(file.len() - CLUSTER), [(Rule::QTrunc, Refuse)], "the refcounts show it");
     assert_eq!(cut(file.len() - 1), [(Rule::QTrunc, Warn)]);
     assert_eq!(cut(file.len() - 512), [], "the last cluster may be short");
 }

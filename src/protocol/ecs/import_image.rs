@@ -31,7 +31,7 @@ pub struct ImportImage {
     pub platform: Option<String>,
     /// How the image boots; BIOS by default, UEFI on `arm64`.
     pub boot_mode: Option<BootMode>,
-    /// Whose Windows licence is used.
+    /// The Windows licence to use.
     pub license: Option<LicenseType>,
     /// The RAM role that ECS takes to read the bucket.
     pub role_name: Option<String>,
@@ -71,7 +71,7 @@ impl ImportDisk {
         Self { object, format: None, size_gib: None }
     }
 
-    /// Says the format.
+    /// Sets the format.
     #[must_use]
     pub fn with_format(mut self, format: DiskFormat) -> Self {
         self.format = Some(format);

@@ -23,7 +23,7 @@ pub struct ModifyImageAttribute {
     pub availability: Option<ImageAvailability>,
     /// How instances boot.
     pub boot_mode: Option<BootMode>,
-    /// Whose licence is used; only `BYOL` is taken.
+    /// The licence to use; only `BYOL` is accepted.
     pub license: Option<LicenseType>,
     /// Whether the image has an NVMe driver.
     pub nvme_support: Option<bool>,

@@ -64,7 +64,7 @@ fn foreign(body: &[u8]) -> String {
 /// Returns what to do about an error of OSS. `temporary` says whether the credentials came from STS.
 ///
 /// Two cases need more than the error and are the client's and the caller's: `SignatureDoesNotMatch` may follow
-/// from credentials that changed meanwhile, and `FileAlreadyExists` after a repeated request may be about our own
+/// from credentials that have changed since, and `FileAlreadyExists` after a repeated request may be about our own
 /// object.
 pub fn action(error: &ServiceError, temporary: bool) -> RetryClass {
     let code = error.code.as_deref().unwrap_or_default();

@@ -26,7 +26,7 @@ impl ListParts {
         Self { object, upload_id, after: None, max_parts: MAX_LIST_PAGE }
     }
 
-    /// Asks for the page behind `after`.
+    /// Asks for the page after `after`.
     #[must_use]
     pub fn after(mut self, after: PartNumber) -> Self {
         self.after = Some(after);

@@ -87,7 +87,7 @@ impl Element {
         Ok(value.expect("an element that is required is there"))
     }
 
-    /// Returns the time in a child; none if it is absent or no time, for nothing depends on it alone.
+    /// Returns the time in a child; none if it is absent or not a time: nothing depends on it alone.
     pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
         self.text(name)?.trim().parse().ok()
     }

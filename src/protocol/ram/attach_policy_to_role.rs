@@ -7,7 +7,7 @@ const NAME: &str = "AttachPolicyToRole";
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttachPolicyToRole {
-    /// Whose policy it is.
+    /// The kind of policy.
     pub policy_type: PolicyType,
     /// The policy's name.
     pub policy_name: String,
@@ -15,7 +15,7 @@ pub struct AttachPolicyToRole {
     pub role_name: String,
 }
 
-/// Whose policy a policy is.
+/// The kind of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyType {
     /// Alibaba Cloud's.

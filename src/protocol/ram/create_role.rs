@@ -10,7 +10,7 @@ const NAME: &str = "CreateRole";
 pub struct CreateRole {
     /// The role's name: 1 to 64 letters, digits, `.` and `-`.
     pub role_name: String,
-    /// Who may assume it, as the text of a JSON document.
+    /// The trust policy: who may assume it, as the text of a JSON document.
     pub trust_policy: String,
     /// A description.
     pub description: Option<String>,

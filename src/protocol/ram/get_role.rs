@@ -28,7 +28,7 @@ pub struct Role {
     pub name: String,
     /// Its resource name, such as `acs:ram::123:role/name`.
     pub arn: Option<String>,
-    /// Who may assume it, as the text of a JSON document.
+    /// The trust policy: who may assume it, as the text of a JSON document.
     pub trust_policy: Option<String>,
 }
 

@@ -10,7 +10,7 @@ const NAME: &str = "UpdateRole";
 pub struct UpdateRole {
     /// The role's name.
     pub role_name: String,
-    /// Who may assume it from now on, as the text of a JSON document.
+    /// The new trust policy: who may assume it, as the text of a JSON document.
     pub trust_policy: String,
 }
 

@@ -19,7 +19,7 @@ impl GetCallerIdentity {
     }
 }
 
-/// Whose the credentials are.
+/// The owner of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallerIdentity {

@@ -105,7 +105,7 @@ pub(crate) struct Acknowledged<'a> {
     pub(crate) waiting: u64,
 }
 
-/// A part on its way, of which nobody knows how far it has come.
+/// A part in flight, whose progress is not known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unfinished {
     pub(crate) bytes: u64,

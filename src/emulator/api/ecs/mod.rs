@@ -79,7 +79,7 @@ pub(super) fn answer(mut service: Service<'_>) -> Result<Value, Refusal> {
     let region = service.call.text("RegionId");
     match region {
         Some(region) if service.is_region(region) => {}
-        // DeleteSnapshot alone needs no region.
+        // Only DeleteSnapshot needs no region.
         None if action == "DeleteSnapshot" => {}
         None => return Err(Refusal::missing("RegionId")),
         Some(_) => {

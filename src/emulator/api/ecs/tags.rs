@@ -15,7 +15,7 @@ impl Service<'_> {
     /// Adds tags to images; one whose key is there already gets the new value. All are tagged, or none.
     pub(super) fn tag_resources(&mut self) -> Result<Value, Refusal> {
         if self.call.required("ResourceType")? != "image" {
-            return Err(Refusal::new(400, "NotImplemented", "This emulator tags images alone."));
+            return Err(Refusal::new(400, "NotImplemented", "This emulator tags only images."));
         }
         let ids = self.call.list("ResourceId");
         let tags = rules::tags(self.call)?;
