@@ -136,7 +136,9 @@ impl Completer<'_> {
                 let stored = same.ok_or_else(|| CompleteError::Exists { object: self.object.clone() })?;
                 // If somebody else made it, our parts are of no use and would be billed.
                 if let Err(error) = session::abort(self.client, self.object, &session.upload_id).await {
-                    self.events.notice(format!("the object exists already, but the parts cannot be removed: {error}"));
+                    self.events.notice(format!(
+                        "the object exists already, but the parts cannot be removed: {error}"
+                    ));
                 }
                 Ok(CompleteOutcome::Stored(stored))
             }

@@ -131,7 +131,9 @@ fn check_bare(
             Finding::new(
                 Rule::RBare,
                 Severity::Refuse,
-                format!("a {filesystem} file system on the whole disk, which nothing starts: not a system disk"),
+                format!(
+                    "a {filesystem} file system on the whole disk, which nothing starts: not a system disk"
+                ),
             )
             .fixed_by("if it is a data disk, inspect it with --role data and import it with --data-disk"),
         ),

@@ -218,7 +218,8 @@ impl Importer {
             Err(error) if error.is("InvalidTaskId.NotFound") => Ok(None),
             Err(error) if error.service().is_some_and(|refusal| refusal.status == 403) => {
                 watch.tasks_denied = true;
-                self.events.notice(format!("there is no permission to query task {id}; only the image is followed"));
+                self.events
+                    .notice(format!("there is no permission to query task {id}; only the image is followed"));
                 Ok(None)
             }
             Err(error) if can_pass(&error, watch) => Ok(None),

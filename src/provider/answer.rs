@@ -51,8 +51,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Credentials, String> {
     if bytes.len() > MAX_BYTES {
         return Err("its answer is too long".to_owned());
     }
-    let answer: Answer =
-        serde_json::from_slice(bytes).map_err(|_| "its answer is not JSON of the expected form".to_owned())?;
+    let answer: Answer = serde_json::from_slice(bytes)
+        .map_err(|_| "its answer is not JSON of the expected form".to_owned())?;
     if let Some(code) = answer.code.filter(|code| code != "Success") {
         let code: String = code.chars().take(80).collect();
         return Err(format!("it answered `{}`", code.escape_debug()));
@@ -66,8 +66,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Credentials, String> {
         credentials = credentials.with_token(token);
     }
     if let Some(end) = set(answer.expiration) {
-        let end: Timestamp =
-            end.parse().map_err(|_| "its `Expiration` is not a time such as 2026-01-01T06:00:00Z".to_owned())?;
+        let end: Timestamp = end
+            .parse()
+            .map_err(|_| "its `Expiration` is not a time such as 2026-01-01T06:00:00Z".to_owned())?;
         credentials = credentials.with_expiry(end);
     }
     Ok(credentials)
@@ -97,7 +98,7 @@ mod tests {
             (r#"{"AccessKeyId":"a"}"#, "AccessKeySecret"),
             (r#"{"AccessKeySecret":"hunter2"}"#, "AccessKeyId"),
             (r#"{"AccessKeyId":"a","AccessKeySecret":"hunter2","Expiration":"hunter2"}"#, "Expiration"),
-            ("hunter2", "no JSON"),
+            ("hunter2", "not JSON"),
         ] {
             let error = parse(text.as_bytes()).unwrap_err();
             assert!(error.contains(part) && !error.contains("hunter2"), "{error}");

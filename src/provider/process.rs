@@ -193,7 +193,7 @@ mod tests {
     async fn failures_show_neither_command_nor_output() {
         for (command, part) in [
             ("echo hunter2; exit 3", "exit code 3"),
-            ("echo hunter2", "no JSON"),
+            ("echo hunter2", "not JSON"),
             ("kill -9 $$; echo hunter2", "killed"),
             ("head -c 70000 /dev/zero; echo hunter2", "too long"),
         ] {

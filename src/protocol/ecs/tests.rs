@@ -12,7 +12,9 @@ pub(super) fn answer(body: &str) -> Response {
 
 /// Returns an operation's parameters as `name=value`, checking that it names itself and its region alike.
 pub(super) fn params(operation: &impl Operation) -> Vec<String> {
-    let Request::Rpc(request) = operation.request() else { panic!("{} is not an RPC call", operation.name()) };
+    let Request::Rpc(request) = operation.request() else {
+        panic!("{} is not an RPC call", operation.name())
+    };
     assert_eq!(request.action, operation.name());
     assert!(request.signed);
     if let Some(region) = &request.region {

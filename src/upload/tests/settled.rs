@@ -142,7 +142,7 @@ async fn an_upload_that_vanished_before_complete_is_no_success() {
         world.script.rule("Complete", 0, 1, vanish);
         let error = world.upload().run().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Integrity);
-        assert!(error.to_string().contains("is gone"), "{error}");
+        assert!(error.to_string().contains("no longer exists"), "{error}");
         assert_eq!(world.stored().await, there);
     }
 }
