@@ -343,6 +343,19 @@ fn mistakes_about_what_follows_the_import_come_before_the_first_byte() {
 }
 
 #[test]
+fn an_image_is_copied_nowhere_if_one_of_the_regions_does_not_exist() {
+    let (world, local) = uploaded();
+    let args = ["import", "oss://images/disk.raw", "--name=web-1", "--create-role", "--wait", &local];
+    let value = world.json(&args);
+    let id = value["image_id"].as_str().unwrap();
+    let stderr = world.fails(2, &["image", "copy", id, "--to=eu-central-1,cn-shangai", &local]);
+    assert!(stderr.contains("there is no region `cn-shangai`"), "{stderr}");
+    assert!(stderr.contains("did you mean cn-shanghai?"), "{stderr}");
+    let images = world.json(&["image", "list", "--region=eu-central-1", &local]);
+    assert_eq!(images["images"], serde_json::json!([]), "{images}");
+}
+
+#[test]
 fn a_deletion_says_what_it_deleted_and_of_what_is_not_there_that_it_is_not() {
     let (world, local) = uploaded();
     let args = ["import", "oss://images/disk.raw", "--name=web-1", "--create-role", "--wait", &local];

@@ -7,6 +7,7 @@ use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportError, Import
 use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
+use super::preflight::refuse_unknown_regions;
 use super::{image_text, importing};
 use crate::args::{
     ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
@@ -173,6 +174,8 @@ async fn copy(args: &ImageCopyArgs, context: &Context) -> Result<(), Failure> {
         Failure::new(Kind::Usage, format!("image {} has no name to give its copies", args.image))
             .hint("pass --name")
     })?;
+    // Before the first copy begins: the others would be left behind.
+    refuse_unknown_regions(&importer, &args.to).await?;
     let shown = ImportsShown::start(context.output);
     let importer =
         importer.with_events(shown.sink()).with_wait_limit(args.waiting.timeout.map(|span| span.0));

@@ -159,7 +159,7 @@ fn known(code: &str) -> Option<&'static str> {
              the bucket's default encryption"
         }
         "NoSuchKey" => "check the object's key: it is taken literally, nothing is decoded",
-        "InvalidRegionId.NotFound" => "check --region: the service has no region of this name",
+        "InvalidRegionId.NotFound" => "check the region: the service has none of this name",
         "BucketAlreadyExists" => "bucket names are global: choose another",
         "FileAlreadyExists" => "choose another key, or replace the object with --overwrite",
         "InsufficientStorage" => {
