@@ -57,7 +57,7 @@ pub struct Publish {
 pub struct Published {
     /// Region, ids and request.
     pub task: ImportTask,
-    /// The image as it was last seen; nothing if the run did not wait for it.
+    /// The image as it was last seen; nothing if the run did not wait for it and it had not ended before.
     pub image: Option<CustomImage>,
 }
 

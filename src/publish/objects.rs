@@ -69,16 +69,21 @@ impl Publish {
         Ok(())
     }
 
-    /// Deletes an object if it still is the one that was imported. That it is gone is fine.
-    pub(super) async fn delete_imported(
+    /// Whether an object still is there to be deleted; it must be the one that was imported. That it is gone is fine.
+    pub(super) async fn may_be_deleted(
         &self,
         object: &ObjectRef,
         imported: Option<&ObjectVersion>,
-    ) -> Result<(), PublishError> {
-        let Some(now) = self.version(object).await? else { return Ok(()) };
+    ) -> Result<bool, PublishError> {
+        let Some(now) = self.version(object).await? else { return Ok(false) };
         if !imported.is_some_and(|imported| imported.is_same_version(&now)) {
             return Err(PublishError::Kept { object: object.clone() });
         }
+        Ok(true)
+    }
+
+    /// Deletes an object that may be deleted.
+    pub(super) async fn delete(&self, object: &ObjectRef) -> Result<(), PublishError> {
         let delete = DeleteObject { object: object.clone() };
         let deleted = self.until_cancelled(self.importer.client().call(&delete)).await?;
         deleted.map(drop).map_err(|error| failed(object, error))

@@ -33,6 +33,7 @@ impl Steps<'_> {
     pub(super) async fn import(&mut self) -> Result<Published, PublishError> {
         let (importer, request) = (&self.publish.importer, &self.publish.request);
         let region = request.region().clone();
+        let is_new = self.flow.import.image_id.is_none();
         let task = match task_of(&self.flow.import, &region) {
             Some(task) => task,
             None => {
@@ -46,7 +47,7 @@ impl Steps<'_> {
                 task
             }
         };
-        if !self.publish.wait {
+        if !self.publish.wait && (is_new && !task.adopted || self.goes_on(&task).await?) {
             return Ok(Published { task, image: None });
         }
         let image = match self.follow(&task).await? {
@@ -62,15 +63,23 @@ impl Steps<'_> {
         Ok(Published { task, image: Some(image) })
     }
 
+    /// Whether an import that an earlier run asked for is still at work, as far as is known. What has ended has an
+    /// outcome, which is seen in one look.
+    async fn goes_on(&self, task: &ImportTask) -> Result<bool, PublishError> {
+        let look = self.publish.importer.image(&task.region, &task.image_id);
+        let found = self.publish.until_cancelled(look).await?;
+        // Who may not look, or finds nothing, learns more by following it.
+        let Ok(Some(image)) = found else { return Ok(true) };
+        Ok(image.status.is_pending() || (!image.status.is_failed() && image.usable == Some(false)))
+    }
+
     /// After a permanent failure the flow is removed: the next run makes its own request.
     fn given_up(&self, error: PublishError) -> PublishError {
-        let over = matches!(
-            error,
-            PublishError::Replaced { .. }
-                | PublishError::Import(
-                    ImportError::Failed { .. } | ImportError::Cancelled { .. } | ImportError::Vanished { .. }
-                )
-        );
+        let over = match &error {
+            PublishError::Replaced { .. } => true,
+            PublishError::Import(error) => is_over(error),
+            _ => false,
+        };
         match over.then(|| self.file.forget()) {
             Some(Err(state)) => PublishError::State(state),
             _ => error,
@@ -139,8 +148,9 @@ impl Steps<'_> {
                     report.copies.insert(region, Published { task, image: Some(image) });
                 }
                 Err(error) => {
-                    // A copy that failed is deleted and begun again by the next run, with another token.
-                    if !matches!(error, ImportError::StillRunning { .. }) {
+                    // A copy that failed is deleted and begun again by the next run, with another token. One that
+                    // could only not be looked at goes on.
+                    if is_over(&error) {
                         self.flow.copies.insert(region.clone(), ImageStep::new(new_token()));
                         self.save()?;
                     }
@@ -219,10 +229,14 @@ impl Steps<'_> {
             return Ok(());
         }
         for object in self.publish.objects() {
-            let imported = self.flow.objects.get(&object.to_string());
-            self.publish.delete_imported(&object, imported).await?;
+            let imported = self.flow.objects.get(&object.to_string()).cloned();
+            let is_there = self.publish.may_be_deleted(&object, imported.as_ref()).await?;
+            // Written down before: the next run misses no object that this one may have deleted.
             self.flow.deleted.insert(object.clone());
             self.save()?;
+            if is_there {
+                self.publish.delete(&object).await?;
+            }
             report.deleted.push(object);
         }
         Ok(())
@@ -240,6 +254,11 @@ async fn begin_copy(
     }
     let copy = publish.importer.copy(&request, &step.token);
     publish.until_cancelled(copy).await?.map_err(PublishError::Import)
+}
+
+/// Whether the image that was followed will never be there.
+fn is_over(error: &ImportError) -> bool {
+    matches!(error, ImportError::Failed { .. } | ImportError::Cancelled { .. } | ImportError::Vanished { .. })
 }
 
 fn task_of(step: &ImageStep, region: &Region) -> Option<ImportTask> {

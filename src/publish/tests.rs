@@ -189,6 +189,74 @@ async fn killed_at_every_request_it_ends_in_one_image_per_region() {
     }
 }
 
+/// Bug: killed between the deletion of its object and the note of it, an import could not be told again.
+#[tokio::test]
+async fn killed_at_every_request_an_import_that_deletes_its_object_names_its_image_again() {
+    for after in [false, true] {
+        for dies_at in 0.. {
+            let world = World::new();
+            world.image();
+            world.publish(world.alive()).uploads[0].run().await.unwrap();
+            let dead = Arc::new(Notify::new());
+            let dying = Arc::new(Dying {
+                emulator: world.emulator.clone(),
+                requests: AtomicUsize::new(0),
+                dies_at,
+                after,
+                dead: Arc::clone(&dead),
+            });
+            let import = |transport| Publish { uploads: Vec::new(), ..world.publish(transport) };
+            let publish = import(dying).delete_objects(true);
+            let finished = tokio::select! {
+                biased;
+                () = dead.notified() => false,
+                result = publish.run() => result.map(|_| true).unwrap(),
+            };
+            drop(publish);
+            let again = import(world.alive()).delete_objects(true).run().await;
+            let again = again.unwrap_or_else(|error| panic!("{dies_at}, {after}: {error}"));
+            assert_eq!(again.deleted.len(), 1);
+            world.assert_one_image_in_each_region().await;
+            if finished {
+                break;
+            }
+        }
+    }
+}
+
+/// Bug: a copy that could not be looked at was forgotten, and where its tags leave no room for its origin, not found.
+#[tokio::test]
+async fn a_copy_that_may_not_be_looked_at_for_a_while_is_not_forgotten() {
+    let world = World::new();
+    world.image();
+    let denied = || Fault::Status {
+        status: 403,
+        code: "Forbidden.RAM".to_owned(),
+        when: When::default(),
+        retry_after: None,
+    };
+    let emulator = world.emulator.clone();
+    let blind = EventSink::new(move |event| {
+        if matches!(event, crate::event::Event::Submitted { task_id: None, .. }) {
+            emulator.set_faults(FaultPlan::of([FaultRule::on("DescribeImages", denied())]));
+        }
+    });
+    let publish = world.publish(world.alive()).keep_going(true);
+    let mut request = publish.request.clone();
+    for tag in 0..20 {
+        request = request.with_tag(format!("tag-{tag}"), "x");
+    }
+    let copy_to = vec![region(REGIONS[1])];
+    let publish = Publish { request, copy_to, ..publish };
+    let importer = publish.importer.clone().with_events(blind);
+    let report = Publish { importer, ..publish.clone() }.run().await.unwrap();
+    assert_eq!(report.failures.len(), 1, "{report:?}");
+    world.emulator.set_faults(FaultPlan::default());
+    let again = publish.run().await.unwrap();
+    assert!(again.failures.is_empty(), "{again:?}");
+    assert_eq!(publish.importer.images(&region(REGIONS[1])).await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn objects_are_deleted_last_and_not_uploaded_again() {
     let world = World::new();

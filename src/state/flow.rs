@@ -67,7 +67,7 @@ pub struct PublishState {
     pub import: ImageStep,
     /// The copies of the import's image, by destination.
     pub copies: BTreeMap<Region, ImageStep>,
-    /// The objects that were deleted.
+    /// The objects that were deleted, or were about to be when the run ended.
     pub deleted: BTreeSet<ObjectRef>,
 }
 

@@ -443,7 +443,7 @@ async fn an_object_that_was_replaced_is_neither_trusted_nor_deleted() {
     drop(file);
     let error = publish.check_unreplaced(&flow.objects, &begun.import.task).await.unwrap_err();
     assert!(matches!(error, PublishError::Replaced { image: Some(_), .. }), "{error}");
-    let error = publish.delete_imported(&object(), flow.objects.values().next()).await.unwrap_err();
+    let error = publish.may_be_deleted(&object(), flow.objects.values().next()).await.unwrap_err();
     assert!(matches!(error, PublishError::Kept { .. }), "{error}");
     assert!(story.beside().client().call(&HeadObject::new(object())).await.is_ok());
 }
