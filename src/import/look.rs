@@ -100,7 +100,9 @@ impl Importer {
         }
         let image: ImageId = id.parse().map_err(|_| unknown())?;
         let found = self.image(region, &image).await?.ok_or_else(unknown)?;
-        let task_id = match found.status.is_pending() && !found.is_copied {
+        // The task of a failed import tells why.
+        let may_tell = found.status.is_pending() || found.status.is_failed();
+        let task_id = match may_tell && !found.is_copied {
             true => self.task_of_image(region, &image).await.unwrap_or_default(),
             false => None,
         };

@@ -203,7 +203,7 @@ impl<'a> Preflight<'a> {
         match self.importer.find_image(self.request.region(), name).await {
             Ok(None) => Vec::new(),
             // An earlier run, maybe on another machine; whether of the same objects is seen once they are there.
-            Ok(Some(image)) if self.request.may_have_made(&image) => Vec::new(),
+            Ok(Some(image)) if self.request.may_have_made(&image) && !image.status.is_failed() => Vec::new(),
             Ok(Some(image)) => vec![Problem::NameTaken {
                 name: name.to_owned(),
                 image_id: image.image_id,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use ossup::image::{DiskRole, Expected, Report};
 use ossup::model::ObjectRef;
 use ossup::publish::PublishReport;
-use ossup::source::FileSource;
+use ossup::source::{FileSource, Source, SourceIdentity};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -36,6 +36,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let name = args.image.display().to_string();
     let expected = importing::expected(&args.request, &name, &object);
     let report = inspection::before_upload(context, &source, expected, &args.inspection)?;
+    let published = source.identity().cloned();
     let system = Upload { source, object, report };
     let data = data_disks(args, context, &connection, &system.object).await?;
     let disks: Vec<Disk> = data.iter().map(DataDisk::disk).collect();
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         json_fields["risks"] = imports.detection(context, &report.import).await?;
     }
     if let Some(path) = &args.manifest {
-        write_manifest(path, &args.image, json_fields.clone())?;
+        write_manifest(path, &args.image, published.as_ref(), json_fields.clone())?;
     }
     context.output.print(json_fields, &importing::lines(&report))
 }
@@ -184,12 +185,25 @@ fn beside(system: &ObjectRef, file: &Path) -> Result<ObjectRef, Failure> {
 }
 
 /// Writes what was published, with the SHA-256 of the image.
-fn write_manifest(path: &Path, image: &Path, json_fields: Value) -> Result<(), Failure> {
+fn write_manifest(
+    path: &Path,
+    image: &Path,
+    published: Option<&SourceIdentity>,
+    json_fields: Value,
+) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::from_error(Kind::Other, &error)
             .hint(format!("everything is published; only `{}` is missing", path.display()))
     };
     let sha256 = sha256(image).map_err(failed)?;
+    // An import takes hours, in which the next build may have been written to the same file.
+    let now = FileSource::open_shared(image).ok().and_then(|source| source.identity().cloned());
+    if !published.zip(now.as_ref()).is_some_and(|(then, now)| is_same_content(then, now)) {
+        let text =
+            format!("`{}` was changed after it was published: its SHA-256 is not known", image.display());
+        return Err(Failure::new(Kind::Other, text)
+            .hint(format!("everything is published; only `{}` is missing", path.display())));
+    }
     let source = std::path::absolute(image).unwrap_or_else(|_| PathBuf::from(image));
     let record = importing::joined(
         json!({"schema": crate::ui::SCHEMA, "source": source, "sha256": sha256}),
@@ -201,6 +215,15 @@ fn write_manifest(path: &Path, image: &Path, json_fields: Value) -> Result<(), F
     file.write_all(format!("{record:#}\n").as_bytes()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// Whether a file was not written since. A device tells how much was written to it.
+fn is_same_content(then: &SourceIdentity, now: &SourceIdentity) -> bool {
+    let mark = |of: &SourceIdentity| {
+        let written = if of.modified_ns == 0 { of.changed_ns } else { 0 };
+        (of.length, of.modified_ns, of.device, of.inode, written)
+    };
+    mark(then) == mark(now)
 }
 
 /// Creates the temporary file that becomes the manifest. If this fails, nothing needs to be started.

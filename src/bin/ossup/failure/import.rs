@@ -88,6 +88,9 @@ fn advice(error: &ImportError) -> Option<String> {
             "add the service ecs.aliyuncs.com to the role's trust policy; ossup does not change an existing role"
                 .to_owned(),
         ),
+        ImportError::NameTaken { image_id, region, status, .. } if status.is_failed() => Some(format!(
+            "that image failed and can never be used: `ossup image delete {image_id} --region {region}` frees the name"
+        )),
         ImportError::NameTaken { image_id, region, .. } => Some(format!(
             "the image is not known to come from this command and these sources: choose another --name, or delete it: \
              `ossup image delete {image_id} --region {region}`"
@@ -105,8 +108,11 @@ fn advice(error: &ImportError) -> Option<String> {
             let known = known(code.as_deref()).map(str::to_owned);
             known.or_else(|| match task_id {
                 Some(_) => Some(freed_name(image_id)),
-                // A copy, which has no task.
-                None => Some("run the same command again: the copy is deleted and made again".to_owned()),
+                // It was a copy, which has no task, or its task is forgotten.
+                None => Some(format!(
+                    "{}; a failed copy is also deleted and made again by the command that makes it",
+                    freed_name(image_id)
+                )),
             })
         }
         ImportError::Unknown { id, .. } if id.starts_with("t-") => Some(
