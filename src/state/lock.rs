@@ -73,6 +73,7 @@ impl Lock {
     ///
     /// When the lock cannot be checked.
     pub fn holder(path: &Path) -> Result<Option<Holder>, StateError> {
+        super::file::check_regular(path).map_err(StateError::io("open", path))?;
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -143,6 +144,15 @@ mod tests {
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         drop(lock);
         Lock::acquire(&path, &holder).unwrap();
+    }
+
+    #[test]
+    fn a_look_at_a_pipe_in_a_lock_s_place_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let error = Lock::holder(&path).unwrap_err();
+        assert!(error.to_string().contains("cannot open"), "{error}");
     }
 
     #[test]
