@@ -160,7 +160,9 @@ impl Transfer {
             if stop.is_none() && self.cancel.is_cancelled() {
                 stop = Some((TransferError::Cancelled, Instant::now() + GRACE));
             }
-            while stop.is_none() && running.len() < self.control.target() && hold <= Instant::now() {
+            // One moment for both questions: between two, the hold might end, and the loop with bytes that wait.
+            let now = Instant::now();
+            while stop.is_none() && running.len() < self.control.target() && hold <= now {
                 let Some(part) = schedule.deal(self.control.next_size(schedule.waiting())) else { break };
                 let (abort, registration) = AbortHandle::new_pair();
                 running.insert(part.number, Running { part, began: Instant::now(), abort });
@@ -169,7 +171,7 @@ impl Transfer {
                 let work = async move { (part, worker::send(context, part).await) };
                 workers.push(async move { (part, Abortable::new(work, registration).await) });
             }
-            let held = (stop.is_none() && schedule.waiting() > 0 && hold > Instant::now()).then_some(hold);
+            let held = (stop.is_none() && schedule.waiting() > 0 && hold > now).then_some(hold);
             if running.is_empty() && held.is_none() {
                 break;
             }
