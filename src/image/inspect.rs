@@ -17,7 +17,7 @@ use crate::model::{DiskFormat, limits};
 ///
 /// # Errors
 ///
-/// When `file` cannot be read, or, for [`Windows`](super::FetchedRanges), when a range must be fetched first.
+/// When `file` cannot be read, or, for [`FetchedRanges`](super::FetchedRanges), when a range must be fetched first.
 pub fn inspect(file: &dyn ReadAt, expected: &Expected) -> Result<Report, ReadError> {
     let file = &Budgeted::new(file, READ_BUDGET);
     let mut inspection = Inspection::new(expected);

@@ -4,7 +4,7 @@
 //! reads its partition table, file systems and boot evidence, and gives a [`Report`]: what the disk is, one
 //! [`Finding`] for each thing that matters, and the [`Settings`] for the import request that follow.
 //!
-//! Everything is pure code over [`ReadAt`]. A local file is a [`DiskFile`]; an object is read through [`Windows`],
+//! Everything is pure code over [`ReadAt`]. A local file is a [`DiskFile`]; an object is read through [`FetchedRanges`],
 //! which says what to fetch. No input is trusted: every table, chain and length is bounded, at most
 //! [`READ_BUDGET`] bytes are read, and what lies beyond is reported as not checked.
 //!
@@ -52,5 +52,5 @@ pub use size::{SIZE_PROFILES, SMALLEST_DISK_SIZE, SizeProfile, disk_size_for, ne
 pub use table::{Partition, PartitionKind, TableKind};
 pub use windows::FetchedRanges;
 
-/// Most bytes that an inspection reads, and that [`Windows`] holds (16 MiB).
+/// Most bytes that an inspection reads, and that [`FetchedRanges`] holds (16 MiB).
 pub const READ_BUDGET: u64 = 16 << 20;

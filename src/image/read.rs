@@ -28,7 +28,7 @@ pub enum ReadError {
         /// What went wrong.
         source: io::Error,
     },
-    /// The range is not held yet: fetch it, give it to the [`Windows`](super::FetchedRanges) and inspect again.
+    /// The range is not held yet: fetch it, give it to the [`FetchedRanges`](super::FetchedRanges) and inspect again.
     #[error("{length} bytes at offset {offset} are not fetched yet")]
     Missing {
         /// First byte to fetch.

@@ -13,7 +13,7 @@ const MAX_FETCH: u64 = 4 << 20;
 /// The parts of a remote object that were fetched so far.
 ///
 /// An inspection over it does no I/O: it ends with [`ReadError::Missing`], the caller fetches that range in
-/// whatever way it likes, gives it to [`Windows::insert`] and inspects again. It ends because every round adds a
+/// whatever way it likes, gives it to [`FetchedRanges::insert`] and inspects again. It ends because every round adds a
 /// range and no more than [`READ_BUDGET`] is ever held.
 ///
 /// ```
