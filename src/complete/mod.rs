@@ -167,7 +167,7 @@ impl Completer<'_> {
         let Some(head) = self.head().await? else { return Ok(Err("there is no object".to_owned())) };
         let size = head.size;
         let judged = self.judge(list.length(), list.crc64(), Some(list), head);
-        Ok(judged.ok_or_else(|| format!("another object of {size} bytes is there")))
+        Ok(judged.ok_or_else(|| another(size)))
     }
 
     /// Returns the object if it is there and has this length and CRC-64.
@@ -218,7 +218,13 @@ impl Completer<'_> {
                     verified = self.verified(list, head.crc64, head.etag.as_ref())?;
                     (etag, crc64) = (head.etag.or(etag), head.crc64);
                 }
-                Ok(_) => {}
+                Ok(Some(head)) => {
+                    let (object, found) = (self.object.clone(), another(head.size));
+                    return Err(CompleteError::Gone { object, found });
+                }
+                Ok(None) => {
+                    self.events.notice("the service completed the upload, but says that no object is there");
+                }
                 Err(error) => {
                     let why = error.source().map(ToString::to_string).unwrap_or_default();
                     self.events.notice(format!("the object cannot be inspected: {why}"));
@@ -250,6 +256,11 @@ impl Completer<'_> {
     fn failed(&self, error: CallError) -> CompleteError {
         CompleteError::Call { object: self.object.clone(), source: Box::new(error) }
     }
+}
+
+/// Describes an object that cannot be ours.
+fn another(size: u64) -> String {
+    format!("another object of {size} bytes is there")
 }
 
 /// Checks whether the source is the same file as when it was opened. A change of its status alone is only a

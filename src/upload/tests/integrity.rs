@@ -146,6 +146,21 @@ async fn a_part_that_is_not_listed_is_not_taken_for_a_damaged_one() {
     assert_eq!((world.script.count("UploadPart"), world.script.count("Complete")), (3, 1));
 }
 
+/// Complete went well, but what is there is not what was completed.
+#[tokio::test]
+async fn an_object_of_another_size_behind_a_complete_without_checksum_is_no_success() {
+    let world = World::new(3 * MIB);
+    world.script.rule(
+        "HeadObject",
+        0,
+        1,
+        Effect::Headers(&[("x-oss-hash-crc64ecma", None), ("content-length", Some("5"))]),
+    );
+    strip_checksums(&world);
+    let error = world.upload().run().await.unwrap_err();
+    assert!(matches!(error, UploadError::Complete(CompleteError::Gone { .. })), "{error:?}");
+}
+
 #[tokio::test]
 async fn where_proof_is_required_parts_without_any_make_no_object() {
     let world = World::new(3 * MIB);

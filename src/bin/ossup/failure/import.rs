@@ -110,7 +110,7 @@ fn advice(error: &ImportError) -> Option<String> {
                 Some(_) => Some(freed_name(image_id)),
                 // It was a copy, which has no task, or its task is forgotten.
                 None => Some(format!(
-                    "{}; a failed copy is also deleted and made again by the command that makes it",
+                    "{}; if it is a copy, run the same command again: it deletes the failed copy and makes another",
                     freed_name(image_id)
                 )),
             })
