@@ -20,7 +20,7 @@ pub use endpoint::{AddressingStyle, Endpoint, EndpointKind, Scheme};
 pub use object::{BucketName, ObjectKey, ObjectRef};
 pub use object_version::ObjectVersion;
 pub use origin::Origin;
-pub use part::{ByteRange, Crc64, ETag, PartNumber, UploadId};
+pub use part::{ByteRange, Crc64, ETag, PartNumber, PartProof, PartRecord, UploadId};
 pub use region::Region;
 pub use secret::Secret;
 pub use service::ServiceId;

@@ -163,6 +163,34 @@ impl<'de> serde::Deserialize<'de> for Crc64 {
     }
 }
 
+/// An acknowledged part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartRecord {
+    /// Its number.
+    pub number: PartNumber,
+    /// Its bytes of the object.
+    pub range: ByteRange,
+    /// The tag that the service gave.
+    pub etag: ETag,
+    /// The CRC-64 of the bytes, as they were read here.
+    pub crc64: Crc64,
+    /// How the service's bytes were proved to be these.
+    pub proof: PartProof,
+}
+
+/// How a part on the service was proved to hold the local bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum PartProof {
+    /// By nothing: the service returned only its tag, which was not compared.
+    #[default]
+    Nothing,
+    /// The service's CRC-64 is that of the local bytes.
+    Crc64,
+    /// Its tag is the MD5 of the local bytes.
+    Md5,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,9 +13,9 @@ pub use bucket::{abort, list_parts, list_uploads};
 pub(crate) use open::Opener;
 
 use crate::client::CallError;
-use crate::model::{ObjectRef, StorageClass, UploadId};
+use crate::model::{ObjectRef, PartRecord, StorageClass, UploadId};
 use crate::plan::{Plan, PlanError};
-use crate::state::{Journal, PartRecord, StateDir, StateError, UploadDir};
+use crate::state::{Journal, StateDir, StateError, UploadDir};
 
 /// Which upload is taken up that the bucket has for the key and the state does not know.
 #[derive(Debug, Clone, Default)]

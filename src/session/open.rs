@@ -8,12 +8,12 @@ use super::{Adopt, OpenOutcome, Session, SessionError, SessionOptions, abort, bu
 use crate::blocks::Limits;
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
-use crate::model::{ObjectRef, UploadId};
+use crate::model::{ObjectRef, PartRecord, UploadId};
 use crate::plan::{CutRule, Plan};
 use crate::protocol::Operation;
 use crate::protocol::oss::{InitiateMultipartUpload, ListedPart};
 use crate::source::{Source, SourceIdentity, Witness};
-use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, PartRecord, StateError, UploadDir};
+use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, StateError, UploadDir};
 
 /// What is known of the upload of an object.
 type Known = Result<Option<Checkpoint>, StateError>;

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use super::{Opener, SessionError};
 use crate::blocks::{digest, located};
 use crate::event::Event;
-use crate::model::{ByteRange, ETag, PartNumber, UploadId};
+use crate::model::{ByteRange, ETag, PartNumber, PartProof, PartRecord, UploadId};
 use crate::plan::{Part, Plan};
 use crate::protocol::oss::{ListedPart, is_md5};
-use crate::state::{PartProof, PartRecord};
 
 impl Opener<'_> {
     /// Returns the parts that are in, of those that the service lists: recorded alike, or equal to the local

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::file::{self, write_atomically};
 use super::journal::MAX_JOURNAL;
-use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, PartRecord, StateError};
-use crate::model::{ObjectRef, Region, ServiceId};
+use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, StateError};
+use crate::model::{ObjectRef, PartRecord, Region, ServiceId};
 
 /// Longest checkpoint that is read: keys and paths are at most some KiB.
 const MAX_CHECKPOINT: u64 = 64 << 10;

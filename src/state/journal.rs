@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use super::{StateError, file};
 use crate::checksum;
 use crate::model::limits::MAX_PARTS;
-use crate::model::{ByteRange, Crc64, ETag, PartNumber};
+use crate::model::{ByteRange, Crc64, ETag, PartNumber, PartProof, PartRecord};
 
 const RECORD_SIZE: usize = 96;
 const CHECKED: usize = RECORD_SIZE - 8;
@@ -38,34 +38,6 @@ pub(super) const MAX_JOURNAL: u64 = (RECORD_SIZE as u64) * 655_360;
 const KIND_PART: u8 = 1;
 const KIND_COMPLETING: u8 = 2;
 const CONTENT_SOURCE: u8 = 0;
-
-/// An acknowledged part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartRecord {
-    /// Its number.
-    pub number: PartNumber,
-    /// Its bytes of the object.
-    pub range: ByteRange,
-    /// The tag that the service gave.
-    pub etag: ETag,
-    /// The CRC-64 of the bytes, as they were read here.
-    pub crc64: Crc64,
-    /// How the service's bytes were proved to be these.
-    pub proof: PartProof,
-}
-
-/// How a part on the service was proved to hold the local bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum PartProof {
-    /// By nothing: the service returned only its tag, which was not compared.
-    #[default]
-    Nothing,
-    /// The service's CRC-64 is that of the local bytes.
-    Crc64,
-    /// Its tag is the MD5 of the local bytes.
-    Md5,
-}
 
 /// What a journal holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

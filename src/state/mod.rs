@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
 pub use dir::{OtherUpload, StateDir, StoredUpload, StoredUploads, UploadDir};
 pub use flow::{ImageStep, PublishLog, PublishState, StoredFlow};
-pub use journal::{Journal, JournalContents, PartProof, PartRecord};
+pub use journal::{Journal, JournalContents};
 pub use lock::{Holder, Lock};
 
 #[cfg(any(test, feature = "fuzzing"))]

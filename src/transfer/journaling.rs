@@ -4,7 +4,8 @@ use std::io;
 use tokio::task::JoinHandle;
 
 use crate::event::EventSink;
-use crate::state::{Journal, PartRecord, StateError};
+use crate::model::PartRecord;
+use crate::state::{Journal, StateError};
 
 /// The journal as the coordinator uses it: appended at once and synced now and then. Once the disk is full the
 /// upload goes on without it: uploaded parts are worth more than the record of them.
@@ -86,8 +87,7 @@ mod tests {
 
     use super::*;
     use crate::event::Event;
-    use crate::model::{ByteRange, Crc64, ETag, PartNumber};
-    use crate::state::PartProof;
+    use crate::model::{ByteRange, Crc64, ETag, PartNumber, PartProof};
 
     fn part(n: u16) -> PartRecord {
         let range = ByteRange::new(u64::from(n), u64::from(n) + 1);

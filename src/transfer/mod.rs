@@ -31,11 +31,10 @@ pub use crate::blocks::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, HostLimits, Limits, MIN_
 use crate::checksum;
 use crate::client::{Client, Progress};
 use crate::event::{Event, EventSink};
-use crate::model::{Crc64, ObjectRef, PartNumber, UploadId};
+use crate::model::{Crc64, ObjectRef, PartNumber, PartProof, PartRecord, UploadId};
 use crate::plan::{Part, Plan};
 use crate::retry::Backoff;
 use crate::source::Source;
-use crate::state::{PartProof, PartRecord};
 use control::{Acknowledged, OnItsWay, Trouble, Unfinished};
 use schedule::Schedule;
 pub(crate) use watch::Watch;

@@ -13,12 +13,11 @@ use super::error::TransferError;
 use crate::blocks::{Limits, digest, located};
 use crate::client::{Call, Client, Progress};
 use crate::event::EventSink;
-use crate::model::{Crc64, ObjectRef, UploadId};
+use crate::model::{Crc64, ObjectRef, PartProof, PartRecord, UploadId};
 use crate::plan::Part;
 use crate::protocol::RetryClass;
 use crate::protocol::oss::{UploadPart, is_md5};
 use crate::source::Source;
-use crate::state::{PartProof, PartRecord};
 
 /// After this many broken connections within one part its bytes go back, to be sent in smaller parts.
 const MAX_CUTS: u32 = 2;

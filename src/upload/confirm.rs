@@ -2,8 +2,8 @@
 
 use super::{Upload, UploadError};
 use crate::client::Progress;
+use crate::model::PartRecord;
 use crate::session::Session;
-use crate::state::PartRecord;
 use crate::transfer::PartList;
 
 /// What the service has of the parts that were sent.

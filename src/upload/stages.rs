@@ -11,8 +11,8 @@ use crate::blocks::{digest, located};
 use crate::client::Progress;
 use crate::complete::{self, CompleteError, CompleteOutcome, Completer, StoredObject, Verified};
 use crate::event::Event;
+use crate::model::PartRecord;
 use crate::session::{OpenOutcome, Opener, Session, SessionError};
-use crate::state::PartRecord;
 use crate::transfer::{Control, JournalWriter, PartList, Transfer, TransferError, Watch};
 
 /// How often parts that the service turns out not to have are sent again before the upload fails.

@@ -27,10 +27,9 @@ use crate::emulator::Emulator;
 use crate::emulator::testing::{self, ACCESS_KEY_ID, ACCESS_KEY_SECRET};
 use crate::event::Event;
 use crate::http::{Transport, full};
-use crate::model::{ByteRange, Crc64, UploadId};
+use crate::model::{ByteRange, Crc64, PartProof, PartRecord, UploadId};
 use crate::protocol::oss::{InitiateMultipartUpload, ListMultipartUploads, PutObject, UploadPart};
 use crate::source::FileSource;
-use crate::state::PartRecord;
 use crate::transfer::PartList;
 
 mod changed;
@@ -433,7 +432,7 @@ fn parts_that_do_not_tile_make_no_list() {
             range: part.range,
             etag: crate::model::ETag::new("x"),
             crc64: Crc64(0),
-            proof: crate::state::PartProof::Nothing,
+            proof: PartProof::Nothing,
         }
     };
     assert!(PartList::new(&plan, vec![record(2, 3), record(0, 2)]).is_some());
