@@ -10,6 +10,7 @@ mod imports;
 mod limits;
 mod memory;
 mod network;
+mod older_state;
 mod ours;
 mod proxy;
 mod settings;
