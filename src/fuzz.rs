@@ -18,6 +18,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("journal", journal),
     ("checkpoint", checkpoint),
     ("profiles", profiles),
+    ("checksum_files", checksum_files),
     ("words", words),
     ("images", images),
     ("signatures", signatures),
@@ -93,6 +94,13 @@ pub fn profiles(bytes: &[u8]) {
     }
 }
 
+/// Checksum files as they are published beside images.
+pub fn checksum_files(bytes: &[u8]) {
+    for name in [None, Some("disk.raw")] {
+        let _ = crate::checksum_file::published(bytes, name).map_err(|error| error.to_string());
+    }
+}
+
 /// What people type, and what stands in request lines.
 pub fn words(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -141,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    const SEEDS: [&[u8]; 11] = [
+    const SEEDS: [&[u8]; 12] = [
         b"<?xml version=\"1.0\"?><Error><Code>NoSuchUpload</Code><Message>m</Message><EC>0042-00000203</EC></Error>",
         b"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker><Part>\
           <PartNumber>1</PartNumber><ETag>\"A\"</ETag><HashCrc64ecma>1</HashCrc64ecma><Size>9</Size></Part></ListPartsResult>",
@@ -154,6 +162,8 @@ mod tests {
         b"PUT /disk.raw?partNumber=1&uploadId=0 HTTP/1.1\r\nHost: images.oss-cn-hangzhou.aliyuncs.com\r\n\
           Authorization: OSS id:c2ln\r\nx-oss-copy-source-range: bytes=0-9\r\n\r\nbytes",
         b"POST /?Action=ImportImage&Version=2014-05-26&DiskDeviceMapping.1.OSSBucket=images HTTP/1.1\r\n\r\n",
+        b"-----BEGIN PGP SIGNED MESSAGE-----\n\n\\e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 *a\\\\n\n\
+          SHA256 (disk.raw) = 00\n-----BEGIN PGP SIGNATURE-----\n",
         b"QFI\xfb\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x10",
     ];
 

@@ -10,7 +10,7 @@
 //! [`upload::Upload`] runs the stages of the upload in order. What stands beside the flow:
 //!
 //! - [`model`] has the field's words as types, [`event`] what the pipeline reports while it works;
-//! - [`checksum`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
+//! - [`checksum`], [`checksum_file`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
 //! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
 //!   read of a source passes through the blocks of [`transfer::Limits`];
 //! - [`client`] joins protocol, transport and retries: the only retry loop, for every service.
@@ -51,6 +51,7 @@
 
 mod blocks;
 pub mod checksum;
+pub mod checksum_file;
 pub mod client;
 pub mod clock;
 pub mod complete;

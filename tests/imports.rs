@@ -17,7 +17,7 @@ struct Module {
 }
 
 const WORDS: &[&str] = &["model", "event", "clock"];
-const PURE: &[&str] = &["checksum", "credentials", "plan", "image", "retry", "protocol"];
+const PURE: &[&str] = &["checksum", "checksum_file", "credentials", "plan", "image", "retry", "protocol"];
 const EDGES: &[&str] = &["source", "blocks", "state", "http"];
 const MEETING: &[&str] = &["client", "provider"];
 
@@ -29,6 +29,7 @@ const MODULES: &[Module] = &[
     Module { name: "clock", may: &[] },
     // 1: pure.
     Module { name: "checksum", may: WORDS },
+    Module { name: "checksum_file", may: WORDS },
     Module { name: "credentials", may: WORDS },
     Module { name: "plan", may: WORDS },
     Module { name: "image", may: WORDS },
