@@ -22,7 +22,7 @@ mod format;
 mod inspect;
 #[cfg(test)]
 mod properties;
-mod qcow2;
+pub(crate) mod qcow2;
 mod read;
 mod report;
 pub mod request;

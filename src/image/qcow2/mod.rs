@@ -1,7 +1,9 @@
-//! QCOW2: the checks of its header and tables, and the disk inside.
+//! QCOW2: the checks of its header and tables, the disk inside, and how an object is written.
 
 mod guest;
 mod header;
+#[cfg_attr(not(test), expect(dead_code, reason = "the conversion that uses it follows"))]
+pub(crate) mod write;
 
 use super::finding::{Finding, Findings, Severity};
 use super::fix::{Command, Fix};
