@@ -77,7 +77,7 @@ pub fn rpc_answers(bytes: &[u8]) {
 
 /// The journal of an upload.
 pub fn journal(bytes: &[u8]) {
-    let contents = crate::state::read_journal(bytes);
+    let contents = crate::state::read_journal(bytes, &UploadId::new("0004B9894A22E5B1888A1E29F8236E2D"));
     assert!(contents.parts.windows(2).all(|pair| pair[0].number < pair[1].number));
 }
 

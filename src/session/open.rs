@@ -262,10 +262,9 @@ impl Opener<'_> {
             self.events.notice("the upload was started with another part size, which it keeps");
         }
         let plan = Plan::new(checkpoint.source.length, checkpoint.cut).map_err(SessionError::Plan)?;
-        let (journal, contents) = dir.journal().map_err(SessionError::State)?;
-        if contents.damaged > 0 {
-            let count = contents.damaged;
-            self.events.notice(format!("{count} damaged journal records: those parts are verified instead"));
+        let (journal, contents) = dir.journal(&checkpoint.upload_id).map_err(SessionError::State)?;
+        for doubt in contents.doubts() {
+            self.events.notice(doubt);
         }
         let verify = self.options.verify || !unchanged;
         let Some(listed) = self.list(&checkpoint.upload_id).await? else {
@@ -273,7 +272,7 @@ impl Opener<'_> {
             return Ok(OpenOutcome::Gone { plan, parts, dir });
         };
         let parts = self.prove(&plan, &contents.parts, listed, verify).await?;
-        let journal = self.record(&dir, journal, &contents.parts, &parts)?;
+        let journal = self.record(&dir, &checkpoint.upload_id, journal, &contents.parts, &parts)?;
         if let Some(now) = identity.filter(|now| **now != checkpoint.source) {
             // All that is kept was compared with the source as it is now.
             let newer = Checkpoint { source: now.clone(), ..checkpoint.clone() };
@@ -298,6 +297,7 @@ impl Opener<'_> {
     fn record(
         &self,
         dir: &UploadDir,
+        upload_id: &UploadId,
         mut journal: Journal,
         recorded: &[PartRecord],
         proved: &[PartRecord],
@@ -309,7 +309,7 @@ impl Opener<'_> {
             missing.try_for_each(|part| journal.append(part)).map(|()| journal)
         } else {
             // A record of other bytes must not be believed by a later run that finds the source as it is now.
-            let rewritten = dir.rewrite_journal(proved);
+            let rewritten = dir.rewrite_journal(upload_id, proved);
             if rewritten.is_err() {
                 dir.drop_journal().map_err(SessionError::State)?;
             }

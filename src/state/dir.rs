@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::file::{self, write_atomically};
 use super::journal::MAX_JOURNAL;
 use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, StateError};
-use crate::model::{ObjectRef, PartRecord, Region, ServiceId};
+use crate::model::{ObjectRef, PartRecord, Region, ServiceId, UploadId};
 
 /// Longest checkpoint that is read: keys and paths are at most some KiB.
 const MAX_CHECKPOINT: u64 = 64 << 10;
@@ -187,7 +187,7 @@ impl UploadDir {
         read_checkpoint(&self.path)
     }
 
-    /// Begins an upload: writes its checkpoint and an empty journal.
+    /// Begins an upload: writes its checkpoint and a journal without parts.
     ///
     /// # Errors
     ///
@@ -196,16 +196,16 @@ impl UploadDir {
         // The old journal goes first: a new checkpoint must never stand beside it.
         self.remove("journal")?;
         self.update(checkpoint)?;
-        Ok(self.journal()?.0)
+        Ok(self.journal(&checkpoint.upload_id)?.0)
     }
 
-    /// Opens the journal and reads it.
+    /// Opens the journal of this upload and reads it.
     ///
     /// # Errors
     ///
     /// When it cannot be opened or read.
-    pub fn journal(&self) -> Result<(Journal, JournalContents), StateError> {
-        Journal::open(&self.path.join("journal"))
+    pub fn journal(&self, upload: &UploadId) -> Result<(Journal, JournalContents), StateError> {
+        Journal::open(&self.path.join("journal"), upload)
     }
 
     /// Replaces the checkpoint of an upload that goes on.
@@ -224,9 +224,10 @@ impl UploadDir {
     /// # Errors
     ///
     /// When it cannot be written; then the old one stays.
-    pub fn rewrite_journal(&self, parts: &[PartRecord]) -> Result<Journal, StateError> {
+    pub fn rewrite_journal(&self, upload: &UploadId, parts: &[PartRecord]) -> Result<Journal, StateError> {
         let path = self.path.join("journal");
-        write_atomically(&path, &super::journal::encode(parts)).map_err(StateError::io("write", &path))?;
+        let bytes = super::record::encode(upload, parts);
+        write_atomically(&path, &bytes).map_err(StateError::io("write", &path))?;
         Journal::on(&path)
     }
 
@@ -283,7 +284,8 @@ impl UploadDir {
 fn read_upload(folder: &Path) -> Result<Option<StoredUpload>, StateError> {
     let Some(checkpoint) = read_checkpoint(folder)? else { return Ok(None) };
     let holder = Lock::holder(&folder.join("lock"))?;
-    Ok(Some(StoredUpload { checkpoint, journal: read_journal(folder)?, holder }))
+    let journal = read_journal(folder, &checkpoint.upload_id)?;
+    Ok(Some(StoredUpload { checkpoint, journal, holder }))
 }
 
 fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, StateError> {
@@ -319,10 +321,10 @@ pub(super) fn parse_versioned<T: DeserializeOwned>(text: &[u8], ours: u32) -> Re
     serde_json::from_slice(text).map_err(damaged)
 }
 
-fn read_journal(folder: &Path) -> Result<JournalContents, StateError> {
+fn read_journal(folder: &Path, upload: &UploadId) -> Result<JournalContents, StateError> {
     let path = folder.join("journal");
     match file::read(&path, MAX_JOURNAL) {
-        Ok(bytes) => Ok(super::journal::read(&bytes)),
+        Ok(bytes) => Ok(super::record::read(&bytes, upload)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(JournalContents::default()),
         Err(error) => Err(StateError::io("read", &path)(error)),
     }
@@ -333,7 +335,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::model::{AddressingStyle, StorageClass, UploadId};
+    use crate::model::{AddressingStyle, StorageClass};
     use crate::plan::CutRule;
     use crate::source::SourceIdentity;
 
@@ -420,7 +422,7 @@ mod tests {
                 upload.check_writable()?;
                 upload.checkpoint()?;
                 upload.begin(&checkpoint())?;
-                Ok::<_, StateError>(upload.journal()?.1)
+                Ok::<_, StateError>(upload.journal(&checkpoint().upload_id)?.1)
             };
             match name {
                 // It is replaced, as an old journal is.
@@ -467,7 +469,7 @@ mod tests {
         let upload = lock(&dir).unwrap();
         upload.begin(&checkpoint()).unwrap().append_completing().unwrap();
         upload.begin(&checkpoint()).unwrap();
-        assert!(!upload.journal().unwrap().1.completing);
+        assert!(!upload.journal(&checkpoint().upload_id).unwrap().1.completing);
     }
 
     #[test]

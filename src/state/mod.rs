@@ -4,9 +4,9 @@
 //!
 //! - `checkpoint.json` says which upload it is. It is written as a whole (temporary file, sync, rename)
 //!   before the first part, and again when all that is kept was compared with a source that had changed.
-//! - `journal` holds one record of fixed size for each acknowledged part, appended by the one process that
-//!   holds the lock. A torn or damaged record is as if it were not there: the part is then found through
-//!   ListParts and verified by checksum.
+//! - `journal` holds a header and one record of fixed size for each acknowledged part, appended by the one process
+//!   that holds the lock. A torn or damaged record is as if it were not there, and so are all of another upload: the
+//!   part is then found through ListParts and verified by checksum.
 //! - `lock` is locked for as long as a process drives the upload.
 //!
 //! A publish has one folder under `flows`, whose `flow.json` says which of its steps are done.
@@ -25,6 +25,7 @@ mod flow;
 mod journal;
 mod learnt;
 mod lock;
+mod record;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,11 +33,12 @@ use std::path::{Path, PathBuf};
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
 pub use dir::{OtherUpload, StateDir, StoredUpload, StoredUploads, UploadDir};
 pub use flow::{ImageStep, PublishLog, PublishState, StoredFlow};
-pub use journal::{Journal, JournalContents};
+pub use journal::Journal;
 pub use lock::{Holder, Lock};
+pub use record::{Disbelief, JournalContents};
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use {dir::parse_checkpoint, journal::read as read_journal};
+pub(crate) use {dir::parse_checkpoint, record::read as read_journal};
 
 /// What went wrong with the state directory.
 #[derive(Debug, thiserror::Error)]

@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::event::Event;
-    use crate::model::{ByteRange, Crc64, ETag, PartNumber, PartProof};
+    use crate::model::{ByteRange, Crc64, ETag, PartNumber, PartProof, UploadId};
 
     fn part(n: u16) -> PartRecord {
         let range = ByteRange::new(u64::from(n), u64::from(n) + 1);
@@ -132,7 +132,7 @@ mod tests {
     async fn a_disk_that_is_found_full_only_by_syncing_is_told_too() {
         let (sink, said) = listening();
         let folder = tempfile::tempdir().unwrap();
-        let (real, _) = Journal::open(&folder.path().join("journal")).unwrap();
+        let (real, _) = Journal::open(&folder.path().join("journal"), &UploadId::new("x")).unwrap();
         let mut journal = JournalWriter::new(Some(real), sink);
         journal.append(&part(1));
         journal.syncing = Some(tokio::task::spawn_blocking(|| Err(io::ErrorKind::StorageFull.into())));

@@ -83,13 +83,26 @@ async fn parts_without_a_record_are_taken_for_what_they_are() {
     world.interrupt_after(4).await;
     let folder = world.folder();
     let journal = std::fs::read(folder.join("journal")).unwrap();
-    // One record is torn, one has a flipped bit, the rest are gone.
-    let mut damaged = journal[..150].to_vec();
-    damaged[10] ^= 1;
+    // Behind the header one record has a flipped bit, one is torn, the rest are gone.
+    let mut damaged = journal[..96 + 150].to_vec();
+    damaged[96 + 10] ^= 1;
     std::fs::write(folder.join("journal"), damaged).unwrap();
     let report = world.upload().run().await.unwrap();
     assert_eq!(report.resumed_parts, 4);
     assert_eq!(world.script.count("UploadPart"), 6);
+    world.assert_stored().await;
+}
+
+#[tokio::test]
+async fn of_another_upload_s_journal_no_record_is_believed() {
+    let (world, other) = (World::new(6 * MIB), World::new(6 * MIB));
+    world.interrupt_after(4).await;
+    other.interrupt_after(4).await;
+    std::fs::copy(other.folder().join("journal"), world.folder().join("journal")).unwrap();
+    let (sink, said) = listening();
+    let report = world.upload().events(sink).run().await.unwrap();
+    assert_eq!(report.resumed_parts, 4, "they are found by comparison");
+    assert_eq!(*said.lock().unwrap(), ["the journal is another upload's: all parts are verified instead"]);
     world.assert_stored().await;
 }
 
