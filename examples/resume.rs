@@ -17,7 +17,8 @@ use ossup::credentials::StaticCredentials;
 use ossup::emulator::{Emulator, EmulatorOptions};
 use ossup::event::{Event, EventSink};
 use ossup::model::{Endpoint, ObjectRef};
-use ossup::source::{FileSource, Source};
+use ossup::read::ReadAt;
+use ossup::source::FileSource;
 use ossup::upload::Upload;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let emulator = Arc::new(Emulator::open(options)?);
     let client = Client::new(ClientOptions::new(endpoint, region, anonymous, emulator));
     let source = Arc::new(FileSource::open(file.as_str())?);
-    let half = source.length().unwrap_or_default() / 2;
+    let half = source.length() / 2;
 
     // Ctrl-C would cancel this token in a real program; here half of the bytes do.
     let cancel = CancellationToken::new();

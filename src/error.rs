@@ -91,9 +91,7 @@ impl UploadError {
             Self::Session(SessionError::Plan(_) | SessionError::Adopt { .. }) => ErrorKind::Usage,
             Self::Session(SessionError::State(error)) => error.kind(),
             Self::Session(SessionError::SourceMismatch { .. }) => ErrorKind::Integrity,
-            Self::Session(SessionError::Source { .. } | SessionError::UnknownLength) | Self::Gone { .. } => {
-                ErrorKind::Other
-            }
+            Self::Session(SessionError::Source { .. }) | Self::Gone { .. } => ErrorKind::Other,
             Self::Transfer {
                 source: TransferError::Damaged { .. } | TransferError::Unstable { .. }, ..
             } => ErrorKind::Integrity,

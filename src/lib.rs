@@ -11,6 +11,7 @@
 //!
 //! - [`model`] has the field's words as types, [`event`] what the pipeline reports while it works;
 //! - [`checksum`], [`checksum_file`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
+//! - [`read`] is how bytes are read at any position, whatever holds them;
 //! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
 //!   read of a source passes through the blocks of [`transfer::Limits`];
 //! - [`client`] joins protocol, transport and retries: the only retry loop, for every service.
@@ -71,6 +72,7 @@ pub mod plan;
 pub mod protocol;
 pub mod provider;
 pub mod publish;
+pub mod read;
 pub mod retry;
 pub mod session;
 pub mod source;

@@ -3,14 +3,15 @@
 //! The small ones are in `tests/data/images`, packed. With `OSSUP_IMAGE_DIR` set to a directory that the script
 //! filled, all of them are inspected there, and compared with what `qemu-img info` says.
 
-use std::cell::Cell;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ossup::image::{
-    DiskRole, Expected, FetchedRanges, Format, READ_BUDGET, ReadAt, ReadError, Report, Severity, Verdict,
-    inspect,
+    DiskRole, Expected, FetchedRanges, Format, READ_BUDGET, Report, Severity, Verdict, inspect,
 };
+use ossup::read::{ReadAt, ReadError};
+use ossup::source::FileSource;
 use proptest::prelude::*;
 
 /// Image, format, virtual size, what starts it, verdict, and the findings from warnings up.
@@ -74,14 +75,19 @@ fn small_images() -> Vec<String> {
 }
 
 /// Counts the bytes that are read.
+#[derive(Debug)]
 struct Counting<'a, R: ReadAt + ?Sized> {
     inner: &'a R,
-    bytes: Cell<u64>,
+    bytes: AtomicU64,
 }
 
 impl<'a, R: ReadAt + ?Sized> Counting<'a, R> {
     fn new(inner: &'a R) -> Self {
-        Self { inner, bytes: Cell::new(0) }
+        Self { inner, bytes: AtomicU64::new(0) }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -91,7 +97,7 @@ impl<R: ReadAt + ?Sized> ReadAt for Counting<'_, R> {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        self.bytes.set(self.bytes.get() + buffer.len() as u64);
+        self.bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         self.inner.read_at(offset, buffer)
     }
 }
@@ -149,16 +155,13 @@ fn an_object_read_by_ranges_gives_the_same_report() {
 #[cfg(unix)]
 #[test]
 fn each_image_of_the_directory_gets_its_verdict_and_agrees_with_qemu() {
-    use ossup::image::DiskFile;
-
     #[expect(clippy::disallowed_methods, reason = "whoever made the images says here where they are")]
     let directory = std::env::var_os("OSSUP_IMAGE_DIR");
     let Some(directory) = directory.map(PathBuf::from) else { return };
     let mut wrong = String::new();
     for Case { name, line: want, .. } in cases() {
         let path = directory.join(&name);
-        let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let report = inspect(&DiskFile::new(&file).unwrap(), &expected(&name)).unwrap();
+        let report = inspect(&FileSource::open(&path).unwrap(), &expected(&name)).unwrap();
         if line(&report) != want {
             writeln!(wrong, "{name}\n  want {want}\n  got  {}", line(&report)).unwrap();
         }
@@ -210,28 +213,27 @@ fn differs_from_qemu(path: &Path, report: &Report) -> Option<String> {
 fn a_sparse_disk_of_100_gib_is_inspected_by_its_first_bytes() {
     use std::os::unix::fs::FileExt as _;
 
-    use ossup::image::DiskFile;
-
     let length = 100 << 30;
-    let file = tempfile::tempfile().unwrap();
-    file.set_len(length).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(length).unwrap();
     let image = unpack("mbr.raw");
-    file.write_all_at(&image, 0).unwrap();
-    let disk = DiskFile::new(&file).unwrap();
+    file.as_file().write_all_at(&image, 0).unwrap();
+    let disk = FileSource::open(file.path()).unwrap();
     let counting = Counting::new(&disk);
     let report = inspect(&counting, &expected("big.raw")).unwrap();
     assert_eq!((report.virtual_size, report.settings.disk_size), (Some(length), Some(100)));
-    assert!(counting.bytes.get() < 1 << 20, "{} bytes read", counting.bytes.get());
+    assert!(counting.bytes() < 1 << 20, "{} bytes read", counting.bytes());
     // Nothing but a hole: the front is read to see that it is blank, and no more.
-    let hole = tempfile::tempfile().unwrap();
-    hole.set_len(length).unwrap();
-    let disk = DiskFile::new(&hole).unwrap();
+    let hole = tempfile::NamedTempFile::new().unwrap();
+    hole.as_file().set_len(length).unwrap();
+    let disk = FileSource::open(hole.path()).unwrap();
     let counting = Counting::new(&disk);
     assert!(inspect(&counting, &expected("hole.raw")).unwrap().verdict().is_refused());
-    assert!(counting.bytes.get() < 2 << 20, "{} bytes read", counting.bytes.get());
+    assert!(counting.bytes() < 2 << 20, "{} bytes read", counting.bytes());
 }
 
 /// An image with some of its bytes replaced, and cut at some length.
+#[derive(Debug)]
 struct Mutated<'a> {
     base: &'a [u8],
     length: u64,
@@ -319,7 +321,7 @@ proptest! {
         let mutated = Mutated { base: &base, length, patches };
         let counting = Counting::new(&mutated);
         let report = inspect(&counting, &expected(name)).unwrap();
-        prop_assert!(counting.bytes.get() <= READ_BUDGET, "{name}");
+        prop_assert!(counting.bytes() <= READ_BUDGET, "{name}");
         let (_, fetches, held) = inspect_by_ranges(&mutated, &expected(name));
         prop_assert!(fetches <= 300 && held <= READ_BUDGET, "{name}: {fetches} fetches, {held} bytes");
         prop_assert!(serde_json::to_value(&report).unwrap().is_object());
@@ -337,6 +339,6 @@ proptest! {
         let random = Mutated { base: &base, length, patches: Vec::new() };
         let counting = Counting::new(&random);
         inspect(&counting, &expected("random")).unwrap();
-        prop_assert!(counting.bytes.get() <= READ_BUDGET);
+        prop_assert!(counting.bytes() <= READ_BUDGET);
     }
 }

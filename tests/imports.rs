@@ -17,7 +17,8 @@ struct Module {
 }
 
 const WORDS: &[&str] = &["model", "event", "clock"];
-const PURE: &[&str] = &["checksum", "checksum_file", "credentials", "plan", "image", "retry", "protocol"];
+const PURE: &[&str] =
+    &["read", "checksum", "checksum_file", "credentials", "plan", "image", "retry", "protocol"];
 const EDGES: &[&str] = &["source", "blocks", "state", "http"];
 const MEETING: &[&str] = &["client", "provider"];
 
@@ -28,17 +29,20 @@ const MODULES: &[Module] = &[
     Module { name: "event", may: &["model", "clock"] },
     Module { name: "clock", may: &[] },
     // 1: pure.
+    Module { name: "read", may: WORDS },
     Module { name: "checksum", may: WORDS },
     Module { name: "checksum_file", may: WORDS },
     Module { name: "credentials", may: WORDS },
     Module { name: "plan", may: WORDS },
-    Module { name: "image", may: WORDS },
+    // The checks look through whatever can be read at any position.
+    Module { name: "image", may: &["model", "event", "clock", "read"] },
     // The policy decides on what an error means, and `protocol` tells that.
     Module { name: "retry", may: &["model", "event", "clock", "protocol"] },
     // Signing takes the key pair.
     Module { name: "protocol", may: &["model", "event", "clock", "credentials"] },
     // 2: edges.
-    Module { name: "source", may: WORDS },
+    // A source is read at any position.
+    Module { name: "source", may: &["model", "event", "clock", "read"] },
     // What is read passes as a checksum too.
     Module { name: "blocks", may: &["model", "event", "clock", "checksum", "source"] },
     // The checkpoint holds the cut rule and the source's identity; each journal record its own checksum.
@@ -73,7 +77,7 @@ const MODULES: &[Module] = &[
     // Beside: it must not share the client's view of the wire, or both could be wrong alike.
     Module {
         name: "emulator",
-        may: &["model", "clock", "checksum", "credentials", "image", "http", "protocol::sign"],
+        may: &["model", "clock", "checksum", "credentials", "read", "image", "http", "protocol::sign"],
     },
     // Beside: bodies for a fuzzer, one for each parser wherever it is.
     Module { name: "fuzz", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "emulator"] },

@@ -38,14 +38,15 @@ pub(crate) fn located(error: io::Error, start: u64) -> (u64, io::Error) {
 /// Fills a block. What fails is read once more, page by page: an error of a moment (`ESTALE` of a network file
 /// system whose server came back) is then past, and another one's place is known.
 fn read_block(source: &dyn Source, at: u64, buffer: &mut [u8]) -> io::Result<()> {
-    if source.read_exact(at, buffer).is_ok() {
+    if source.read_at(at, buffer).is_ok() {
         return Ok(());
     }
     for (index, page) in buffer.chunks_mut(PAGE).enumerate() {
         let offset = at + (index * PAGE) as u64;
-        source
-            .read_exact(offset, page)
-            .map_err(|error| io::Error::new(error.kind(), ReadFailed { offset, source: error }))?;
+        source.read_at(offset, page).map_err(|error| {
+            let source = io::Error::from(error);
+            io::Error::new(source.kind(), ReadFailed { offset, source })
+        })?;
     }
     Ok(())
 }
@@ -115,9 +116,8 @@ impl BlockReader {
     fn fill(&mut self, mut block: Block) -> Option<io::Result<Bytes>> {
         let wanted = (self.end - self.at).min(BLOCK_SIZE as u64) as usize;
         match self.source.read_ready(self.at, &mut block.bytes_mut()[..wanted]) {
-            Ok(Some(count)) => Some(Ok(self.pass(block, count))),
-            // A failure of the fast way decides nothing.
-            Ok(None) | Err(_) => {
+            Some(count) => Some(Ok(self.pass(block, count))),
+            None => {
                 self.step = Step::Reading(self.read_on_thread(block, wanted));
                 None
             }
@@ -138,7 +138,7 @@ impl BlockReader {
         mut block: Block,
         wanted: usize,
     ) -> JoinHandle<(Block, usize, io::Result<()>)> {
-        self.cold = self.source.length().is_some_and(|length| length >= DROPPED_FROM);
+        self.cold = self.source.length() >= DROPPED_FROM;
         let (source, at) = (Arc::clone(&self.source), self.at);
         let ahead = (self.at + READ_AHEAD).min(self.end);
         let advise = ahead > self.advised + READ_AHEAD / 2 || self.advised <= self.at;
@@ -162,6 +162,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::read::{ReadAt, ReadError};
     use crate::source::SourceIdentity;
 
     /// A disk whose first bytes are in the page cache. It records the hints that it gets.
@@ -176,10 +177,6 @@ mod tests {
     }
 
     impl Source for Disk {
-        fn length(&self) -> Option<u64> {
-            Some(self.length)
-        }
-
         fn identity(&self) -> Option<&SourceIdentity> {
             None
         }
@@ -187,19 +184,26 @@ mod tests {
         fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
             Ok(None)
         }
+    }
 
-        fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-            let count = self.cached.saturating_sub(offset).min(buffer.len() as u64) as usize;
-            Ok((count > 0).then_some(count))
+    impl ReadAt for Disk {
+        fn length(&self) -> u64 {
+            self.length
         }
 
-        fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
+            let count = self.cached.saturating_sub(offset).min(buffer.len() as u64) as usize;
+            (count > 0).then_some(count)
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
             use std::sync::atomic::Ordering;
             let bad = self.bad.is_some_and(|bad| (offset..offset + buffer.len() as u64).contains(&bad));
             match bad && self.failures.load(Ordering::Relaxed) > 0 {
                 true => {
                     self.failures.fetch_sub(1, Ordering::Relaxed);
-                    Err(rustix::io::Errno::IO.into())
+                    let (length, source) = (buffer.len() as u64, rustix::io::Errno::IO.into());
+                    Err(ReadError::Io { offset, length, source })
                 }
                 false => Ok(()),
             }

@@ -3,7 +3,8 @@
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
 use super::format::{Archive, Compression, Format, Inner};
-use super::read::{ReadAt, ReadError, be32, le32, le64, up_to};
+use super::read::{be32, le32, le64, up_to};
+use crate::read::{ReadAt, ReadError};
 
 /// The cookie of a VHD footer, and of its copy at the front of a dynamic disk.
 pub(super) const VHD_COOKIE: &[u8] = b"conectix";

@@ -6,11 +6,12 @@ use super::filesystem::{self, FileSystem, Found};
 use super::finding::{Finding, Findings, Severity};
 use super::fix::{Fix, Setting};
 use super::format::Format;
-use super::read::{ReadAt, ReadError, Slice, up_to};
+use super::read::{Slice, up_to};
 use super::report::{DiskRole, Expected, Settings};
 use super::rule::Rule;
 use super::table::{self, Partition, PartitionKind, SECTOR, Table, TableKind};
 use crate::model::OsType;
+use crate::read::{ReadAt, ReadError};
 
 /// Most partitions whose contents are looked at.
 const MAX_PROBED: usize = 64;

@@ -4,8 +4,9 @@
 //! follow the chains of a damaged file system without bound; here every chain ends after [`MAX_CLUSTERS`].
 
 use super::filesystem::FileSystem;
-use super::read::{ReadAt, ReadError, array, le16, le32, up_to};
+use super::read::{array, le16, le32, up_to};
 use crate::model::Architecture;
+use crate::read::{ReadAt, ReadError};
 
 /// Most clusters of one directory that are read.
 const MAX_CLUSTERS: usize = 32;

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::fat;
-use super::read::{ReadAt, ReadError, Slice, le16, le32, up_to};
+use super::read::{Slice, le16, le32, up_to};
+use crate::read::{ReadAt, ReadError};
 
 /// What a partition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]

@@ -4,10 +4,11 @@ use super::detect::VMDK_DESCRIPTOR;
 use super::finding::{Finding, Findings, Severity};
 use super::fix::{Command, Fix, new_file};
 use super::format::{Archive, Compression, Format, Inner};
-use super::read::{ReadAt, ReadError, be32, be64, le16, le32, le64, up_to};
+use super::read::{be32, be64, le16, le32, le64, up_to};
 use super::report::Expected;
 use super::rule::Rule;
 use crate::model::DiskFormat;
+use crate::read::{ReadAt, ReadError};
 
 /// Where a VHDX keeps its two headers.
 const VHDX_HEADERS_AT: [u64; 2] = [64 << 10, 128 << 10];

@@ -4,12 +4,13 @@ use super::disk::{self, Contents};
 use super::finding::{Finding, Findings, Severity, Verdict};
 use super::fix::{Fix, Setting};
 use super::format::Format;
-use super::read::{Budgeted, ReadAt, ReadError};
+use super::read::Budgeted;
 use super::report::{DiskRole, Expected, Report, Settings};
 use super::rule::Rule;
 use super::table::TableKind;
 use super::{READ_BUDGET, foreign, qcow2, size, vhd};
 use crate::model::{DiskFormat, limits};
+use crate::read::{ReadAt, ReadError};
 
 /// Inspects an image. Reads at most [`READ_BUDGET`] bytes.
 ///

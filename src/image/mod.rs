@@ -4,8 +4,8 @@
 //! reads its partition table, file systems and boot evidence, and gives a [`Report`]: what the disk is, one
 //! [`Finding`] for each thing that matters, and the [`Settings`] for the import request that follow.
 //!
-//! Everything is pure code over [`ReadAt`]. A local file is a [`DiskFile`]; an object is read through [`FetchedRanges`],
-//! which says what to fetch. No input is trusted: every table, chain and length is bounded, at most
+//! Everything is pure code over [`ReadAt`](crate::read::ReadAt). A local file is a
+//! [`FileSource`](crate::source::FileSource); an object is read through [`FetchedRanges`], which says what to fetch. No input is trusted: every table, chain and length is bounded, at most
 //! [`READ_BUDGET`] bytes are read, and what lies beyond is reported as not checked.
 //!
 //! [`request`] holds the checks of an import request that need no image.
@@ -43,9 +43,6 @@ pub use finding::{Finding, Severity, Verdict};
 pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inspect::inspect;
-#[cfg(unix)]
-pub use read::DiskFile;
-pub use read::{ReadAt, ReadError};
 pub use report::{DiskRole, Expected, Report, Settings};
 pub use rule::Rule;
 pub use size::{SIZE_PROFILES, SMALLEST_DISK_SIZE, SizeProfile, disk_size_for, needed_gib};

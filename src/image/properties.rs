@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::testing::*;
-use super::{DiskRole, Expected, ReadAt, ReadError, inspect};
+use super::{DiskRole, Expected, inspect};
+use crate::read::{ReadAt, ReadError};
 
 /// Numbers that break arithmetic.
 fn nasty() -> impl Strategy<Value = u64> {

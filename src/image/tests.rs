@@ -3,6 +3,7 @@
 use super::testing::*;
 use super::*;
 use crate::model::{Architecture, BootMode, DiskFormat, OsType};
+use crate::read::{ReadAt, ReadError};
 use Severity::{Fix, Refuse, Warn};
 
 fn expected() -> Expected {
@@ -587,6 +588,7 @@ fn every_setting_that_is_advised_helps() {
 }
 
 /// A disk that goes on with zeros.
+#[derive(Debug)]
 struct Grown {
     front: Vec<u8>,
     length: u64,

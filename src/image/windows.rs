@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::READ_BUDGET;
-use super::read::{ReadAt, ReadError, check_range};
+use crate::read::{ReadAt, ReadError, check_range};
 
 /// Unit in which ranges are fetched (64 KiB): one request brings the neighbourhood of what was asked.
 const WINDOW: u64 = 64 << 10;
@@ -17,7 +17,8 @@ const MAX_FETCH: u64 = 4 << 20;
 /// range and no more than [`READ_BUDGET`] is ever held.
 ///
 /// ```
-/// # use ossup::image::{inspect, ReadAt, ReadError, FetchedRanges, Expected};
+/// # use ossup::image::{inspect, FetchedRanges, Expected};
+/// # use ossup::read::{ReadAt, ReadError};
 /// # let object = vec![0u8; 1 << 20];
 /// # let fetch = |offset: u64, length: u64| object[offset as usize..(offset + length) as usize].to_vec();
 /// let mut windows = FetchedRanges::new(object.len() as u64);

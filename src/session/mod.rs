@@ -99,9 +99,6 @@ pub enum SessionError {
         /// How many there are.
         count: usize,
     },
-    /// The length of the source is not known.
-    #[error("the source does not state its length")]
-    UnknownLength,
 }
 
 fn whose(first: &str, changed: bool) -> String {

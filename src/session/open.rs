@@ -94,7 +94,7 @@ impl Opener<'_> {
 
     /// Returns the source's length and how it would be cut if it were begun now.
     fn wished(&self) -> Result<(u64, CutRule), SessionError> {
-        let length = self.source.length().ok_or(SessionError::UnknownLength)?;
+        let length = self.source.length();
         Ok((length, CutRule::new(length, self.options.part_size).map_err(SessionError::Plan)?))
     }
 

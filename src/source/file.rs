@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::change::raw_name;
 use super::{Change, Source, SourceIdentity, Witness, device};
 use crate::model::ByteRange;
+use crate::read::{ReadAt, ReadError, check_range};
 
 /// Why a file cannot be uploaded.
 #[derive(Debug, thiserror::Error)]
@@ -131,11 +132,41 @@ impl FileSource {
     }
 }
 
-impl Source for FileSource {
-    fn length(&self) -> Option<u64> {
-        Some(self.identity.length)
+impl ReadAt for FileSource {
+    fn length(&self) -> u64 {
+        self.identity.length
     }
 
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        check_range(self.identity.length, offset, buffer.len())?;
+        let length = buffer.len() as u64;
+        self.file.read_exact_at(buffer, offset).map_err(|source| ReadError::Io { offset, length, source })
+    }
+
+    fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
+        if !self.nowait.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (filled, supported) = fill_ready(buffer, |at, rest| self.read_nowait(offset + at as u64, rest));
+        if !supported {
+            // This file system, kernel or sandbox cannot; every later read goes the waiting way.
+            self.nowait.store(false, Ordering::Relaxed);
+        }
+        (filled > 0).then_some(filled)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn will_need(&self, range: ByteRange) {
+        advise(&self.file, range, rustix::fs::Advice::WillNeed);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn done_with(&self, range: ByteRange) {
+        advise(&self.file, range, rustix::fs::Advice::DontNeed);
+    }
+}
+
+impl Source for FileSource {
     fn identity(&self) -> Option<&SourceIdentity> {
         Some(&self.identity)
     }
@@ -178,32 +209,6 @@ impl Source for FileSource {
             return Witness::Never;
         }
         device::witness(&self.file)
-    }
-
-    fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        if !self.nowait.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let (filled, supported) = fill_ready(buffer, |at, rest| self.read_nowait(offset + at as u64, rest));
-        if !supported {
-            // This file system, kernel or sandbox cannot; every later read goes the waiting way.
-            self.nowait.store(false, Ordering::Relaxed);
-        }
-        Ok((filled > 0).then_some(filled))
-    }
-
-    fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buffer, offset)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn will_need(&self, range: ByteRange) {
-        advise(&self.file, range, rustix::fs::Advice::WillNeed);
-    }
-
-    #[cfg(target_os = "linux")]
-    fn done_with(&self, range: ByteRange) {
-        advise(&self.file, range, rustix::fs::Advice::DontNeed);
     }
 }
 
@@ -285,12 +290,12 @@ mod tests {
         let bytes: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
         let (_dir, path) = file(&bytes);
         let source = FileSource::open(&path).unwrap();
-        assert_eq!(source.length(), Some(100_000));
+        assert_eq!(source.length(), 100_000);
         let mut buffer = vec![0; 5000];
-        source.read_exact(77_777, &mut buffer).unwrap();
+        source.read_at(77_777, &mut buffer).unwrap();
         assert_eq!(buffer, bytes[77_777..82_777]);
         let mut ready = vec![0; 5000];
-        if let Some(count) = source.read_ready(77_777, &mut ready).unwrap() {
+        if let Some(count) = source.read_ready(77_777, &mut ready) {
             assert_eq!(ready[..count], bytes[77_777..77_777 + count]);
         }
     }
@@ -300,9 +305,13 @@ mod tests {
         let (_dir, path) = file(b"0123456789");
         let source = FileSource::open(&path).unwrap();
         let mut buffer = [0; 11];
-        assert_eq!(source.read_exact(0, &mut buffer).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        let ready = source.read_ready(10, &mut buffer);
-        assert!(matches!(&ready, Ok(None)) || ready.is_err_and(|e| e.kind() == io::ErrorKind::UnexpectedEof));
+        let behind = source.read_at(0, &mut buffer);
+        assert!(matches!(behind, Err(ReadError::PastEnd { offset: 0, length: 11 })), "{behind:?}");
+        File::options().write(true).open(&path).unwrap().set_len(9).unwrap();
+        let cut = source.read_at(0, &mut buffer[..10]).unwrap_err();
+        assert!(matches!(&cut, ReadError::Io { offset: 0, length: 10, .. }), "{cut:?}");
+        assert_eq!(io::Error::from(cut).kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(source.read_ready(9, &mut buffer[..1]), None);
     }
 
     #[test]

@@ -157,6 +157,7 @@ mod tests {
     use super::*;
     use crate::blocks::BLOCK_SIZE;
     use crate::checksum;
+    use crate::read::{ReadAt, ReadError};
     use crate::source::SourceIdentity;
 
     /// Bytes in memory of which every second block has to be waited for.
@@ -164,27 +165,24 @@ mod tests {
     struct Half(Vec<u8>);
 
     impl Source for Half {
-        fn length(&self) -> Option<u64> {
-            Some(self.0.len() as u64)
-        }
         fn identity(&self) -> Option<&SourceIdentity> {
             None
         }
         fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
             Ok(None)
         }
-        fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-            if (offset / BLOCK_SIZE as u64).is_multiple_of(2) {
-                return Ok(None);
-            }
-            self.read_exact(offset, buffer)?;
-            Ok(Some(buffer.len()))
+    }
+
+    impl ReadAt for Half {
+        fn length(&self) -> u64 {
+            self.0.length()
         }
-        fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-            let range = offset as usize..offset as usize + buffer.len();
-            let bytes = self.0.get(range).ok_or(io::ErrorKind::UnexpectedEof)?;
-            buffer.copy_from_slice(bytes);
-            Ok(())
+        fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
+            let waits = (offset / BLOCK_SIZE as u64).is_multiple_of(2);
+            if waits { None } else { self.0.read_ready(offset, buffer) }
+        }
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+            self.0.read_at(offset, buffer)
         }
     }
 

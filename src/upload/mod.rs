@@ -276,8 +276,8 @@ impl Upload {
         (self, token)
     }
 
-    /// Returns the source's length in bytes, if it has one.
-    pub(crate) fn source_length(&self) -> Option<u64> {
+    /// Returns the source's length in bytes.
+    pub(crate) fn source_length(&self) -> u64 {
         self.source.length()
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::client::Progress;
 use crate::model::ByteRange;
-use crate::source::{Access, Source, SourceIdentity, Witness};
+use crate::read::{ReadAt, ReadError};
+use crate::source::{Source, SourceIdentity, Witness};
 
 /// A source whose reads that have to wait are noted.
 #[derive(Debug)]
@@ -14,11 +15,34 @@ pub(super) struct Observed {
     pub(super) progress: Arc<Progress>,
 }
 
-impl Source for Observed {
-    fn length(&self) -> Option<u64> {
+impl ReadAt for Observed {
+    fn length(&self) -> u64 {
         self.inner.length()
     }
 
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let _reading = self.progress.reading(offset);
+        self.inner.read_at(offset, buffer)
+    }
+
+    fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
+        self.inner.read_ready(offset, buffer)
+    }
+
+    fn next_data(&self, from: u64) -> io::Result<Option<ByteRange>> {
+        self.inner.next_data(from)
+    }
+
+    fn will_need(&self, range: ByteRange) {
+        self.inner.will_need(range);
+    }
+
+    fn done_with(&self, range: ByteRange) {
+        self.inner.done_with(range);
+    }
+}
+
+impl Source for Observed {
     fn identity(&self) -> Option<&SourceIdentity> {
         self.inner.identity()
     }
@@ -33,26 +57,5 @@ impl Source for Observed {
 
     fn witness(&self) -> Witness {
         self.inner.witness()
-    }
-
-    fn access(&self) -> Access {
-        self.inner.access()
-    }
-
-    fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        self.inner.read_ready(offset, buffer)
-    }
-
-    fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let _reading = self.progress.reading(offset);
-        self.inner.read_exact(offset, buffer)
-    }
-
-    fn will_need(&self, range: ByteRange) {
-        self.inner.will_need(range);
-    }
-
-    fn done_with(&self, range: ByteRange) {
-        self.inner.done_with(range);
     }
 }

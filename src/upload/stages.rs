@@ -100,7 +100,7 @@ impl Upload {
     pub(crate) async fn already_there(&self) -> Result<Option<UploadReport>, UploadError> {
         let began = Instant::now();
         let head = self.completer().head().await?;
-        let unknown = head.filter(|head| head.crc64.is_none() && Some(head.size) == self.source.length());
+        let unknown = head.filter(|head| head.crc64.is_none() && head.size == self.source.length());
         let stored = match unknown {
             Some(head) => Some(StoredObject::from_head(&self.session.object, head, Verified::Nothing)),
             None => self.object_matches_source().await?,
@@ -296,7 +296,7 @@ impl Upload {
     /// only if the sizes are the same.
     async fn object_matches_source(&self) -> Result<Option<StoredObject>, UploadError> {
         let completer = self.completer();
-        let Some(length) = self.source.length() else { return Ok(None) };
+        let length = self.source.length();
         if completer.head().await?.is_none_or(|head| head.size != length) {
             return Ok(None);
         }

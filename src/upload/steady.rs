@@ -13,6 +13,7 @@ use super::{Upload, UploadError};
 use crate::blocks::{digest, located};
 use crate::client::Progress;
 use crate::complete::{CompleteError, check_unchanged};
+use crate::model::ByteRange;
 use crate::source::{Change, Source, Witness};
 use crate::transfer::{PartList, TransferError, Watch};
 
@@ -79,11 +80,9 @@ impl Upload {
 
     /// Compares the source with the parts that were made of it.
     async fn compare(&self, list: &PartList, progress: &Progress) -> Result<(), UploadError> {
-        if let Some(length) = self.source.length() {
-            // Of a device the memory may hold what was read before, and not what it holds now.
-            let (source, whole) = (Arc::clone(&self.source), crate::model::ByteRange::new(0, length));
-            blocking(move || source.done_with(whole)).await;
-        }
+        // Of a device the memory may hold what was read before, and not what it holds now.
+        let (source, whole) = (Arc::clone(&self.source), ByteRange::new(0, self.source.length()));
+        blocking(move || source.done_with(whole)).await;
         for part in list.parts() {
             let crc64 = digest::crc64(&self.source, part.range, &self.limits).await.map_err(|error| {
                 let (object, parts) = (self.session.object.clone(), list.parts().len());

@@ -1,7 +1,8 @@
 use crate::image::fat::Bootable;
-use crate::image::read::{ReadAt, ReadError, le32, le64, up_to};
+use crate::image::read::{le32, le64, up_to};
 use crate::image::table::{Partition, PartitionKind, SECTOR, Table, TableKind};
 use crate::model::{Architecture, BootMode};
+use crate::read::{ReadAt, ReadError};
 
 /// Where a partition without a known file system must hold something that boot code can load.
 const FRONT: usize = 64 << 10;

@@ -1,5 +1,6 @@
-use std::cell::{Cell, RefCell};
 use std::io::Read as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
@@ -7,7 +8,8 @@ use ruzstd::decoding::StreamingDecoder;
 
 use super::OFFSET_MASK;
 use super::header::Header;
-use crate::image::read::{ReadAt, ReadError, array, check_range, up_to};
+use crate::image::read::{array, up_to};
+use crate::read::{ReadAt, ReadError, check_range};
 
 /// Most bytes that are unpacked for one inspection (64 MiB): a few bytes may claim to unpack to a whole cluster.
 const UNPACK_BUDGET: u64 = 64 << 20;
@@ -16,12 +18,13 @@ const UNPACK_BUDGET: u64 = 64 << 20;
 const MAX_WINDOW: u64 = 8 << 20;
 
 /// The disk inside a QCOW2 file whose tables lie inside the file.
+#[derive(Debug)]
 pub(in crate::image) struct Guest<'a> {
     file: &'a dyn ReadAt,
     header: Header,
     /// The compressed cluster that was unpacked last, by its descriptor: neighbouring reads unpack it once.
-    unpacked: RefCell<Option<(u64, Vec<u8>)>>,
-    unpack_left: Cell<u64>,
+    unpacked: Mutex<Option<(u64, Vec<u8>)>>,
+    unpack_left: AtomicU64,
 }
 
 /// Where a piece of the disk is.
@@ -36,7 +39,7 @@ enum Place {
 
 impl<'a> Guest<'a> {
     pub(super) fn new(file: &'a dyn ReadAt, header: Header) -> Self {
-        Self { file, header, unpacked: RefCell::new(None), unpack_left: Cell::new(UNPACK_BUDGET) }
+        Self { file, header, unpacked: Mutex::new(None), unpack_left: AtomicU64::new(UNPACK_BUDGET) }
     }
 
     /// Finds the place of the cluster (or subcluster) that holds `offset`.
@@ -84,7 +87,7 @@ impl<'a> Guest<'a> {
 
     /// Copies from a compressed cluster.
     fn copy_compressed(&self, entry: u64, inside: usize, buffer: &mut [u8]) -> Result<(), ReadError> {
-        let mut unpacked = self.unpacked.borrow_mut();
+        let mut unpacked = self.unpacked.lock().expect("unpacking does not panic");
         if unpacked.as_ref().is_none_or(|(held, _)| *held != entry) {
             *unpacked = Some((entry, self.unpack(entry)?));
         }
@@ -95,8 +98,9 @@ impl<'a> Guest<'a> {
 
     /// Unpacks a compressed cluster. Its descriptor holds the offset in the low bits and the sectors above it.
     fn unpack(&self, entry: u64) -> Result<Vec<u8>, ReadError> {
-        let left = self.unpack_left.get().checked_sub(self.header.cluster()).ok_or(ReadError::Budget)?;
-        self.unpack_left.set(left);
+        let spend = |left: u64| left.checked_sub(self.header.cluster());
+        let spent = self.unpack_left.try_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+        spent.map_err(|_| ReadError::Budget)?;
         let offset_bits = 62 - (self.header.cluster_bits - 8);
         let offset = entry & ((1 << offset_bits) - 1);
         let sectors = (entry >> offset_bits & ((1 << (62 - offset_bits)) - 1)) + 1;

@@ -1,6 +1,7 @@
 use crate::image::finding::Findings;
-use crate::image::read::{ReadAt, ReadError, be32, be64, up_to};
+use crate::image::read::{be32, be64, up_to};
 use crate::image::rule::Rule;
+use crate::read::{ReadAt, ReadError};
 
 const DIRTY: u64 = 1;
 const CORRUPT: u64 = 1 << 1;

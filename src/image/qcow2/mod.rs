@@ -8,8 +8,9 @@ pub(crate) mod write;
 use super::finding::{Finding, Findings, Severity};
 use super::fix::{Command, Fix};
 use super::format::Format;
-use super::read::{ReadAt, ReadError, be16, be32, be64, up_to};
+use super::read::{be16, be32, be64, up_to};
 use super::rule::Rule;
+use crate::read::{ReadAt, ReadError};
 use guest::Guest;
 use header::Header;
 

@@ -3,8 +3,9 @@ use crc_fast::CrcAlgorithm::Crc32IsoHdlc;
 use super::{MAX_PARTITIONS, Partition, PartitionKind, SECTOR, Table, check_overlap, mib};
 use crate::image::finding::{Finding, Findings, Severity};
 use crate::image::fix::Fix;
-use crate::image::read::{ReadAt, ReadError, array, le16, le32, le64, up_to};
+use crate::image::read::{array, le16, le32, le64, up_to};
 use crate::image::rule::Rule;
+use crate::read::{ReadAt, ReadError};
 
 const SIGNATURE: &[u8; 8] = b"EFI PART";
 /// Smallest header (UEFI specification, table 5.5).

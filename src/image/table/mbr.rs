@@ -1,7 +1,8 @@
 use super::{MAX_PARTITIONS, Partition, PartitionKind, SECTOR, check_overlap, mib};
 use crate::image::finding::Findings;
-use crate::image::read::{ReadAt, ReadError, array, le32};
+use crate::image::read::{array, le32};
 use crate::image::rule::Rule;
+use crate::read::{ReadAt, ReadError};
 
 /// Type of the entry that covers a GPT disk.
 pub(super) const PROTECTIVE: u8 = 0xEE;

@@ -10,8 +10,9 @@ mod mbr;
 use super::filesystem::FileSystem;
 use super::finding::Findings;
 use super::fix::Fix;
-use super::read::{ReadAt, ReadError, array};
+use super::read::array;
 use super::rule::Rule;
+use crate::read::{ReadAt, ReadError};
 
 /// Bytes of a sector, as every cloud disk has them.
 pub(super) const SECTOR: u64 = 512;

@@ -1,8 +1,10 @@
 use super::UNUSED;
 use super::footer::DynamicHeader;
-use crate::image::read::{ReadAt, ReadError, array, check_range};
+use crate::image::read::array;
+use crate::read::{ReadAt, ReadError, check_range};
 
 /// The disk inside a VHD file.
+#[derive(Debug)]
 pub(in crate::image) struct Guest<'a> {
     file: &'a dyn ReadAt,
     size: u64,

@@ -6,8 +6,9 @@ mod guest;
 use super::detect::VHD_COOKIE;
 use super::finding::{Finding, Findings, Severity};
 use super::fix::{Command, Fix};
-use super::read::{ReadAt, ReadError, array, be32, up_to};
+use super::read::{array, be32, up_to};
 use super::rule::Rule;
+use crate::read::{ReadAt, ReadError};
 use footer::{DynamicHeader, Footer, Kind};
 use guest::Guest;
 

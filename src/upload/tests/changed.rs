@@ -1,6 +1,7 @@
 //! The source changes while it is read.
 
 use super::*;
+use crate::read::{ReadAt, ReadError};
 use crate::source::{Change, Witness};
 
 #[tokio::test]
@@ -144,10 +145,20 @@ struct Mute {
     settled: std::sync::atomic::AtomicUsize,
 }
 
-impl Source for Mute {
-    fn length(&self) -> Option<u64> {
+impl ReadAt for Mute {
+    fn length(&self) -> u64 {
         self.file.length()
     }
+    fn read_ready(&self, _offset: u64, _buffer: &mut [u8]) -> Option<usize> {
+        assert!(self.settled.load(std::sync::atomic::Ordering::Relaxed) > 0, "settled before it is read");
+        None
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.file.read_at(offset, buffer)
+    }
+}
+
+impl Source for Mute {
     fn identity(&self) -> Option<&crate::source::SourceIdentity> {
         self.file.identity()
     }
@@ -159,13 +170,6 @@ impl Source for Mute {
     }
     fn witness(&self) -> Witness {
         Witness::Never
-    }
-    fn read_ready(&self, _offset: u64, _buffer: &mut [u8]) -> std::io::Result<Option<usize>> {
-        assert!(self.settled.load(std::sync::atomic::Ordering::Relaxed) > 0, "settled before it is read");
-        Ok(None)
-    }
-    fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
-        self.file.read_exact(offset, buffer)
     }
 }
 

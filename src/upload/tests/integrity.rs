@@ -1,6 +1,7 @@
 //! Bytes that arrive damaged, or not whole, or in other parts than were sent.
 
 use super::*;
+use crate::read::{ReadAt, ReadError};
 
 #[tokio::test]
 async fn an_answer_before_the_whole_part_was_sent_is_none() {
@@ -41,22 +42,22 @@ async fn a_part_that_the_network_damages_goes_out_again_within_the_budget() {
 #[derive(Debug, Default)]
 struct Unstable(std::sync::atomic::AtomicU8);
 
-impl Source for Unstable {
-    fn length(&self) -> Option<u64> {
-        Some(MIB)
+impl ReadAt for Unstable {
+    fn length(&self) -> u64 {
+        MIB
     }
+    fn read_at(&self, _: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        buffer.fill(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+impl Source for Unstable {
     fn identity(&self) -> Option<&crate::source::SourceIdentity> {
         None
     }
     fn current_identity(&self) -> std::io::Result<Option<crate::source::SourceIdentity>> {
         Ok(None)
-    }
-    fn read_ready(&self, _: u64, _: &mut [u8]) -> std::io::Result<Option<usize>> {
-        Ok(None)
-    }
-    fn read_exact(&self, _: u64, buffer: &mut [u8]) -> std::io::Result<()> {
-        buffer.fill(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        Ok(())
     }
 }
 

@@ -3,10 +3,11 @@
 use std::os::unix::fs::MetadataExt;
 
 use ossup::client::{CallError, Client};
-use ossup::image::{DiskFile, Expected, FetchedRanges, Finding, ReadError, Report, Rule, Severity, inspect};
+use ossup::image::{Expected, FetchedRanges, Finding, Report, Rule, Severity, inspect};
 use ossup::model::{ByteRange, ObjectRef};
 use ossup::protocol::oss::HeadObject;
-use ossup::source::{FileSource, Source};
+use ossup::read::ReadError;
+use ossup::source::FileSource;
 
 use super::range::ReadRange;
 use crate::args::InspectionArgs;
@@ -17,10 +18,9 @@ use crate::ui::advice::{Subject, text};
 
 /// Inspects a file.
 pub(crate) fn file(source: &FileSource, mut expected: Expected) -> Result<Report, Failure> {
-    let length = source.length().unwrap_or_default();
     let metadata = source.file().metadata().ok().filter(std::fs::Metadata::is_file);
     expected.allocated_size = metadata.map(|metadata| metadata.blocks() * 512);
-    inspect(&DiskFile::with_length(source.file(), length), &expected).map_err(|error| unreadable(&error))
+    inspect(source, &expected).map_err(|error| unreadable(&error))
 }
 
 /// Inspects an object by reading a few of its ranges.

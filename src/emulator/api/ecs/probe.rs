@@ -9,7 +9,8 @@ use super::super::entry::Failure;
 use super::asked::AskedDisk;
 use crate::emulator::StoreError;
 use crate::emulator::store::{Object, ObjectReader};
-use crate::image::{self, DiskRole, Expected, ReadAt, ReadError, Rule};
+use crate::image::{self, DiskRole, Expected, Rule};
+use crate::read::{ReadAt, ReadError};
 
 /// How far an import gets before it notices damage.
 const NOTICED_AT_PERCENT: u8 = 30;
@@ -26,6 +27,7 @@ pub(super) struct Seen {
 }
 
 /// An object as the image checks read it.
+#[derive(Debug)]
 struct Stored(ObjectReader);
 
 impl ReadAt for Stored {

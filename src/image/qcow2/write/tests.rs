@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::finding::Findings;
 use crate::image::qcow2::check;
-use crate::image::read::{ReadAt as _, be16, be32, be64};
+use crate::image::read::{be16, be32, be64};
+use crate::read::ReadAt as _;
 
 /// A stretch of a disk: whether it holds data, and its clusters.
 type Run = (bool, u64);
