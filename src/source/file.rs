@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::change::raw_name;
-use super::{Change, Source, SourceIdentity, Witness, device};
+use super::{Change, Source, SourceIdentity, Witness, device, holes};
 use crate::model::ByteRange;
 use crate::read::{ReadAt, ReadError, check_range};
 
@@ -153,6 +153,10 @@ impl ReadAt for FileSource {
             self.nowait.store(false, Ordering::Relaxed);
         }
         (filled > 0).then_some(filled)
+    }
+
+    fn next_data(&self, from: u64) -> io::Result<Option<ByteRange>> {
+        holes::next_data(&self.file, self.identity.length, from)
     }
 
     #[cfg(target_os = "linux")]

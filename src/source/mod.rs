@@ -6,6 +6,7 @@
 mod change;
 mod device;
 mod file;
+mod holes;
 
 use std::io;
 
