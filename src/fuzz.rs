@@ -107,6 +107,7 @@ pub fn words(bytes: &[u8]) {
     let _ = text.parse::<ObjectRef>().map(|object| assert_eq!(object.to_string(), text));
     let _ = text.parse::<crate::model::Endpoint>().map(|endpoint| (endpoint.region(), endpoint.to_string()));
     let _ = text.parse::<Region>().map(drop);
+    let _ = text.parse::<crate::web::WebUrl>().map(|url| (url.to_string(), url.file_name()));
     let _ = crate::protocol::sign::encode::decode_query(text).map(drop);
 }
 

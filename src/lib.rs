@@ -14,7 +14,8 @@
 //! - [`read`] is how bytes are read at any position, whatever holds them;
 //! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
 //!   read of a source passes through the blocks of [`transfer::Limits`];
-//! - [`client`] joins protocol, transport and retries: the only retry loop, for every service.
+//! - [`web`] reads images from the web;
+//! - [`client`] joins protocol, transport and retries: the only retry loop for every service.
 //!
 //! The library prints nothing, reads no environment variable and no home directory. It works on any tokio
 //! runtime. Dropping a future cancels it: no task outlives it but the read of one block from the disk, and
@@ -80,5 +81,6 @@ pub mod state;
 pub mod transfer;
 pub mod upload;
 pub mod url;
+pub mod web;
 
 pub use error::ErrorKind;
