@@ -263,8 +263,8 @@ fn another(size: u64) -> String {
     format!("another object of {size} bytes is there")
 }
 
-/// Checks whether the source is the same file as when it was opened. A change of its status alone is only a
-/// suspicion, and returned; every other change is an error.
+/// Checks whether the source is the same file as when it was opened. What is only a suspicion
+/// ([`Change::is_suspicion`]) is returned; every other change is an error.
 pub(crate) fn check_unchanged(source: &dyn Source) -> Result<Option<Change>, CompleteError> {
     let Some(before) = source.identity() else { return Ok(None) };
     let now = source
@@ -272,7 +272,7 @@ pub(crate) fn check_unchanged(source: &dyn Source) -> Result<Option<Change>, Com
         .map_err(|error| CompleteError::SourceChanged { change: Change::Gone, why: format!(" ({error})") })?;
     match now.and_then(|now| now.difference(before)) {
         None => Ok(None),
-        Some(Change::Status) => Ok(Some(Change::Status)),
+        Some(change) if change.is_suspicion() => Ok(Some(change)),
         Some(change) => Err(CompleteError::SourceChanged { change, why: String::new() }),
     }
 }

@@ -15,6 +15,7 @@ pub(crate) use open::Opener;
 use crate::client::CallError;
 use crate::model::{ObjectRef, PartRecord, StorageClass, UploadId};
 use crate::plan::{Plan, PlanError};
+use crate::source::SourceIdentity;
 use crate::state::{Journal, StateDir, StateError, UploadDir};
 
 /// Which upload is taken up that the bucket has for the key and the state does not know.
@@ -67,16 +68,16 @@ pub enum SessionError {
         /// Which request, and why.
         source: Box<CallError>,
     },
-    /// The key is being uploaded from another file.
+    /// The key is being uploaded from another source.
     #[error("`{object}` is being uploaded from {} ({reason})", whose(first, *changed))]
     SourceMismatch {
         /// The object.
         object: ObjectRef,
-        /// The file that it was begun from.
-        first: String,
-        /// Whether it is the file of that path that changed, and no other file.
+        /// The source that it was begun from.
+        first: Box<SourceIdentity>,
+        /// Whether it is the source of that name that changed, and no other one.
         changed: bool,
-        /// Whether both are of the same length, so that a comparison of the parts can settle it.
+        /// Whether both may be of the same length, so that a comparison of the parts can settle it.
         same_length: bool,
         /// How the two differ.
         reason: &'static str,
@@ -101,10 +102,11 @@ pub enum SessionError {
     },
 }
 
-fn whose(first: &str, changed: bool) -> String {
-    match changed {
-        true => format!("`{first}` as it was before it changed"),
-        false => format!("another file, `{first}`"),
+fn whose(first: &SourceIdentity, changed: bool) -> String {
+    match (changed, first) {
+        (true, _) => format!("{first} as it was before it changed"),
+        (false, SourceIdentity::File(_)) => format!("another file, {first}"),
+        (false, _) => format!("another source, {first}"),
     }
 }
 

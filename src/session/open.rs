@@ -12,7 +12,7 @@ use crate::model::{ObjectRef, PartRecord, UploadId};
 use crate::plan::{CutRule, Plan};
 use crate::protocol::Operation;
 use crate::protocol::oss::{InitiateMultipartUpload, ListedPart};
-use crate::source::{Source, SourceIdentity, Witness};
+use crate::source::{Source, SourceIdentity, StreamIdentity, Witness};
 use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, StateError, UploadDir};
 
 /// What is known of the upload of an object.
@@ -241,27 +241,24 @@ impl Opener<'_> {
         let unchanged = self.source.witness() == Witness::Always
             && identity.is_some_and(|now| now.difference(&checkpoint.source).is_none());
         // A time alone can be wrong, and where every part is compared it need not be asked.
-        let same = |now: &SourceIdentity| match self.options.verify {
-            true => now.length == checkpoint.source.length,
-            false => now.same_content(&checkpoint.source),
+        let mismatch = |now: &SourceIdentity| {
+            let same_length = now.may_be_as_long(&checkpoint.source);
+            now.mismatch(&checkpoint.source).filter(|_| !self.options.verify || !same_length)
         };
-        if let Some(now) = identity.filter(|now| !same(now)) {
+        if let Some((now, reason)) = identity.and_then(|now| Some((now, mismatch(now)?))) {
             return Err(SessionError::SourceMismatch {
                 object: self.options.object.clone(),
-                changed: now.name == checkpoint.source.name,
-                same_length: now.length == checkpoint.source.length,
-                first: checkpoint.source.name,
-                reason: if now.length == checkpoint.source.length {
-                    "its modification time differs"
-                } else {
-                    "its size differs"
-                },
+                changed: now.to_string() == checkpoint.source.to_string(),
+                same_length: now.may_be_as_long(&checkpoint.source),
+                first: Box::new(checkpoint.source),
+                reason,
             });
         }
         if self.options.part_size.is_some() && wished != checkpoint.cut {
             self.events.notice("the upload was started with another part size, which it keeps");
         }
-        let plan = Plan::new(checkpoint.source.length, checkpoint.cut).map_err(SessionError::Plan)?;
+        let length = checkpoint.source.length().unwrap_or_else(|| self.source.length());
+        let plan = Plan::new(length, checkpoint.cut).map_err(SessionError::Plan)?;
         let (journal, contents) = dir.journal(&checkpoint.upload_id).map_err(SessionError::State)?;
         for doubt in contents.doubts() {
             self.events.notice(doubt);
@@ -360,16 +357,10 @@ impl Opener<'_> {
         Ok(OpenOutcome::Session(Box::new(session)))
     }
 
+    /// Returns what is known of the source from one run to the next; of one without an identity only its length.
     fn identity(&self, length: u64) -> SourceIdentity {
-        self.source.identity().cloned().unwrap_or_else(|| SourceIdentity {
-            name: String::new(),
-            raw_name: None,
-            length,
-            modified_ns: 0,
-            changed_ns: 0,
-            device: 0,
-            inode: 0,
-        })
+        let unknown = || SourceIdentity::Stream(StreamIdentity::new("", Some(length)));
+        self.source.identity().cloned().unwrap_or_else(unknown)
     }
 
     fn opened(&self, session: &Session) {

@@ -1,30 +1,6 @@
-//! What distinguishes an unchanged source from a changed one.
+//! What shows that a source changed.
 
 use std::fmt;
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
-
-/// What distinguishes one source from another and an unchanged source from a changed one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceIdentity {
-    /// Where the source is, for messages: a file's path as it was given.
-    pub name: String,
-    /// The bytes of that path in hexadecimal, if they are not text and `name` does not have all of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub raw_name: Option<String>,
-    /// Length in bytes.
-    pub length: u64,
-    /// Time of the last change of the content, in nanoseconds since 1970; 0 for a block device, which has none.
-    pub modified_ns: i128,
-    /// Time of the last change of the file's record (ctime), in nanoseconds since 1970; for a block device
-    /// how much was written to it since the system started, where that is known.
-    pub changed_ns: i128,
-    /// The device that holds the file, or is the source.
-    pub device: u64,
-    /// The file's number on its device.
-    pub inode: u64,
-}
 
 /// How far an identity shows that the content changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +26,10 @@ pub enum Change {
     Replaced,
     /// Its ctime alone, or what was written to a device: perhaps the content, perhaps only a link or a mode.
     Status,
+    /// The server has another version of it.
+    Version,
+    /// Nothing shows whether it changed: the server does not say which version it has, or it is a stream.
+    Unknown,
     /// Its bytes, as a comparison found.
     Bytes,
     /// It can no longer be inspected.
@@ -63,83 +43,17 @@ impl fmt::Display for Change {
             Self::Modified => "its modification time changed",
             Self::Replaced => "another file took its place",
             Self::Status => "its status change time (ctime) changed",
+            Self::Version => "the server has another version of it",
+            Self::Unknown => "nothing shows whether it changed",
             Self::Bytes => "its bytes are not those that were sent",
             Self::Gone => "it can no longer be inspected",
         })
     }
 }
 
-impl SourceIdentity {
-    /// Whether this is most likely the same content as in an earlier run: same length and modification time.
-    /// A copy on another machine passes; its parts are then verified by checksum.
-    pub fn same_content(&self, other: &Self) -> bool {
-        self.length == other.length && self.modified_ns == other.modified_ns
-    }
-
-    /// Whether this is the very file of an earlier run.
-    pub fn same_file(&self, other: &Self) -> bool {
-        self.device == other.device && self.inode == other.inode
-    }
-
-    /// Returns what differs from `earlier`, or nothing if it is the same file, unchanged.
-    pub fn difference(&self, earlier: &Self) -> Option<Change> {
-        if self.length != earlier.length {
-            Some(Change::Size)
-        } else if self.modified_ns != earlier.modified_ns {
-            Some(Change::Modified)
-        } else if !self.same_file(earlier) {
-            Some(Change::Replaced)
-        } else if self.changed_ns != earlier.changed_ns {
-            Some(Change::Status)
-        } else {
-            None
-        }
-    }
-
-    /// Returns the path of the source.
-    pub fn path(&self) -> PathBuf {
-        use std::os::unix::ffi::OsStringExt;
-        let raw = self.raw_name.as_deref().and_then(from_hex);
-        raw.map_or_else(|| PathBuf::from(&self.name), |bytes| std::ffi::OsString::from_vec(bytes).into())
-    }
-}
-
-/// Returns the bytes of a path in hexadecimal, if they are not text.
-pub(super) fn raw_name(path: &std::path::Path) -> Option<String> {
-    use std::os::unix::ffi::OsStrExt;
-    let raw = path.to_str().is_none().then(|| path.as_os_str().as_bytes())?;
-    Some(raw.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2);
-    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn a_path_that_is_no_text_is_kept_whole() {
-        let identity = |path: &Path| SourceIdentity {
-            name: path.display().to_string(),
-            raw_name: raw_name(path),
-            length: 0,
-            modified_ns: 0,
-            changed_ns: 0,
-            device: 0,
-            inode: 0,
-        };
-        for bytes in [&b"/images/d\xffsk.raw"[..], b"/images/disk.raw", "/\u{fffd}".as_bytes()] {
-            let path = Path::new(OsStr::from_bytes(bytes));
-            let text = serde_json::to_string(&identity(path)).unwrap();
-            let read: SourceIdentity = serde_json::from_str(&text).unwrap();
-            assert_eq!(read.path(), path);
-        }
+impl Change {
+    /// Whether the content may be the same all the same, so that only a comparison of bytes can tell.
+    pub fn is_suspicion(self) -> bool {
+        matches!(self, Self::Status | Self::Unknown)
     }
 }

@@ -4,8 +4,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::change::raw_name;
-use super::{Change, Source, SourceIdentity, Witness, device, holes};
+use super::{DeviceIdentity, FileIdentity, Source, SourceIdentity, Witness, device, holes};
 use crate::model::ByteRange;
 use crate::read::{ReadAt, ReadError, check_range};
 
@@ -44,6 +43,7 @@ pub enum SourceError {
 pub struct FileSource {
     file: File,
     path: PathBuf,
+    length: u64,
     identity: SourceIdentity,
     /// Whether the system can read without waiting (`RWF_NOWAIT`); cleared when it says that it cannot.
     nowait: AtomicBool,
@@ -100,9 +100,10 @@ impl FileSource {
             // What was written before is to be counted before. If it is not, the bytes are compared at the end.
             tracing::debug!(%error, "the device cannot be synced");
         }
-        let identity = identity(&path, &file, &metadata).map_err(failed)?;
+        let length = length(&file, &metadata).map_err(failed)?;
+        let identity = identity(&path, length, &metadata);
         let nowait = AtomicBool::new(cfg!(target_os = "linux"));
-        Ok(Self { file, path, identity, nowait, settled: AtomicBool::new(false) })
+        Ok(Self { file, path, length, identity, nowait, settled: AtomicBool::new(false) })
     }
 
     /// Whether it is a block device.
@@ -134,11 +135,11 @@ impl FileSource {
 
 impl ReadAt for FileSource {
     fn length(&self) -> u64 {
-        self.identity.length
+        self.length
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        check_range(self.identity.length, offset, buffer.len())?;
+        check_range(self.length, offset, buffer.len())?;
         let length = buffer.len() as u64;
         self.file.read_exact_at(buffer, offset).map_err(|source| ReadError::Io { offset, length, source })
     }
@@ -156,7 +157,7 @@ impl ReadAt for FileSource {
     }
 
     fn next_data(&self, from: u64) -> io::Result<Option<ByteRange>> {
-        holes::next_data(&self.file, self.identity.length, from)
+        holes::next_data(&self.file, self.length, from)
     }
 
     #[cfg(target_os = "linux")]
@@ -185,17 +186,17 @@ impl Source for FileSource {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the path leads to no file any more"));
         }
         let named = match device::open(&self.path, false) {
-            Ok(named) => identity(&self.path, &named, &named.metadata()?)?,
+            Ok(named) => identity_of(&self.path, &named)?,
             // Whoever may no longer open it can still read the file that is open.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                identity(&self.path, &self.file, &metadata)?
+                identity(&self.path, length(&self.file, &metadata)?, &metadata)
             }
             Err(error) => return Err(error),
         };
-        if named.difference(&self.identity).is_some_and(|change| change != Change::Status) {
+        if named.difference(&self.identity).is_some_and(|change| !change.is_suspicion()) {
             return Ok(Some(named));
         }
-        identity(&self.path, &self.file, &self.file.metadata()?).map(Some)
+        identity_of(&self.path, &self.file).map(Some)
     }
 
     fn settle(&self) {
@@ -256,24 +257,31 @@ fn length(file: &File, metadata: &Metadata) -> io::Result<u64> {
     Ok(metadata.len())
 }
 
-fn identity(path: &Path, file: &File, metadata: &Metadata) -> io::Result<SourceIdentity> {
+fn identity_of(path: &Path, file: &File) -> io::Result<SourceIdentity> {
+    let metadata = file.metadata()?;
+    Ok(identity(path, length(file, &metadata)?, &metadata))
+}
+
+fn identity(path: &Path, length: u64, metadata: &Metadata) -> SourceIdentity {
+    let path = path.to_owned();
+    if metadata.file_type().is_block_device() {
+        let device = metadata.rdev();
+        return SourceIdentity::Device(DeviceIdentity {
+            path,
+            length,
+            device,
+            written: device::written(device),
+        });
+    }
     let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
-    let mut identity = SourceIdentity {
-        name: path.display().to_string(),
-        raw_name: raw_name(path),
-        length: length(file, metadata)?,
+    SourceIdentity::File(FileIdentity {
+        path,
+        length,
         modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
         changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
         device: metadata.dev(),
         inode: metadata.ino(),
-    };
-    if metadata.file_type().is_block_device() {
-        // The node's record says nothing of what was written to the device.
-        identity.modified_ns = 0;
-        identity.changed_ns = device::written(metadata.rdev()).map_or(0, i128::from);
-        (identity.device, identity.inode) = (metadata.rdev(), 0);
-    }
-    Ok(identity)
+    })
 }
 
 #[cfg(test)]

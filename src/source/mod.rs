@@ -7,11 +7,15 @@ mod change;
 mod device;
 mod file;
 mod holes;
+mod identity;
 
 use std::io;
 
-pub use change::{Change, SourceIdentity, Witness};
+pub use change::{Change, Witness};
 pub use file::{FileSource, SourceError};
+pub use identity::{
+    DeviceIdentity, FileIdentity, STANDARD_INPUT, SourceIdentity, StreamIdentity, WebIdentity,
+};
 
 use crate::read::ReadAt;
 

@@ -337,7 +337,7 @@ mod tests {
     use super::*;
     use crate::model::{AddressingStyle, StorageClass};
     use crate::plan::CutRule;
-    use crate::source::SourceIdentity;
+    use crate::source::{FileIdentity, SourceIdentity};
 
     fn service() -> ServiceId {
         ServiceId::of_endpoint(&"https://cdn.example.com".parse().unwrap())
@@ -352,15 +352,14 @@ mod tests {
             service: Some(service()),
             object: "oss://images/disk.raw".parse().unwrap(),
             upload_id: UploadId::new("0004B9894A22E5B1888A1E29F8236E2D"),
-            source: SourceIdentity {
-                name: "disk.raw".to_owned(),
-                raw_name: None,
+            source: SourceIdentity::File(FileIdentity {
+                path: "disk.raw".into(),
                 length: 10 << 20,
                 modified_ns: 1_700_000_000_123_456_789,
                 changed_ns: 1_700_000_000_123_456_789,
                 device: 1,
                 inode: 2,
-            },
+            }),
             cut: CutRule { unit: 1 << 20, part_size: None },
             overwrite: false,
             storage_class: StorageClass::InfrequentAccess,

@@ -317,15 +317,21 @@ impl Upload {
         report
     }
 
-    /// Returns what distinguishes the source from another one: length and modification time, by the object.
+    /// Returns what distinguishes the source from another one, by the object: its length, and what stands for its
+    /// content. Nothing for a source that may be another one each time that it is looked at.
     pub(crate) fn source_mark(&self) -> Option<(String, (u64, i128))> {
-        let identity = self.source.identity()?;
-        let modified = match identity.modified_ns {
-            // A device has no such time, and is another source each time that it is looked at.
-            0 => self.client.now().as_nanosecond(),
-            time => time,
+        use crate::source::SourceIdentity::{Device, File, Stream, Web};
+        let mark = match self.source.identity()? {
+            File(file) => (file.length, file.modified_ns),
+            Web(web) => {
+                // Equal weak tags need not mean equal bytes.
+                let strong = web.etag.as_ref().filter(|etag| !etag.starts_with("W/"));
+                let version = strong.or(web.last_modified.as_ref())?;
+                (web.length, crate::checksum::of(version.as_bytes()).0.into())
+            }
+            Device(_) | Stream(_) => return None,
         };
-        Some((self.session.object.to_string(), (identity.length, modified)))
+        Some((self.session.object.to_string(), mark))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::blocks::{digest, located};
 use crate::client::Progress;
 use crate::complete::{CompleteError, check_unchanged};
 use crate::model::ByteRange;
-use crate::source::{Change, Source, Witness};
+use crate::source::{Change, Source, SourceIdentity, Witness};
 use crate::transfer::{PartList, TransferError, Watch};
 
 /// Shown as the reason of a stall before the first byte is read.
@@ -41,8 +41,8 @@ impl Upload {
 
     /// Returns for how long a write could still leave the times that the source has.
     fn until_writes_show(&self) -> Duration {
-        let Some(identity) = self.source.identity() else { return Duration::ZERO };
-        let last = identity.modified_ns.max(identity.changed_ns);
+        let Some(SourceIdentity::File(file)) = self.source.identity() else { return Duration::ZERO };
+        let last = file.modified_ns.max(file.changed_ns);
         let age = self.client.now().as_nanosecond() - last;
         let tick = if last % 1_000_000_000 == 0 { COARSE_TICK } else { TICK };
         u64::try_from(age).map_or(Duration::ZERO, |age| tick.saturating_sub(Duration::from_nanos(age)))

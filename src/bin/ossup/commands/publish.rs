@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use ossup::image::{DiskRole, Expected, Report};
 use ossup::model::ObjectRef;
 use ossup::publish::PublishReport;
-use ossup::source::{FileSource, Source, SourceIdentity};
+use ossup::source::{Change, FileSource, Source, SourceIdentity};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -219,11 +219,12 @@ fn write_manifest(
 
 /// Whether a file was not written since. A device tells how much was written to it.
 fn is_same_content(then: &SourceIdentity, now: &SourceIdentity) -> bool {
-    let mark = |of: &SourceIdentity| {
-        let written = if of.modified_ns == 0 { of.changed_ns } else { 0 };
-        (of.length, of.modified_ns, of.device, of.inode, written)
-    };
-    mark(then) == mark(now)
+    match now.difference(then) {
+        None => true,
+        // A new link or mode, which an hour may well bring.
+        Some(Change::Status) => matches!(now, SourceIdentity::File(_)),
+        Some(_) => false,
+    }
 }
 
 /// Creates the temporary file that becomes the manifest. If this fails, nothing needs to be started.

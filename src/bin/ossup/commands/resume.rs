@@ -88,9 +88,18 @@ async fn one(
     limits: &ossup::transfer::Limits,
 ) -> Result<Outcome, Failure> {
     let object = &checkpoint.object;
-    context.output.status(format!("resuming `{}` to `{object}`", checkpoint.source.name));
+    let Some(path) = checkpoint.source.path() else {
+        // Where its bytes come from is not kept: a pipe has no name, and the whole of a URL may be secret.
+        let text = format!("the upload was started from {}, which cannot be opened again", checkpoint.source);
+        if args.object.is_none() {
+            return Ok(Outcome::Skipped(text));
+        }
+        return Err(Failure::new(Kind::Usage, text)
+            .hint("run the command again that started it, with the same input"));
+    };
+    context.output.status(format!("resuming {} to `{object}`", checkpoint.source));
     let connection = connection(checkpoint, &args.connection);
-    let source = transfer::open(&checkpoint.source.path(), &args.transfer)?;
+    let source = transfer::open(path, &args.transfer)?;
     let connection = context.connect(&connection, &args.transfer.retry, Some(&object.bucket))?;
     let (here, there) = (connection.client.service(), checkpoint.service());
     // In state from before services were distinguished, a store in a folder has the address of an emulator.

@@ -108,7 +108,10 @@ fn advice(error: &UploadError, again: ResumeHint<'_>) -> Option<String> {
         UploadError::Complete(CompleteError::SourceChanged { change: Change::Size, .. }) => {
             "no object was created; once the file no longer changes, start again with --restart"
         }
-        UploadError::Complete(CompleteError::SourceChanged { change: Change::Modified, .. }) => {
+        UploadError::Complete(CompleteError::SourceChanged {
+            change: Change::Modified | Change::Version,
+            ..
+        }) => {
             "no object was created; once the file no longer changes, the same command with --verify-resume \
              compares the uploaded parts and sends only those that differ"
         }
