@@ -12,6 +12,7 @@
 //! - [`model`] has the field's words as types, [`event`] what the pipeline reports while it works;
 //! - [`checksum`], [`checksum_file`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
 //! - [`read`] is how bytes are read at any position, whatever holds them;
+//! - [`unpack`] takes compression and archives off a stream;
 //! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
 //!   read of a source passes through the blocks of [`transfer::Limits`];
 //! - [`web`] reads images from the web;
@@ -79,6 +80,7 @@ pub mod session;
 pub mod source;
 pub mod state;
 pub mod transfer;
+pub mod unpack;
 pub mod upload;
 pub mod url;
 pub mod web;

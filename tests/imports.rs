@@ -18,7 +18,7 @@ struct Module {
 
 const WORDS: &[&str] = &["model", "event", "clock"];
 const PURE: &[&str] =
-    &["read", "checksum", "checksum_file", "credentials", "plan", "image", "retry", "protocol"];
+    &["read", "checksum", "checksum_file", "credentials", "plan", "image", "unpack", "retry", "protocol"];
 const EDGES: &[&str] = &["source", "blocks", "state", "http"];
 const MEETING: &[&str] = &["client", "provider", "web"];
 
@@ -40,6 +40,8 @@ const MODULES: &[Module] = &[
     Module { name: "retry", may: &["model", "event", "clock", "protocol"] },
     // Signing takes the key pair.
     Module { name: "protocol", may: &["model", "event", "clock", "credentials"] },
+    // What is worth unpacking is told by what an image is.
+    Module { name: "unpack", may: &["model", "event", "clock", "image"] },
     // 2: edges.
     // A source is read at any position.
     Module { name: "source", may: &["model", "event", "clock", "read"] },
