@@ -2,11 +2,14 @@
 //!
 //! The tests here drive them with seeds and random bytes; `fuzz/` drives the same bodies with a fuzzer.
 
+use std::io::{Cursor, Read};
+
 use http::{HeaderMap, StatusCode};
 
 use crate::image::{Expected, inspect};
 use crate::model::{BucketName, ObjectRef, Region, UploadId};
 use crate::protocol::{Operation, Response, ecs, oss, ram, rpc, sts};
+use crate::unpack;
 
 /// A fuzz body.
 pub type Body = fn(&[u8]);
@@ -21,6 +24,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("checksum_files", checksum_files),
     ("words", words),
     ("images", images),
+    ("packed", packed),
     ("signatures", signatures),
     #[cfg(feature = "emulator")]
     ("requests", requests),
@@ -116,6 +120,14 @@ pub fn images(bytes: &[u8]) {
     let _ = inspect(&bytes.to_vec(), &Expected::default()).map(|report| report.verdict());
 }
 
+/// Compressed files and archives.
+pub fn packed(bytes: &[u8]) {
+    let options = unpack::Options::new(16 << 20).memory(16 << 20).threads(1);
+    let Ok(mut unpacked) = unpack::open(Cursor::new(bytes.to_vec()), &options) else { return };
+    let read = std::io::copy(&mut unpacked, &mut std::io::sink());
+    assert_eq!(unpacked.read(&mut [0]).is_err(), read.is_err(), "an error stays, and so does the end");
+}
+
 /// Authorization headers, as a server reads them.
 pub fn signatures(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -150,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    const SEEDS: [&[u8]; 12] = [
+    const SEEDS: [&[u8]; 18] = [
         b"<?xml version=\"1.0\"?><Error><Code>NoSuchUpload</Code><Message>m</Message><EC>0042-00000203</EC></Error>",
         b"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker><Part>\
           <PartNumber>1</PartNumber><ETag>\"A\"</ETag><HashCrc64ecma>1</HashCrc64ecma><Size>9</Size></Part></ListPartsResult>",
@@ -165,6 +177,12 @@ mod tests {
         b"POST /?Action=ImportImage&Version=2014-05-26&DiskDeviceMapping.1.OSSBucket=images HTTP/1.1\r\n\r\n",
         b"-----BEGIN PGP SIGNED MESSAGE-----\n\n\\e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 *a\\\\n\n\
           SHA256 (disk.raw) = 00\n-----BEGIN PGP SIGNATURE-----\n",
+        include_bytes!("../tests/data/packed/members.gz"),
+        include_bytes!("../tests/data/packed/blocks.xz"),
+        include_bytes!("../tests/data/packed/frames.zst"),
+        include_bytes!("../tests/data/packed/streams.bz2"),
+        include_bytes!("../tests/data/packed/frames.lz4"),
+        include_bytes!("../tests/data/packed/sparse-pax-1.0.tar.xz"),
         b"QFI\xfb\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x10",
     ];
 
