@@ -24,6 +24,8 @@ mod transfer {
     pub(crate) mod control;
     pub(crate) mod schedule;
 }
+#[path = "../src/blocks/zeros.rs"]
+mod zeros;
 
 const PARTS: u16 = 10_000;
 const MIB: u64 = 1 << 20;
@@ -105,6 +107,29 @@ fn crc(bencher: Bencher<'_, '_>, size: usize) {
     let block = vec![0x5A; size];
     let bencher = bencher.counter(divan::counter::BytesCount::new(size));
     bencher.bench(|| checksum::of(black_box(&block)));
+}
+
+/// Whether a block holds nothing but zeros, from the cache and from memory.
+#[divan::bench(args = [64 << 10, 256 << 20])]
+fn is_zero(bencher: Bencher<'_, '_>, size: usize) {
+    let block = blank(size);
+    let bencher = bencher.counter(divan::counter::BytesCount::new(size));
+    bencher.bench(|| assert!(zeros::is_zero(black_box(&block))));
+}
+
+/// What a machine does at most, to compare the test for zeros with: copying a block.
+#[divan::bench(args = [64 << 10, 256 << 20])]
+fn copy(bencher: Bencher<'_, '_>, size: usize) {
+    let (block, mut to) = (blank(size), vec![1; size]);
+    let bencher = bencher.counter(divan::counter::BytesCount::new(size));
+    bencher.bench_local(|| black_box(&mut to).copy_from_slice(black_box(&block)));
+}
+
+/// Zeros that were written: fresh memory is one page of zeros many times, which the cache holds.
+fn blank(size: usize) -> Vec<u8> {
+    let mut block = vec![1; size];
+    block.fill(black_box(0));
+    block
 }
 
 /// The CRC-64 of an object from those of its 10,000 parts.

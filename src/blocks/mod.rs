@@ -7,6 +7,8 @@ pub(crate) mod digest;
 mod limits;
 mod machine;
 mod reader;
+#[cfg_attr(not(test), expect(dead_code, reason = "the scanner that uses it follows"))]
+pub(crate) mod zeros;
 
 pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
 pub use machine::HostLimits;
