@@ -4,6 +4,7 @@ use super::disk::{self, Contents};
 use super::finding::{Finding, Findings, Severity, Verdict};
 use super::fix::{Fix, Setting};
 use super::format::Format;
+use super::guest::{Guest, Layout as _};
 use super::read::Budgeted;
 use super::report::{DiskRole, Expected, Report, Settings};
 use super::rule::Rule;
@@ -11,6 +12,9 @@ use super::table::TableKind;
 use super::{READ_BUDGET, foreign, qcow2, size, vhd};
 use crate::model::{DiskFormat, limits};
 use crate::read::{ReadAt, ReadError};
+
+/// Most bytes that are unpacked for one inspection (64 MiB): a few bytes may claim to unpack to a whole cluster.
+const UNPACK_BUDGET: u64 = 64 << 20;
 
 /// Inspects an image. Reads at most [`READ_BUDGET`] bytes.
 ///
@@ -110,8 +114,10 @@ impl<'a> Inspection<'a> {
     fn qcow2(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
         let checked = qcow2::check(file, &mut self.findings)?;
         self.virtual_size = checked.virtual_size;
-        match checked.guest {
-            Some(guest) if guest.length() > 0 => self.examine(&guest, Format::Qcow2),
+        match checked.layout {
+            Some(layout) if layout.size() > 0 => {
+                self.examine(&Guest::new(file, layout).with_unpack_limit(UNPACK_BUDGET), Format::Qcow2)
+            }
             _ => Ok(()),
         }
     }
@@ -120,8 +126,8 @@ impl<'a> Inspection<'a> {
         let checked = vhd::check(file, &mut self.findings)?;
         self.virtual_size = checked.virtual_size;
         self.needed_size = checked.needed_size;
-        match checked.guest {
-            Some(guest) if guest.length() > 0 => self.examine(&guest, Format::Vhd)?,
+        match checked.layout {
+            Some(layout) if layout.size() > 0 => self.examine(&Guest::new(file, layout), Format::Vhd)?,
             _ => {}
         }
         let size = self.virtual_size.unwrap_or_default().saturating_add((1 << 20) - 1) & !((1 << 20) - 1);
@@ -170,7 +176,7 @@ impl<'a> Inspection<'a> {
             _ => (Rule::QInner, Rule::QTrunc),
         };
         match disk::examine(disk, format, expected, contents, settings, findings) {
-            Err(ReadError::PastEnd { .. }) => {
+            Err(ReadError::PastEnd { .. } | ReadError::Truncated { .. }) => {
                 if !findings.has(behind_end) {
                     findings
                         .refuse(behind_end, "the disk's data lies beyond the end of the file; truncated?");
@@ -182,7 +188,7 @@ impl<'a> Inspection<'a> {
                     "not everything was checked: more than 16 MiB would have to be read",
                 );
             }
-            Err(ReadError::Unreadable(reason)) => {
+            Err(ReadError::Unreadable { reason, .. }) => {
                 findings.warn(gap, format!("the disk inside could not be checked: {reason}"));
             }
             Err(error) => return Err(error),

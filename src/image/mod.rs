@@ -19,6 +19,7 @@ mod finding;
 mod fix;
 mod foreign;
 mod format;
+mod guest;
 mod inspect;
 #[cfg(test)]
 mod properties;

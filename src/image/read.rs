@@ -31,6 +31,23 @@ impl ReadAt for Budgeted<'_> {
     }
 }
 
+/// What can be read without waiting. The rest is [`ReadError::Missing`].
+#[derive(Debug)]
+pub(super) struct Ready<'a, F>(pub(super) &'a F);
+
+impl<F: ReadAt> ReadAt for Ready<'_, F> {
+    fn length(&self) -> u64 {
+        self.0.length()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        match self.0.read_ready(offset, buffer) {
+            Some(count) if count == buffer.len() => Ok(()),
+            _ => Err(ReadError::Missing { offset, length: buffer.len() as u64 }),
+        }
+    }
+}
+
 /// Part of another source, as a source itself.
 #[derive(Debug)]
 pub(super) struct Slice<'a> {

@@ -33,15 +33,30 @@ pub enum ReadError {
     /// More than [`READ_BUDGET`](crate::image::READ_BUDGET) would have to be read.
     #[error("an inspection would have to read more than it may")]
     Budget,
-    /// The image's tables or compression do not let these bytes be found.
-    #[error("{0}")]
-    Unreadable(&'static str),
+    /// The image's tables or compression do not let a byte of the disk inside be found.
+    #[error("byte {offset} of the disk inside cannot be read: {reason}")]
+    Unreadable {
+        /// The byte of the disk.
+        offset: u64,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A byte of the disk inside an image lies beyond the end of the file.
+    #[error(
+        "byte {offset} of the disk inside cannot be read: it would be byte {at} of the file, which ends before"
+    )]
+    Truncated {
+        /// The byte of the disk.
+        offset: u64,
+        /// The first byte of the file that is not there, or one behind it.
+        at: u64,
+    },
 }
 
 impl ReadError {
     /// Whether an inspection can continue without the bytes and report that, instead of failing.
     pub(crate) fn is_gap(&self) -> bool {
-        matches!(self, Self::Budget | Self::Unreadable(_) | Self::PastEnd { .. })
+        matches!(self, Self::Budget | Self::Unreadable { .. } | Self::Truncated { .. } | Self::PastEnd { .. })
     }
 }
 
@@ -50,8 +65,8 @@ impl From<ReadError> for io::Error {
     fn from(error: ReadError) -> Self {
         let kind = match error {
             ReadError::Io { source, .. } => return source,
-            ReadError::PastEnd { .. } => io::ErrorKind::UnexpectedEof,
-            ReadError::Unreadable(_) => io::ErrorKind::InvalidData,
+            ReadError::PastEnd { .. } | ReadError::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+            ReadError::Unreadable { .. } => io::ErrorKind::InvalidData,
             ReadError::Missing { .. } | ReadError::Budget => io::ErrorKind::Other,
         };
         Self::new(kind, error)
@@ -78,6 +93,9 @@ mod tests {
         let end = io(ReadError::PastEnd { offset: 7, length: 1 });
         assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
         assert!(end.to_string().contains("at offset 7"), "{end}");
-        assert_eq!(io(ReadError::Unreadable("a loop")).kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            io(ReadError::Unreadable { offset: 7, reason: "a loop" }).kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! QCOW2: the checks of its header and tables, the disk inside, and how an object is written.
 
-mod guest;
 mod header;
+mod layout;
+mod unpack;
 #[cfg_attr(not(test), expect(dead_code, reason = "the conversion that uses it follows"))]
 pub(crate) mod write;
 
@@ -11,8 +12,8 @@ use super::format::Format;
 use super::read::{be16, be32, be64, up_to};
 use super::rule::Rule;
 use crate::read::{ReadAt, ReadError};
-use guest::Guest;
 use header::Header;
+pub(super) use layout::Qcow2;
 
 /// Offset inside a table entry: bits 9 to 55.
 const OFFSET_MASK: u64 = 0x00FF_FFFF_FFFF_FE00;
@@ -24,10 +25,10 @@ const MAX_L1: u64 = 32 << 20;
 const STEP: u64 = 64 << 10;
 
 /// What the checks leave for the rest of the inspection.
-pub(super) struct Checked<'a> {
+pub(super) struct Checked {
     pub(super) virtual_size: Option<u64>,
-    /// The disk inside, if its tables can be followed.
-    pub(super) guest: Option<Guest<'a>>,
+    /// Where the disk inside is, if its tables can be followed.
+    pub(super) layout: Option<Qcow2>,
 }
 
 /// Checks a file that begins as QCOW2.
@@ -35,10 +36,10 @@ pub(super) struct Checked<'a> {
 /// # Errors
 ///
 /// When the file cannot be read.
-pub(super) fn check<'a>(file: &'a dyn ReadAt, findings: &mut Findings) -> Result<Checked<'a>, ReadError> {
+pub(super) fn check(file: &dyn ReadAt, findings: &mut Findings) -> Result<Checked, ReadError> {
     let before = findings.0.len();
     let Some(header) = Header::read(file, findings)? else {
-        return Ok(Checked { virtual_size: None, guest: None });
+        return Ok(Checked { virtual_size: None, layout: None });
     };
     let checks = Checks { file, header: &header };
     checks.features(findings);
@@ -50,8 +51,8 @@ pub(super) fn check<'a>(file: &'a dyn ReadAt, findings: &mut Findings) -> Result
     }
     let opaque = header.is_encrypted() || header.has_external_data() || header.has_unknown_features();
     let refused = findings.0[before..].iter().any(|finding| finding.severity == Severity::Refuse);
-    let guest = (sound && !opaque && !refused).then(|| Guest::new(file, header.clone()));
-    Ok(Checked { virtual_size: Some(header.size), guest })
+    let layout = (sound && !opaque && !refused).then(|| Qcow2(header.clone()));
+    Ok(Checked { virtual_size: Some(header.size), layout })
 }
 
 struct Checks<'a> {

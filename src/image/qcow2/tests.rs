@@ -1,5 +1,6 @@
 use super::*;
 use crate::image::Severity::{Fix, Refuse, Warn};
+use crate::image::guest::Guest;
 use crate::image::testing::*;
 use crate::image::{Report, TableKind, Verdict};
 
@@ -107,7 +108,8 @@ fn zero_and_compressed_clusters_are_read() {
     put(&mut file, 4 * CLUSTER + 16, &[0; 8]);
     file[8 * CLUSTER..9 * CLUSTER].fill(5);
     let mut findings = Findings::default();
-    let guest = check(&file, &mut findings).unwrap().guest.unwrap();
+    let layout = check(&file, &mut findings).unwrap().layout.unwrap();
+    let guest = Guest::new(&file, layout);
     let bytes = up_to(&guest, 0, 4 * CLUSTER).unwrap();
     let expected = [7, 0, 0, 5];
     for (cluster, value) in bytes.chunks(CLUSTER).zip(expected) {
@@ -131,7 +133,8 @@ fn subclusters_are_read() {
         put(&mut file, 4 * CLUSTER + cluster * 16 + 8, &bitmap.to_be_bytes());
     }
     let mut findings = Findings::default();
-    let guest = check(&file, &mut findings).unwrap().guest.unwrap();
+    let layout = check(&file, &mut findings).unwrap().layout.unwrap();
+    let guest = Guest::new(&file, layout);
     let bytes = up_to(&guest, 0, 4 * 2048).unwrap();
     let values: Vec<u8> = bytes.chunks(2048).map(|subcluster| subcluster[2047]).collect();
     assert_eq!(values, [7, 0, 0, 0], "allocated, not allocated, zero (which wins), not allocated");
@@ -159,7 +162,8 @@ fn many_compressed_clusters_end_at_the_budget() {
         put(&mut file, 4 * cluster + entry as usize * 8, &descriptor.to_be_bytes());
     }
     let mut findings = Findings::default();
-    let guest = check(&file, &mut findings).unwrap().guest.unwrap();
+    let layout = check(&file, &mut findings).unwrap().layout.unwrap();
+    let guest = Guest::new(&file, layout).with_unpack_limit(64 << 20);
     let reads: Vec<_> = (0..100).map(|index| up_to(&guest, index * cluster as u64, 1)).collect();
     assert!(reads[..32].iter().all(|read| read.as_ref().is_ok_and(|bytes| bytes == &[1])));
     assert!(reads[32..].iter().all(|read| matches!(read, Err(ReadError::Budget))));

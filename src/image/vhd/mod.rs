@@ -1,7 +1,7 @@
 //! VHD: the checks of its footer, header and block table, and the disk inside.
 
 mod footer;
-mod guest;
+mod layout;
 
 use super::detect::VHD_COOKIE;
 use super::finding::{Finding, Findings, Severity};
@@ -10,7 +10,7 @@ use super::read::{array, be32, up_to};
 use super::rule::Rule;
 use crate::read::{ReadAt, ReadError};
 use footer::{DynamicHeader, Footer, Kind};
-use guest::Guest;
+pub(super) use layout::Vhd;
 
 /// The usual block size (2 MiB).
 const USUAL_BLOCK: u64 = 2 << 20;
@@ -24,13 +24,13 @@ const FOOTER: u64 = 512;
 const UNUSED: u32 = u32::MAX;
 
 /// What the checks leave for the rest of the inspection.
-pub(super) struct Checked<'a> {
+pub(super) struct Checked {
     /// The footer's current size.
     pub(super) virtual_size: Option<u64>,
     /// What a reader that believes the geometry would take, if that is more.
     pub(super) needed_size: Option<u64>,
-    /// The disk inside, if it can be followed.
-    pub(super) guest: Option<Guest<'a>>,
+    /// Where the disk inside is, if it can be followed.
+    pub(super) layout: Option<Vhd>,
 }
 
 /// Checks a file that begins or ends as a VHD.
@@ -38,14 +38,14 @@ pub(super) struct Checked<'a> {
 /// # Errors
 ///
 /// When the file cannot be read.
-pub(super) fn check<'a>(file: &'a dyn ReadAt, findings: &mut Findings) -> Result<Checked<'a>, ReadError> {
-    let mut checked = Checked { virtual_size: None, needed_size: None, guest: None };
+pub(super) fn check(file: &dyn ReadAt, findings: &mut Findings) -> Result<Checked, ReadError> {
+    let mut checked = Checked { virtual_size: None, needed_size: None, layout: None };
     let checks = Checks { file };
     let Some(footer) = checks.footer(findings)? else { return Ok(checked) };
     checked.virtual_size = Some(footer.current_size);
     checked.needed_size = footer.geometry_size().filter(|size| *size > footer.current_size);
     checks.sizes(&footer, findings);
-    checked.guest = match footer.kind {
+    checked.layout = match footer.kind {
         Kind::Fixed => checks.fixed(&footer, findings),
         Kind::Dynamic => checks.dynamic(&footer, findings)?,
         Kind::Differencing => {
@@ -68,7 +68,7 @@ struct Checks<'a> {
     file: &'a dyn ReadAt,
 }
 
-impl<'a> Checks<'a> {
+impl Checks<'_> {
     /// Reads the footer and compares it with its copy; none if there is none to go on with.
     fn footer(&self, findings: &mut Findings) -> Result<Option<Footer>, ReadError> {
         let length = self.file.length();
@@ -140,7 +140,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn fixed(&self, footer: &Footer, findings: &mut Findings) -> Option<Guest<'a>> {
+    fn fixed(&self, footer: &Footer, findings: &mut Findings) -> Option<Vhd> {
         let wanted = footer.current_size.checked_add(FOOTER);
         if wanted != Some(self.file.length()) && !findings.has(Rule::VFixLen) {
             findings.refuse(
@@ -153,10 +153,10 @@ impl<'a> Checks<'a> {
             );
         }
         let whole = footer.current_size <= self.file.length();
-        whole.then(|| Guest::fixed(self.file, footer.current_size))
+        whole.then(|| Vhd::fixed(footer.current_size))
     }
 
-    fn dynamic(&self, footer: &Footer, findings: &mut Findings) -> Result<Option<Guest<'a>>, ReadError> {
+    fn dynamic(&self, footer: &Footer, findings: &mut Findings) -> Result<Option<Vhd>, ReadError> {
         let end = self.file.length();
         if footer.data_offset.checked_add(DynamicHeader::LENGTH).is_none_or(|after| after > end) {
             findings.refuse(Rule::VHdr, "the dynamic header lies outside the file; truncated?");
@@ -194,7 +194,7 @@ impl<'a> Checks<'a> {
         if let Some(block) = self.block_outside(&header)? {
             findings.refuse(Rule::VHdr, format!("block {block} lies outside the file; truncated?"));
         }
-        Ok(Some(Guest::dynamic(self.file, footer.current_size, header)))
+        Ok(Some(Vhd::dynamic(footer.current_size, header)))
     }
 
     /// Checks the rule that the service refuses VHDs by: the size is a whole number of blocks, all in the table.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::finding::Findings;
+use crate::image::guest::Guest;
 use crate::image::qcow2::check;
 use crate::image::read::{be16, be32, be64};
 use crate::read::ReadAt as _;
@@ -131,7 +132,8 @@ fn assert_reads_back(compat: Compat, runs: &[Run]) {
     let tail = written(compat, runs, length);
     let object = object(&tail, runs);
     let mut findings = Findings::default();
-    let guest = check(&object, &mut findings).unwrap().guest.expect("its tables can be followed");
+    let layout = check(&object, &mut findings).unwrap().layout.expect("its tables can be followed");
+    let guest = Guest::new(&object, layout);
     assert!(findings.0.is_empty(), "{findings:?}");
     assert_eq!(guest.length(), length);
     let mut data = data_clusters(runs).peekable();
