@@ -88,7 +88,9 @@ impl UploadError {
     /// Returns the kind of failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Session(SessionError::Plan(_) | SessionError::Adopt { .. }) => ErrorKind::Usage,
+            Self::Session(
+                SessionError::Plan(_) | SessionError::Adopt { .. } | SessionError::OtherForm { .. },
+            ) => ErrorKind::Usage,
             Self::Session(SessionError::State(error)) => error.kind(),
             Self::Session(SessionError::SourceMismatch { .. }) => ErrorKind::Integrity,
             Self::Session(SessionError::Source { .. }) | Self::Gone { .. } => ErrorKind::Other,

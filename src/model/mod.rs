@@ -2,6 +2,7 @@
 
 mod custom_image;
 mod endpoint;
+mod form;
 pub mod limits;
 mod object;
 mod object_version;
@@ -17,6 +18,7 @@ pub use custom_image::{
     SnapshotId, SnapshotStatus, TaskId, TaskStatus,
 };
 pub use endpoint::{AddressingStyle, Endpoint, EndpointKind, Scheme};
+pub use form::{ObjectForm, ObjectFormat, Qcow2Compat, Unpacked};
 pub use object::{BucketName, ObjectKey, ObjectRef};
 pub use object_version::ObjectVersion;
 pub use origin::Origin;

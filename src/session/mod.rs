@@ -13,7 +13,7 @@ pub use bucket::{abort, list_parts, list_uploads};
 pub(crate) use open::Opener;
 
 use crate::client::CallError;
-use crate::model::{ObjectRef, PartRecord, StorageClass, UploadId};
+use crate::model::{ObjectForm, ObjectRef, PartRecord, StorageClass, UploadId};
 use crate::plan::{Plan, PlanError};
 use crate::source::SourceIdentity;
 use crate::state::{Journal, StateDir, StateError, UploadDir};
@@ -34,6 +34,8 @@ pub(crate) enum Adopt {
 #[derive(Debug, Clone)]
 pub(crate) struct SessionOptions {
     pub(crate) object: ObjectRef,
+    /// How the object is made of the source.
+    pub(crate) form: ObjectForm,
     pub(crate) part_size: Option<u64>,
     pub(crate) overwrite: bool,
     pub(crate) storage_class: StorageClass,
@@ -81,6 +83,16 @@ pub enum SessionError {
         same_length: bool,
         /// How the two differ.
         reason: &'static str,
+    },
+    /// The object is being made of its source in another way, so that none of its parts would fit.
+    #[error("`{object}` is being uploaded {first}, not {now}")]
+    OtherForm {
+        /// The object.
+        object: ObjectRef,
+        /// How the upload was begun.
+        first: ObjectForm,
+        /// What is asked for.
+        now: ObjectForm,
     },
     /// The source could not be read to verify a part.
     #[error("cannot read the source at offset {offset} to verify part {part}")]

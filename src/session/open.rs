@@ -13,7 +13,7 @@ use crate::plan::{CutRule, Plan};
 use crate::protocol::Operation;
 use crate::protocol::oss::{InitiateMultipartUpload, ListedPart};
 use crate::source::{Source, SourceIdentity, StreamIdentity, Witness};
-use crate::state::{CHECKPOINT_VERSION, Checkpoint, Journal, StateError, UploadDir};
+use crate::state::{Checkpoint, Journal, StateError, UploadDir};
 
 /// What is known of the upload of an object.
 type Known = Result<Option<Checkpoint>, StateError>;
@@ -254,6 +254,10 @@ impl Opener<'_> {
                 reason,
             });
         }
+        if self.options.form != checkpoint.form {
+            let (object, now) = (self.options.object.clone(), self.options.form.clone());
+            return Err(SessionError::OtherForm { object, first: checkpoint.form, now });
+        }
         if self.options.part_size.is_some() && wished != checkpoint.cut {
             self.events.notice("the upload was started with another part size, which it keeps");
         }
@@ -333,7 +337,6 @@ impl Opener<'_> {
         let mut journal = None;
         if let Some(dir) = &dir {
             let checkpoint = Checkpoint {
-                version: CHECKPOINT_VERSION,
                 region: self.client.region().clone(),
                 endpoint: self.client.endpoint().to_string(),
                 addressing_style: Some(self.client.endpoint().style()),
@@ -341,6 +344,7 @@ impl Opener<'_> {
                 object: self.options.object.clone(),
                 upload_id: upload_id.clone(),
                 source: self.identity(plan.length()),
+                form: self.options.form.clone(),
                 cut: plan.rule(),
                 overwrite,
                 storage_class: self.options.storage_class,

@@ -1,19 +1,25 @@
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AddressingStyle, Endpoint, ObjectRef, Region, ServiceId, StorageClass, UploadId};
+use crate::model::{
+    AddressingStyle, Endpoint, ObjectForm, ObjectRef, Region, ServiceId, StorageClass, UploadId,
+};
 use crate::plan::CutRule;
 use crate::source::SourceIdentity;
 
-/// Version of the checkpoint's and the journal's format. A reader refuses every other one: a newer `ossup`
-/// wrote it, and finishing the upload with half of its facts could lose parts.
-pub const CHECKPOINT_VERSION: u32 = 1;
+/// Newest version of the checkpoint's format. A reader refuses every later one: a newer `ossup` wrote it, and finishing
+/// the upload with half of its facts could lose parts.
+pub const CHECKPOINT_VERSION: u32 = 2;
+/// The version of what 0.1.0 could upload, so that it can go on: a file as it is, cut evenly.
+const PLAIN: u32 = 1;
+/// What is read. The versions differ only in what they may say.
+pub(super) const VERSIONS: RangeInclusive<u32> = PLAIN..=CHECKPOINT_VERSION;
 
 /// Which upload a state folder belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// [`CHECKPOINT_VERSION`].
-    pub version: u32,
     /// The bucket's region.
     pub region: Region,
     /// The endpoint that was used, for information; another one of the region serves as well.
@@ -30,8 +36,11 @@ pub struct Checkpoint {
     pub object: ObjectRef,
     /// The open upload.
     pub upload_id: UploadId,
-    /// The file that is uploaded.
+    /// What is uploaded.
     pub source: SourceIdentity,
+    /// How the object is made of it.
+    #[serde(default, skip_serializing_if = "ObjectForm::is_as_is")]
+    pub form: ObjectForm,
     /// How it is cut into parts.
     pub cut: CutRule,
     /// Whether an existing object may be replaced.
@@ -44,6 +53,26 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Returns the version of the format that says all of this: the oldest one that does.
+    pub fn version(&self) -> u32 {
+        // Another rule of cutting is for newer readers alone: whoever adds one is made to say so here.
+        let CutRule { unit: _, part_size: _ } = self.cut;
+        let plain = matches!(self.source, SourceIdentity::File(_)) && self.form.is_as_is();
+        if plain { PLAIN } else { CHECKPOINT_VERSION }
+    }
+
+    /// Returns the text of its file.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Versioned<'a> {
+            version: u32,
+            #[serde(flatten)]
+            checkpoint: &'a Checkpoint,
+        }
+        let versioned = Versioned { version: self.version(), checkpoint: self };
+        serde_json::to_vec_pretty(&versioned).expect("a checkpoint is plain data")
+    }
+
     /// Returns the service that has the upload. That another service does not know it means nothing.
     pub fn service(&self) -> ServiceId {
         let of_endpoint =

@@ -1,5 +1,6 @@
 use std::fs::DirBuilder;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -7,9 +8,10 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::checkpoint::VERSIONS;
 use super::file::{self, write_atomically};
 use super::journal::MAX_JOURNAL;
-use super::{CHECKPOINT_VERSION, Checkpoint, Holder, Journal, JournalContents, Lock, StateError};
+use super::{Checkpoint, Holder, Journal, JournalContents, Lock, StateError};
 use crate::model::{ObjectRef, PartRecord, Region, ServiceId, UploadId};
 
 /// Longest checkpoint that is read: keys and paths are at most some KiB.
@@ -215,8 +217,7 @@ impl UploadDir {
     /// When it cannot be written; then the old one stays.
     pub fn update(&self, checkpoint: &Checkpoint) -> Result<(), StateError> {
         let path = self.path.join("checkpoint.json");
-        let text = serde_json::to_vec_pretty(checkpoint).expect("a checkpoint is plain data");
-        write_atomically(&path, &text).map_err(StateError::io("write", &path))
+        write_atomically(&path, &checkpoint.to_json()).map_err(StateError::io("write", &path))
     }
 
     /// Makes the journal hold these parts and no others.
@@ -303,19 +304,22 @@ fn read_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, StateError> {
 
 /// Reads a checkpoint's text; the error is the end of a sentence about the file.
 pub(crate) fn parse_checkpoint(text: &[u8]) -> Result<Checkpoint, String> {
-    parse_versioned(text, CHECKPOINT_VERSION)
+    parse_versioned(text, VERSIONS)
 }
 
 /// Reads JSON that says its version. Nothing but the version is looked at before it is known to be ours, so that
 /// what a newer program wrote is not taken for damaged.
-pub(super) fn parse_versioned<T: DeserializeOwned>(text: &[u8], ours: u32) -> Result<T, String> {
+pub(super) fn parse_versioned<T: DeserializeOwned>(
+    text: &[u8],
+    ours: RangeInclusive<u32>,
+) -> Result<T, String> {
     #[derive(serde::Deserialize)]
     struct Version {
         version: u32,
     }
     let damaged = |_| "is damaged".to_owned();
     let Version { version } = serde_json::from_slice(text).map_err(damaged)?;
-    if version != ours {
+    if !ours.contains(&version) {
         return Err(format!("was written by another version of ossup (format {version})"));
     }
     serde_json::from_slice(text).map_err(damaged)
@@ -335,9 +339,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::model::{AddressingStyle, StorageClass};
+    use crate::model::{AddressingStyle, ObjectForm, ObjectFormat, StorageClass};
     use crate::plan::CutRule;
-    use crate::source::{FileIdentity, SourceIdentity};
+    use crate::source::{DeviceIdentity, FileIdentity, SourceIdentity, StreamIdentity};
 
     fn service() -> ServiceId {
         ServiceId::of_endpoint(&"https://cdn.example.com".parse().unwrap())
@@ -345,7 +349,6 @@ mod tests {
 
     fn checkpoint() -> Checkpoint {
         Checkpoint {
-            version: CHECKPOINT_VERSION,
             region: "cn-hangzhou".parse().unwrap(),
             endpoint: "https://cdn.example.com".to_owned(),
             addressing_style: Some(AddressingStyle::Cname),
@@ -360,6 +363,7 @@ mod tests {
                 device: 1,
                 inode: 2,
             }),
+            form: ObjectForm::default(),
             cut: CutRule { unit: 1 << 20, part_size: None },
             overwrite: false,
             storage_class: StorageClass::InfrequentAccess,
@@ -454,7 +458,7 @@ mod tests {
         let folder = lock(&services[0]).path;
         let mut old = Checkpoint { service: None, ..checkpoint() };
         old.endpoint = "http://127.0.0.1:9000".to_owned();
-        std::fs::write(folder.join("checkpoint.json"), serde_json::to_vec(&old).unwrap()).unwrap();
+        std::fs::write(folder.join("checkpoint.json"), old.to_json()).unwrap();
         let upload = lock(&services[0]);
         assert_eq!(upload.checkpoint().unwrap(), None);
         let other = dir.elsewhere(&upload, &region, &object).unwrap();
@@ -484,9 +488,34 @@ mod tests {
         }
     }
 
+    /// Returns a checkpoint's text without spaces.
+    fn compact(checkpoint: &Checkpoint) -> String {
+        let value: serde_json::Value = serde_json::from_slice(&checkpoint.to_json()).unwrap();
+        value.to_string()
+    }
+
+    #[test]
+    fn what_0_1_0_could_not_upload_is_not_offered_to_it() {
+        let raw = ObjectForm { format: ObjectFormat::Raw, unpacked: None };
+        let stream = SourceIdentity::Stream(StreamIdentity::new("standard input", None));
+        let device = DeviceIdentity { path: "/dev/sdb".into(), length: 1, device: 1, written: None };
+        let checkpoints = [
+            (checkpoint(), 1),
+            (Checkpoint { form: raw, ..checkpoint() }, 2),
+            (Checkpoint { source: stream, ..checkpoint() }, 2),
+            (Checkpoint { source: SourceIdentity::Device(device), ..checkpoint() }, 2),
+        ];
+        for (checkpoint, version) in checkpoints {
+            let text = compact(&checkpoint);
+            assert!(text.contains(&format!("\"version\":{version}")), "{text}");
+            assert_eq!(text.contains("\"form\""), !checkpoint.form.is_as_is());
+            assert_eq!(parse_checkpoint(text.as_bytes()), Ok(checkpoint));
+        }
+    }
+
     #[test]
     fn damaged_and_foreign_checkpoints_are_clear_errors() {
-        let text = serde_json::to_string(&checkpoint()).unwrap();
+        let text = compact(&checkpoint());
         assert_eq!(parse_checkpoint(text.as_bytes()), Ok(checkpoint()));
         for cut in 0..text.len() {
             assert!(parse_checkpoint(&text.as_bytes()[..cut]).is_err(), "cut at {cut}");
@@ -494,7 +523,7 @@ mod tests {
         let old = text.replace(r#""addressing_style":"cname","#, "").replace(r#""storage_class":"IA","#, "");
         let old = parse_checkpoint(old.as_bytes()).unwrap();
         assert_eq!((old.addressing_style, old.storage_class), (None, StorageClass::Standard));
-        let foreign = text.replace("\"version\":1", "\"version\":2");
-        assert!(parse_checkpoint(foreign.as_bytes()).unwrap_err().contains("format 2"));
+        let foreign = text.replace("\"version\":1", "\"version\":3");
+        assert!(parse_checkpoint(foreign.as_bytes()).unwrap_err().contains("format 3"));
     }
 }

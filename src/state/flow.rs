@@ -176,11 +176,11 @@ fn read_flow(path: &Path) -> Result<Option<PublishState>, StateError> {
         }
         Err(error) => return Err(StateError::io("read", path)(error)),
     };
-    if parse_versioned::<serde::de::IgnoredAny>(&text, WITHOUT_ORIGIN).is_ok() {
+    if parse_versioned::<serde::de::IgnoredAny>(&text, WITHOUT_ORIGIN..=WITHOUT_ORIGIN).is_ok() {
         return Ok(None);
     }
     let damaged = |reason| StateError::Damaged { path: path.to_owned(), reason };
-    parse_versioned(&text, FLOW_VERSION).map(Some).map_err(damaged)
+    parse_versioned(&text, FLOW_VERSION..=FLOW_VERSION).map(Some).map_err(damaged)
 }
 
 impl PublishLog {

@@ -30,7 +30,7 @@ impl StateDir {
     /// Returns how many parts in flight filled the link to an endpoint, if an upload found that out of late.
     pub(crate) fn learnt(&self, endpoint: &Endpoint, region: &Region, now: Timestamp) -> Option<usize> {
         let text = file::read(&self.learnt_path(endpoint, region), MOST).ok()?;
-        let learnt: Learnt = parse_versioned(&text, VERSION).ok()?;
+        let learnt: Learnt = parse_versioned(&text, VERSION..=VERSION).ok()?;
         let age = now.duration_since(learnt.at);
         (SignedDuration::ZERO..KEPT).contains(&age).then_some(learnt.parallel)
     }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 use crate::complete::{CompleteError, StoredObject};
 use crate::event::EventSink;
-use crate::model::{ObjectRef, StorageClass, UploadId};
+use crate::model::{ObjectForm, ObjectRef, StorageClass, UploadId};
 use crate::session::{Adopt, SessionError, SessionOptions};
 use crate::source::Source;
 use crate::state::StateDir;
@@ -113,6 +113,7 @@ impl Upload {
     pub fn new(client: Client, source: Arc<dyn Source>, object: ObjectRef) -> Self {
         let session = SessionOptions {
             object,
+            form: ObjectForm::default(),
             part_size: None,
             overwrite: false,
             storage_class: StorageClass::default(),

@@ -94,6 +94,23 @@ async fn parts_without_a_record_are_taken_for_what_they_are() {
 }
 
 #[tokio::test]
+async fn an_upload_that_was_begun_in_another_form_is_not_mixed_with_this_one() {
+    let world = World::new(4 * MIB);
+    world.interrupt_after(2).await;
+    let path = world.folder().join("checkpoint.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let form = "\"version\": 2, \"form\": {\"format\": {\"qcow2\": {\"compat\": \"1.1\"}}}";
+    std::fs::write(&path, text.replace("\"version\": 1", form)).unwrap();
+    let sent = world.script.count("UploadPart");
+    let error = world.upload().run().await.unwrap_err();
+    let said = format!("`{}` is being uploaded as QCOW2, not as it is", world.object());
+    assert_eq!((error.to_string(), error.kind()), (said, ErrorKind::Usage));
+    assert_eq!(world.script.count("UploadPart"), sent);
+    world.upload().restart(true).run().await.unwrap();
+    world.assert_stored().await;
+}
+
+#[tokio::test]
 async fn of_another_upload_s_journal_no_record_is_believed() {
     let (world, other) = (World::new(6 * MIB), World::new(6 * MIB));
     world.interrupt_after(4).await;

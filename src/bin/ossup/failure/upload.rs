@@ -94,6 +94,10 @@ fn advice(error: &UploadError, again: ResumeHint<'_>) -> Option<String> {
         UploadError::Session(SessionError::SourceMismatch { .. }) => {
             "to discard the old upload and start with this file, pass --restart"
         }
+        UploadError::Session(SessionError::OtherForm { .. }) => {
+            "to continue, use the options that the upload was started with; to discard its parts and start again, pass \
+             --restart"
+        }
         UploadError::Session(SessionError::Adopt { count: 0, .. }) => "omit --adopt to start a new upload",
         UploadError::Session(SessionError::Adopt { .. }) => {
             "pass the id of one: --adopt=UPLOAD_ID (`ossup list oss://BUCKET` shows the ids), or abort the others: \
