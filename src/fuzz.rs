@@ -24,6 +24,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("checksum_files", checksum_files),
     ("words", words),
     ("images", images),
+    ("data_maps", data_maps),
     ("packed", packed),
     ("signatures", signatures),
     #[cfg(feature = "emulator")]
@@ -128,6 +129,21 @@ pub fn packed(bytes: &[u8]) {
     assert_eq!(unpacked.read(&mut [0]).is_err(), read.is_err(), "an error stays, and so does the end");
 }
 
+/// Maps of an image's data, and an image that is read by them.
+pub fn data_maps(bytes: &[u8]) {
+    use crate::read::ReadAt as _;
+    use crate::source::map::{DataMap, Mapped};
+    for map in [DataMap::from_bmap(bytes), DataMap::from_qemu(bytes)].into_iter().flatten() {
+        let verifier = map.verifier();
+        let Ok(mapped) = Mapped::new(vec![7; 4096], map) else { continue };
+        let mut image = vec![1; 4096];
+        mapped.read_at(0, &mut image).expect("all of it can be read");
+        if let Some(mut verifier) = verifier {
+            let _ = verifier.data(0, &image).and_then(|()| verifier.finish(4096));
+        }
+    }
+}
+
 /// Authorization headers, as a server reads them.
 pub fn signatures(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -162,7 +178,9 @@ mod tests {
 
     use super::*;
 
-    const SEEDS: [&[u8]; 18] = [
+    const SEEDS: [&[u8]; 20] = [
+        include_bytes!("../tests/data/maps/image.bmap"),
+        b"[{\"start\":0,\"length\":512,\"zero\":true},{\"start\":512,\"length\":3584,\"zero\":false,\"depth\":0}]",
         b"<?xml version=\"1.0\"?><Error><Code>NoSuchUpload</Code><Message>m</Message><EC>0042-00000203</EC></Error>",
         b"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>5</NextPartNumberMarker><Part>\
           <PartNumber>1</PartNumber><ETag>\"A\"</ETag><HashCrc64ecma>1</HashCrc64ecma><Size>9</Size></Part></ListPartsResult>",

@@ -8,6 +8,7 @@ mod device;
 mod file;
 mod holes;
 mod identity;
+pub mod map;
 
 use std::io;
 
