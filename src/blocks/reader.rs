@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::limits::{BLOCK_SIZE, Block, BlockWaiter, Limits};
 use crate::model::ByteRange;
-use crate::source::Source;
+use crate::source::{Source, SourceStream};
 
 /// Sources of this size and above leave the page cache as they pass. Smaller ones fit beside what others have there,
 /// may be read once more soon, and are read a tenth faster if nothing is dropped.
@@ -21,7 +21,7 @@ const READ_AHEAD: u64 = 4 << 20;
 /// How finely the place of a failure is looked for.
 const PAGE: usize = 4096;
 
-/// A read that failed, twice.
+/// A read that failed in spite of another attempt.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read at offset {offset}")]
 struct ReadFailed {
@@ -57,6 +57,9 @@ fn read_block(source: &dyn Source, at: u64, buffer: &mut [u8]) -> io::Result<()>
 /// has passed. An image larger than the memory would push out what others have there, and to reclaim its pages one by
 /// one costs more CPU time than to read and send them. A range that was there stays there.
 ///
+/// A source that comes over a network gives the range as it arrives, outside of the blocks: what waits there is one
+/// buffer of its connection.
+///
 /// One block may still be read on that thread after the reader is dropped; nothing else outlives it.
 pub(crate) struct BlockReader {
     source: Arc<dyn Source>,
@@ -74,13 +77,16 @@ pub(crate) struct BlockReader {
 enum Step {
     Idle,
     Reading(JoinHandle<(Block, usize, io::Result<()>)>),
+    /// Never locked: a body may be shared between threads, and a stream may not.
+    Streaming(Mutex<SourceStream>),
 }
 
 impl BlockReader {
     pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: &Limits) -> Self {
         let (at, end) = (range.start, range.end);
         let blocks = limits.waiter();
-        Self { source, start: at, at, end, cold: false, advised: at, blocks, step: Step::Idle }
+        let step = source.stream(range).map_or(Step::Idle, |stream| Step::Streaming(Mutex::new(stream)));
+        Self { source, start: at, at, end, cold: false, advised: at, blocks, step }
     }
 
     /// Returns how many bytes of the range are still to be read.
@@ -92,12 +98,17 @@ impl BlockReader {
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             match &mut self.step {
-                Step::Idle if self.at == self.end => return Poll::Ready(None),
+                Step::Idle | Step::Streaming(_) if self.at == self.end => return Poll::Ready(None),
                 Step::Idle => {
                     let block = ready!(self.blocks.poll_block(cx));
                     if let Some(read) = self.fill(block) {
                         return Poll::Ready(Some(read));
                     }
+                }
+                Step::Streaming(stream) => {
+                    let stream = stream.get_mut().expect("nothing locks it");
+                    let next = ready!(stream.as_mut().poll_next(cx));
+                    return Poll::Ready(Some(self.arrived(next)));
                 }
                 Step::Reading(reading) => {
                     let read = ready!(Pin::new(reading).poll(cx));
@@ -110,6 +121,20 @@ impl BlockReader {
                 }
             }
         }
+    }
+
+    /// Takes what a stream gave before the end of the range.
+    fn arrived(&mut self, next: Option<io::Result<Bytes>>) -> io::Result<Bytes> {
+        let failed = match next {
+            Some(Ok(bytes)) if bytes.len() as u64 <= self.left() => {
+                self.at += bytes.len() as u64;
+                return Ok(bytes);
+            }
+            Some(Ok(_)) => io::Error::new(io::ErrorKind::InvalidData, "more bytes came than there are"),
+            Some(Err(error)) => error,
+            None => io::ErrorKind::UnexpectedEof.into(),
+        };
+        Err(io::Error::new(failed.kind(), ReadFailed { offset: self.at, source: failed }))
     }
 
     /// Reads into a block what is ready, or begins to read on a thread and returns nothing.
@@ -159,7 +184,6 @@ impl BlockReader {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::sync::Mutex;
 
     use super::*;
     use crate::read::{ReadAt, ReadError};
@@ -174,6 +198,8 @@ mod tests {
         /// Where reading fails, and how often.
         bad: Option<u64>,
         failures: std::sync::atomic::AtomicUsize,
+        /// What comes as a stream, for each range that is asked for.
+        arrives: Option<fn() -> SourceStream>,
     }
 
     impl Source for Disk {
@@ -183,6 +209,10 @@ mod tests {
 
         fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
             Ok(None)
+        }
+
+        fn stream(&self, _range: ByteRange) -> Option<SourceStream> {
+            self.arrives.map(|arrives| arrives())
         }
     }
 
@@ -253,5 +283,33 @@ mod tests {
         assert_eq!(given_back(DROPPED_FROM, 2 << 20, range), [range]);
         assert_eq!(given_back(DROPPED_FROM, u64::MAX, range), []);
         assert_eq!(given_back(DROPPED_FROM - 1, 0, range), []);
+    }
+
+    #[tokio::test]
+    async fn what_arrives_is_passed_on_and_a_failure_names_its_place() {
+        fn arriving(end: Option<io::Result<Bytes>>) -> SourceStream {
+            let first = [Ok(Bytes::from_static(b"abc")), Ok(Bytes::from_static(b"de"))];
+            Box::pin(futures::stream::iter(first.into_iter().chain(end)))
+        }
+        let read = async |arrives: fn() -> SourceStream| {
+            let disk = Arc::new(Disk { arrives: Some(arrives), ..Disk::default() });
+            let mut reader = BlockReader::new(disk, ByteRange::new(100, 106), &Limits::default());
+            let mut all = Vec::new();
+            while let Some(bytes) = poll_fn(|cx| reader.poll_next(cx)).await {
+                all.extend_from_slice(&bytes.map_err(|error| located(error, 0))?);
+            }
+            Ok::<_, (u64, io::Error)>(all)
+        };
+        let good = || arriving(Some(Ok(Bytes::from_static(b"f"))));
+        assert_eq!(read(good).await.unwrap(), b"abcdef");
+        let cases: [(fn() -> SourceStream, _); 3] = [
+            (|| arriving(None), io::ErrorKind::UnexpectedEof),
+            (|| arriving(Some(Ok(Bytes::from_static(b"fg")))), io::ErrorKind::InvalidData),
+            (|| arriving(Some(Err(io::ErrorKind::PermissionDenied.into()))), io::ErrorKind::PermissionDenied),
+        ];
+        for (arrives, kind) in cases {
+            let (offset, error) = read(arrives).await.unwrap_err();
+            assert_eq!((offset, error.kind()), (105, kind));
+        }
     }
 }

@@ -12,13 +12,20 @@ pub mod map;
 
 use std::io;
 
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
 pub use change::{Change, Witness};
 pub use file::{FileSource, SourceError};
 pub use identity::{
     DeviceIdentity, FileIdentity, STANDARD_INPUT, SourceIdentity, StreamIdentity, WebIdentity,
 };
 
+use crate::model::ByteRange;
 use crate::read::ReadAt;
+
+/// The bytes of a range in their order, as they arrive.
+pub type SourceStream = BoxStream<'static, io::Result<Bytes>>;
 
 /// Bytes to be uploaded.
 pub trait Source: ReadAt + 'static {
@@ -40,5 +47,12 @@ pub trait Source: ReadAt + 'static {
     /// Returns how far the identity shows every change of the content; to be asked after [`Source::settle`].
     fn witness(&self) -> Witness {
         Witness::Always
+    }
+
+    /// Returns the bytes of a range as they arrive, if the source comes over a network: no thread waits for them, and
+    /// one request gets all of them. The stream gives exactly as many bytes as the range has, or an error; before it
+    /// is polled nothing is read.
+    fn stream(&self, _range: ByteRange) -> Option<SourceStream> {
+        None
     }
 }

@@ -3,10 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::unfold;
+
 use crate::client::Progress;
 use crate::model::ByteRange;
 use crate::read::{ReadAt, ReadError};
-use crate::source::{Source, SourceIdentity, Witness};
+use crate::source::{Source, SourceIdentity, SourceStream, Witness};
 
 /// A source whose reads that have to wait are noted.
 #[derive(Debug)]
@@ -57,5 +60,18 @@ impl Source for Observed {
 
     fn witness(&self) -> Witness {
         self.inner.witness()
+    }
+
+    fn stream(&self, range: ByteRange) -> Option<SourceStream> {
+        let state = (self.inner.stream(range)?, Arc::clone(&self.progress), range.start);
+        let observed = unfold(state, |(mut stream, progress, at)| async move {
+            let next = {
+                let _reading = progress.reading(at);
+                stream.next().await?
+            };
+            let count = next.as_ref().map_or(0, |bytes| bytes.len() as u64);
+            Some((next, (stream, progress, at + count)))
+        });
+        Some(observed.boxed())
     }
 }
