@@ -57,7 +57,7 @@ const MODULES: &[Module] = &[
     // Beside the client: it sends nothing signed, and must not have what signs.
     Module {
         name: "web",
-        may: &["model", "event", "clock", "retry", "protocol::RetryClass", "source", "http"],
+        may: &["model", "event", "clock", "read", "retry", "protocol::RetryClass", "source", "http"],
     },
     // 4: stages. From another stage only what it hands over.
     Module { name: "session", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },

@@ -12,6 +12,7 @@ use super::fetch::Fetcher;
 use super::head::Version;
 use super::{WebError, WebUrl, object, stream};
 use crate::model::ByteRange;
+use crate::read::{ReadAt, ReadError, check_range};
 
 /// How much a small read fetches, in bytes: a look at the tables of an image should not be a request for each.
 const WINDOW: u64 = 1 << 20;
@@ -59,11 +60,6 @@ impl WebSource {
         &self.fetcher.first
     }
 
-    /// Returns the length in bytes.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
     /// Returns the identity of the version that was opened.
     pub fn identity(&self) -> WebIdentity {
         let version = Version::clone(&self.version);
@@ -100,15 +96,8 @@ impl WebSource {
         self.version.compare(&now.version).map_err(|difference| difference.into_error(url))
     }
 
-    /// Fills `buffer` from `offset`. It waits for the network, and must not be called on the async runtime.
-    ///
-    /// # Errors
-    ///
-    /// When the bytes cannot be had; an end of the file within `buffer` is `UnexpectedEof`.
-    pub fn read_exact_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
-        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.length) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+    /// Fills a buffer inside the file.
+    fn fill(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
         if buffer.len() as u64 >= WINDOW {
             let range = ByteRange::new(offset, offset + buffer.len() as u64);
             return self.runtime.block_on(fill(self.stream(range), buffer));
@@ -135,6 +124,19 @@ impl WebSource {
             (buffer, offset) = (rest, offset + count as u64);
         }
         Ok(())
+    }
+}
+
+/// It must not be read on the threads of the async runtime, which bring the bytes.
+impl ReadAt for WebSource {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        check_range(self.length, offset, buffer.len())?;
+        let length = buffer.len() as u64;
+        self.fill(offset, buffer).map_err(|source| ReadError::Io { offset, length, source })
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::model::ByteRange;
+use crate::read::{ReadAt, ReadError};
 
 /// The text of an error with all its causes.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -233,7 +234,7 @@ fn small_reads_share_requests_and_large_ones_have_their_own() {
     let requests = || site.with(|state| state.seen.len()) - 1;
     let check = |at: usize, length: usize| {
         let mut buffer = vec![0; length];
-        source.read_exact_at(at as u64, &mut buffer).unwrap();
+        source.read_at(at as u64, &mut buffer).unwrap();
         assert_eq!(buffer, content[at..at + length]);
     };
     for at in [0, 512, 70_000, (1 << 20) - 100] {
@@ -248,11 +249,11 @@ fn small_reads_share_requests_and_large_ones_have_their_own() {
     assert_eq!(requests(), 4);
     check(5, 5);
     assert_eq!(requests(), 4, "what was read first is still held");
-    let end = source.read_exact_at(content.len() as u64, &mut [0]).unwrap_err();
-    assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
+    let end = source.read_at(content.len() as u64, &mut [0]).unwrap_err();
+    assert!(matches!(end, ReadError::PastEnd { .. }), "{end}");
     site.change();
     check(7, 7);
-    let error = source.read_exact_at(2 << 20, &mut [0; 9]).unwrap_err();
+    let error = io::Error::from(source.read_at(2 << 20, &mut [0; 9]).unwrap_err());
     assert!(error.downcast::<WebError>().unwrap().is_change());
 }
 
