@@ -11,6 +11,7 @@ use crate::source::Change;
 use crate::state::StateError;
 use crate::transfer::TransferError;
 use crate::upload::UploadError;
+use crate::web::WebError;
 
 /// Kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +99,12 @@ impl UploadError {
                 source: TransferError::Damaged { .. } | TransferError::Unstable { .. }, ..
             } => ErrorKind::Integrity,
             Self::Cancelled | Self::Transfer { source: TransferError::Cancelled, .. } => ErrorKind::Cancelled,
+            // The server says that it has another file now.
+            Self::Transfer { source: TransferError::Source { source, .. }, .. }
+                if WebError::of(source).is_some_and(WebError::is_change) =>
+            {
+                ErrorKind::Integrity
+            }
             Self::Transfer { source: TransferError::Source { .. }, .. } => ErrorKind::Other,
             Self::Complete(CompleteError::Exists { .. }) => ErrorKind::Conflict,
             Self::Complete(

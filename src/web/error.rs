@@ -107,6 +107,11 @@ pub enum WebError {
 }
 
 impl WebError {
+    /// Returns what an error of a read, or of a stream, says of the web.
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
     /// Whether it says that the file is another than the one that was opened.
     pub fn is_change(&self) -> bool {
         match self {

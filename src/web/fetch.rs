@@ -59,11 +59,17 @@ pub(super) struct Attempts {
     since: Instant,
     /// Whether the first URL was asked again.
     asked_again: bool,
+    /// How long it may go on, if that is less than the options say.
+    limit: Duration,
 }
 
 impl Attempts {
     pub(super) fn new() -> Self {
-        Self { state: RetryState::default(), count: 0, since: Instant::now(), asked_again: false }
+        Self::within(Duration::MAX)
+    }
+
+    fn within(limit: Duration) -> Self {
+        Self { state: RetryState::default(), count: 0, since: Instant::now(), asked_again: false, limit }
     }
 
     /// Decides what follows a failure: a wait, or the error that ends it.
@@ -77,6 +83,7 @@ impl Attempts {
             true => fetcher.options.retry_timeout,
             false => fetcher.options.first_contact,
         };
+        let budget = budget.min(self.limit);
         let silent = self.since.elapsed();
         let throw = (fetcher.options.dice)();
         match self.state.next(failure.class, budget.saturating_sub(silent), throw, failure.asked) {
@@ -125,12 +132,13 @@ impl Fetcher {
         *left != self.first
     }
 
-    /// Makes attempts until one succeeds or the budget of time is used up.
+    /// Makes attempts until one succeeds, or the time is used up that the options and `limit` allow.
     pub(super) async fn repeat<T>(
         &self,
+        limit: Duration,
         attempt: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, WebError> {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::within(limit);
         loop {
             match attempt().await {
                 Ok(done) => return Ok(done),

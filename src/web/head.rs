@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::WebError;
 use crate::model::ByteRange;
@@ -16,13 +15,11 @@ const SETTLED: Duration = Duration::from_secs(60);
 const SHOWN: usize = 80;
 
 /// What tells one version of a file on the web from another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     /// The entity tag with its quotes, as the server sent it; weak ones begin with `W/`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     /// When the file was last modified, as the server wrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
 }
 

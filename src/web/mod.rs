@@ -31,4 +31,4 @@ pub use head::Version;
 pub use object::WebObject;
 pub use options::{DEFAULT_FIRST_CONTACT, DEFAULT_RETRY_TIMEOUT, DEFAULT_STALL_TIMEOUT, WebOptions};
 pub use reader::WebReader;
-pub use source::{WebIdentity, WebSource};
+pub use source::WebSource;

@@ -1,9 +1,9 @@
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
-use futures::stream::BoxStream;
 use http::StatusCode;
 use tokio::runtime::Handle;
 
@@ -11,6 +11,7 @@ use super::fetch::{Answer, Failure, Fetcher};
 use super::head::{self, ContentRange, Version};
 use super::{WebError, WebOptions, WebReader, WebSource, WebUrl, stream};
 use crate::model::ByteRange;
+use crate::source::SourceStream;
 
 /// How much of a file the first request asks for, in bytes: enough to see whether it is a web page, and so little
 /// that the connection can be used again.
@@ -40,7 +41,7 @@ impl WebObject {
     /// When the server cannot be reached, refuses, or sends a web page or an encoded file.
     pub async fn open(url: WebUrl, options: WebOptions) -> Result<Self, WebError> {
         let fetcher = Arc::new(Fetcher::new(url, options));
-        let probe = fetcher.repeat(async || probe(&fetcher).await).await?;
+        let probe = fetcher.repeat(Duration::MAX, async || probe(&fetcher).await).await?;
         Ok(Self { fetcher, probe })
     }
 
@@ -81,7 +82,7 @@ impl WebObject {
     /// Returns the bytes of the whole file. Where the server serves ranges, the stream survives connections that
     /// break. It ends with an error unless all bytes arrived that the server spoke of; a file without a length may
     /// have been cut unnoticed if the server marks its end by closing the connection alone.
-    pub fn stream(&self) -> BoxStream<'static, io::Result<Bytes>> {
+    pub fn stream(&self) -> SourceStream {
         let (fetcher, version) = (Arc::clone(&self.fetcher), Arc::clone(&self.probe.version));
         match self.probe.length {
             Some(length) if self.probe.ranged => {

@@ -3,14 +3,15 @@ use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
-use futures::stream::BoxStream;
 use tokio::runtime::Handle;
+
+use crate::source::SourceStream;
 
 /// A file on the web as a blocking reader, for a decompressor on a thread of its own. It must not be read on the
 /// async runtime's threads.
 pub struct WebReader {
     runtime: Handle,
-    stream: BoxStream<'static, io::Result<Bytes>>,
+    stream: SourceStream,
     chunk: Bytes,
     state: State,
 }
@@ -30,7 +31,7 @@ impl fmt::Debug for WebReader {
 }
 
 impl WebReader {
-    pub(super) fn new(runtime: Handle, stream: BoxStream<'static, io::Result<Bytes>>) -> Self {
+    pub(super) fn new(runtime: Handle, stream: SourceStream) -> Self {
         Self { runtime, stream, chunk: Bytes::new(), state: State::Open }
     }
 }

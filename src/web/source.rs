@@ -1,11 +1,10 @@
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures::TryStreamExt;
-use futures::stream::BoxStream;
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::fetch::Fetcher;
@@ -13,25 +12,17 @@ use super::head::Version;
 use super::{WebError, WebUrl, object, stream};
 use crate::model::ByteRange;
 use crate::read::{ReadAt, ReadError, check_range};
+use crate::source::{Source, SourceIdentity, SourceStream, WebIdentity};
 
 /// How much a small read fetches, in bytes: a look at the tables of an image should not be a request for each.
 const WINDOW: u64 = 1 << 20;
 /// How many such windows are kept: head, tables, end.
 const WINDOWS: usize = 4;
 
-const HELD: &str = "nothing panics while the lock is held";
+/// How long a server that does not answer is asked whether the file changed.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
 
-/// What distinguishes one version of a file on the web from another, between runs too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WebIdentity {
-    /// The URL as it was given, without user, password and query.
-    pub name: String,
-    /// Length in bytes.
-    pub length: u64,
-    /// The version, by the server's words.
-    #[serde(flatten)]
-    pub version: Version,
-}
+const HELD: &str = "nothing panics while the lock is held";
 
 /// A file on the web that is read at any position, of one version.
 #[derive(Debug)]
@@ -40,7 +31,10 @@ pub struct WebSource {
     version: Arc<Version>,
     length: u64,
     runtime: Handle,
+    identity: SourceIdentity,
     windows: Mutex<VecDeque<Window>>,
+    /// Whether the server is asked the next time that somebody looks for a change.
+    asks: AtomicBool,
 }
 
 /// Bytes that were fetched by an earlier read.
@@ -52,7 +46,9 @@ struct Window {
 
 impl WebSource {
     pub(super) fn new(fetcher: Arc<Fetcher>, version: Arc<Version>, length: u64, runtime: Handle) -> Self {
-        Self { fetcher, version, length, runtime, windows: Mutex::default() }
+        let identity = identity(&fetcher.first, length, &version);
+        let (windows, asks) = (Mutex::default(), AtomicBool::new(true));
+        Self { fetcher, version, length, runtime, identity, windows, asks }
     }
 
     /// Returns the URL as it was given.
@@ -60,47 +56,27 @@ impl WebSource {
         &self.fetcher.first
     }
 
-    /// Returns the identity of the version that was opened.
-    pub fn identity(&self) -> WebIdentity {
-        let version = Version::clone(&self.version);
-        WebIdentity { name: self.url().to_string(), length: self.length, version }
-    }
-
-    /// Returns the bytes of a range as they arrive, by one request as long as the connection holds. What breaks
-    /// goes on with the first byte that is missing.
-    ///
-    /// # Panics
-    ///
-    /// If the range does not lie inside the file.
-    pub fn stream(&self, range: ByteRange) -> BoxStream<'static, io::Result<Bytes>> {
-        assert!(range.end <= self.length, "a range lies inside its file");
-        stream::ranged(Arc::clone(&self.fetcher), Arc::clone(&self.version), self.length, range)
-    }
-
     /// Asks the server what it says about the file now.
-    ///
-    /// # Errors
-    ///
-    /// When the server cannot be reached or refuses; [`WebError::Changed`] if it says another version or length.
-    pub async fn check(&self) -> Result<(), WebError> {
-        let now = self.fetcher.repeat(async || object::probe(&self.fetcher).await).await?;
-        let url = self.url().to_string();
-        if now.length != Some(self.length) {
-            let length =
-                now.length.map_or_else(|| "an unknown number of".to_owned(), |length| length.to_string());
-            return Err(WebError::Changed {
-                url,
-                what: format!("it had {} bytes and has {length}", self.length),
-            });
-        }
-        self.version.compare(&now.version).map_err(|difference| difference.into_error(url))
+    pub(super) async fn ask(&self) -> Result<SourceIdentity, WebError> {
+        let now = self.fetcher.repeat(LOOK_LIMIT, async || object::probe(&self.fetcher).await).await?;
+        let length = now.length.ok_or_else(|| WebError::Contradiction {
+            url: self.url().to_string(),
+            what: "it no longer says how long the file is".to_owned(),
+        })?;
+        Ok(identity(self.url(), length, &now.version))
+    }
+
+    fn range(&self, range: ByteRange) -> SourceStream {
+        assert!(range.end <= self.length, "a range lies inside its file");
+        let (fetcher, version) = (Arc::clone(&self.fetcher), Arc::clone(&self.version));
+        stream::ranged(fetcher, version, self.length, range)
     }
 
     /// Fills a buffer inside the file.
     fn fill(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
         if buffer.len() as u64 >= WINDOW {
             let range = ByteRange::new(offset, offset + buffer.len() as u64);
-            return self.runtime.block_on(fill(self.stream(range), buffer));
+            return self.runtime.block_on(fill(self.range(range), buffer));
         }
         // Others who read at the same moment want the same window more often than not.
         let mut windows = self.windows.lock().expect(HELD);
@@ -111,7 +87,7 @@ impl WebSource {
                 None => {
                     let range = ByteRange::new(start, (start + WINDOW).min(self.length));
                     let mut bytes = vec![0; range.len() as usize];
-                    self.runtime.block_on(fill(self.stream(range), &mut bytes))?;
+                    self.runtime.block_on(fill(self.range(range), &mut bytes))?;
                     windows.truncate(WINDOWS - 1);
                     windows.push_front(Window { start, bytes });
                     0
@@ -140,8 +116,41 @@ impl ReadAt for WebSource {
     }
 }
 
+impl Source for WebSource {
+    fn identity(&self) -> Option<&SourceIdentity> {
+        Some(&self.identity)
+    }
+
+    /// Asks the server once after each [`settle`](Source::settle). In between, each answer is compared with the
+    /// version that was opened, so that a look has nothing to add.
+    fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
+        if !self.asks.swap(false, Ordering::Relaxed) {
+            return Ok(Some(self.identity.clone()));
+        }
+        Ok(Some(self.runtime.block_on(self.ask())?))
+    }
+
+    fn settle(&self) {
+        self.asks.store(true, Ordering::Relaxed);
+    }
+
+    /// One request as long as the connection holds. What breaks goes on with the first byte that is missing.
+    ///
+    /// # Panics
+    ///
+    /// If the range does not lie inside the file.
+    fn stream(&self, range: ByteRange) -> Option<SourceStream> {
+        Some(self.range(range))
+    }
+}
+
+fn identity(url: &WebUrl, length: u64, version: &Version) -> SourceIdentity {
+    let Version { etag, last_modified } = version.clone();
+    SourceIdentity::Web(WebIdentity::new(&url.to_string(), length, etag, last_modified))
+}
+
 /// Fills a buffer from a stream that gives as many bytes.
-async fn fill(mut stream: BoxStream<'static, io::Result<Bytes>>, buffer: &mut [u8]) -> io::Result<()> {
+async fn fill(mut stream: SourceStream, buffer: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while let Some(bytes) = stream.try_next().await? {
         buffer[filled..filled + bytes.len()].copy_from_slice(&bytes);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::{BoxStream, try_unfold};
+use futures::stream::try_unfold;
 
 use super::WebError;
 use super::fetch::{Answer, Attempts, Failure, Fetcher};
 use super::head::{self, Difference, Version};
 use crate::model::ByteRange;
+use crate::source::SourceStream;
 
 /// Reads a range of a file of `length` bytes whose version tells equal bytes. What breaks goes on where it broke.
 pub(super) fn ranged(
@@ -18,7 +19,7 @@ pub(super) fn ranged(
     version: Arc<Version>,
     length: u64,
     range: ByteRange,
-) -> BoxStream<'static, io::Result<Bytes>> {
+) -> SourceStream {
     let state = Ranged {
         fetcher,
         version,
@@ -94,11 +95,7 @@ impl Ranged {
 
 /// Reads the whole file from its beginning over one connection. `length` is what the server said when the file was
 /// opened. Before the first byte a failed attempt is made again; after it nothing can be continued.
-pub(super) fn whole(
-    fetcher: Arc<Fetcher>,
-    version: Arc<Version>,
-    length: Option<u64>,
-) -> BoxStream<'static, io::Result<Bytes>> {
+pub(super) fn whole(fetcher: Arc<Fetcher>, version: Arc<Version>, length: Option<u64>) -> SourceStream {
     let state = Whole { fetcher, version, length, at: 0, body: None, ended: false };
     try_unfold(state, |mut state| async move {
         let next = state.next().await.map_err(io::Error::from)?;

@@ -2,13 +2,13 @@
 
 mod open;
 mod site;
+#[cfg(feature = "emulator")]
+mod upload;
 mod wire;
 
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use http::header;
 use proptest::prelude::*;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::model::ByteRange;
 use crate::read::{ReadAt, ReadError};
+use crate::source::{Change, Source, SourceStream};
 
 /// The text of an error with all its causes.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -25,8 +26,13 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// Returns a range of a file.
+fn part(source: &WebSource, range: ByteRange) -> SourceStream {
+    source.stream(range).unwrap()
+}
+
 /// Reads a stream to its end or its failure.
-async fn read(mut stream: BoxStream<'static, io::Result<Bytes>>) -> (Vec<u8>, Option<WebError>) {
+async fn read(mut stream: SourceStream) -> (Vec<u8>, Option<WebError>) {
     let mut all = Vec::new();
     while let Some(bytes) = stream.next().await {
         match bytes {
@@ -42,11 +48,11 @@ async fn ranges_are_asked_for_one_version_and_join_to_the_file() {
     let site = Site::new(100_000);
     let source = site.source().await;
     assert_eq!((source.length(), source.url().to_string().as_str()), (100_000, FILE));
-    let (first, none) = read(source.stream(ByteRange::new(0, 30_000))).await;
+    let (first, none) = read(part(&source, ByteRange::new(0, 30_000))).await;
     assert!(none.is_none());
-    let (second, _) = read(source.stream(ByteRange::new(30_000, 100_000))).await;
+    let (second, _) = read(part(&source, ByteRange::new(30_000, 100_000))).await;
     assert_eq!([first, second].concat(), site.content());
-    assert!(read(source.stream(ByteRange::new(5, 5))).await.0.is_empty());
+    assert!(read(part(&source, ByteRange::new(5, 5))).await.0.is_empty());
     site.with(|state| {
         let ranges: Vec<_> = state.seen.iter().map(|seen| seen.header(header::RANGE).unwrap()).collect();
         assert_eq!(ranges, ["bytes=0-1023", "bytes=0-29999", "bytes=30000-99999"]);
@@ -63,17 +69,17 @@ async fn a_date_that_is_old_enough_pins_a_version_too() {
     let site = Site::new(5000);
     site.with(|state| state.headers = vec![("last-modified", "Wed, 01 Jan 2025 00:00:00 GMT".to_owned())]);
     let source = site.source().await;
-    assert!(read(source.stream(ByteRange::new(0, 5000))).await.1.is_none());
+    assert!(read(part(&source, ByteRange::new(0, 5000))).await.1.is_none());
     let date = site.with(|state| state.seen[1].header(header::IF_UNMODIFIED_SINCE).map(str::to_owned));
     assert_eq!(date.as_deref(), Some("Wed, 01 Jan 2025 00:00:00 GMT"));
     site.change();
-    assert!(read(source.stream(ByteRange::new(0, 5000))).await.1.unwrap().is_change());
+    assert!(read(part(&source, ByteRange::new(0, 5000))).await.1.unwrap().is_change());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_file_that_changes_never_mixes_with_what_it_was() {
-    type Change = fn(&Site);
-    let changes: [(Change, &str); 5] = [
+    type Act = fn(&Site);
+    let changes: [(Act, &str); 5] = [
         (Site::change, "no longer the version"),
         (
             |site| (site.change(), site.with(|state| state.careless = true)).1,
@@ -88,7 +94,7 @@ async fn a_file_that_changes_never_mixes_with_what_it_was() {
         let old = site.content();
         let source = site.source().await;
         site.fail([Fault::Cut(4000)]);
-        let mut stream = source.stream(ByteRange::new(0, 10_000));
+        let mut stream = part(&source, ByteRange::new(0, 10_000));
         let mut all = stream.next().await.unwrap().unwrap().to_vec();
         change(&site);
         let (rest, error) = read(stream).await;
@@ -96,7 +102,9 @@ async fn a_file_that_changes_never_mixes_with_what_it_was() {
         let error = error.unwrap();
         assert!(error.is_change() && chain(&error).contains(words), "{words}: {}", chain(&error));
         assert_eq!(all, old[..4000]);
-        assert!(source.check().await.unwrap_err().is_change(), "{words}");
+        let now = source.ask().await.unwrap();
+        let difference = now.difference(source.identity().unwrap());
+        assert!(matches!(difference, Some(Change::Size | Change::Version)), "{words}: {difference:?}");
     }
 }
 
@@ -113,7 +121,7 @@ async fn an_answer_that_cannot_be_right_is_an_error() {
         let site = Site::new(5000);
         let source = site.source().await;
         site.fail([fault]);
-        let (all, error) = read(source.stream(ByteRange::new(1000, 4000))).await;
+        let (all, error) = read(part(&source, ByteRange::new(1000, 4000))).await;
         let error = chain(&error.unwrap());
         assert!(error.contains(words), "{fault:?}: {error}");
         assert_eq!(all, site.content()[1000..1000 + all.len()], "{fault:?}");
@@ -127,7 +135,7 @@ async fn what_the_server_asks_to_wait_is_waited() {
     for status in [503, 429] {
         site.fail([Fault::Status(status, Some(77))]);
         let began = Instant::now();
-        assert!(read(source.stream(ByteRange::new(0, 5000))).await.1.is_none());
+        assert!(read(part(&source, ByteRange::new(0, 5000))).await.1.is_none());
         assert_eq!(began.elapsed().as_secs(), 77);
     }
 }
@@ -139,7 +147,7 @@ async fn a_server_that_stays_away_is_given_up_after_the_budget() {
     site.fail([Fault::Cut(2000)]);
     site.fail([Fault::Status(500, None), Fault::Mute, Fault::Unreachable, Fault::Stall(0)].repeat(1000));
     let began = Instant::now();
-    let (all, error) = read(source.stream(ByteRange::new(0, 5000))).await;
+    let (all, error) = read(part(&source, ByteRange::new(0, 5000))).await;
     assert_eq!(all, site.content()[..2000]);
     assert!(matches!(error, Some(WebError::GivenUp { attempts: 10.., .. })), "{error:?}");
     let took = began.elapsed();
@@ -164,7 +172,7 @@ async fn a_link_that_expires_is_renewed_by_the_url_that_was_given() {
     site.with(|state| state.elsewhere.insert(FILE.to_owned(), lead(302, "one")));
     let source = site.source().await;
     site.fail([Fault::Cut(1000)]);
-    let mut stream = source.stream(ByteRange::new(0, 9000));
+    let mut stream = part(&source, ByteRange::new(0, 9000));
     let mut all = stream.next().await.unwrap().unwrap().to_vec();
     site.with(|state| {
         state.elsewhere.insert(place("one"), (403, None));
@@ -178,7 +186,7 @@ async fn a_link_that_expires_is_renewed_by_the_url_that_was_given() {
     assert!(began.elapsed() < Duration::from_secs(1), "the new link is asked for at once");
     // Once it leads to a refusal again, that is the answer.
     site.with(|state| state.elsewhere.insert(place("two"), (403, None)));
-    let (_, error) = read(source.stream(ByteRange::new(0, 9000))).await;
+    let (_, error) = read(part(&source, ByteRange::new(0, 9000))).await;
     let error = chain(&error.unwrap());
     assert!(
         error.contains("403") && error.contains("may have expired") && !error.contains("secret"),
@@ -215,7 +223,7 @@ proptest! {
             let source = site.source().await;
             site.with(|state| state.sent = 0);
             site.fail(faults);
-            let (all, error) = read(source.stream(ByteRange::new(start, end))).await;
+            let (all, error) = read(part(&source, ByteRange::new(start, end))).await;
             prop_assert!(error.is_none(), "{:?}", error);
             prop_assert_eq!(&all[..], &site.content()[start as usize..end as usize]);
             prop_assert_eq!(site.with(|state| state.sent), all.len());

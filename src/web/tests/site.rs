@@ -41,6 +41,8 @@ pub(super) enum Fault {
     Whole,
     /// The header is missing.
     Without(&'static str),
+    /// Another file of the same length is there from now on.
+    Changed,
     /// The Content-Length is 1 more than that of the range.
     WrongLength,
 }
@@ -101,10 +103,7 @@ impl Site {
 
     /// Puts another file of the same length in the place.
     pub(super) fn change(&self) {
-        self.with(|state| {
-            state.content.iter_mut().for_each(|byte| *byte = !*byte);
-            state.headers = vec![("etag", "\"two\"".to_owned())];
-        });
+        self.with(State::change);
     }
 
     pub(super) fn content(&self) -> Vec<u8> {
@@ -137,6 +136,11 @@ impl Transport for Site {
 }
 
 impl State {
+    fn change(&mut self) {
+        self.content.iter_mut().for_each(|byte| *byte = !*byte);
+        self.headers = vec![("etag", "\"two\"".to_owned())];
+    }
+
     /// Answers a request; nothing if no answer ever comes.
     fn answer(&mut self, request: &Request<Body>) -> Option<Result<Response<Body>, TransportError>> {
         let url = request.uri().to_string();
@@ -161,6 +165,10 @@ impl State {
                     response = response.header(header::RETRY_AFTER, wait);
                 }
                 Some(Ok(response.body(full("")).unwrap()))
+            }
+            Fault::Changed => {
+                self.change();
+                Some(Ok(self.file(request, Fault::Good)))
             }
             fault => Some(Ok(self.file(request, fault))),
         }
