@@ -4,9 +4,11 @@
 
 use std::io::{Cursor, Read};
 
+use std::sync::Arc;
+
 use http::{HeaderMap, StatusCode};
 
-use crate::image::{Expected, inspect};
+use crate::image::{Expected, inspect, open_disk};
 use crate::model::{BucketName, ObjectRef, Region, UploadId};
 use crate::protocol::{Operation, Response, ecs, oss, ram, rpc, sts};
 use crate::unpack;
@@ -116,9 +118,19 @@ pub fn words(bytes: &[u8]) {
     let _ = crate::protocol::sign::encode::decode_query(text).map(drop);
 }
 
-/// Disk images of any kind.
+/// Disk images of any kind: what the checks say, and the disk inside as the transfer reads it.
 pub fn images(bytes: &[u8]) {
     let _ = inspect(&bytes.to_vec(), &Expected::default()).map(|report| report.verdict());
+    let Ok(disk) = open_disk(Arc::new(bytes.to_vec())) else { return };
+    let mut from = 0;
+    for _ in 0..64 {
+        let Ok(Some(data)) = disk.next_data(from) else { break };
+        assert!(data.start >= from && !data.is_empty() && data.end <= disk.length());
+        let mut buffer = vec![0; data.len().min(64 << 10) as usize];
+        let _ = disk.read_at(data.start, &mut buffer).map(drop);
+        let _ = disk.read_ready(data.start, &mut buffer);
+        from = data.end;
+    }
 }
 
 /// Compressed files and archives.

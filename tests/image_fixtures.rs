@@ -5,10 +5,11 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ossup::image::{
-    DiskRole, Expected, FetchedRanges, Format, READ_BUDGET, Report, Severity, Verdict, inspect,
+    DiskRole, Expected, FetchedRanges, Format, READ_BUDGET, Report, Severity, Verdict, inspect, open_disk,
 };
 use ossup::read::{ReadAt, ReadError};
 use ossup::source::FileSource;
@@ -149,6 +150,72 @@ fn an_object_read_by_ranges_gives_the_same_report() {
         let (by_ranges, fetches, held) = inspect_by_ranges(&image, &expected(&name));
         assert_eq!(direct, by_ranges, "{name}");
         assert!(fetches <= 12 && held <= 8 << 20, "{name}: {fetches} fetches, {held} bytes");
+    }
+}
+
+#[test]
+fn the_disk_inside_is_that_of_which_qemu_img_made_the_image() {
+    let disk = unpack("gpt-uefi.raw");
+    let images = [
+        "v2.qcow2",
+        "v3.qcow2",
+        "compressed.qcow2",
+        "zstd.qcow2",
+        "small-clusters.qcow2",
+        "big-clusters.qcow2",
+        "extended.qcow2",
+        "refcount.qcow2",
+        "snapshots.qcow2",
+        "dynamic-forced.vhd",
+        "fixed-forced.vhd",
+        "dynamic.vhd",
+        "fixed.vhd",
+        "gpt-uefi.raw",
+    ];
+    for name in images {
+        let guest = open_disk(Arc::new(unpack(name))).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // Without force_size, qemu-img rounds a VHD up to whole cylinders.
+        let mut read = vec![0xEE; guest.length() as usize];
+        guest.read_at(0, &mut read).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(read[..disk.len()] == disk && read[disk.len()..].iter().all(|byte| *byte == 0), "{name}");
+        // What no range has is zero, and is not all there is to it.
+        let mut holes = 0;
+        let mut from = 0;
+        while let Some(range) = guest.next_data(from).unwrap() {
+            assert!(read[from as usize..range.start as usize].iter().all(|byte| *byte == 0), "{name}");
+            holes += range.start - from;
+            from = range.end;
+        }
+        assert!(read[from as usize..].iter().all(|byte| *byte == 0), "{name}");
+        holes += guest.length() - from;
+        let is_flat = name.starts_with("fixed") || name.ends_with(".raw");
+        assert!(is_flat || holes > 1 << 20, "{name}: {holes} bytes of holes");
+    }
+}
+
+#[test]
+fn an_image_that_does_not_hold_its_whole_disk_is_not_opened() {
+    let images = [
+        "aes.qcow2",
+        "backing.qcow2",
+        "external.qcow2",
+        "corrupt.qcow2",
+        "unknown-feature.qcow2",
+        "truncated.qcow2",
+        "truncated-tables.qcow2",
+        "byte-short.qcow2",
+        "truncated.vhd",
+        "bad-checksum.vhd",
+        "byte-short.vhd",
+        "other.vdi",
+        "other.vhdx",
+        "sparse.vmdk",
+        "packed.xz",
+        "error.html",
+    ];
+    for name in images {
+        let error = open_disk(Arc::new(unpack(name))).expect_err(name).to_string();
+        assert!(error.starts_with("the disk inside cannot be read: "), "{name}: {error}");
     }
 }
 

@@ -8,6 +8,8 @@
 //! [`FileSource`](crate::source::FileSource); an object is read through [`FetchedRanges`], which says what to fetch. No input is trusted: every table, chain and length is bounded, at most
 //! [`READ_BUDGET`] bytes are read, and what lies beyond is reported as not checked.
 //!
+//! [`open_disk`] opens the disk inside an image for whoever wants to read all of it.
+//!
 //! [`request`] holds the checks of an import request that need no image.
 
 mod boot;
@@ -21,6 +23,7 @@ mod foreign;
 mod format;
 mod guest;
 mod inspect;
+mod open;
 #[cfg(test)]
 mod properties;
 pub(crate) mod qcow2;
@@ -31,7 +34,7 @@ mod rule;
 mod size;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod vhd;
@@ -44,6 +47,7 @@ pub use finding::{Finding, Severity, Verdict};
 pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inspect::inspect;
+pub use open::{OpenDiskError, open_disk};
 pub use report::{DiskRole, Expected, Report, Settings};
 pub use rule::Rule;
 pub use size::{SIZE_PROFILES, SMALLEST_DISK_SIZE, SizeProfile, disk_size_for, needed_gib};

@@ -48,7 +48,7 @@ pub(super) fn write_ext4(disk: &mut [u8], at: usize) {
 }
 
 /// A disk of 8 MiB with boot code and one active Linux partition of 6 MiB from 1 MiB on.
-pub(super) fn mbr_disk() -> Vec<u8> {
+pub(crate) fn mbr_disk() -> Vec<u8> {
     let mut disk = vec![0; 8 * MIB];
     write_record(&mut disk, 0, &[Slot { status: 0x80, code: 0x83, first: 2048, sectors: 12288 }]);
     boot_code(&mut disk);
@@ -107,7 +107,7 @@ pub(super) const CLUSTER: usize = 64 << 10;
 
 /// A QCOW2 file of version 3 around a disk of at most 512 MiB, each cluster in its place: header, refcount table,
 /// refcount block, L1 table, L2 table, data.
-pub(super) fn qcow2(disk: &[u8]) -> Vec<u8> {
+pub(crate) fn qcow2(disk: &[u8]) -> Vec<u8> {
     let clusters = disk.len().div_ceil(CLUSTER);
     let mut file = vec![0; (5 + clusters) * CLUSTER];
     put(&mut file, 0, b"QFI\xFB\0\0\0\x03");
@@ -163,7 +163,7 @@ pub(super) fn fixed_vhd(disk: &[u8]) -> Vec<u8> {
 }
 
 /// A dynamic VHD around a disk that is a multiple of 2 MiB long, every block in the file.
-pub(super) fn dynamic_vhd(disk: &[u8]) -> Vec<u8> {
+pub(crate) fn dynamic_vhd(disk: &[u8]) -> Vec<u8> {
     let blocks = disk.len() / (2 * MIB);
     let footer = vhd_footer(disk.len() as u64, 3);
     let mut header = vec![0; 1024];

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::read::Ready;
+use super::read::{Ready, up_to};
 use crate::model::ByteRange;
 use crate::read::{ReadAt, ReadError, check_range};
 use recent::Recent;
@@ -61,6 +61,31 @@ pub(super) enum Place {
 /// Says why bytes cannot be found. Which bytes, the guest adds.
 pub(super) fn unreadable(reason: &'static str) -> ReadError {
     ReadError::Unreadable { offset: 0, reason }
+}
+
+/// Most entries of a table that are compared with each other: 512 TiB of a disk with clusters of 64 KiB.
+const MOST_COMPARED: u64 = 1 << 20;
+
+/// Looks for an entry of a table that leads to the same place as another one, and returns its index: what a table
+/// that was overwritten looks like, and how a small file would pretend to be a disk without end.
+pub(super) fn repeated<const N: usize>(
+    file: &dyn ReadAt,
+    table_at: u64,
+    entries: u64,
+    place: impl Fn([u8; N]) -> Option<u64>,
+) -> Result<Option<u64>, ReadError> {
+    const STEP: u64 = 8 << 10;
+    let entries = entries.min(MOST_COMPARED);
+    let mut places = Vec::new();
+    for first in (0..entries).step_by(STEP as usize) {
+        let bytes = (entries - first).min(STEP) * N as u64;
+        let table =
+            up_to(file, table_at + first * N as u64, usize::try_from(bytes).expect("at most 64 KiB"))?;
+        let found = (first..).zip(table.as_chunks::<N>().0);
+        places.extend(found.filter_map(|(index, entry)| Some((place(*entry)?, index))));
+    }
+    places.sort_unstable();
+    Ok(places.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min())
 }
 
 /// The disk inside an image.

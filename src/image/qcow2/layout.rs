@@ -1,7 +1,7 @@
 use super::OFFSET_MASK;
 use super::header::Header;
 use super::unpack;
-use crate::image::guest::{Layout, Place, Stretch, Tables, unreadable};
+use crate::image::guest::{Layout, Place, Stretch, Tables, repeated, unreadable};
 use crate::image::read::up_to;
 use crate::read::{ReadAt, ReadError};
 
@@ -83,6 +83,19 @@ impl Layout for Qcow2 {
 }
 
 impl Qcow2 {
+    /// Looks for what cannot be seen from one entry of the L1 table alone.
+    pub(in crate::image) fn check_tables(&self, file: &dyn ReadAt) -> Result<(), ReadError> {
+        let header = &self.0;
+        let l2 = |entry| Some(u64::from_be_bytes(entry) & OFFSET_MASK).filter(|l2| *l2 != 0);
+        match repeated::<8>(file, header.l1_offset, header.needed_l1_entries(), l2)? {
+            Some(index) => Err(ReadError::Unreadable {
+                offset: index << (header.cluster_bits + header.l2_bits()),
+                reason: "its L2 table is that of another part of the disk",
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// What is not in the file is zero, or in the backing file.
     fn unallocated(&self) -> Result<Place, ReadError> {
         if self.0.backing_offset == 0 {

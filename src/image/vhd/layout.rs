@@ -1,6 +1,6 @@
 use super::UNUSED;
 use super::footer::DynamicHeader;
-use crate::image::guest::{Layout, Place, Stretch, Tables, unreadable};
+use crate::image::guest::{Layout, Place, Stretch, Tables, repeated, unreadable};
 use crate::read::{ReadAt, ReadError};
 
 /// Where a VHD file keeps its disk.
@@ -18,6 +18,21 @@ impl Vhd {
 
     pub(super) fn dynamic(size: u64, header: DynamicHeader) -> Self {
         Self { size, blocks: Some(header) }
+    }
+}
+
+impl Vhd {
+    /// Looks for what cannot be seen from one entry of the block table alone.
+    pub(in crate::image) fn check_tables(&self, file: &dyn ReadAt) -> Result<(), ReadError> {
+        let Some(header) = &self.blocks else { return Ok(()) };
+        let block = |entry| Some(u32::from_be_bytes(entry)).filter(|entry| *entry != UNUSED).map(u64::from);
+        match repeated::<4>(file, header.table_offset, header.entries, block)? {
+            Some(index) => Err(ReadError::Unreadable {
+                offset: index * header.block_size,
+                reason: "its block is that of another part of the disk",
+            }),
+            None => Ok(()),
+        }
     }
 }
 
