@@ -43,8 +43,11 @@ const MODULES: &[Module] = &[
     // What is worth unpacking is told by what an image is.
     Module { name: "unpack", may: &["model", "event", "clock", "image"] },
     // 2: edges.
-    // A source is read at any position.
-    Module { name: "source", may: &["model", "event", "clock", "read"] },
+    // A source is read at any position; it may be the disk inside an image.
+    Module {
+        name: "source",
+        may: &["model", "event", "clock", "read", "image::open_disk", "image::OpenDiskError"],
+    },
     // What is read passes as a checksum too.
     Module { name: "blocks", may: &["model", "event", "clock", "checksum", "source"] },
     // The checkpoint holds the cut rule and the source's identity; each journal record its own checksum.

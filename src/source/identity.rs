@@ -130,6 +130,18 @@ impl SourceIdentity {
         }
     }
 
+    /// Returns the same with another length: that of the disk inside, where the source is the image around it.
+    #[must_use]
+    pub fn with_length(mut self, length: u64) -> Self {
+        match &mut self {
+            Self::File(file) => file.length = length,
+            Self::Device(device) => device.length = length,
+            Self::Web(web) => web.length = length,
+            Self::Stream(stream) => stream.length = Some(length),
+        }
+        self
+    }
+
     /// Returns what the source is called, without its kind: a path, a URL, "standard input".
     pub fn name(&self) -> String {
         match self {

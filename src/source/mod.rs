@@ -5,6 +5,7 @@
 
 mod change;
 mod device;
+mod disk;
 mod file;
 mod holes;
 mod identity;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub use change::{Change, Witness};
+pub use disk::DiskSource;
 pub use file::{FileSource, SourceError};
 pub use identity::{
     DeviceIdentity, FileIdentity, STANDARD_INPUT, SourceIdentity, StreamIdentity, WebIdentity,
