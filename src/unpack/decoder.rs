@@ -39,7 +39,7 @@ pub(super) enum Fault {
     /// What follows a whole file is neither another one nor padding.
     Garbage,
     /// The data needs more memory than allowed.
-    Memory { limit: u64 },
+    Memory { needed: Option<u64>, limit: u64 },
     /// The data is of a kind that is not supported.
     Unsupported(&'static str),
 }
@@ -84,7 +84,7 @@ impl Decoder {
         match fault {
             Fault::Damaged(reason) => UnpackError::Damaged { format, offset, reason },
             Fault::Garbage => UnpackError::TrailingGarbage { format, offset },
-            Fault::Memory { limit } => UnpackError::Memory { format, limit },
+            Fault::Memory { needed, limit } => UnpackError::Memory { format, needed, limit },
             Fault::Unsupported(what) => UnpackError::Unsupported { format, what },
         }
     }

@@ -67,13 +67,16 @@ pub enum UnpackError {
     },
     /// Unpacking would take more memory than [`Options::memory`](super::Options::memory) allows.
     #[error(
-        "unpacking this {} data takes more than the {} MiB of memory that are allowed for it: allow more, or pack it \
-         again with a smaller window or dictionary",
-        .format.name(), .limit >> 20
+        "unpacking this {} data takes {} MiB of memory{}, and {} MiB are allowed for it: allow more, or pack it again \
+         with a smaller window or dictionary",
+        .format.name(), .needed.unwrap_or(*.limit) >> 20, if .needed.is_some() { "" } else { " and more" },
+        .limit >> 20
     )]
     Memory {
         /// How the bytes are compressed.
         format: Compression,
+        /// What it takes, in bytes, if that can be told.
+        needed: Option<u64>,
         /// What is allowed, in bytes.
         limit: u64,
     },

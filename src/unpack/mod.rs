@@ -268,7 +268,7 @@ fn decompress(
         _ => None,
     };
     let codec = codec(format, options).map_err(|fault| match fault {
-        Fault::Memory { limit } => UnpackError::Memory { format, limit },
+        Fault::Memory { needed, limit } => UnpackError::Memory { format, needed, limit },
         _ => UnpackError::Unsupported { format, what: "this" },
     })?;
     let limit = options.max_output.saturating_add(SURROUNDINGS);

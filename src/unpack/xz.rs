@@ -39,7 +39,7 @@ fn stream(threads: u32, memory: u64) -> Result<Stream, Fault> {
 
 fn fault(error: Error, limit: u64) -> Fault {
     match error {
-        Error::MemLimit | Error::Mem => Fault::Memory { limit },
+        Error::MemLimit | Error::Mem => Fault::Memory { needed: None, limit },
         Error::Options => {
             Fault::Unsupported("xz data with filters or options that the library does not know")
         }

@@ -22,7 +22,7 @@ pub(super) struct Zstd {
 impl Zstd {
     /// Decodes frames whose windows are not larger than `memory` bytes, nor than 2 GiB.
     pub(super) fn new(memory: u64) -> Result<Self, Fault> {
-        let mut context = DCtx::try_create().ok_or(Fault::Memory { limit: memory })?;
+        let mut context = DCtx::try_create().ok_or(Fault::Memory { needed: None, limit: memory })?;
         let log = memory.max(1).ilog2().clamp(*WINDOW_LOG.start(), *WINDOW_LOG.end());
         context
             .set_parameter(DParameter::WindowLogMax(log))
@@ -30,12 +30,14 @@ impl Zstd {
         Ok(Self { context, memory, between: true, begun: false })
     }
 
-    fn fault(&self, code: usize) -> Fault {
+    /// Explains an error at `input`.
+    fn fault(&self, code: usize, input: &[u8]) -> Fault {
         let is = |kind| zstd_safe::is_error_kind(code, kind);
         if is(ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge)
             || is(ZSTD_ErrorCode::ZSTD_error_memory_allocation)
         {
-            Fault::Memory { limit: self.memory }
+            let needed = if self.between { window(input) } else { None };
+            Fault::Memory { needed, limit: self.memory }
         } else if is(ZSTD_ErrorCode::ZSTD_error_dictionary_wrong) {
             Fault::Unsupported("zstd data that was compressed with a dictionary")
         } else if is(ZSTD_ErrorCode::ZSTD_error_prefix_unknown) && self.begun {
@@ -58,7 +60,7 @@ impl Codec for Zstd {
         let mut source = InBuffer::around(input);
         let mut target = OutBuffer::around(out);
         let left = self.context.decompress_stream(&mut target, &mut source);
-        let left = left.map_err(|code| self.fault(code))?;
+        let left = left.map_err(|code| self.fault(code, input))?;
         self.between = left == 0;
         self.begun |= self.between;
         Ok(Step { taken: source.pos(), given: target.pos() })
@@ -72,4 +74,15 @@ impl Codec for Zstd {
 /// Returns what the first frame says of its content's length.
 pub(super) fn content_size(head: &[u8]) -> Option<u64> {
     zstd_safe::get_frame_content_size(head).ok().flatten()
+}
+
+/// Returns the size of the window that a frame's header asks for, if all of that is there: of its own, or as large as
+/// the content.
+fn window(frame: &[u8]) -> Option<u64> {
+    let (flags, window) = (*frame.get(4)?, *frame.get(5)?);
+    if flags & 0x20 != 0 {
+        return content_size(frame);
+    }
+    let eighth = 1_u64 << (7 + (window >> 3));
+    Some(eighth * (8 + u64::from(window & 7)))
 }
