@@ -4,7 +4,7 @@ use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
 use crate::http::TransportErrorKind;
 use crate::import::ImportError;
-use crate::protocol::{RetryClass, ServiceError};
+use crate::protocol::{RetryClass, ServiceError, ecs, oss, rpc};
 use crate::publish::PublishError;
 use crate::session::SessionError;
 use crate::source::Change;
@@ -58,12 +58,22 @@ impl CallError {
                 _ if self.action == RetryClass::OtherEndpoint => ErrorKind::Usage,
                 // A wrong clock is not a missing permission.
                 _ if self.action == RetryClass::FixClock => ErrorKind::Network,
-                Some("NoSuchBucket" | "InvalidBucketName" | "InvalidObjectName") => ErrorKind::Usage,
-                Some("FileAlreadyExists" | "FileImmutable" | "BucketAlreadyExists") => ErrorKind::Conflict,
-                Some("InvalidDigest" | "InvalidCRC64") => ErrorKind::Integrity,
-                Some(code) if code.starts_with("InvalidAccessKeyId") => ErrorKind::Credentials,
-                Some(code) if code.starts_with("InvalidSecurityToken") => ErrorKind::Credentials,
-                Some("SignatureDoesNotMatch" | "IncompleteSignature") => ErrorKind::Credentials,
+                Some(
+                    oss::code::NO_SUCH_BUCKET
+                    | oss::code::INVALID_BUCKET_NAME
+                    | oss::code::INVALID_OBJECT_NAME,
+                ) => ErrorKind::Usage,
+                Some(
+                    oss::code::FILE_ALREADY_EXISTS
+                    | oss::code::FILE_IMMUTABLE
+                    | oss::code::BUCKET_ALREADY_EXISTS,
+                ) => ErrorKind::Conflict,
+                Some(oss::code::INVALID_DIGEST | oss::code::INVALID_CRC64) => ErrorKind::Integrity,
+                Some(code) if code.starts_with(oss::code::INVALID_ACCESS_KEY_ID) => ErrorKind::Credentials,
+                Some(code) if code.starts_with(oss::code::INVALID_SECURITY_TOKEN) => ErrorKind::Credentials,
+                Some(oss::code::SIGNATURE_DOES_NOT_MATCH | rpc::code::INCOMPLETE_SIGNATURE) => {
+                    ErrorKind::Credentials
+                }
                 // An answer that is not the service's own is not a denial.
                 None if error.is_foreign() && matches!(error.status, 401 | 403) => ErrorKind::Network,
                 _ if matches!(error.status, 401 | 403) => ErrorKind::Credentials,
@@ -205,21 +215,21 @@ impl ImportError {
 /// Returns the kind of a refusal by ECS or RAM, which refuse with 403 for many reasons.
 fn refusal_kind(error: &ServiceError) -> ErrorKind {
     const CREDENTIALS: [&str; 10] = [
-        "Forbidden",
-        "Forbbiden",
-        "NoPermission",
-        "Unauthorized",
-        "InvalidAccessKeyId",
-        "InvalidSecurityToken",
-        "SignatureDoesNotMatch",
-        "IncompleteSignature",
-        "InvalidOSS.NotAuthorized",
-        "RealNameAuthenticationError",
+        rpc::code::FORBIDDEN,
+        rpc::code::FORBBIDEN,
+        rpc::code::NO_PERMISSION,
+        rpc::code::UNAUTHORIZED,
+        rpc::code::INVALID_ACCESS_KEY_ID,
+        rpc::code::INVALID_SECURITY_TOKEN,
+        rpc::code::SIGNATURE_DOES_NOT_MATCH,
+        rpc::code::INCOMPLETE_SIGNATURE,
+        ecs::code::INVALID_OSS_NOT_AUTHORIZED,
+        rpc::code::REAL_NAME_AUTHENTICATION_ERROR,
     ];
     match error.code.as_deref() {
         Some(code) if CREDENTIALS.iter().any(|known| code.starts_with(known)) => ErrorKind::Credentials,
-        Some(code) if code.starts_with("Throttling") => ErrorKind::Network,
-        Some("InvalidRegionId.NotFound") => ErrorKind::Usage,
+        Some(code) if code.starts_with(rpc::code::THROTTLING) => ErrorKind::Network,
+        Some(ecs::code::INVALID_REGION_ID_NOT_FOUND) => ErrorKind::Usage,
         _ if matches!(error.status, 408 | 429 | 500..) => ErrorKind::Network,
         None if error.is_foreign() && matches!(error.status, 401 | 403) => ErrorKind::Network,
         None if matches!(error.status, 401 | 403) => ErrorKind::Credentials,

@@ -146,6 +146,44 @@ fn libraries_that_must_not_show_stay_where_they_are() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// The tables of the codes that services answer with.
+const CODES: [&str; 4] =
+    ["protocol/oss/code.rs", "protocol/rpc/code.rs", "protocol/ecs/code.rs", "protocol/ram/code.rs"];
+/// May spell codes: the emulator, which shares nothing of the wire with the client, and the rules that both apply.
+const OWN_CODES: [&str; 2] = ["emulator/", "image/rule.rs"];
+
+#[test]
+fn codes_of_services_stand_in_their_tables_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut codes = BTreeSet::new();
+    for table in CODES {
+        let text = fs::read_to_string(root.join(table)).unwrap();
+        let lines = text.lines().filter_map(|line| line.split_once("&str = \""));
+        codes.extend(lines.map(|(_, code)| code.trim_end_matches("\";").to_owned()));
+    }
+    assert!(codes.len() > 60 && codes.contains("NoSuchUpload"), "{codes:?}");
+    let mut files = library_files();
+    let test_only = test_only_modules(&files);
+    files.retain(|file| !test_only.iter().any(|module| file.module.starts_with(module)));
+    files.extend(rust_files(&root.join("bin"), &root));
+    let mut wrong = String::new();
+    for file in files {
+        if OWN_CODES.iter().chain(&CODES).any(|own| file.shown.starts_with(own)) {
+            continue;
+        }
+        let text = fs::read_to_string(&file.path).unwrap();
+        // Lines of tests and comments are blank here, and their numbers are the same.
+        let code = without_tests(&without_comments(&text));
+        for (at, (line, left)) in text.lines().zip(code.lines()).enumerate() {
+            let spelt = line.split('"').skip(1).step_by(2).any(|literal| codes.contains(literal));
+            if !left.trim().is_empty() && (spelt || line.contains(".is(\"")) {
+                let _ = writeln!(wrong, "{}:{}: {}", file.shown, at + 1, line.trim());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "use the constants of `protocol::SERVICE::code`:\n{wrong}");
+}
+
 impl Module {
     fn allows(&self, path: &[String]) -> bool {
         self.may.iter().any(|&allowed| {
@@ -192,17 +230,22 @@ fn library_imports() -> Vec<(SourceFile, Vec<Import>)> {
 /// Returns all files under `src/` but `lib.rs`, which re-exports from everywhere, and the binary.
 fn library_files() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = rust_files(&root, &root);
+    files.retain(|file| file.shown != "lib.rs" && !file.shown.starts_with("bin/"));
+    files
+}
+
+/// Returns the source files of a folder below `root`.
+fn rust_files(folder: &Path, root: &Path) -> Vec<SourceFile> {
     let mut files = Vec::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let below = path.strip_prefix(&root).unwrap();
-            let shown = below.to_str().unwrap().to_owned();
-            if path.is_dir() && shown != "bin" {
+            let shown = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
                 folders.push(path);
-            } else if shown.ends_with(".rs") && shown != "lib.rs" {
-                let stem = shown.strip_suffix(".rs").unwrap();
+            } else if let Some(stem) = shown.strip_suffix(".rs") {
                 let stem = stem.strip_suffix("/mod").unwrap_or(stem);
                 let module = stem.split('/').map(str::to_owned).collect();
                 files.push(SourceFile { path, shown, module });

@@ -258,8 +258,7 @@ impl Client {
 
     /// Whether a signature was refused that was made with credentials that have been replaced since.
     async fn signed_by_others(&self, failure: &Failure) -> bool {
-        let refused =
-            matches!(&failure.cause, CallCause::Service(error) if error.is("SignatureDoesNotMatch"));
+        let refused = matches!(&failure.cause, CallCause::Service(error) if error.is(oss::code::SIGNATURE_DOES_NOT_MATCH));
         let Some(used) = failure.credentials.as_ref().filter(|_| refused) else { return false };
         let current = self.shared.options.credentials.credentials(None).await;
         matches!(current, Ok(Some(current)) if current != *used)

@@ -125,13 +125,13 @@ impl Completer<'_> {
                 }
                 .map(CompleteOutcome::Stored)
             }
-            Err(error) if error.is("InvalidPart") || error.is("FilePartNotExist") => {
+            Err(error) if error.is(oss::code::INVALID_PART) || error.is(oss::code::FILE_PART_NOT_EXIST) => {
                 Ok(CompleteOutcome::PartsDiffer)
             }
-            Err(error) if error.is("NoSuchUpload") => {
+            Err(error) if error.is(oss::code::NO_SUCH_UPLOAD) => {
                 self.resolve_missing_upload(list).await.map(CompleteOutcome::Stored)
             }
-            Err(error) if error.is("FileAlreadyExists") => {
+            Err(error) if error.is(oss::code::FILE_ALREADY_EXISTS) => {
                 let same = self.same_object(list.length(), list.crc64(), Some(list)).await?;
                 let stored = same.ok_or_else(|| CompleteError::Exists { object: self.object.clone() })?;
                 // If somebody else made it, our parts are of no use and would be billed.

@@ -2,7 +2,9 @@
 
 use super::{CustomImage, ImportError, ImportTask, Importer};
 use crate::model::{ImageId, Region, SnapshotId};
-use crate::protocol::ecs::{CancelCopyImage, CancelTask, DeleteImage, DeleteSnapshot, DescribeTaskAttribute};
+use crate::protocol::ecs::{
+    self, CancelCopyImage, CancelTask, DeleteImage, DeleteSnapshot, DescribeTaskAttribute,
+};
 
 /// How often the end of a cancelled task is looked for.
 const LOOKS: u32 = 30;
@@ -39,8 +41,10 @@ impl Importer {
                 match cancelled {
                     Ok(_) => true,
                     // An earlier attempt, whose answer was lost, may have done it.
-                    Err(error) if error.is("InvalidTaskId.IncorrectTaskStatus") => error.ambiguous(),
-                    Err(error) if error.is("InvalidTaskId.NotFound") && before.is_none() => {
+                    Err(error) if error.is(ecs::code::INVALID_TASK_ID_INCORRECT_TASK_STATUS) => {
+                        error.ambiguous()
+                    }
+                    Err(error) if error.is(ecs::code::INVALID_TASK_ID_NOT_FOUND) && before.is_none() => {
                         return Err(ImportError::Unknown { id: id.to_string(), region: task.region.clone() });
                     }
                     Err(error) => return Err(ImportError::call(format!("cancel task {id}"))(error)),
@@ -50,8 +54,8 @@ impl Importer {
                 let cancel = CancelCopyImage::new(task.region.clone(), task.image_id.clone());
                 match self.client.call(&cancel).await {
                     Ok(_) => true,
-                    Err(error) if error.is("InvalidImageId.NotFound") => error.ambiguous(),
-                    Err(error) if error.is("IncorrectImageStatus") => false,
+                    Err(error) if error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND) => error.ambiguous(),
+                    Err(error) if error.is(ecs::code::INCORRECT_IMAGE_STATUS) => false,
                     Err(error) => {
                         return Err(ImportError::call(format!("cancel the copy {}", task.image_id))(error));
                     }
@@ -98,7 +102,7 @@ impl Importer {
             match detail {
                 Ok(detail) if detail.status.is_terminal() => return Ok(()),
                 Ok(_) => tokio::time::sleep(self.pace.first).await,
-                Err(error) if error.is("InvalidTaskId.NotFound") => return Ok(()),
+                Err(error) if error.is(ecs::code::INVALID_TASK_ID_NOT_FOUND) => return Ok(()),
                 Err(error) => return Err(ImportError::call(format!("look at task {id}"))(error)),
             }
         }
@@ -114,7 +118,7 @@ impl Importer {
     pub async fn delete_image(&self, region: &Region, id: &ImageId, force: bool) -> Result<(), ImportError> {
         match self.client.call(&DeleteImage::new(region.clone(), id.clone()).with_force(force)).await {
             Ok(_) => Ok(()),
-            Err(error) if error.is("InvalidImageId.NotFound") => Ok(()),
+            Err(error) if error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND) => Ok(()),
             Err(error) => Err(ImportError::call(format!("delete image {id} in {region}"))(error)),
         }
     }
@@ -127,7 +131,7 @@ impl Importer {
     pub async fn delete_snapshot(&self, region: &Region, id: &SnapshotId) -> Result<(), ImportError> {
         match self.client.call(&DeleteSnapshot::new(region.clone(), id.clone())).await {
             Ok(_) => Ok(()),
-            Err(error) if error.is("InvalidSnapshotId.NotFound") => Ok(()),
+            Err(error) if error.is(ecs::code::INVALID_SNAPSHOT_ID_NOT_FOUND) => Ok(()),
             Err(error) => Err(ImportError::call(format!("delete snapshot {id} in {region}"))(error)),
         }
     }

@@ -11,7 +11,7 @@ use crate::client::CallError;
 use crate::event::Event;
 use crate::image::request as rules;
 use crate::model::{ClientToken, ImageId, Origin, Region};
-use crate::protocol::ecs::CopyImage;
+use crate::protocol::ecs::{self, CopyImage};
 
 /// How long a copy of a busy source is requested again.
 const BUSY_LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -183,8 +183,10 @@ fn adopted(request: &CopyRequest, image: CustomImage) -> ImportTask {
 fn is_busy(error: &CallError, waited: Duration) -> bool {
     let Some(code) = error.service().and_then(|error| error.code.as_deref()) else { return false };
     match code {
-        "OperationDenied.ImageCopying" | "OperationDenied.ImageCopyConflict" => waited < BUSY_LIMIT,
-        "IncorrectImageStatus" => waited < STATUS_LIMIT,
+        ecs::code::OPERATION_DENIED_IMAGE_COPYING | ecs::code::OPERATION_DENIED_IMAGE_COPY_CONFLICT => {
+            waited < BUSY_LIMIT
+        }
+        ecs::code::INCORRECT_IMAGE_STATUS => waited < STATUS_LIMIT,
         _ => false,
     }
 }

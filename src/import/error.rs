@@ -4,9 +4,11 @@ use super::ImportTask;
 use crate::client::CallError;
 use crate::image::Finding;
 use crate::model::{AccountId, ImageId, ImageStatus, Region, TaskId};
+use crate::protocol::ecs;
 
 /// The codes with which ImportImage says that the role is missing. Pages and service spell it differently.
-pub const MISSING_ROLE_CODES: [&str; 2] = ["NoSetRoletoECSServiceAcount", "NoSetRoletoECSServiceAccount"];
+pub const MISSING_ROLE_CODES: [&str; 2] =
+    [ecs::code::NO_SET_ROLETO_ECS_SERVICE_ACOUNT, ecs::code::NO_SET_ROLETO_ECS_SERVICE_ACCOUNT];
 
 /// Why an image was not imported, copied, shared, cancelled or deleted.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use crate::client::{CallCause, CallError};
 use crate::event::{Event, ImportProgress};
 use crate::model::{ImageId, Region, SnapshotId, SnapshotStatus, TaskStatus};
 use crate::protocol::RetryClass;
-use crate::protocol::ecs::{DescribeTaskAttribute, TaskDetail};
+use crate::protocol::ecs::{self, DescribeTaskAttribute, TaskDetail};
 
 /// The longest pause between polls while the service throttles.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -215,7 +215,7 @@ impl Importer {
         match self.client.call(&DescribeTaskAttribute::new(task.region.clone(), id.clone())).await {
             Ok(detail) => Ok(Some(detail)),
             // Ended tasks are not kept for ever; the image knows the rest.
-            Err(error) if error.is("InvalidTaskId.NotFound") => Ok(None),
+            Err(error) if error.is(ecs::code::INVALID_TASK_ID_NOT_FOUND) => Ok(None),
             Err(error) if error.service().is_some_and(|refusal| refusal.status == 403) => {
                 watch.tasks_denied = true;
                 self.events

@@ -4,7 +4,7 @@ use super::{CustomImage, ImportError, ImportTask, Importer};
 use crate::client::CallError;
 use crate::model::{ImageId, Region, SnapshotId, TaskId};
 use crate::protocol::ecs::{
-    DescribeImages, DescribeSnapshots, DescribeTaskAttribute, DescribeTasks, SnapshotInfo, TaskDetail,
+    self, DescribeImages, DescribeSnapshots, DescribeTaskAttribute, DescribeTasks, SnapshotInfo, TaskDetail,
 };
 
 /// Most pages of a list that are read: 100,000 images are beyond any quota.
@@ -81,7 +81,7 @@ impl Importer {
     pub async fn task(&self, region: &Region, id: &TaskId) -> Result<Option<TaskDetail>, ImportError> {
         match self.client.call(&DescribeTaskAttribute::new(region.clone(), id.clone())).await {
             Ok(task) => Ok(Some(task)),
-            Err(error) if error.is("InvalidTaskId.NotFound") => Ok(None),
+            Err(error) if error.is(ecs::code::INVALID_TASK_ID_NOT_FOUND) => Ok(None),
             Err(error) => Err(ImportError::call(format!("look at task {id} in {region}"))(error)),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ImportError, Importer};
 use crate::client::CallError;
-use crate::protocol::ram::{AttachPolicyToRole, CreateRole, GetRole, ListPoliciesForRole, Role};
+use crate::protocol::ram::{self, AttachPolicyToRole, CreateRole, GetRole, ListPoliciesForRole, Role};
 use crate::protocol::sign::encode;
 
 /// The role that ECS takes on to read OSS. The name is fixed by the service.
@@ -88,7 +88,7 @@ impl Importer {
         let failed = |error| ImportError::call(format!("look at the role `{name}`"))(error);
         let role = match self.client.call(&GetRole::new(name)).await {
             Ok(role) => role,
-            Err(error) if error.is("EntityNotExist.Role") => return Ok(RoleState::Missing),
+            Err(error) if error.is(ram::code::ENTITY_NOT_EXIST_ROLE) => return Ok(RoleState::Missing),
             Err(error) if is_denied(&error) => return Ok(RoleState::Unknown),
             Err(error) => return Err(failed(error)),
         };
@@ -114,7 +114,9 @@ impl Importer {
         let failed = |error| ImportError::call(format!("set up the role `{IMPORT_ROLE}`"))(error);
         let (role, created) = match self.client.call(&GetRole::new(IMPORT_ROLE)).await {
             Ok(role) => (role, false),
-            Err(error) if error.is("EntityNotExist.Role") => self.make_role().await.map_err(failed)?,
+            Err(error) if error.is(ram::code::ENTITY_NOT_EXIST_ROLE) => {
+                self.make_role().await.map_err(failed)?
+            }
             Err(error) => return Err(failed(error)),
         };
         if !role.trusts_service(TRUSTED) {
@@ -123,7 +125,7 @@ impl Importer {
         let attach = AttachPolicyToRole::system(IMPORT_POLICY, IMPORT_ROLE);
         let attached = match self.client.call(&attach).await {
             Ok(_) => true,
-            Err(error) if error.is("EntityAlreadyExists.Role.Policy") => error.ambiguous(),
+            Err(error) if error.is(ram::code::ENTITY_ALREADY_EXISTS_ROLE_POLICY) => error.ambiguous(),
             Err(error) => return Err(failed(error)),
         };
         Ok(RoleSetUp { created, attached })
@@ -143,7 +145,7 @@ impl Importer {
         match self.client.call(&create).await {
             Ok(role) => Ok((role, true)),
             // Made in the meantime, by someone else or by an attempt whose answer was lost.
-            Err(error) if error.is("EntityAlreadyExists.Role") => {
+            Err(error) if error.is(ram::code::ENTITY_ALREADY_EXISTS_ROLE) => {
                 let role = self.client.call(&GetRole::new(IMPORT_ROLE)).await?;
                 Ok((role, error.ambiguous()))
             }

@@ -8,13 +8,14 @@ use super::{ImportError, ImportRequest, ImportTask, Importer, MISSING_ROLE_CODES
 use crate::client::CallError;
 use crate::event::Event;
 use crate::model::{ClientToken, Origin};
+use crate::protocol::ecs;
 
 /// How long is waited before an import is tried again while a new role is not seen yet.
 const ROLE_RETRY: Duration = Duration::from_secs(5);
 /// The code with which the service says that another image has the name.
-pub(super) const NAME_TAKEN_CODE: &str = "InvalidImageName.Duplicated";
+pub(super) const NAME_TAKEN_CODE: &str = ecs::code::INVALID_IMAGE_NAME_DUPLICATED;
 /// The codes of a dry run that went well. Pages and service spell it differently.
-const DRY_RUN_CODES: [&str; 2] = ["DRYRUN.SUCCESS", "DryRunOperation"];
+const DRY_RUN_CODES: [&str; 2] = [ecs::code::DRYRUN_SUCCESS, ecs::code::DRY_RUN_OPERATION];
 
 impl Importer {
     /// Has the service check the request without importing. The objects must be there already.
@@ -78,7 +79,7 @@ impl Importer {
                 Err(error) => error,
             };
             ambiguous |= error.ambiguous();
-            let unseen = is_missing_role(&error) || error.is("InvalidOSS.NotAuthorized");
+            let unseen = is_missing_role(&error) || error.is(ecs::code::INVALID_OSS_NOT_AUTHORIZED);
             if !unseen || began.elapsed() + ROLE_RETRY > self.role_grace {
                 break error;
             }

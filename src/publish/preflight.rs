@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::client::CallError;
 use crate::import::{ImportError, ImportRequest, Importer, RoleState};
 use crate::model::{BucketName, ImageId, ImageStatus};
-use crate::protocol::oss::GetBucketInfo;
+use crate::protocol::oss::{self, GetBucketInfo};
 use crate::protocol::sts::GetCallerIdentity;
 
 /// How long each check may take: it is not worth waiting for a service that the network blocks.
@@ -225,7 +225,7 @@ impl<'a> Preflight<'a> {
     async fn bucket(&self, bucket: &BucketName, problems: &mut Vec<Problem>) -> Option<String> {
         let info = match self.importer.client().call(&GetBucketInfo { bucket: bucket.clone() }).await {
             Ok(info) => info,
-            Err(error) if error.is("NoSuchBucket") => {
+            Err(error) if error.is(oss::code::NO_SUCH_BUCKET) => {
                 if !self.bucket_may_be_made {
                     problems.push(Problem::NoBucket { bucket: bucket.clone() });
                 }

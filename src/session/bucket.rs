@@ -6,7 +6,9 @@ use crate::client::{Call, CallError, Client, Progress};
 use crate::event::EventSink;
 use crate::model::{BucketName, ObjectRef, UploadId};
 use crate::protocol::Operation;
-use crate::protocol::oss::{AbortMultipartUpload, ListMultipartUploads, ListParts, ListedPart, ListedUpload};
+use crate::protocol::oss::{
+    self, AbortMultipartUpload, ListMultipartUploads, ListParts, ListedPart, ListedUpload,
+};
 
 /// Lists the parts of an open upload, page by page, in ascending order.
 ///
@@ -89,11 +91,11 @@ pub async fn abort(client: &Client, object: &ObjectRef, upload_id: &UploadId) ->
     for pause in PAUSES {
         tokio::time::sleep(Duration::from_secs(pause)).await;
         match client.call(&operation).await {
-            Err(error) if !error.is("NoSuchUpload") => return Err(error),
+            Err(error) if !error.is(oss::code::NO_SUCH_UPLOAD) => return Err(error),
             _ => {}
         }
         match list_parts(client, object, upload_id).await {
-            Err(error) if error.is("NoSuchUpload") => return Ok(()),
+            Err(error) if error.is(oss::code::NO_SUCH_UPLOAD) => return Ok(()),
             Err(error) => return Err(error),
             Ok(listed) => parts = listed.len(),
         }

@@ -11,7 +11,7 @@ use crate::event::{Event, EventSink};
 use crate::model::{ObjectRef, PartRecord, UploadId};
 use crate::plan::{CutRule, Plan};
 use crate::protocol::Operation;
-use crate::protocol::oss::{InitiateMultipartUpload, ListedPart};
+use crate::protocol::oss::{self, InitiateMultipartUpload, ListedPart};
 use crate::source::{Source, SourceIdentity, StreamIdentity, Witness};
 use crate::state::{Checkpoint, Journal, StateError, UploadDir};
 
@@ -381,7 +381,7 @@ impl Opener<'_> {
     pub(crate) async fn list(&self, upload_id: &UploadId) -> Result<Option<Vec<ListedPart>>, SessionError> {
         match bucket::parts(self.client, &self.options.object, upload_id, self.progress, self.events).await {
             Ok(listed) => Ok(Some(listed)),
-            Err(error) if error.is("NoSuchUpload") => Ok(None),
+            Err(error) if error.is(oss::code::NO_SUCH_UPLOAD) => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
     }

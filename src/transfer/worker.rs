@@ -16,7 +16,7 @@ use crate::event::EventSink;
 use crate::model::{Crc64, ObjectRef, PartProof, PartRecord, UploadId};
 use crate::plan::Part;
 use crate::protocol::RetryClass;
-use crate::protocol::oss::{UploadPart, is_md5};
+use crate::protocol::oss::{self, UploadPart, is_md5};
 use crate::source::Source;
 
 /// After this many broken connections within one part its bytes go back, to be sent in smaller parts.
@@ -76,7 +76,7 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
         }
         Err(error) => {
             // With a digest the service itself finds the damage, and refuses the part.
-            let refused = error.is("InvalidDigest") || error.is("InvalidCRC64");
+            let refused = error.is(oss::code::INVALID_DIGEST) || error.is(oss::code::INVALID_CRC64);
             // What can never succeed, such as a proxy that wants a password, does not count as a broken connection.
             let network = error.is_network() && error.action != RetryClass::Never;
             let (number, range) = (part.number, part.range);

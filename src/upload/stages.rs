@@ -12,6 +12,7 @@ use crate::client::Progress;
 use crate::complete::{self, CompleteError, CompleteOutcome, Completer, StoredObject, Verified};
 use crate::event::Event;
 use crate::model::PartRecord;
+use crate::protocol::oss;
 use crate::session::{OpenOutcome, Opener, Session, SessionError};
 use crate::transfer::{Control, JournalWriter, PartList, Transfer, TransferError, Watch};
 
@@ -285,7 +286,7 @@ impl Upload {
     /// When the key is taken already: done if the object there is the same as the source, which costs one
     /// read of it; else refused.
     async fn resolve_existing_object(&self, error: SessionError) -> Result<StoredObject, UploadError> {
-        if !matches!(&error, SessionError::Call { source, .. } if source.is("FileAlreadyExists")) {
+        if !matches!(&error, SessionError::Call { source, .. } if source.is(oss::code::FILE_ALREADY_EXISTS)) {
             return Err(error.into());
         }
         let object = self.session.object.clone();

@@ -2,6 +2,7 @@
 
 mod cancel_copy_image;
 mod cancel_task;
+pub mod code;
 mod copy_image;
 mod delete_image;
 mod delete_snapshot;

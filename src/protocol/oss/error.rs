@@ -1,8 +1,8 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::printable;
 use super::xml::{self, Element};
+use super::{code, printable};
 use crate::protocol::{Response, RetryClass, ServiceError};
 
 /// Error documents are about 1 KB; a policy denial with its diagnosis has about 4 KB.
@@ -71,20 +71,21 @@ pub fn action(error: &ServiceError, temporary: bool) -> RetryClass {
     let ec = error.ec.as_deref().unwrap_or_default();
     match (error.status, code) {
         (203, _) => RetryClass::Settle,
-        (_, "RequestTimeout" | "IncompleteBody") => RetryClass::Retry,
-        (_, "BadRequest") => RetryClass::RetryFew,
-        (_, "InvalidDigest" | "InvalidCRC64") => RetryClass::RetryOnce,
-        (_, "InvalidPart" | "FilePartNotExist" | "NoSuchUpload") => RetryClass::Settle,
-        (_, "InvalidArgument") if matches!(ec, "0002-00000226" | "0002-00000228") => {
-            RetryClass::OtherEndpoint
-        }
-        (_, "AccessDenied") if error.endpoint.is_some() => RetryClass::OtherEndpoint,
-        (_, "RequestTimeTooSkewed") => RetryClass::FixClock,
-        (_, "SecurityTokenExpired" | "InvalidSecurityToken" | "AccessKeyIdAndSecurityTokenNotMatch") => {
-            RetryClass::RefreshCredentials
-        }
-        (_, "InvalidAccessKeyId") if temporary => RetryClass::RefreshCredentials,
-        (_, "InvalidAccessKeyId" | "NotImplemented") => RetryClass::Never,
+        (_, code::REQUEST_TIMEOUT | code::INCOMPLETE_BODY) => RetryClass::Retry,
+        (_, code::BAD_REQUEST) => RetryClass::RetryFew,
+        (_, code::INVALID_DIGEST | code::INVALID_CRC64) => RetryClass::RetryOnce,
+        (_, code::INVALID_PART | code::FILE_PART_NOT_EXIST | code::NO_SUCH_UPLOAD) => RetryClass::Settle,
+        (_, code::INVALID_ARGUMENT) if code::EC_OTHER_REGION.contains(&ec) => RetryClass::OtherEndpoint,
+        (_, code::ACCESS_DENIED) if error.endpoint.is_some() => RetryClass::OtherEndpoint,
+        (_, code::REQUEST_TIME_TOO_SKEWED) => RetryClass::FixClock,
+        (
+            _,
+            code::SECURITY_TOKEN_EXPIRED
+            | code::INVALID_SECURITY_TOKEN
+            | code::ACCESS_KEY_ID_AND_SECURITY_TOKEN_NOT_MATCH,
+        ) => RetryClass::RefreshCredentials,
+        (_, code::INVALID_ACCESS_KEY_ID) if temporary => RetryClass::RefreshCredentials,
+        (_, code::INVALID_ACCESS_KEY_ID | code::NOT_IMPLEMENTED) => RetryClass::Never,
         (401, _) if !error.is_foreign() => RetryClass::RefreshCredentials,
         (408 | 429, _) => RetryClass::Retry,
         (503, _) => RetryClass::Throttled,

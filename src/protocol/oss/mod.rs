@@ -4,6 +4,7 @@
 //! since XML cannot carry all characters that keys can hold.
 
 mod abort;
+pub mod code;
 mod complete;
 mod delete_object;
 mod error;

@@ -1,6 +1,7 @@
 //! RAM OpenAPI 2015-05-01: the role that lets ECS read the bucket.
 
 mod attach_policy_to_role;
+pub mod code;
 mod create_role;
 mod get_role;
 mod list_policies_for_role;

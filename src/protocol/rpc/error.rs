@@ -3,8 +3,8 @@
 use quick_xml::events::Event;
 use serde_json::Value;
 
-use super::json;
-use crate::protocol::{Response, RetryClass, ServiceError};
+use super::{code, json};
+use crate::protocol::{Response, RetryClass, ServiceError, ecs};
 
 /// How much is quoted of an answer that is not an error document.
 const MAX_QUOTE: usize = 200;
@@ -34,16 +34,23 @@ pub fn parse(answer: &Response) -> ServiceError {
 pub fn action(error: &ServiceError) -> RetryClass {
     let Some(code) = error.code.as_deref() else { return by_status(error) };
     match code {
-        "SignatureNonceUsed" | "InternalError" | "UnknownError" | "ServiceUnavailable" => RetryClass::Retry,
-        "InvalidTimeStamp.Format" | "InvalidTimeStamp.Expired" | "IllegalTimestamp" => RetryClass::FixClock,
-        "InvalidSecurityToken.Expired"
-        | "InvalidSecurityToken.Malformed"
-        | "InvalidSecurityToken.MismatchWithAccessKey" => RetryClass::RefreshCredentials,
+        code::SIGNATURE_NONCE_USED
+        | code::INTERNAL_ERROR
+        | code::UNKNOWN_ERROR
+        | code::SERVICE_UNAVAILABLE => RetryClass::Retry,
+        code::INVALID_TIME_STAMP_FORMAT | code::INVALID_TIME_STAMP_EXPIRED | code::ILLEGAL_TIMESTAMP => {
+            RetryClass::FixClock
+        }
+        code::INVALID_SECURITY_TOKEN_EXPIRED
+        | code::INVALID_SECURITY_TOKEN_MALFORMED
+        | code::INVALID_SECURITY_TOKEN_MISMATCH_WITH_ACCESS_KEY => RetryClass::RefreshCredentials,
         // Slowly: another operation on the same resource, or the first call with this token, still runs.
-        "OperationConflict" | "InvalidOperation.Conflict" | "LastTokenProcessing" => RetryClass::Throttled,
-        "InvalidOSSBucket.FlowLimit" => RetryClass::Throttled,
-        _ if code.starts_with("Throttling") || code == "Rejected.Throttling" => RetryClass::Throttled,
-        _ if code.starts_with("ServiceUnavailable.") => RetryClass::Retry,
+        code::OPERATION_CONFLICT | code::INVALID_OPERATION_CONFLICT | code::LAST_TOKEN_PROCESSING => {
+            RetryClass::Throttled
+        }
+        ecs::code::INVALID_OSS_BUCKET_FLOW_LIMIT => RetryClass::Throttled,
+        _ if code.starts_with(code::THROTTLING) || code == code::REJECTED_THROTTLING => RetryClass::Throttled,
+        _ if code.starts_with(code::SERVICE_UNAVAILABLE_PREFIX) => RetryClass::Retry,
         _ => by_status(error),
     }
 }

@@ -1,6 +1,7 @@
 //! What the RPC-style services (ECS, RAM, STS) have in common: endpoints, parameters, lenient JSON, errors.
 
 mod acknowledged;
+pub mod code;
 mod endpoint;
 pub mod error;
 pub(crate) mod json;

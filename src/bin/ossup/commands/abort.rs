@@ -1,5 +1,6 @@
 use ossup::client::Client;
 use ossup::model::{ObjectRef, UploadId};
+use ossup::protocol::oss;
 use ossup::session;
 use ossup::state::{StateDir, StateError};
 use serde_json::json;
@@ -98,12 +99,14 @@ async fn existing(
     output: Output,
 ) -> Result<UploadId, Failure> {
     match session::list_parts(&connection.client, object, id).await {
-        Err(error) if error.is("NoSuchUpload") && !recorded(connection, object, output)?.contains(id) => {
+        Err(error)
+            if error.is(oss::code::NO_SUCH_UPLOAD) && !recorded(connection, object, output)?.contains(id) =>
+        {
             let failure = Failure::from_error(Kind::Other, &error);
             let failure = failure.context(format!("there is no open upload {id} of `{object}`"));
             Err(failure.hint(format!("`ossup list oss://{}` shows the ids", object.bucket)))
         }
-        Err(error) if !error.is("NoSuchUpload") => Err(error.into()),
+        Err(error) if !error.is(oss::code::NO_SUCH_UPLOAD) => Err(error.into()),
         _ => Ok(id.clone()),
     }
 }

@@ -1,6 +1,6 @@
 use ossup::client::Client;
 use ossup::model::BucketName;
-use ossup::protocol::oss::{GetBucketInfo, PutBucket};
+use ossup::protocol::oss::{self, GetBucketInfo, PutBucket};
 use ossup::protocol::sts::GetCallerIdentity;
 use serde_json::json;
 
@@ -23,7 +23,11 @@ async fn create(args: &BucketArgs, context: &Context) -> Result<(), Failure> {
     let region = connection.client.region();
     let created = match connection.client.call(&PutBucket::new(bucket.clone())).await {
         Ok(_) => true,
-        Err(error) if error.is("BucketAlreadyExists") && is_own(&connection.client, bucket).await => false,
+        Err(error)
+            if error.is(oss::code::BUCKET_ALREADY_EXISTS) && is_own(&connection.client, bucket).await =>
+        {
+            false
+        }
         Err(error) => return Err(error.into()),
     };
     let done = if created { "created" } else { "already exists and is yours" };

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use ossup::client::{CallError, Client};
 use ossup::model::{BucketName, ObjectRef};
-use ossup::protocol::oss::ListedUpload;
+use ossup::protocol::oss::{self, ListedUpload};
 use ossup::session;
 
 /// How many uploads' parts are listed at a time.
@@ -48,7 +48,7 @@ pub(crate) async fn measure(
                 let last_part = parts.iter().filter_map(|part| part.last_modified).max();
                 Ok(Some(OpenUpload { listed, parts: parts.len(), bytes, last_part }))
             }
-            Err(error) if error.is("NoSuchUpload") => Ok(None),
+            Err(error) if error.is(oss::code::NO_SUCH_UPLOAD) => Ok(None),
             Err(error) => Err(error),
         }
     });

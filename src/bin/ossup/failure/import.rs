@@ -2,6 +2,7 @@
 
 use ossup::ErrorKind;
 use ossup::import::{ImportError, Site, authorization_url};
+use ossup::protocol::ecs;
 use ossup::publish::PublishError;
 use ossup::state::StateError;
 
@@ -134,46 +135,56 @@ fn freed_name(image_id: &ossup::model::ImageId) -> String {
 /// Advice for the codes of imports, copies and sharing.
 fn known(code: Option<&str>) -> Option<&'static str> {
     Some(match code? {
-        "InvalidOSS.NotAuthorized" => {
+        ecs::code::INVALID_OSS_NOT_AUTHORIZED => {
             "the role exists, but lacks oss:GetObject, oss:GetBucketLocation or oss:GetBucketInfo on this bucket"
         }
-        "InvalidOSSBucket.NotFound" | "InvalidOSSBucket.NotMatched" => {
+        ecs::code::INVALID_OSS_BUCKET_NOT_FOUND | ecs::code::INVALID_OSS_BUCKET_NOT_MATCHED => {
             "the bucket is not in this region or account: import in the bucket's own region and use --copy-to"
         }
-        "InvalidOSSBucket.EncryptUnsupported" => "the bucket has default encryption: use one without it",
-        "InvalidOSSObject.NotFound" => "check the object's key: it is taken literally",
-        "InvalidOSSObject.NeedRestore" => "the object is archived: restore it, or upload it as Standard",
-        "InvalidOSSObject.Size" => "the object is empty",
-        "UnsupportedSuffix.OSSObject" => "use an object key that ends in .raw, .vhd or .qcow2",
-        "InvalidImageName.Malformed" => {
+        ecs::code::INVALID_OSS_BUCKET_ENCRYPT_UNSUPPORTED => {
+            "the bucket has default encryption: use one without it"
+        }
+        ecs::code::INVALID_OSS_OBJECT_NOT_FOUND => "check the object's key: it is taken literally",
+        ecs::code::INVALID_OSS_OBJECT_NEED_RESTORE => {
+            "the object is archived: restore it, or upload it as Standard"
+        }
+        ecs::code::INVALID_OSS_OBJECT_SIZE => "the object is empty",
+        ecs::code::UNSUPPORTED_SUFFIX_OSS_OBJECT => "use an object key that ends in .raw, .vhd or .qcow2",
+        ecs::code::INVALID_IMAGE_NAME_MALFORMED => {
             "use 2 to 128 letters, digits, `.`, `_`, `:` and `-`, starting with a letter but not `aliyun` or `acs:`"
         }
-        "InvalidImageName.Duplicated" => "the name is taken: choose another --name",
-        "InvalidPlatform.Malformed" => {
+        ecs::code::INVALID_IMAGE_NAME_DUPLICATED => "the name is taken: choose another --name",
+        ecs::code::INVALID_PLATFORM_MALFORMED => {
             "spell --platform as the ImportImage page does: Ubuntu, Rocky Linux, Windows Server 2022, Others Linux, …"
         }
-        "QuotaExceed.Image" => {
+        ecs::code::QUOTA_EXCEED_IMAGE => {
             "the region's quota of custom images is used up: delete some, or request a higher quota"
         }
-        "InvalidImageSize" | "InvalidDataDiskSize" => {
+        ecs::code::INVALID_IMAGE_SIZE | ecs::code::INVALID_DATA_DISK_SIZE => {
             "`ossup inspect` shows the minimum --disk-size; the region may accept only 40 to 500 GiB (data: 5 to 2000)"
         }
-        "InvalidVHDImage.IncorrectSize" => {
+        ecs::code::INVALID_VHD_IMAGE_INCORRECT_SIZE => {
             "convert the file to QCOW2, which has no such rule: `ossup inspect FILE` prints the command"
         }
-        "InvalidImageFormat.Malformed" => "`ossup inspect oss://BUCKET/KEY` shows what the object is",
-        "UserNotInTheWhiteList" | "InvalidRegion.NotSupport" | "InvalidImageFormat.RegionNotSupported" => {
+        ecs::code::INVALID_IMAGE_FORMAT_MALFORMED => {
+            "`ossup inspect oss://BUCKET/KEY` shows what the object is"
+        }
+        ecs::code::USER_NOT_IN_THE_WHITE_LIST
+        | ecs::code::INVALID_REGION_NOT_SUPPORT
+        | ecs::code::INVALID_IMAGE_FORMAT_REGION_NOT_SUPPORTED => {
             "not offered to this account or in this region: contact support, or use another region or format"
         }
-        "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => {
+        ecs::code::ACCOUNT_ARREARAGE | ecs::code::INVALID_ACCOUNT_STATUS_OSS_DISABLED => {
             "the account is in arrears, or OSS is not activated"
         }
-        "InvalidTaskId.IncorrectTaskStatus" => "the task has ended: `ossup image show` shows its result",
-        "InvalidOperation.VhdImageUnsupported" => {
+        ecs::code::INVALID_TASK_ID_INCORRECT_TASK_STATUS => {
+            "the task has ended: `ossup image show` shows its result"
+        }
+        ecs::code::INVALID_OPERATION_VHD_IMAGE_UNSUPPORTED => {
             "images imported from VHD cannot be copied: convert the file to QCOW2 or RAW, and publish that"
         }
-        "ImageUseShared" => "stop sharing it first: `ossup image unshare`",
-        "ImageUsingByInstance" => "instances use it; --force deletes it anyway",
+        ecs::code::IMAGE_USE_SHARED => "stop sharing it first: `ossup image unshare`",
+        ecs::code::IMAGE_USING_BY_INSTANCE => "instances use it; --force deletes it anyway",
         _ => return None,
     })
 }

@@ -3,7 +3,7 @@
 use ossup::client::{CallCause, CallError};
 use ossup::http::{CertificateFault, TransportError, TransportErrorKind};
 use ossup::model::{BucketName, Endpoint, Region};
-use ossup::protocol::ServiceError;
+use ossup::protocol::{ServiceError, ecs, oss, rpc};
 
 use crate::settings::regions;
 
@@ -92,13 +92,13 @@ fn service(answer: &ServiceError) -> Option<String> {
             None => format!("the bucket is served by another endpoint, {endpoint}"),
         });
     }
-    if matches!(answer.ec.as_deref(), Some("0002-00000226" | "0002-00000228")) {
+    if answer.ec.as_deref().is_some_and(|ec| oss::code::EC_OTHER_REGION.contains(&ec)) {
         return Some(
             "requests are signed for a region other than the endpoint's: pass the bucket's --region"
                 .to_owned(),
         );
     }
-    if answer.is("NoSuchBucket") {
+    if answer.is(oss::code::NO_SUCH_BUCKET) {
         // Validated, since it goes into a command.
         let bucket = answer.bucket.as_ref().and_then(|name| name.parse::<BucketName>().ok());
         let bucket = bucket.as_ref().map_or("BUCKET", BucketName::as_str);
@@ -131,42 +131,50 @@ fn service(answer: &ServiceError) -> Option<String> {
 
 /// Whether a 403 is about permissions: ECS returns it for much else. A response without a body counts as one.
 fn is_denial(code: Option<&str>) -> bool {
-    let denials = ["AccessDenied", "Forbidden", "NoPermission", "Unauthorized"];
+    let denials =
+        [oss::code::ACCESS_DENIED, rpc::code::FORBIDDEN, rpc::code::NO_PERMISSION, rpc::code::UNAUTHORIZED];
     code.is_none_or(|code| denials.iter().any(|denial| code.starts_with(denial)))
 }
 
 /// Codes for which we know better advice than the service's message.
 fn known(code: &str) -> Option<&'static str> {
     Some(match code {
-        "InvalidAccessKeyId" | "InvalidAccessKeyId.NotFound" => {
+        oss::code::INVALID_ACCESS_KEY_ID | rpc::code::INVALID_ACCESS_KEY_ID_NOT_FOUND => {
             "the access key id is unknown or disabled; `-v` shows where it came from"
         }
-        "SignatureDoesNotMatch" | "IncompleteSignature" => {
+        oss::code::SIGNATURE_DOES_NOT_MATCH | rpc::code::INCOMPLETE_SIGNATURE => {
             "the access key secret does not match its id; `-v` shows where both came from"
         }
-        "SecurityTokenExpired" | "InvalidSecurityToken.Expired" => "get new temporary credentials",
-        "InvalidSecurityToken" | "SecurityTokenNotSupported" | "InvalidSecurityToken.Malformed" => {
+        oss::code::SECURITY_TOKEN_EXPIRED | rpc::code::INVALID_SECURITY_TOKEN_EXPIRED => {
+            "get new temporary credentials"
+        }
+        oss::code::INVALID_SECURITY_TOKEN
+        | oss::code::SECURITY_TOKEN_NOT_SUPPORTED
+        | rpc::code::INVALID_SECURITY_TOKEN_MALFORMED => {
             "id, secret and token must come from the same STS response"
         }
-        "RequestTimeTooSkewed" | "InvalidTimeStamp.Expired" | "IllegalTimestamp" => {
-            "set this machine's clock"
-        }
-        "UserDisable" | "InvalidAccountStatus" | "Account.Arrearage" | "InvalidAccountStatus.OSSDisabled" => {
+        oss::code::REQUEST_TIME_TOO_SKEWED
+        | rpc::code::INVALID_TIME_STAMP_EXPIRED
+        | rpc::code::ILLEGAL_TIMESTAMP => "set this machine's clock",
+        oss::code::USER_DISABLE
+        | rpc::code::INVALID_ACCOUNT_STATUS
+        | ecs::code::ACCOUNT_ARREARAGE
+        | ecs::code::INVALID_ACCOUNT_STATUS_OSS_DISABLED => {
             "the account is disabled or in arrears, or has not activated the service"
         }
-        "KmsServiceNotEnabled" => {
+        oss::code::KMS_SERVICE_NOT_ENABLED => {
             "the bucket encrypts with a KMS key, but KMS is not activated for this account: activate it, or change \
              the bucket's default encryption"
         }
-        "NoSuchKey" => "check the object's key: it is taken literally, nothing is decoded",
-        "InvalidRegionId.NotFound" => "check the region: the service has none of this name",
-        "BucketAlreadyExists" => "bucket names are global: choose another",
-        "FileAlreadyExists" => "choose another key, or replace the object with --overwrite",
-        "InsufficientStorage" => {
+        oss::code::NO_SUCH_KEY => "check the object's key: it is taken literally, nothing is decoded",
+        ecs::code::INVALID_REGION_ID_NOT_FOUND => "check the region: the service has none of this name",
+        oss::code::BUCKET_ALREADY_EXISTS => "bucket names are global: choose another",
+        oss::code::FILE_ALREADY_EXISTS => "choose another key, or replace the object with --overwrite",
+        oss::code::INSUFFICIENT_STORAGE => {
             "the store's disk is full, or a file has reached the size limit (`ulimit -f`): make room, or raise it"
         }
-        "FileImmutable" => "the bucket's retention policy protects the object",
-        "TransferAccelerationDisabled" => {
+        oss::code::FILE_IMMUTABLE => "the bucket's retention policy protects the object",
+        oss::code::TRANSFER_ACCELERATION_DISABLED => {
             "enable transfer acceleration on the bucket, or use another endpoint"
         }
         _ => return None,
