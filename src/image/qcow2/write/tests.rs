@@ -273,21 +273,36 @@ proptest! {
     }
 }
 
-/// Writes disks of every shape to files, for QEMU to judge. Only where `OSSUP_IMAGE_DIR` says that QEMU is there.
+/// Runs `qemu-img` in a directory, if `OSSUP_IMAGE_DIR` says that it is there; it has to find nothing wrong.
+#[cfg(unix)]
+fn qemu_img() -> Option<(tempfile::TempDir, impl Fn(&[&str]) -> serde_json::Value)> {
+    #[expect(clippy::disallowed_methods, reason = "whoever has QEMU says so")]
+    std::env::var_os("OSSUP_IMAGE_DIR")?;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    let run = move |arguments: &[&str]| {
+        let output = std::process::Command::new("qemu-img").args(arguments).current_dir(&path).output();
+        let output = output.expect("qemu-img runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    };
+    Some((directory, run))
+}
+
+/// Asserts that QEMU finds neither an error nor a leak, and the same end of the object.
+#[cfg(unix)]
+fn assert_qemu_checks(qemu_img: impl Fn(&[&str]) -> serde_json::Value, tail: &Tail) {
+    let checked = qemu_img(&["check", "--output=json", "-f", "qcow2", "disk.qcow2"]);
+    assert_eq!(checked["image-end-offset"], tail.object_length(), "{checked}");
+    for trouble in ["check-errors", "leaks", "corruptions"] {
+        assert!(checked[trouble].as_u64().unwrap_or(0) == 0, "{checked}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn qemu_finds_no_error_and_the_same_disk() {
-    #[expect(clippy::disallowed_methods, reason = "whoever has QEMU says so")]
-    if std::env::var_os("OSSUP_IMAGE_DIR").is_none() {
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let qemu_img = |arguments: &[&str]| {
-        let output = std::process::Command::new("qemu-img").args(arguments).current_dir(&directory).output();
-        let output = output.expect("qemu-img runs");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let Some((directory, qemu_img)) = qemu_img() else { return };
     let l2 = ENTRIES;
     let cases: [(&[Run], u64); 7] = [
         (&[], 0),
@@ -298,42 +313,59 @@ fn qemu_finds_no_error_and_the_same_disk() {
         (&[(false, l2 * l2), (true, 1), (false, 2 * l2 * l2)], 0),
         (&[(true, 9), (false, 1), (true, 65), (false, 800)], 5),
     ];
+    let versions = [(Compat::V3, "1.1"), (Compat::V2, "0.10")];
     for ((runs, short), (compat, name)) in
-        cases.iter().flat_map(|case| [(case, (Compat::V3, "1.1")), (case, (Compat::V2, "0.10"))])
+        cases.iter().flat_map(|case| versions.map(|version| (case, version)))
     {
         let length = disk_length(runs) - short;
         let raw = std::fs::File::create(directory.path().join("disk.raw")).unwrap();
         raw.set_len(length).unwrap();
-        let cut = |cluster: u64| {
-            let mut bytes = content(cluster);
-            bytes.truncate(usize::try_from(CLUSTER.min(length - cluster * CLUSTER)).unwrap());
-            bytes
-        };
         let tail = written(compat, runs, length);
         let mut object = tail.header();
         for cluster in data_clusters(runs) {
-            std::os::unix::fs::FileExt::write_all_at(&raw, &cut(cluster), cluster * CLUSTER).unwrap();
-            object.extend(cut(cluster));
-            object.resize(object.len().next_multiple_of(CLUSTER as usize), 0);
+            let mut bytes = content(cluster);
+            bytes.truncate(usize::try_from(CLUSTER.min(length - cluster * CLUSTER)).unwrap());
+            std::os::unix::fs::FileExt::write_all_at(&raw, &bytes, cluster * CLUSTER).unwrap();
+            bytes.resize(CLUSTER as usize, 0);
+            object.extend(bytes);
         }
         object.extend(tail.tables().flatten());
         std::fs::write(directory.path().join("disk.qcow2"), &object).unwrap();
 
-        let checked: serde_json::Value =
-            serde_json::from_str(&qemu_img(&["check", "--output=json", "-f", "qcow2", "disk.qcow2"]))
-                .unwrap();
-        assert_eq!(checked["image-end-offset"], object.len() as u64, "{checked}");
-        for trouble in ["check-errors", "leaks", "corruptions"] {
-            assert!(checked[trouble].as_u64().unwrap_or(0) == 0, "{checked}");
-        }
+        assert_qemu_checks(&qemu_img, &tail);
         qemu_img(&["compare", "-f", "raw", "-F", "qcow2", "disk.raw", "disk.qcow2"]);
-        let info: serde_json::Value =
-            serde_json::from_str(&qemu_img(&["info", "--output=json", "-f", "qcow2", "disk.qcow2"])).unwrap();
+        let info = qemu_img(&["info", "--output=json", "-f", "qcow2", "disk.qcow2"]);
         assert_eq!(info["virtual-size"], length.next_multiple_of(512));
         let specific = &info["format-specific"]["data"];
         assert_eq!(
             (&specific["compat"], specific["corrupt"].as_bool().unwrap_or(false)),
             (&name.into(), false)
         );
+    }
+}
+
+/// The data is left out of these files: it is holes.
+#[cfg(unix)]
+#[test]
+fn qemu_finds_no_error_where_tables_are_full_and_on_the_longest_disk() {
+    use std::os::unix::fs::FileExt as _;
+
+    let Some((directory, qemu_img)) = qemu_img() else { return };
+    let (full, longest) = (32768 - 8, MAX_DISK / CLUSTER);
+    let cases: [&[Run]; 5] = [
+        &[(true, full - 1)],
+        &[(true, full), (false, 1)],
+        &[(true, full + 1)],
+        &[(true, 65536 - 13), (false, 1), (true, 2)],
+        &[(true, 1), (false, longest - 2), (true, 1)],
+    ];
+    for runs in cases {
+        let tail = written(Compat::V3, runs, disk_length(runs));
+        let file = std::fs::File::create(directory.path().join("disk.qcow2")).unwrap();
+        file.write_all_at(&tail.header(), 0).unwrap();
+        for (at, table) in (tail.tables_at()..).step_by(CLUSTER as usize).zip(tail.tables()) {
+            file.write_all_at(&table, at).unwrap();
+        }
+        assert_qemu_checks(&qemu_img, &tail);
     }
 }
