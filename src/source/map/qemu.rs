@@ -65,6 +65,13 @@ mod tests {
     }
 
     #[test]
+    fn qemu_and_bmaptool_map_the_same_image_alike() {
+        let by_qemu = parse(include_bytes!("../../../tests/data/maps/image.json")).unwrap();
+        let by_bmaptool = DataMap::from_bmap(include_bytes!("../../../tests/data/maps/image.bmap")).unwrap();
+        assert_eq!((by_qemu.length, by_qemu.data), (by_bmaptool.length, by_bmaptool.data));
+    }
+
+    #[test]
     fn ranges_that_do_not_tile_the_disk_are_refused() {
         for entries in [
             vec![entry(512, 512, false)],
