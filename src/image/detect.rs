@@ -29,7 +29,11 @@ pub fn detect(file: &dyn ReadAt) -> Result<Format, ReadError> {
     if let Some(format) = by_head(&head) {
         return Ok(format);
     }
-    let tail = up_to(file, length.saturating_sub(512), 512)?;
+    // While the end of a stream is to come, the front decides.
+    let tail = match up_to(file, length.saturating_sub(512), 512) {
+        Err(ReadError::Unseen { .. }) => Vec::new(),
+        tail => tail?,
+    };
     if head.starts_with(VHD_COOKIE) || tail.starts_with(VHD_COOKIE) || tail.get(1..).is_some_and(is_vhd) {
         return Ok(Format::Vhd);
     }
@@ -63,7 +67,10 @@ fn is_program(file: &dyn ReadAt, head: &[u8]) -> Result<bool, ReadError> {
         return Ok(true);
     }
     if head.starts_with(b"MZ") && head.len() >= 64 {
-        return Ok(up_to(file, le32(head, 60).into(), 4)? == b"PE\0\0");
+        return match up_to(file, le32(head, 60).into(), 4) {
+            Err(ReadError::Unseen { .. }) => Ok(false),
+            magic => Ok(magic? == b"PE\0\0"),
+        };
     }
     // The header of a bzImage begins at 0x1F1 and has its magic in the next sector.
     Ok(head.get(510..512) == Some(&[0x55, 0xAA]) && up_to(file, 0x202, 4)? == b"HdrS")

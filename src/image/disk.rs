@@ -19,6 +19,8 @@ const MAX_PROBED: usize = 64;
 const BLANK: u64 = 1 << 20;
 /// What helps against encryption. Which tool does it, and from where, differs with each.
 const DECRYPT: &str = "decrypt it in the system that it is from, and make the image again";
+/// What cannot be checked where a loader's place is not seen.
+const BOOT_FILES: &str = "what starts it";
 /// Smallest disk (1 MiB).
 const SMALLEST: u64 = 1 << 20;
 
@@ -31,6 +33,8 @@ pub(super) struct Contents {
     pub(super) boot: BootEvidence,
     /// Whether every partition's contents were looked at.
     probed: bool,
+    /// Whether the contents of a partition could not be seen.
+    missed: bool,
     found: Vec<Found>,
 }
 
@@ -55,14 +59,16 @@ pub(super) fn examine(
         }
         return Ok(());
     }
-    if system && is_blank(disk)? {
+    if system && is_blank(disk, findings)? {
         findings
             .refuse(Rule::FZero, "the first MiB holds only zeros: no boot sector; is the download complete?");
         return Ok(());
     }
     table::read(disk, &Fix::rewrite_gpt(format), &mut contents.table, findings)?;
     if contents.table.kind == TableKind::None {
-        contents.bare = filesystem::probe(disk, 0, disk.length())?.map(|found| found.filesystem);
+        // What may stand there unseen, in front of an encrypted volume or behind it, is refused as well as nothing.
+        let found = findings.seen("the end of the disk", filesystem::probe(disk, 0, disk.length()))?;
+        contents.bare = found.flatten().map(|found| found.filesystem);
         check_bare(disk, expected, contents, settings, findings)?;
     } else if system {
         if !contents.table.signed {
@@ -79,7 +85,7 @@ pub(super) fn examine(
 }
 
 /// Whether the first MiB is zero and no backup of a partition table is at the end.
-fn is_blank(disk: &dyn ReadAt) -> Result<bool, ReadError> {
+fn is_blank(disk: &dyn ReadAt, findings: &mut Findings) -> Result<bool, ReadError> {
     // In two steps: most disks show something at once, and the rest of an object comes with one fetch.
     const FIRST: u64 = 64 << 10;
     for (offset, length) in [(0, FIRST), (FIRST, BLANK - FIRST)] {
@@ -88,7 +94,8 @@ fn is_blank(disk: &dyn ReadAt) -> Result<bool, ReadError> {
             return Ok(false);
         }
     }
-    Ok(!table::has_backup_gpt(disk)?)
+    // With a backup that is yet to come the disk would have to be repaired, so that it is refused too.
+    Ok(findings.seen("the backup GPT", table::has_backup_gpt(disk))? != Some(true))
 }
 
 /// Checks a disk without a partition table. One that a boot sector or firmware starts anyway causes a warning.
@@ -110,7 +117,8 @@ fn check_bare(
     }
     check_disk_encryption(disk, findings)?;
     let code = contents.table.signed && contents.table.boot_code;
-    let found = if bare.is_some_and(FileSystem::is_fat) { fat::examine(disk)? } else { None };
+    let found = if bare.is_some_and(FileSystem::is_fat) { fat::examine(disk) } else { Ok(None) };
+    let Some(found) = findings.seen(BOOT_FILES, found)? else { return Ok(()) };
     let starts = match bare {
         Some(FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 | FileSystem::Btrfs) => code,
         _ => found.as_ref().is_some_and(|found| found.has_loader() || (found.bios_system && code)),
@@ -188,7 +196,12 @@ fn probe_partitions(
         if partition.start == 0 || partition.start >= disk.length() {
             continue;
         }
-        let Some(found) = filesystem::probe(disk, partition.start, partition.length)? else { continue };
+        let found = filesystem::probe(disk, partition.start, partition.length);
+        let Some(found) = findings.seen(format_args!("partition {}", partition.number), found)? else {
+            contents.missed = true;
+            continue;
+        };
+        let Some(found) = found else { continue };
         partition.filesystem = Some(found.filesystem);
         contents.found.push(found);
         if found.wide_blocks {
@@ -228,11 +241,14 @@ fn check_contents(contents: &Contents, expected: &Expected, findings: &mut Findi
             "uses LVM, which the requirements do not mention: resizing and setting a password may not work",
         );
     }
-    check_encryption(partitions, findings);
+    let unsure = contents.missed || contents.table.unread;
+    check_encryption(partitions, unsure, findings);
+    if unsure {
+        return;
+    }
     check_os_type(expected, ntfs, linux, findings);
     let windows = expected.os_type() == Some(OsType::Windows) || ((ntfs || bitlocker) && !linux);
-    let unread = contents.table.kind == TableKind::None || contents.table.unread;
-    if windows || bsd || unread {
+    if windows || bsd || contents.table.kind == TableKind::None {
         return;
     }
     if !of_kind(PartitionKind::Linux) && !linux && !lvm {
@@ -248,9 +264,9 @@ fn check_contents(contents: &Contents, expected: &Expected, findings: &mut Findi
     }
 }
 
-/// Refuses a disk whose system is encrypted. What is left beside it (a boot partition, Windows' recovery) is small; an
+/// Refuses a disk whose system is encrypted, unless one may be where nothing could be seen (`unsure`). What is left beside it (a boot partition, Windows' recovery) is small; an
 /// encrypted partition beside a system that is not is worth a warning.
-fn check_encryption(partitions: &[Partition], findings: &mut Findings) {
+fn check_encryption(partitions: &[Partition], unsure: bool, findings: &mut Findings) {
     const SYSTEM: u64 = 3 << 30;
     let encrypted = |partition: &&Partition| partition.filesystem.is_some_and(FileSystem::is_encrypted);
     let largest = partitions.iter().filter(encrypted).map(|partition| partition.length).max().unwrap_or(0);
@@ -264,7 +280,7 @@ fn check_encryption(partitions: &[Partition], findings: &mut Findings) {
         };
         fits && partition.length >= largest.min(SYSTEM)
     };
-    let elsewhere = partitions.iter().any(may_hold_a_system);
+    let elsewhere = unsure || partitions.iter().any(may_hold_a_system);
     for partition in partitions.iter().filter(encrypted) {
         let (number, by) = (partition.number, partition.filesystem.map_or("", FileSystem::name));
         let (severity, message) = if elsewhere {
@@ -344,15 +360,26 @@ fn decide_boot(
     if table.kind == TableKind::None || !table.signed || table.unread {
         return Ok(());
     }
-    contents.boot = BootEvidence::of(disk, table)?;
+    // All of it is looked at before anything is concluded, so that a stream is asked for everything in time.
+    let mut missed = contents.missed;
+    match findings.seen(BOOT_FILES, BootEvidence::of(disk, table))? {
+        Some(evidence) => contents.boot = evidence,
+        None => missed = true,
+    }
     for partition in table.partitions.iter().take(MAX_PROBED) {
         let esp = partition.kind == PartitionKind::Esp;
         if !esp && !partition.filesystem.is_some_and(FileSystem::is_fat) {
             continue;
         }
-        if let Some(found) = fat::examine(&Slice::new(disk, partition.start, partition.length))? {
-            contents.boot.add(found, esp);
+        let found = fat::examine(&Slice::new(disk, partition.start, partition.length));
+        match findings.seen(BOOT_FILES, found)? {
+            Some(Some(found)) => contents.boot.add(found, esp),
+            Some(None) => {}
+            None => missed = true,
         }
+    }
+    if missed {
+        return Ok(());
     }
     contents.boot.conclude(table.kind);
     settings.boot_mode = boot::decide(&contents.boot, table.kind, expected, findings);
@@ -366,12 +393,15 @@ pub(super) fn examine_hybrid(
     expected: &Expected,
     contents: &mut Contents,
     settings: &mut Settings,
+    findings: &mut Findings,
 ) -> Result<(), ReadError> {
     // What its tables break matters on no installer.
     let mut unused = Findings::default();
     table::read(disk, &Fix::rewrite_gpt(Format::Raw), &mut contents.table, &mut unused)?;
     probe_partitions(disk, contents, &mut unused)?;
-    decide_boot(disk, expected, contents, settings, &mut unused)
+    decide_boot(disk, expected, contents, settings, &mut unused)?;
+    unused.missed().iter().for_each(|what| findings.miss(what.clone()));
+    Ok(())
 }
 
 /// Checks that a RAW disk's length is whole.

@@ -79,9 +79,17 @@ pub(super) fn examine(partition: &dyn ReadAt) -> Result<Option<Bootable>, ReadEr
     let Some(efi) = directory(&root, b"EFI        ") else { return Ok(Some(found)) };
     let efi = read_chain(partition, &layout, efi)?;
     let mut programs = 0;
+    // What a stream has not brought yet ends nothing, so that it is asked for all of it in time.
+    let mut unseen = None;
     let inside = entries(&efi).filter(|entry| is_directory(entry) && entry[0] != b'.');
     for entry in inside.take(MAX_DIRECTORIES) {
-        let files = read_chain(partition, &layout, first_cluster(entry))?;
+        let files = match read_chain(partition, &layout, first_cluster(entry)) {
+            Err(error @ ReadError::Unseen { .. }) => {
+                unseen = Some(error);
+                continue;
+            }
+            files => files?,
+        };
         if entry[..11].eq_ignore_ascii_case(b"BOOT       ") {
             let there = FALLBACKS.iter().filter(|(name, _)| file(&files, name).is_some());
             found.loaders = there.map(|(_, architecture)| *architecture).collect();
@@ -94,15 +102,22 @@ pub(super) fn examine(partition: &dyn ReadAt) -> Result<Option<Bootable>, ReadEr
         for program in others {
             programs += 1;
             if programs > MAX_PROGRAMS {
-                return Ok(Some(found));
+                return unseen.map_or(Ok(Some(found)), Err);
             }
-            let Some(architecture) = machine(partition, &layout, program)? else { continue };
+            let architecture = match machine(partition, &layout, program) {
+                Err(error @ ReadError::Unseen { .. }) => {
+                    unseen = Some(error);
+                    continue;
+                }
+                architecture => architecture?,
+            };
+            let Some(architecture) = architecture else { continue };
             if !found.elsewhere.contains(&architecture) {
                 found.elsewhere.push(architecture);
             }
         }
     }
-    Ok(Some(found))
+    unseen.map_or(Ok(Some(found)), Err)
 }
 
 /// The loaders that firmware starts by itself (UEFI specification, "Removable media boot behavior").

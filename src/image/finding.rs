@@ -2,6 +2,7 @@ use std::fmt;
 
 use super::fix::Fix;
 use super::rule::Rule;
+use crate::read::ReadError;
 
 /// How much a finding matters. Later ones are worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -117,9 +118,10 @@ impl Verdict {
     }
 }
 
-/// The findings so far, with one method per severity.
+/// The findings so far, with one method per severity; and what could not be looked at, from whose absence nothing may
+/// be concluded.
 #[derive(Debug, Default)]
-pub(super) struct Findings(pub(super) Vec<Finding>);
+pub(super) struct Findings(pub(super) Vec<Finding>, Vec<String>);
 
 impl Findings {
     pub(super) fn push(&mut self, finding: Finding) {
@@ -155,6 +157,33 @@ impl Findings {
 
     pub(super) fn has(&self, rule: Rule) -> bool {
         self.0.iter().any(|finding| finding.rule == rule)
+    }
+
+    /// Lets the checks go on without something that passed by, or that is yet to come, and notes what it is.
+    pub(super) fn seen<T>(
+        &mut self,
+        what: impl fmt::Display,
+        read: Result<T, ReadError>,
+    ) -> Result<Option<T>, ReadError> {
+        match read {
+            Err(ReadError::Unseen { .. }) => {
+                self.miss(what.to_string());
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
+    /// Notes what could not be looked at.
+    pub(super) fn miss(&mut self, what: String) {
+        if !self.1.contains(&what) {
+            self.1.push(what);
+        }
+    }
+
+    /// Returns what could not be looked at.
+    pub(super) fn missed(&self) -> &[String] {
+        &self.1
     }
 }
 

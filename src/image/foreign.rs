@@ -142,9 +142,13 @@ fn is_extent(file: &dyn ReadAt) -> Result<bool, ReadError> {
     }
     let descriptor = match le64(&head, 28) {
         0 => return Ok(true),
-        sector => up_to(file, sector.saturating_mul(512), VMDK_DESCRIPTOR.len())?,
+        sector => up_to(file, sector.saturating_mul(512), VMDK_DESCRIPTOR.len()),
     };
-    Ok(descriptor != VMDK_DESCRIPTOR)
+    match descriptor {
+        // What cannot be seen of a stream is taken for the usual.
+        Err(ReadError::Unseen { .. }) => Ok(false),
+        descriptor => Ok(descriptor? != VMDK_DESCRIPTOR),
+    }
 }
 
 /// Returns the usual name of the descriptor of an extent: `disk.vmdk` of `disk-s001.vmdk`.

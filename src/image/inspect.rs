@@ -24,26 +24,41 @@ const UNPACK_BUDGET: u64 = 64 << 20;
 ///
 /// When `file` cannot be read, or, for [`FetchedRanges`](super::FetchedRanges), when a range must be fetched first.
 pub fn inspect(file: &dyn ReadAt, expected: &Expected) -> Result<Report, ReadError> {
+    look(file, expected, true)
+}
+
+/// Inspects an image, or what there is of one whose end is to come: then `file` claims to be endless, and nothing is
+/// said of sizes, nor of what was not seen.
+pub(super) fn look(file: &dyn ReadAt, expected: &Expected, ended: bool) -> Result<Report, ReadError> {
     let file = &Budgeted::new(file, READ_BUDGET);
-    let mut inspection = Inspection::new(expected);
+    let mut inspection = Inspection::new(expected, ended);
     let format = detect(file)?;
-    inspection.check_file(file.length(), format);
+    if ended {
+        inspection.check_file(file.length(), format);
+    }
     match format {
         Format::Raw => inspection.raw(file)?,
         Format::Qcow2 => inspection.qcow2(file)?,
         Format::Vhd => inspection.vhd(file)?,
         Format::Iso => inspection.iso(file)?,
         Format::Luks => {
-            inspection.virtual_size = Some(file.length());
+            inspection.virtual_size = inspection.length_of(file);
             disk::encrypted_disk(expected.role == DiskRole::System, &mut inspection.findings);
         }
         other => {
-            foreign::check(file, other, expected, &mut inspection.findings)?;
-            inspection.virtual_size = foreign::virtual_size(file, other)?;
+            let findings = &mut inspection.findings;
+            foreign::check(file, other, expected, findings)?;
+            inspection.virtual_size =
+                findings.seen("the virtual size", foreign::virtual_size(file, other))?.flatten();
         }
     }
+    if ended {
+        inspection.tell_missed();
+    }
     inspection.decide_settings(format);
-    inspection.check_unseen(format);
+    if ended {
+        inspection.check_unseen(format);
+    }
     Ok(inspection.report(file.length(), format))
 }
 
@@ -52,9 +67,14 @@ fn settings_mode(settings: &Settings) -> Option<String> {
     settings.boot_mode.map(|mode| format!("BootMode is {mode}"))
 }
 
+/// What cannot be checked where nothing of the disk inside is seen.
+const DISK: &str = "the disk's contents";
+
 /// An inspection under way.
 struct Inspection<'a> {
     expected: &'a Expected,
+    /// Whether the end of the image is there, and with it the length.
+    ended: bool,
     findings: Findings,
     settings: Settings,
     contents: Contents,
@@ -66,9 +86,10 @@ struct Inspection<'a> {
 }
 
 impl<'a> Inspection<'a> {
-    fn new(expected: &'a Expected) -> Self {
+    fn new(expected: &'a Expected, ended: bool) -> Self {
         Self {
             expected,
+            ended,
             findings: Findings::default(),
             settings: Settings::default(),
             contents: Contents::default(),
@@ -76,6 +97,11 @@ impl<'a> Inspection<'a> {
             examined: false,
             needed_size: None,
         }
+    }
+
+    /// Returns the length where it is known.
+    fn length_of(&self, file: &dyn ReadAt) -> Option<u64> {
+        self.ended.then(|| file.length())
     }
 
     /// Checks that need the length only.
@@ -105,9 +131,11 @@ impl<'a> Inspection<'a> {
     }
 
     fn raw(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
-        self.virtual_size = Some(file.length());
+        self.virtual_size = self.length_of(file);
         self.examine(file, Format::Raw)?;
-        disk::check_length(file.length(), self.contents.table.kind, &mut self.findings);
+        if let Some(length) = self.virtual_size {
+            disk::check_length(length, self.contents.table.kind, &mut self.findings);
+        }
         Ok(())
     }
 
@@ -139,9 +167,10 @@ impl<'a> Inspection<'a> {
     /// An ISO is refused; one that also has partitions may be meant as a disk, and firmware starts one with an EFI
     /// partition.
     fn iso(&mut self, file: &dyn ReadAt) -> Result<(), ReadError> {
-        self.virtual_size = Some(file.length());
-        let Self { expected, settings, contents, .. } = self;
-        match disk::examine_hybrid(file, expected, contents, settings) {
+        self.virtual_size = self.length_of(file);
+        let Self { expected, settings, contents, findings, .. } = self;
+        let examined = disk::examine_hybrid(file, expected, contents, settings, findings);
+        match findings.seen(DISK, examined) {
             Err(error) if !error.is_gap() => return Err(error),
             _ => {}
         }
@@ -152,7 +181,12 @@ impl<'a> Inspection<'a> {
             );
             return Ok(());
         }
-        let efi = matches!(self.contents.boot.boots_with, BootsWith::Uefi | BootsWith::Both);
+        let efi = match self.contents.boot.boots_with {
+            BootsWith::Uefi | BootsWith::Both => true,
+            // While it is not seen what starts it, it is not refused.
+            BootsWith::Unknown => !self.findings.missed().is_empty(),
+            BootsWith::Bios | BootsWith::Nothing => false,
+        };
         let severity = if efi { Severity::Warn } else { Severity::Refuse };
         self.findings.push(
             Finding::new(
@@ -175,7 +209,8 @@ impl<'a> Inspection<'a> {
             Format::Vhd => (Rule::VInner, Rule::VHdr),
             _ => (Rule::QInner, Rule::QTrunc),
         };
-        match disk::examine(disk, format, expected, contents, settings, findings) {
+        let examined = disk::examine(disk, format, expected, contents, settings, findings);
+        match findings.seen(DISK, examined) {
             Err(ReadError::PastEnd { .. } | ReadError::Truncated { .. }) => {
                 if !findings.has(behind_end) {
                     findings
@@ -192,9 +227,21 @@ impl<'a> Inspection<'a> {
                 findings.warn(gap, format!("the disk inside could not be checked: {reason}"));
             }
             Err(error) => return Err(error),
-            Ok(()) => self.examined = true,
+            Ok(_) => self.examined = self.findings.missed().is_empty(),
         }
         Ok(())
+    }
+
+    /// Warns of what had passed.
+    fn tell_missed(&mut self) {
+        let missed = self.findings.missed();
+        if !missed.is_empty() {
+            let message = format!(
+                "not everything was checked, because it passed before it was known to matter: {}",
+                missed.join(", ")
+            );
+            self.findings.warn(Rule::FPassed, message);
+        }
     }
 
     /// Derives the request's parameters, and reports where the user asked for something else.
@@ -206,7 +253,10 @@ impl<'a> Inspection<'a> {
         self.settings.format = expected.format.or(found);
         self.settings.boot_mode = self.settings.boot_mode.or(expected.boot_mode);
         self.settings.architecture = self.settings.architecture.or(expected.architecture);
+        // A fixed VHD begins as a RAW disk and says what it is at its end.
+        let may_be_vhd = !self.ended && format == Format::Raw;
         match (expected.format, found) {
+            (Some(DiskFormat::Vhd), _) if may_be_vhd => {}
             (Some(asked), Some(found)) if asked != found => self.findings.fix(
                 Rule::FFormat,
                 format!("format {asked} is asked for, but the contents are {found}"),

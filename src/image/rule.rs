@@ -76,6 +76,8 @@ rules! {
     FLuks = "F-LUKS", INSTRUCTIONS;
     /// The checks ended early.
     FBudget = "F-BUDGET", SENSE;
+    /// A stream's bytes passed before it was known that they matter.
+    FPassed = "F-PASSED", SENSE;
 
     /// QCOW2 version.
     QVer = "Q-VER", QCOW2;

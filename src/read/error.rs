@@ -33,6 +33,15 @@ pub enum ReadError {
     /// More than [`READ_BUDGET`](crate::image::READ_BUDGET) would have to be read.
     #[error("an inspection would have to read more than it may")]
     Budget,
+    /// The bytes of an image that passes once are not held: they have not come yet, or passed before it was known that
+    /// they matter.
+    #[error("{length} bytes at offset {offset} of a stream are not held")]
+    Unseen {
+        /// First byte of the range.
+        offset: u64,
+        /// Bytes wanted.
+        length: u64,
+    },
     /// The image's tables or compression do not let a byte of the disk inside be found.
     #[error("byte {offset} of the disk inside cannot be read: {reason}")]
     Unreadable {
@@ -67,7 +76,7 @@ impl From<ReadError> for io::Error {
             ReadError::Io { source, .. } => return source,
             ReadError::PastEnd { .. } | ReadError::Truncated { .. } => io::ErrorKind::UnexpectedEof,
             ReadError::Unreadable { .. } => io::ErrorKind::InvalidData,
-            ReadError::Missing { .. } | ReadError::Budget => io::ErrorKind::Other,
+            ReadError::Missing { .. } | ReadError::Unseen { .. } | ReadError::Budget => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }

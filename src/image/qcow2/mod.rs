@@ -128,9 +128,16 @@ impl Checks<'_> {
             return Ok(());
         }
         let length = usize::try_from(header.backing_length.min(1023)).expect("at most 1023");
-        let name = up_to(self.file, header.backing_offset, length)?;
-        let name: String = String::from_utf8_lossy(&name).chars().flat_map(char::escape_debug).collect();
-        findings.fix(Rule::QBack, format!("depends on the backing file `{name}`"), self.rewrite());
+        let name = up_to(self.file, header.backing_offset, length);
+        let message = match findings.seen("the name of the backing file", name)? {
+            Some(name) => {
+                let name: String =
+                    String::from_utf8_lossy(&name).chars().flat_map(char::escape_debug).collect();
+                format!("depends on the backing file `{name}`")
+            }
+            None => "depends on a backing file".to_owned(),
+        };
+        findings.fix(Rule::QBack, message, self.rewrite());
         Ok(())
     }
 
@@ -189,10 +196,12 @@ impl Checks<'_> {
         let header = self.header;
         let length = self.file.length();
         let truncated = "truncated download?";
-        if self.l1_leaves_file()? {
+        let leaves = findings.seen("the L1 table", self.l1_leaves_file())?;
+        if leaves == Some(true) {
             findings.refuse(Rule::QTrunc, format!("L2 tables lie beyond the end of the file; {truncated}"));
         } else if !header.is_dirty() && !header.is_corrupt() {
-            let Some(last) = self.last_cluster()? else { return Ok(()) };
+            let last = findings.seen("the refcounts", self.last_cluster())?.flatten();
+            let Some(last) = last else { return Ok(()) };
             let start = last.saturating_mul(header.cluster());
             // QEMU leaves a file in the middle of a sector only behind a table that it wrote last.
             let table_last = start <= header.l1_offset + header.l1_entries * 8 || header.snapshots != 0;

@@ -8,6 +8,8 @@ use crate::image::rule::Rule;
 use crate::read::{ReadAt, ReadError};
 
 const SIGNATURE: &[u8; 8] = b"EFI PART";
+/// What cannot be checked while it is not seen.
+const BACKUP: &str = "the backup GPT";
 /// Smallest header (UEFI specification, table 5.5).
 const MIN_HEADER: usize = 92;
 /// Largest array of entries that is read: 64 times the usual 16 KiB.
@@ -54,7 +56,13 @@ pub(super) fn read(
     };
     let last = (disk.length() / SECTOR).saturating_sub(1);
     let alternate = damaged.as_ref().map_or(last, |header| header.alternate);
-    if let Ok((header, array)) = whole(disk, alternate)? {
+    let Some(backup) = findings.seen(BACKUP, whole(disk, alternate))? else {
+        // Whether it is whole or not, the disk has to be repaired.
+        table.unread = true;
+        findings.refuse(Rule::RGpt, format!("the GPT at the front is damaged: {reason}"));
+        return Ok(());
+    };
+    if let Ok((header, array)) = backup {
         let message = format!("the GPT at the front is damaged ({reason}), its backup is whole");
         findings.fix(Rule::RGpt, message, rewrite.clone());
         list(disk.length(), &header, &array, &mut table.partitions, findings);
@@ -190,14 +198,17 @@ fn check_backup(
             .refuse(Rule::RGptB, format!("the disk is truncated: {amount} are missing up to its backup GPT"));
         return Ok(());
     }
-    if let Err((reason, _)) = whole(disk, primary.alternate)? {
+    let Some(backup) = findings.seen(BACKUP, whole(disk, primary.alternate))? else { return Ok(()) };
+    let last = disk.length() / SECTOR - 1;
+    if let Err((reason, _)) = backup {
         let at = primary.alternate;
         findings.fix(
             Rule::RGptB,
             format!("the backup GPT in sector {at} is damaged: {reason}; is the file complete?"),
             rewrite.clone(),
         );
-    } else if primary.alternate != disk.length() / SECTOR - 1 {
+    } else if primary.alternate != last && findings.seen(BACKUP, is_at(disk, last * SECTOR))?.is_some() {
+        // More may follow as long as that sector is not there.
         findings.push(
             Finding::new(Rule::RGptB, Severity::Warn, "the backup GPT is not in the last sector of the disk")
                 .fixed_by(rewrite.clone()),

@@ -1,4 +1,4 @@
-use super::{MAX_PARTITIONS, Partition, PartitionKind, SECTOR, check_overlap, mib};
+use super::{MAX_PARTITIONS, Partition, PartitionKind, SECTOR, Table, check_overlap, mib};
 use crate::image::finding::Findings;
 use crate::image::read::{array, le32};
 use crate::image::rule::Rule;
@@ -64,9 +64,10 @@ pub(super) fn entries(sector: &[u8; SECTOR as usize]) -> Vec<Entry> {
 pub(super) fn read(
     disk: &dyn ReadAt,
     entries: &[Entry],
-    partitions: &mut Vec<Partition>,
+    table: &mut Table,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
+    let partitions = &mut table.partitions;
     for entry in entries {
         let partition = entry.partition(entry.number, 0);
         check_bounds(Rule::RMbrB, &partition, disk.length(), findings);
@@ -75,7 +76,8 @@ pub(super) fn read(
     check_overlap(&partitions.iter().collect::<Vec<_>>(), findings);
     let primaries = partitions.len();
     for entry in entries.iter().filter(|entry| entry.is_extended()) {
-        read_logical(disk, *entry, partitions, findings)?;
+        let chain = read_logical(disk, *entry, partitions, findings);
+        table.unread |= findings.seen("logical partitions", chain)?.is_none();
     }
     check_overlap(&partitions[primaries..].iter().collect::<Vec<_>>(), findings);
     Ok(())

@@ -126,7 +126,7 @@ pub(super) fn read(
         gpt::read(disk, rewrite, table, findings)
     } else if !entries.is_empty() {
         table.kind = TableKind::Mbr;
-        mbr::read(disk, &entries, &mut table.partitions, findings)
+        mbr::read(disk, &entries, table, findings)
     } else {
         if gpt::is_at(disk, 4096)? {
             table.unread = true;

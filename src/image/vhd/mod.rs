@@ -77,8 +77,10 @@ impl Checks<'_> {
             return Ok(None);
         }
         let head: [u8; 512] = array(self.file, 0)?;
-        let tail: [u8; 512] = array(self.file, length - FOOTER)?;
+        let tail: Option<[u8; 512]> = findings.seen("the footer", array(self.file, length - FOOTER))?;
         let has_copy = head.starts_with(VHD_COOKIE);
+        // Until the end of a stream is there, the copy stands for it.
+        let tail = tail.unwrap_or(head);
         let bytes = if tail.starts_with(VHD_COOKIE) {
             tail
         } else if has_copy {
@@ -162,7 +164,9 @@ impl Checks<'_> {
             findings.refuse(Rule::VHdr, "the dynamic header lies outside the file; truncated?");
             return Ok(None);
         }
-        let header = match DynamicHeader::read(&array(self.file, footer.data_offset)?) {
+        let bytes = array(self.file, footer.data_offset);
+        let Some(bytes) = findings.seen("the dynamic header", bytes)? else { return Ok(None) };
+        let header = match DynamicHeader::read(&bytes) {
             Ok(header) => header,
             Err(reason) => {
                 findings.refuse(Rule::VHdr, format!("the dynamic header is damaged: {reason}"));
@@ -191,7 +195,7 @@ impl Checks<'_> {
             findings.refuse(Rule::VHdr, "the block table lies outside the file; truncated?");
             return Ok(None);
         }
-        if let Some(block) = self.block_outside(&header)? {
+        if let Some(block) = findings.seen("the block table", self.block_outside(&header))?.flatten() {
             findings.refuse(Rule::VHdr, format!("block {block} lies outside the file; truncated?"));
         }
         Ok(Some(Vhd::dynamic(footer.current_size, header)))
