@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::image::{Expected, inspect, open_disk};
+use crate::image::{Expected, PassingImage, inspect, open_disk};
 use crate::model::{BucketName, ObjectRef, Region, UploadId};
 use crate::protocol::{Operation, Response, ecs, oss, ram, rpc, sts};
 use crate::unpack;
@@ -28,6 +28,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("images", images),
     ("data_maps", data_maps),
     ("packed", packed),
+    ("passing_images", passing_images),
     ("signatures", signatures),
     #[cfg(feature = "emulator")]
     ("requests", requests),
@@ -154,6 +155,21 @@ pub fn data_maps(bytes: &[u8]) {
             let _ = verifier.data(0, &image).and_then(|()| verifier.finish(4096));
         }
     }
+}
+
+/// Disk images that pass once: the first bytes say how they are divided, and where zeros come between them.
+pub fn passing_images(bytes: &[u8]) {
+    let Some((&[step, gap, after], bytes)) = bytes.split_first_chunk() else { return };
+    let mut image = PassingImage::new(Expected::default());
+    for (index, piece) in bytes.chunks(usize::from(step) * 16 + 1).enumerate() {
+        image.push(piece);
+        if index == usize::from(after) {
+            image.push_zeros(1 << (gap % 40));
+        }
+    }
+    assert!(image.held() <= 13 << 20);
+    let refused = image.so_far().is_some_and(|report| report.verdict().is_refused());
+    let _ = image.finish().map(|report| assert!(!refused || report.verdict().is_refused()));
 }
 
 /// Authorization headers, as a server reads them.

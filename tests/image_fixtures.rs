@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ossup::image::{
-    DiskRole, Expected, FetchedRanges, Format, READ_BUDGET, Report, Severity, Verdict, inspect, open_disk,
+    DiskRole, Expected, FetchedRanges, Format, PassingImage, READ_BUDGET, Report, Rule, Severity, Verdict,
+    inspect, open_disk,
 };
 use ossup::read::{ReadAt, ReadError};
 use ossup::source::FileSource;
@@ -219,6 +220,69 @@ fn an_image_that_does_not_hold_its_whole_disk_is_not_opened() {
     }
 }
 
+/// Lets an image pass once, in pieces of these sizes, one after the other and over again; runs of zeros as such where a
+/// piece has no other bytes.
+fn pass(image: &dyn ReadAt, expected: Expected, sizes: &[usize]) -> PassingImage {
+    let mut passing = PassingImage::new(expected);
+    let mut sizes = sizes.iter().cycle();
+    let mut buffer = Vec::new();
+    while passing.passed() < image.length() {
+        let left = usize::try_from(image.length() - passing.passed()).unwrap();
+        buffer.resize(left.min(*sizes.next().unwrap()), 0);
+        image.read_at(passing.passed(), &mut buffer).unwrap();
+        if buffer.iter().all(|byte| *byte == 0) {
+            passing.push_zeros(buffer.len() as u64);
+        } else {
+            passing.push(&buffer);
+        }
+    }
+    passing
+}
+
+/// Compares what was said of an image while it passed with its report as a file, and returns whether something had passed
+/// unseen: then nothing that is said may be wrong, and all else must be equal.
+fn passes(name: &str, image: &dyn ReadAt, sizes: &[usize], whole: &Report) -> bool {
+    let passing = pass(image, expected(name), sizes);
+    assert!(passing.held() <= 13 << 20, "{name}: {} bytes", passing.held());
+    if let Some(so_far) = passing.so_far() {
+        let early = format!("{name}: {} before the end, {} behind it", line(so_far), line(whole));
+        assert!(!so_far.verdict().is_refused() || whole.verdict().is_refused(), "{early}");
+    }
+    let report = passing.finish().unwrap();
+    let told = report.findings.iter().any(|finding| finding.rule == Rule::FPassed);
+    if told {
+        let refused = report.verdict().is_refused();
+        assert!(!refused || whole.verdict().is_refused(), "{name}: {}, not {}", line(&report), line(whole));
+    } else {
+        assert_eq!(report, *whole, "{name}");
+    }
+    told
+}
+
+#[test]
+fn a_stream_gives_the_report_of_the_file_or_says_what_had_passed() {
+    let mut told = Vec::new();
+    for name in small_images() {
+        let image = unpack(&name);
+        let whole = inspect(&image, &expected(&name)).unwrap();
+        if passes(&name, &image, &[1 << 20], &whole) {
+            told.push(name);
+        }
+    }
+    // What is damaged at the front, and so refused there, does not say what to keep.
+    assert_eq!(told, ["bad-checksum.vhd", "gpt-bad-entries.raw", "gpt-bad-header.raw"]);
+}
+
+#[test]
+fn what_is_refused_by_its_front_is_refused_before_anything_more_is_sent() {
+    for name in ["luks.raw", "other.vhdx", "zero.raw", "bitlocker.raw", "gpt-4k.raw", "kernel.raw"] {
+        let image = unpack(name);
+        let front = image[..usize::try_from(PassingImage::FRONT).unwrap()].to_vec();
+        let passing = pass(&front, expected(name), &[100_000]);
+        assert!(passing.so_far().unwrap().verdict().is_refused(), "{name}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn each_image_of_the_directory_gets_its_verdict_and_agrees_with_qemu() {
@@ -232,6 +296,7 @@ fn each_image_of_the_directory_gets_its_verdict_and_agrees_with_qemu() {
         if line(&report) != want {
             writeln!(wrong, "{name}\n  want {want}\n  got  {}", line(&report)).unwrap();
         }
+        passes(&name, &FileSource::open(&path).unwrap(), &[1 << 20], &report);
         if let Some(difference) = differs_from_qemu(&path, &report) {
             writeln!(wrong, "{name}: {difference}").unwrap();
         }
@@ -407,5 +472,34 @@ proptest! {
         let counting = Counting::new(&random);
         inspect(&counting, &expected("random")).unwrap();
         prop_assert!(counting.bytes() <= READ_BUDGET);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_wrong_is_said_of_a_mutated_image_that_passes_however_it_is_divided(
+        index in any::<prop::sample::Index>(),
+        patches in prop::collection::vec((places(), nasty()), 0..6),
+        tail in prop::option::of((0u64..1024, nasty())),
+        cut in prop::option::of(prop_oneof![0u64..2048, 0u64..0x100_0000]),
+        sizes in prop::collection::vec(1usize..3 << 20, 1..6),
+    ) {
+        let names = small_images();
+        let name = index.get(&names);
+        let base = unpack(name);
+        let length = cut.unwrap_or(base.length());
+        let mut patches = patches.clone();
+        if let Some((back, bytes)) = &tail {
+            patches.push((length.saturating_sub(*back), bytes.clone()));
+        }
+        let mutated = Mutated { base: &base, length, patches };
+        passes(name, &mutated, &sizes, &inspect(&mutated, &expected(name)).unwrap());
+        let by = |sizes: &[usize]| {
+            let passing = pass(&mutated, expected(name), sizes);
+            (passing.so_far().cloned(), passing.held(), passing.finish().unwrap())
+        };
+        prop_assert_eq!(by(&sizes), by(&[1 << 20]));
     }
 }

@@ -5,8 +5,9 @@
 //! [`Finding`] for each thing that matters, and the [`Settings`] for the import request that follow.
 //!
 //! Everything is pure code over [`ReadAt`](crate::read::ReadAt). A local file is a
-//! [`FileSource`](crate::source::FileSource); an object is read through [`FetchedRanges`], which says what to fetch. No input is trusted: every table, chain and length is bounded, at most
-//! [`READ_BUDGET`] bytes are read, and what lies beyond is reported as not checked.
+//! [`FileSource`](crate::source::FileSource); an object is read through [`FetchedRanges`], which says what to fetch; a
+//! [`PassingImage`] holds what matters of one that passes once, from a pipe. No input is trusted: every table, chain and
+//! length is bounded, at most [`READ_BUDGET`] bytes are read, and what lies beyond is reported as not checked.
 //!
 //! [`open_disk`] opens the disk inside an image for whoever wants to read all of it.
 //!
@@ -24,6 +25,7 @@ mod format;
 mod guest;
 mod inspect;
 mod open;
+mod passing;
 #[cfg(test)]
 mod properties;
 pub(crate) mod qcow2;
@@ -48,6 +50,7 @@ pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inspect::inspect;
 pub use open::{OpenDiskError, open_disk};
+pub use passing::PassingImage;
 pub use report::{DiskRole, Expected, Report, Settings};
 pub use rule::Rule;
 pub use size::{SIZE_PROFILES, SMALLEST_DISK_SIZE, SizeProfile, disk_size_for, needed_gib};
