@@ -24,6 +24,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("checkpoint", checkpoint),
     ("profiles", profiles),
     ("checksum_files", checksum_files),
+    ("web_answers", web_answers),
     ("words", words),
     ("images", images),
     ("data_maps", data_maps),
@@ -100,6 +101,11 @@ pub fn profiles(bytes: &[u8]) {
         let _ = crate::credentials::ossutil::parse(bytes, name).map(drop);
         let _ = crate::credentials::aliyun::parse(bytes, name).map(drop);
     }
+}
+
+/// The heads of answers for files on the web.
+pub fn web_answers(bytes: &[u8]) {
+    crate::web::read_in_every_way(bytes);
 }
 
 /// Checksum files as they are published beside images.

@@ -204,6 +204,30 @@ pub(super) fn meaning(status: StatusCode) -> &'static str {
     }
 }
 
+/// Reads headers with this value in every way, for a fuzzer.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_in_every_way(value: &[u8]) {
+    let Ok(header) = header::HeaderValue::from_bytes(value) else { return };
+    let names = [
+        header::ETAG,
+        header::LAST_MODIFIED,
+        header::CONTENT_RANGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_ENCODING,
+        header::CONTENT_TYPE,
+        header::RETRY_AFTER,
+        header::DATE,
+    ];
+    let headers: HeaderMap = names.into_iter().map(|name| (name, header.clone())).collect();
+    let version = Version::of(&headers);
+    let date = date(&headers, Timestamp::UNIX_EPOCH);
+    let strong = version.is_strong(date);
+    assert!(!strong || version.compare(&version) == Ok(()), "a strong version is itself: {version:?}");
+    let _ =
+        (version.precondition(), ContentRange::of(&headers), content_length(&headers), encoding(&headers));
+    let _ = (is_page(&headers), begins_like_page(value), retry_after(&headers, date));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

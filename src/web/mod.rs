@@ -28,6 +28,8 @@ mod tests;
 pub use address::{BadRedirect, InvalidWebUrl, WebUrl};
 pub use error::WebError;
 pub use head::Version;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use head::read_in_every_way;
 pub use object::WebObject;
 pub use options::{DEFAULT_FIRST_CONTACT, DEFAULT_RETRY_TIMEOUT, DEFAULT_STALL_TIMEOUT, WebOptions};
 pub use reader::WebReader;
