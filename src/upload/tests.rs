@@ -37,6 +37,7 @@ mod clock;
 mod damaged;
 mod echoed;
 mod forgotten;
+mod inside;
 mod integrity;
 mod rate;
 mod resumed;
