@@ -26,9 +26,9 @@
 //! # Why these decoders
 //!
 //! - `liblzma` and `zstd-safe` bind the formats' own libraries, built from the source that comes with them, with a C
-//!   compiler alone. No other decoder of xz works on several threads, and none of zstd is as fast. Both bind a memory
-//!   limit that holds before anything is allocated.
-//! - `zlib-rs` and `libbz2-rs-sys` are Rust and as fast as the C that they were made from.
+//!   compiler alone. No other decoder of xz works on several threads. Both have a memory limit that holds before
+//!   anything is allocated.
+//! - `zlib-rs` and `libbz2-rs-sys` are Rust, made from the C libraries and kept by those who made them.
 //! - `lz4_flex` is Rust without unsafe code. Its reader of frames takes a cut between two blocks for an end, and
 //!   `flate2`'s of gzip members any garbage behind a member: so only their lowest layers are used, and where a file
 //!   ends is decided here.
