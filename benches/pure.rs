@@ -98,7 +98,7 @@ fn plan_of(length: u64) -> Plan {
 
 fn parts(plan: &Plan) -> Vec<Part> {
     let mut schedule = Schedule::new(*plan, plan.remaining([]));
-    std::iter::from_fn(|| schedule.deal(1)).collect()
+    std::iter::from_fn(|| schedule.deal(1, None)).collect()
 }
 
 /// The CRC-64 of one block, which every byte goes through.

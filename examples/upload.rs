@@ -51,7 +51,7 @@ async fn upload(
 ) -> Result<UploadReport, Box<dyn Error>> {
     let source = Arc::new(FileSource::open(file)?);
     let progress = EventSink::new(|event| match event {
-        Event::Opened { present, length, .. } => eprintln!("{present} of {length} bytes are there already"),
+        Event::Opened { present, .. } => eprintln!("{present} bytes are there already"),
         Event::PartDone { number, range, .. } => eprintln!("part {number} is in: {} bytes", range.len()),
         Event::Notice { text } => eprintln!("{text}"),
         _ => {}

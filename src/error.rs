@@ -104,9 +104,14 @@ impl UploadError {
             ) => ErrorKind::Usage,
             Self::Session(SessionError::State(error)) => error.kind(),
             Self::Session(SessionError::SourceMismatch { .. }) => ErrorKind::Integrity,
-            Self::Session(SessionError::Source { .. }) | Self::Gone { .. } => ErrorKind::Other,
+            Self::Gone { .. } => ErrorKind::Other,
+            Self::Transfer { source: TransferError::Plan(_), .. } => ErrorKind::Usage,
             Self::Transfer {
-                source: TransferError::Damaged { .. } | TransferError::Unstable { .. }, ..
+                source:
+                    TransferError::Damaged { .. }
+                    | TransferError::Unstable { .. }
+                    | TransferError::OtherContent { .. },
+                ..
             } => ErrorKind::Integrity,
             Self::Cancelled | Self::Transfer { source: TransferError::Cancelled, .. } => ErrorKind::Cancelled,
             // The server says that it has another file now.

@@ -19,8 +19,8 @@ pub enum Event {
         object: ObjectRef,
         /// Its id.
         upload_id: UploadId,
-        /// Length of the source in bytes.
-        length: u64,
+        /// Length of the object in bytes, if it is known.
+        length: Option<u64>,
         /// Bytes of parts that are in already.
         present: u64,
         /// How many parts are in already.
@@ -43,6 +43,8 @@ pub enum Event {
     Verified {
         /// Its number.
         number: PartNumber,
+        /// Its bytes of the object.
+        range: ByteRange,
         /// Whether it is the same, and so need not be sent again.
         good: bool,
     },

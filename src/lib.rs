@@ -79,6 +79,7 @@ pub mod retry;
 pub mod session;
 pub mod source;
 pub mod state;
+mod supply;
 pub mod transfer;
 pub mod unpack;
 pub mod upload;

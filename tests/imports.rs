@@ -19,7 +19,7 @@ struct Module {
 const WORDS: &[&str] = &["model", "event", "clock"];
 const PURE: &[&str] =
     &["read", "checksum", "checksum_file", "credentials", "plan", "image", "unpack", "retry", "protocol"];
-const EDGES: &[&str] = &["source", "blocks", "state", "http"];
+const EDGES: &[&str] = &["source", "blocks", "supply", "state", "http"];
 const MEETING: &[&str] = &["client", "provider", "web"];
 
 /// The modules, lowest tier first. A tier may import those before it, as far as the row says so.
@@ -50,6 +50,8 @@ const MODULES: &[Module] = &[
     },
     // What is read passes as a checksum too.
     Module { name: "blocks", may: &["model", "event", "clock", "checksum", "source"] },
+    // How the object is cut follows from what it is made of.
+    Module { name: "supply", may: &["tier 0", "read", "checksum", "plan", "image", "source", "blocks"] },
     // The checkpoint holds the cut rule and the source's identity; each journal record its own checksum.
     Module { name: "state", may: &["model", "event", "clock", "plan", "checksum", "source"] },
     // The boxed future of its trait is the one that credentials' trait uses.

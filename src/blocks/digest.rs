@@ -1,38 +1,31 @@
-//! Reads a range of the source only for its checksums: to verify parts of an earlier run.
+//! Reads content only for its checksums: to compare it with parts of an earlier run.
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
-use super::{BlockReader, Limits};
+use super::{Content, ContentReader, Limits};
 use crate::checksum::Hasher;
-use crate::model::{ByteRange, Crc64};
-use crate::source::Source;
+use crate::model::Crc64;
 
-/// Returns the CRC-64 of a range.
-pub(crate) async fn crc64(source: &Arc<dyn Source>, range: ByteRange, limits: &Limits) -> io::Result<Crc64> {
+/// Returns the CRC-64 of some content.
+pub(crate) async fn crc64(content: Content, limits: &Limits) -> io::Result<Crc64> {
     let mut hasher = Hasher::new();
-    each_block(source, range, limits, |bytes| hasher.update(bytes)).await?;
+    each_block(content, limits, |bytes| hasher.update(bytes)).await?;
     Ok(hasher.value())
 }
 
-/// Returns the MD5 of a range.
-pub(crate) async fn md5(source: &Arc<dyn Source>, range: ByteRange, limits: &Limits) -> io::Result<[u8; 16]> {
+/// Returns the MD5 of some content.
+pub(crate) async fn md5(content: Content, limits: &Limits) -> io::Result<[u8; 16]> {
     let mut hasher = Md5::new();
-    each_block(source, range, limits, |bytes| hasher.update(bytes)).await?;
+    each_block(content, limits, |bytes| hasher.update(bytes)).await?;
     Ok(hasher.finalize().into())
 }
 
-async fn each_block(
-    source: &Arc<dyn Source>,
-    range: ByteRange,
-    limits: &Limits,
-    mut take: impl FnMut(&Bytes),
-) -> io::Result<()> {
-    let mut reader = BlockReader::new(Arc::clone(source), range, limits);
+async fn each_block(content: Content, limits: &Limits, mut take: impl FnMut(&Bytes)) -> io::Result<()> {
+    let mut reader = ContentReader::new(content, limits);
     while let Some(bytes) = poll_fn(|cx| reader.poll_next(cx)).await {
         take(&bytes?);
         // Hashing a warm file never waits; others on the runtime get their turn between blocks.

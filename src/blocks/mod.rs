@@ -3,6 +3,7 @@
 //! All that is read of an image, for sending or for its checksum alone, passes through blocks of one pool, so that
 //! one limit bounds the memory of everything that a process does.
 
+mod content;
 pub(crate) mod digest;
 mod limits;
 mod machine;
@@ -10,6 +11,9 @@ mod reader;
 #[cfg_attr(not(test), expect(dead_code, reason = "the scanner that uses it follows"))]
 pub(crate) mod zeros;
 
+pub(crate) use content::Content;
+#[cfg(test)]
+pub(crate) use content::Segment;
 pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
 pub use machine::HostLimits;
-pub(crate) use reader::{BlockReader, located};
+pub(crate) use reader::{ContentReader, located};

@@ -1,4 +1,4 @@
-//! Reads a range of a source without ever blocking the runtime.
+//! Reads content, and ranges of a source in it, without ever blocking the runtime.
 
 use std::io;
 use std::pin::Pin;
@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::content::{Content, Segment};
 use super::limits::{BLOCK_SIZE, Block, BlockWaiter, Limits};
 use crate::model::ByteRange;
 use crate::source::{Source, SourceStream};
@@ -49,6 +50,54 @@ fn read_block(source: &dyn Source, at: u64, buffer: &mut [u8]) -> io::Result<()>
         })?;
     }
     Ok(())
+}
+
+/// What zeros are read from.
+static ZEROS: [u8; BLOCK_SIZE] = [0; BLOCK_SIZE];
+
+/// Reads content block by block, segment after segment.
+pub(crate) struct ContentReader {
+    /// What was not begun yet.
+    rest: Content,
+    reading: Option<BlockReader>,
+    zeros: u64,
+    limits: Limits,
+}
+
+impl ContentReader {
+    pub(crate) fn new(content: Content, limits: &Limits) -> Self {
+        Self { rest: content, reading: None, zeros: 0, limits: limits.clone() }
+    }
+
+    /// Returns how many bytes are still to be read.
+    pub(crate) fn left(&self) -> u64 {
+        self.rest.len() + self.zeros + self.reading.as_ref().map_or(0, BlockReader::left)
+    }
+
+    /// Returns the next bytes, or nothing at the end.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            if self.zeros > 0 {
+                let count = self.zeros.min(BLOCK_SIZE as u64) as usize;
+                self.zeros -= count as u64;
+                return Poll::Ready(Some(Ok(Bytes::from_static(&ZEROS[..count]))));
+            }
+            if let Some(reading) = &mut self.reading {
+                if let Some(bytes) = ready!(reading.poll_next(cx)) {
+                    return Poll::Ready(Some(bytes));
+                }
+                self.reading = None;
+            }
+            match self.rest.pop() {
+                Some(Segment::Held(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Some(Segment::Zeros(count)) => self.zeros = count,
+                Some(Segment::Read(source, range)) => {
+                    self.reading = Some(BlockReader::new(source, range, &self.limits));
+                }
+                None => return Poll::Ready(None),
+            }
+        }
+    }
 }
 
 /// Reads a range block by block: at once what the page cache has, on another thread what the disk must bring.

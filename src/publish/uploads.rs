@@ -25,7 +25,9 @@ const SMALL_AT_ONCE: usize = 4;
 /// The first failure. The others are stopped gently then, and their parts are kept.
 pub(super) async fn upload_all(uploads: &[Upload]) -> Result<Vec<UploadReport>, UploadError> {
     // A number of connections that was asked for is meant for all of them together.
-    let is_small = |upload: &Upload| !upload.has_fixed_parallel() && upload.source_length() < SMALL;
+    let is_small = |upload: &Upload| {
+        !upload.has_fixed_parallel() && upload.object_length().is_some_and(|length| length < SMALL)
+    };
     let (small, large): (Vec<_>, Vec<_>) =
         uploads.iter().enumerate().partition(|(_, upload)| is_small(upload));
     let stop = CancellationToken::new();

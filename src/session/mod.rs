@@ -1,15 +1,16 @@
 //! An open upload: a new one, or an old one of which some parts are in.
 //!
 //! A part of an earlier run counts in one of two ways: the journal has it and ListParts shows the same size and
-//! tag; or its checksum equals that of the local bytes in the range that follows from its number and size. The
-//! second way needs no journal, and so also works for an upload that another machine started. Any other listed
-//! part is ignored: it is not named in CompleteMultipartUpload, and its number may be sent again.
+//! tag; or its checksum equals that of the local bytes in the range that follows from its number and size, which the
+//! transfer finds out. The second way needs no journal, and so also works for an upload that another machine started.
 
 mod bucket;
+mod claim;
+mod confirm;
 mod open;
-mod prove;
 
 pub use bucket::{abort, list_parts, list_uploads};
+pub(crate) use claim::{Belief, Claim, claims};
 pub(crate) use open::Opener;
 
 use crate::client::CallError;
@@ -47,6 +48,15 @@ pub(crate) struct SessionOptions {
     pub(crate) adopt: Adopt,
     /// Compare every part with the local bytes, also those of the journal.
     pub(crate) verify: bool,
+    /// Count only parts that were proved to hold the local bytes.
+    pub(crate) require_verified: bool,
+}
+
+impl SessionOptions {
+    /// Returns how far records of an unchanged source are believed.
+    pub(crate) fn belief(&self) -> Belief {
+        if self.require_verified { Belief::Proved } else { Belief::Recorded }
+    }
 }
 
 /// Why no upload could be opened.
@@ -94,16 +104,6 @@ pub enum SessionError {
         /// What is asked for.
         now: ObjectForm,
     },
-    /// The source could not be read to verify a part.
-    #[error("cannot read the source at offset {offset} to verify part {part}")]
-    Source {
-        /// The part's number.
-        part: u16,
-        /// Where, in bytes.
-        offset: u64,
-        /// The system's error.
-        source: std::io::Error,
-    },
     /// There is nothing to adopt, or too much.
     #[error("the bucket has {count} open uploads of `{object}`, and `--adopt` needs exactly one")]
     Adopt {
@@ -127,8 +127,8 @@ fn whose(first: &SourceIdentity, changed: bool) -> String {
 pub(crate) struct Session {
     pub(crate) upload_id: UploadId,
     pub(crate) plan: Plan,
-    /// Parts that are in, proved; their ranges do not overlap.
-    pub(crate) parts: Vec<PartRecord>,
+    /// Parts that are in, or may be; their ranges do not overlap.
+    pub(crate) claims: Vec<Claim>,
     pub(crate) overwrite: bool,
     pub(crate) journal: Option<Journal>,
     pub(crate) dir: Option<UploadDir>,

@@ -1,19 +1,19 @@
 //! Takes up an upload, or begins one.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Adopt, OpenOutcome, Session, SessionError, SessionOptions, abort, bucket};
-use crate::blocks::Limits;
+use super::{
+    Adopt, Belief, Claim, OpenOutcome, Session, SessionError, SessionOptions, abort, bucket, claims,
+};
 use crate::client::{Call, CallError, Client, Progress};
 use crate::event::{Event, EventSink};
 use crate::model::{ObjectRef, PartRecord, UploadId};
 use crate::plan::{CutRule, Plan};
 use crate::protocol::Operation;
 use crate::protocol::oss::{self, InitiateMultipartUpload, ListedPart};
-use crate::source::{Source, SourceIdentity, StreamIdentity, Witness};
+use crate::source::{SourceIdentity, StreamIdentity, Witness};
 use crate::state::{Checkpoint, Journal, StateError, UploadDir};
+use crate::supply::Recipe;
 
 /// What is known of the upload of an object.
 type Known = Result<Option<Checkpoint>, StateError>;
@@ -35,8 +35,7 @@ enum Before {
 /// Opens sessions; what one needs beside the options.
 pub(crate) struct Opener<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) source: &'a Arc<dyn Source>,
-    pub(crate) limits: &'a Limits,
+    pub(crate) recipe: &'a Recipe,
     pub(crate) events: &'a EventSink,
     /// When the service was last heard of.
     pub(crate) progress: &'a Progress,
@@ -47,13 +46,13 @@ impl Opener<'_> {
     /// Takes up the upload of this object that the state knows, or the bucket if asked to adopt, or begins one.
     pub(crate) async fn open(&self) -> Result<OpenOutcome, SessionError> {
         // Refused before anything is touched, also when an old plan would be kept.
-        let (length, rule) = self.wished()?;
+        let plan = self.wished()?;
         let before = self.before();
         let Some(dir) = self.lock()? else {
             return match &self.options.adopt {
-                Adopt::Nothing => self.begin(None, length, rule, Before::Known).await,
-                Adopt::TheOnlyOne => self.adopt_only_one(None, length, rule).await,
-                Adopt::This(id) => self.adopt(None, id.clone(), length, rule).await,
+                Adopt::Nothing => self.begin(None, plan, Before::Known).await,
+                Adopt::TheOnlyOne => self.adopt_only_one(None, plan).await,
+                Adopt::This(id) => self.adopt(None, id.clone(), plan).await,
             };
         };
         let (dir, known) = match dir.checkpoint() {
@@ -62,18 +61,18 @@ impl Opener<'_> {
         };
         match (known, &self.options.adopt) {
             (Ok(Some(checkpoint)), Adopt::This(id)) if checkpoint.upload_id != *id => {
-                self.adopt(Some(dir), id.clone(), length, rule).await
+                self.adopt(Some(dir), id.clone(), plan).await
             }
             (Ok(Some(checkpoint)), _) if self.options.restart => {
                 self.abort(&checkpoint.upload_id).await?;
-                self.begin(Some(dir), length, rule, Before::Lost).await
+                self.begin(Some(dir), plan, Before::Lost).await
             }
-            (Ok(Some(checkpoint)), _) => self.resume(dir, checkpoint, rule).await,
-            (_, Adopt::This(id)) => self.adopt(Some(dir), id.clone(), length, rule).await,
-            (Err(_), _) if self.options.restart => self.begin(Some(dir), length, rule, Before::Lost).await,
+            (Ok(Some(checkpoint)), _) => self.resume(dir, checkpoint, plan).await,
+            (_, Adopt::This(id)) => self.adopt(Some(dir), id.clone(), plan).await,
+            (Err(_), _) if self.options.restart => self.begin(Some(dir), plan, Before::Lost).await,
             (Err(error), _) => Err(SessionError::State(error)),
-            (Ok(None), Adopt::TheOnlyOne) => self.adopt_only_one(Some(dir), length, rule).await,
-            (Ok(None), Adopt::Nothing) => self.begin(Some(dir), length, rule, before).await,
+            (Ok(None), Adopt::TheOnlyOne) => self.adopt_only_one(Some(dir), plan).await,
+            (Ok(None), Adopt::Nothing) => self.begin(Some(dir), plan, before).await,
         }
     }
 
@@ -88,14 +87,22 @@ impl Opener<'_> {
 
     /// Begins a new upload in a folder whose upload is gone.
     pub(crate) async fn begin_again(&self, dir: UploadDir) -> Result<OpenOutcome, SessionError> {
-        let (length, rule) = self.wished()?;
-        self.begin(Some(dir), length, rule, Before::Lost).await
+        let plan = self.wished()?;
+        self.begin(Some(dir), plan, Before::Lost).await
     }
 
-    /// Returns the source's length and how it would be cut if it were begun now.
-    fn wished(&self) -> Result<(u64, CutRule), SessionError> {
-        let length = self.source.length();
-        Ok((length, CutRule::new(length, self.options.part_size).map_err(SessionError::Plan)?))
+    /// Returns how the object would be cut if it were begun now.
+    fn wished(&self) -> Result<Plan, SessionError> {
+        let rule = self.recipe.rule(self.options.part_size).map_err(SessionError::Plan)?;
+        self.plan(rule)
+    }
+
+    fn plan(&self, rule: CutRule) -> Result<Plan, SessionError> {
+        let plan = match self.recipe.length() {
+            Some(length) => Plan::new(length, rule),
+            None => Plan::open(rule),
+        };
+        plan.map_err(SessionError::Plan)
     }
 
     fn lock(&self) -> Result<Option<UploadDir>, SessionError> {
@@ -134,11 +141,9 @@ impl Opener<'_> {
     async fn begin(
         &self,
         dir: Option<UploadDir>,
-        length: u64,
-        rule: CutRule,
+        plan: Plan,
         before: Before,
     ) -> Result<OpenOutcome, SessionError> {
-        let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
         let operation = InitiateMultipartUpload {
             overwrite: self.options.overwrite,
             storage_class: self.options.storage_class,
@@ -195,35 +200,28 @@ impl Opener<'_> {
         }
     }
 
-    async fn adopt_only_one(
-        &self,
-        dir: Option<UploadDir>,
-        length: u64,
-        rule: CutRule,
-    ) -> Result<OpenOutcome, SessionError> {
+    async fn adopt_only_one(&self, dir: Option<UploadDir>, plan: Plan) -> Result<OpenOutcome, SessionError> {
         let mut ids = self.open_uploads().await?;
         let (Some(upload_id), 0) = (ids.pop(), ids.len()) else {
             let count = ids.len() + usize::from(!ids.is_empty());
             return Err(SessionError::Adopt { object: self.options.object.clone(), count });
         };
-        self.adopt(dir, upload_id, length, rule).await
+        self.adopt(dir, upload_id, plan).await
     }
 
     async fn adopt(
         &self,
         dir: Option<UploadDir>,
         upload_id: UploadId,
-        length: u64,
-        rule: CutRule,
+        plan: Plan,
     ) -> Result<OpenOutcome, SessionError> {
-        let plan = Plan::new(length, rule).map_err(SessionError::Plan)?;
         let Some(listed) = self.list(&upload_id).await? else {
             return Err(SessionError::Adopt { object: self.options.object.clone(), count: 0 });
         };
         self.events
             .notice(format!("adopting the open upload {upload_id}: its parts are compared with the file"));
-        let parts = self.prove(&plan, &[], listed, true).await?;
-        let opened = self.session(dir, upload_id.clone(), plan, parts, self.options.overwrite)?;
+        let claims = claims(&plan, &[], listed, Belief::Nothing);
+        let opened = self.session(dir, upload_id.clone(), plan, claims, self.options.overwrite)?;
         if matches!(self.options.adopt, Adopt::This(_)) {
             self.name_others(&upload_id, Before::Lost).await;
         }
@@ -234,11 +232,12 @@ impl Opener<'_> {
         &self,
         dir: UploadDir,
         checkpoint: Checkpoint,
-        wished: CutRule,
+        wished: Plan,
     ) -> Result<OpenOutcome, SessionError> {
-        let identity = self.source.identity();
+        let source = self.recipe.source();
+        let identity = source.identity();
         // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared.
-        let unchanged = self.source.witness() == Witness::Always
+        let unchanged = source.witness() == Witness::Always
             && identity.is_some_and(|now| now.difference(&checkpoint.source).is_none());
         // A time alone can be wrong, and where every part is compared it need not be asked.
         let mismatch = |now: &SourceIdentity| {
@@ -258,24 +257,26 @@ impl Opener<'_> {
             let (object, now) = (self.options.object.clone(), self.options.form.clone());
             return Err(SessionError::OtherForm { object, first: checkpoint.form, now });
         }
-        if self.options.part_size.is_some() && wished != checkpoint.cut {
+        if self.options.part_size.is_some() && wished.rule() != checkpoint.cut {
             self.events.notice("the upload was started with another part size, which it keeps");
         }
-        let length = checkpoint.source.length().unwrap_or_else(|| self.source.length());
-        let plan = Plan::new(length, checkpoint.cut).map_err(SessionError::Plan)?;
+        let plan = self.plan(checkpoint.cut)?;
         let (journal, contents) = dir.journal(&checkpoint.upload_id).map_err(SessionError::State)?;
         for doubt in contents.doubts() {
             self.events.notice(doubt);
         }
-        let verify = self.options.verify || !unchanged;
+        let belief = match self.options.verify || !unchanged {
+            true => Belief::Nothing,
+            false => self.options.belief(),
+        };
         let Some(listed) = self.list(&checkpoint.upload_id).await? else {
-            let parts = if verify { Vec::new() } else { contents.parts };
+            let parts = if belief == Belief::Nothing { Vec::new() } else { contents.parts };
             return Ok(OpenOutcome::Gone { plan, parts, dir });
         };
-        let parts = self.prove(&plan, &contents.parts, listed, verify).await?;
-        let journal = self.record(&dir, &checkpoint.upload_id, journal, &contents.parts, &parts)?;
+        let claims = claims(&plan, &contents.parts, listed, belief);
+        let journal = self.record(&dir, &checkpoint.upload_id, journal, &contents.parts, &claims)?;
         if let Some(now) = identity.filter(|now| **now != checkpoint.source) {
-            // All that is kept was compared with the source as it is now.
+            // What the journal has now is of the source as it is now, and so is what will be compared.
             let newer = Checkpoint { source: now.clone(), ..checkpoint.clone() };
             if let Err(error) = dir.update(&newer) {
                 self.events.notice(format!("{error}: the next run compares the parts once more"));
@@ -284,7 +285,7 @@ impl Opener<'_> {
         let session = Session {
             upload_id: checkpoint.upload_id,
             plan,
-            parts,
+            claims,
             overwrite: self.options.overwrite || checkpoint.overwrite,
             journal,
             dir: Some(dir),
@@ -293,32 +294,25 @@ impl Opener<'_> {
         Ok(OpenOutcome::Session(Box::new(session)))
     }
 
-    /// Makes the journal hold what was proved, so that the next run need not read it again, and nothing else.
-    /// Returns no journal if the disk is full.
+    /// Makes the journal hold what is proved and nothing else: a record of other bytes must not be believed by a later
+    /// run that finds the source as it is now. What is compared is recorded when it is found to be the same. Returns
+    /// no journal if the disk is full.
     fn record(
         &self,
         dir: &UploadDir,
         upload_id: &UploadId,
-        mut journal: Journal,
+        journal: Journal,
         recorded: &[PartRecord],
-        proved: &[PartRecord],
+        claims: &[Claim],
     ) -> Result<Option<Journal>, SessionError> {
-        let known: HashMap<_, _> = recorded.iter().map(|part| (part.number, part)).collect();
-        let mut missing = proved.iter().filter(|part| known.get(&part.number) != Some(part)).peekable();
-        let kept: HashSet<_> = proved.iter().map(|part| part.number).collect();
-        let written = if recorded.iter().all(|part| kept.contains(&part.number)) {
-            missing.try_for_each(|part| journal.append(part)).map(|()| journal)
-        } else {
-            // A record of other bytes must not be believed by a later run that finds the source as it is now.
-            let rewritten = dir.rewrite_journal(upload_id, proved);
-            if rewritten.is_err() {
-                dir.drop_journal().map_err(SessionError::State)?;
-            }
-            rewritten
-        };
-        match written {
+        let proved: Vec<PartRecord> = claims.iter().filter_map(Claim::proved).cloned().collect();
+        if proved == recorded {
+            return Ok(Some(journal));
+        }
+        match dir.rewrite_journal(upload_id, &proved) {
             Ok(journal) => Ok(Some(journal)),
             Err(error) => {
+                dir.drop_journal().map_err(SessionError::State)?;
                 self.events
                     .notice(format!("{error}: parts that get in are compared with the file next time"));
                 Ok(None)
@@ -331,7 +325,7 @@ impl Opener<'_> {
         dir: Option<UploadDir>,
         upload_id: UploadId,
         plan: Plan,
-        parts: Vec<PartRecord>,
+        claims: Vec<Claim>,
         overwrite: bool,
     ) -> Result<OpenOutcome, SessionError> {
         let mut journal = None;
@@ -343,37 +337,36 @@ impl Opener<'_> {
                 service: Some(self.client.service()),
                 object: self.options.object.clone(),
                 upload_id: upload_id.clone(),
-                source: self.identity(plan.length()),
+                source: self.identity(),
                 form: self.options.form.clone(),
                 cut: plan.rule(),
                 overwrite,
                 storage_class: self.options.storage_class,
                 created: self.client.now(),
             };
-            let mut opened = dir.begin(&checkpoint).map_err(SessionError::State)?;
-            for part in &parts {
-                opened.append(part).map_err(SessionError::State)?;
-            }
-            journal = Some(opened);
+            journal = Some(dir.begin(&checkpoint).map_err(SessionError::State)?);
         }
-        let session = Session { upload_id, plan, parts, overwrite, journal, dir };
+        let session = Session { upload_id, plan, claims, overwrite, journal, dir };
         self.opened(&session);
         Ok(OpenOutcome::Session(Box::new(session)))
     }
 
     /// Returns what is known of the source from one run to the next; of one without an identity only its length.
-    fn identity(&self, length: u64) -> SourceIdentity {
-        let unknown = || SourceIdentity::Stream(StreamIdentity::new("", Some(length)));
-        self.source.identity().cloned().unwrap_or_else(unknown)
+    fn identity(&self) -> SourceIdentity {
+        let source = self.recipe.source();
+        let unknown = || SourceIdentity::Stream(StreamIdentity::new("", Some(source.length())));
+        source.identity().cloned().unwrap_or_else(unknown)
     }
 
     fn opened(&self, session: &Session) {
+        let present: Vec<u64> =
+            session.claims.iter().filter_map(Claim::proved).map(|part| part.range.len()).collect();
         self.events.emit(Event::Opened {
             object: self.options.object.clone(),
             upload_id: session.upload_id.clone(),
             length: session.plan.length(),
-            present: session.parts.iter().map(|part| part.range.len()).sum(),
-            present_parts: session.parts.len() as u32,
+            present: present.iter().sum(),
+            present_parts: present.len() as u32,
         });
     }
 

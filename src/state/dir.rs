@@ -364,7 +364,7 @@ mod tests {
                 inode: 2,
             }),
             form: ObjectForm::default(),
-            cut: CutRule { unit: 1 << 20, part_size: None },
+            cut: CutRule::Even { unit: 1 << 20, part_size: None },
             overwrite: false,
             storage_class: StorageClass::InfrequentAccess,
             created: "2026-01-01T00:00:00Z".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! A part's body: blocks of the source, read when the connection asks for them, hashed while they pass.
+//! A part's body: blocks of its content, read when the connection asks for them, hashed while they pass.
 
 use std::io;
 use std::pin::Pin;
@@ -9,12 +9,11 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::blocks::{BLOCK_SIZE, BlockReader, Limits, located};
+use crate::blocks::{BLOCK_SIZE, Content, ContentReader, Limits, located};
 use crate::checksum::Hasher;
 use crate::client::BodyFactory;
 use crate::http::{Body, SourceFailed};
-use crate::model::{ByteRange, Crc64};
-use crate::source::Source;
+use crate::model::Crc64;
 
 /// From this rate of one connection on, in bytes per second, a block is handed over as a whole.
 const WHOLE_BLOCKS_FROM: u64 = 1 << 20;
@@ -22,11 +21,10 @@ const WHOLE_BLOCKS_FROM: u64 = 1 << 20;
 /// more only when all that it took is gone, so that on a slow line large pieces would hide the progress.
 const PIECE: usize = 8 << 10;
 
-/// Makes the body of one range, again for every attempt.
-pub(crate) struct RangeBody {
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) range: ByteRange,
-    pub(crate) limits: Limits,
+/// Makes the body of one part, again for every attempt.
+pub(crate) struct PartBody {
+    content: Content,
+    limits: Limits,
     /// Bytes that are handed over at a time, at most.
     piece: usize,
     /// The CRC-64 of the last attempt's bytes, once all of them were read.
@@ -35,32 +33,30 @@ pub(crate) struct RangeBody {
     failure: Arc<Mutex<Option<io::Error>>>,
 }
 
-impl RangeBody {
+impl PartBody {
     /// `rate` is that of the connection in bytes per second, if it is known.
-    pub(crate) fn new(source: Arc<dyn Source>, range: ByteRange, limits: Limits, rate: Option<u64>) -> Self {
+    pub(crate) fn new(content: Content, limits: Limits, rate: Option<u64>) -> Self {
         let piece = if rate.is_some_and(|rate| rate >= WHOLE_BLOCKS_FROM) { BLOCK_SIZE } else { PIECE };
-        Self { source, range, limits, piece, crc64: Arc::default(), failure: Arc::default() }
+        Self { content, limits, piece, crc64: Arc::default(), failure: Arc::default() }
     }
 
     /// Returns the CRC-64 of what the last attempt read, if it read everything.
     pub(crate) fn crc64(&self) -> Option<Crc64> {
         *self.crc64.lock().expect("nothing panics while the lock is held")
     }
-}
 
-impl RangeBody {
-    /// Takes where the source could not be read and why, if that ended an attempt.
-    pub(crate) fn failure(&self) -> Option<(u64, io::Error)> {
+    /// Takes where the source could not be read and why, if that ended an attempt; `start` is where the part begins.
+    pub(crate) fn failure(&self, start: u64) -> Option<(u64, io::Error)> {
         let failure = self.failure.lock().expect("nothing panics while the lock is held").take();
-        failure.map(|error| located(error, self.range.start))
+        failure.map(|error| located(error, start))
     }
 }
 
-impl BodyFactory for RangeBody {
+impl BodyFactory for PartBody {
     fn make(&self) -> Body {
         *self.crc64.lock().expect("nothing panics while the lock is held") = None;
         Body::new(Streamed {
-            reader: BlockReader::new(Arc::clone(&self.source), self.range, &self.limits),
+            reader: ContentReader::new(self.content.clone(), &self.limits),
             limits: self.limits.clone(),
             rest: Bytes::new(),
             throttle: None,
@@ -74,7 +70,7 @@ impl BodyFactory for RangeBody {
 }
 
 struct Streamed {
-    reader: BlockReader,
+    reader: ContentReader,
     limits: Limits,
     /// What is left of the block that was read last.
     rest: Bytes,
@@ -155,10 +151,11 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::blocks::BLOCK_SIZE;
+    use crate::blocks::{BLOCK_SIZE, Segment};
     use crate::checksum;
+    use crate::model::ByteRange;
     use crate::read::{ReadAt, ReadError};
-    use crate::source::SourceIdentity;
+    use crate::source::{Source, SourceIdentity};
 
     /// Bytes in memory of which every second block has to be waited for.
     #[derive(Debug)]
@@ -197,7 +194,7 @@ mod tests {
         let (source, bytes) = source(5 * BLOCK_SIZE + 17);
         for range in [0..bytes.len(), 1..2, BLOCK_SIZE - 1..3 * BLOCK_SIZE + 5] {
             let part = ByteRange::new(range.start as u64, range.end as u64);
-            let body = RangeBody::new(source.clone(), part, Limits::default(), None);
+            let body = PartBody::new(Content::read(source.clone(), part), Limits::default(), None);
             for _ in 0..2 {
                 let made = body.make();
                 assert_eq!(body.crc64(), None);
@@ -214,7 +211,8 @@ mod tests {
         let (source, bytes) = source(BLOCK_SIZE + PIECE / 2);
         for (rate, most) in [(None, PIECE), (Some(1000), PIECE), (Some(1 << 30), BLOCK_SIZE)] {
             let range = ByteRange::new(0, bytes.len() as u64);
-            let mut made = RangeBody::new(source.clone(), range, Limits::default(), rate).make();
+            let content = Content::read(source.clone(), range);
+            let mut made = PartBody::new(content, Limits::default(), rate).make();
             let mut sizes = Vec::new();
             while let Some(frame) = made.frame().await {
                 sizes.push(frame.unwrap().into_data().unwrap().len());
@@ -225,9 +223,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn segments_of_every_kind_follow_one_another() {
+        let (source, bytes) = source(100);
+        let held = Bytes::from_static(b"held in memory");
+        let mut content = Content::read(source.clone(), ByteRange::new(3, 50));
+        content.push(Segment::Zeros(BLOCK_SIZE as u64 + 1));
+        content.push(Segment::Held(held.clone()));
+        content.push(Segment::Read(source, ByteRange::new(50, 100)));
+        let expected = [&bytes[3..50], &vec![0; BLOCK_SIZE + 1], &held, &bytes[50..]].concat();
+        let length = content.len();
+        for range in [0..length, 10..20, 40..length - 60, length - 55..length, 47..48] {
+            let range = ByteRange::new(range.start, range.end);
+            let body = PartBody::new(content.slice(range), Limits::default(), None);
+            let read = body.make().collect().await.unwrap().to_bytes();
+            let expected = &expected[range.start as usize..range.end as usize];
+            assert_eq!(read, expected, "{range:?}");
+            assert_eq!(body.crc64(), Some(checksum::of(expected)));
+        }
+    }
+
+    #[tokio::test]
     async fn a_source_that_ends_early_is_told_from_a_broken_network() {
         let (source, _) = source(100);
-        let body = RangeBody::new(source, ByteRange::new(0, 200), Limits::default(), None);
+        let content = Content::read(source, ByteRange::new(0, 200));
+        let body = PartBody::new(content, Limits::default(), None);
         let error = body.make().collect().await.unwrap_err();
         assert!(error.get_ref().is_some_and(|inner| inner.is::<SourceFailed>()), "{error}");
     }
@@ -238,7 +257,8 @@ mod tests {
         let limits = Limits::default();
         limits.set_bandwidth(Some(1 << 20));
         let before = Instant::now();
-        let body = RangeBody::new(source, ByteRange::new(0, bytes.len() as u64), limits, Some(u64::MAX));
+        let content = Content::read(source, ByteRange::new(0, bytes.len() as u64));
+        let body = PartBody::new(content, limits, Some(u64::MAX));
         assert_eq!(body.make().collect().await.unwrap().to_bytes(), bytes);
         let took = before.elapsed().as_secs_f64();
         assert!((1.6..2.1).contains(&took), "{took}");

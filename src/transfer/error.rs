@@ -2,6 +2,7 @@ use std::io;
 
 use crate::client::CallError;
 use crate::model::{ByteRange, Crc64, PartNumber};
+use crate::plan::PlanError;
 
 /// Why not all parts got in. Those that did are kept.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,15 @@ pub enum TransferError {
         first: Crc64,
         /// What was read after that.
         second: Crc64,
+    },
+    /// The object cannot be cut into parts.
+    #[error("the object cannot be cut into parts")]
+    Plan(#[source] PlanError),
+    /// What is uploaded is not what the upload was begun with: a part that is in has other bytes. All parts are kept.
+    #[error("the content differs from what the upload was begun with, in the part at offset {offset}")]
+    OtherContent {
+        /// Where that part begins, in bytes.
+        offset: u64,
     },
     /// It was stopped from outside.
     #[error("the upload was stopped")]

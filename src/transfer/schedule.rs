@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::model::ByteRange;
-use crate::plan::{Part, Plan};
+use crate::plan::{Part, Plan, PlanError};
 
-/// The ranges that are neither uploaded nor in flight. Their ends are cut points.
+/// The ranges that are neither uploaded nor in flight. They need not end at cut points: what lies before the first or
+/// behind the last one of a range waits for its neighbours.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     plan: Plan,
@@ -29,13 +30,40 @@ impl Schedule {
         self.waiting.iter().map(|(start, end)| end - start).sum()
     }
 
-    /// Deals the first waiting bytes as a part of about `wish` bytes.
-    pub(crate) fn deal(&mut self, wish: u64) -> Option<Part> {
-        let (&start, &end) = self.waiting.iter().next()?;
-        let bound = self.smaller.iter().filter(|(range, _)| (range.start..range.end).contains(&start));
-        let wish = bound.map(|(_, size)| *size).fold(wish, u64::min);
-        let part = self.plan.cut(ByteRange::new(start, end), wish);
+    /// Returns the plan.
+    pub(crate) fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// Takes in that the object has `length` bytes.
+    ///
+    /// # Errors
+    ///
+    /// When no object can have this length, or the plan does not reach as far.
+    pub(crate) fn close(&mut self, length: u64) -> Result<(), PlanError> {
+        self.plan = self.plan.closed(length)?;
+        Ok(())
+    }
+
+    /// Deals the first waiting bytes as a part of about `wish` bytes. A range that ends at `growing` is about to
+    /// become longer, and a part that would be shorter than the wish only because of that is not dealt.
+    pub(crate) fn deal(&mut self, wish: u64, growing: Option<u64>) -> Option<Part> {
+        let (start, end, part) = self.waiting.iter().find_map(|(&start, &end)| {
+            let from = self.plan.first_cut_from(start);
+            let to = if self.plan.is_end(end) { end } else { self.plan.last_cut_to(end) };
+            if from >= to {
+                return None;
+            }
+            let bound = self.smaller.iter().filter(|(range, _)| (range.start..range.end).contains(&from));
+            let wish = bound.map(|(_, size)| *size).fold(wish, u64::min);
+            let part = self.plan.cut(ByteRange::new(from, to), wish);
+            let cut_short = growing == Some(end) && part.range.end == to && part.range.len() < wish;
+            (!cut_short).then_some((start, end, part))
+        })?;
         self.waiting.remove(&start);
+        if start < part.range.start {
+            self.waiting.insert(start, part.range.start);
+        }
         if part.range.end < end {
             self.waiting.insert(part.range.end, end);
         }
@@ -86,29 +114,51 @@ mod tests {
     fn what_is_given_back_is_dealt_again_from_the_front() {
         let plan = plan(10 * MIB);
         let mut schedule = Schedule::new(plan, plan.remaining([]));
-        let first = schedule.deal(4 * MIB).unwrap();
-        let second = schedule.deal(4 * MIB).unwrap();
+        let first = schedule.deal(4 * MIB, None).unwrap();
+        let second = schedule.deal(4 * MIB, None).unwrap();
         assert_eq!(second.range, ByteRange::new(4 * MIB, 8 * MIB));
         schedule.give_back(first.range);
         assert_eq!(schedule.waiting(), 6 * MIB);
-        assert_eq!(schedule.deal(MIB).unwrap().range, ByteRange::new(0, MIB));
-        assert_eq!(schedule.deal(8 * MIB).unwrap().range, ByteRange::new(MIB, 4 * MIB));
-        assert_eq!(schedule.deal(8 * MIB).unwrap().range, ByteRange::new(8 * MIB, 10 * MIB));
-        assert_eq!(schedule.deal(MIB), None);
+        assert_eq!(schedule.deal(MIB, None).unwrap().range, ByteRange::new(0, MIB));
+        assert_eq!(schedule.deal(8 * MIB, None).unwrap().range, ByteRange::new(MIB, 4 * MIB));
+        assert_eq!(schedule.deal(8 * MIB, None).unwrap().range, ByteRange::new(8 * MIB, 10 * MIB));
+        assert_eq!(schedule.deal(MIB, None), None);
     }
 
     #[test]
     fn a_range_that_broke_goes_out_in_shorter_parts() {
         let plan = plan(16 * MIB);
         let mut schedule = Schedule::new(plan, plan.remaining([]));
-        let first = schedule.deal(8 * MIB).unwrap();
+        let first = schedule.deal(8 * MIB, None).unwrap();
         schedule.give_back_in(first.range, first.range.len() / 2);
-        assert_eq!(schedule.deal(8 * MIB).unwrap().range.len(), 4 * MIB);
-        let second = schedule.deal(8 * MIB).unwrap();
+        assert_eq!(schedule.deal(8 * MIB, None).unwrap().range.len(), 4 * MIB);
+        let second = schedule.deal(8 * MIB, None).unwrap();
         schedule.give_back_in(second.range, second.range.len() / 2);
-        assert_eq!(schedule.deal(8 * MIB).unwrap().range, ByteRange::new(4 * MIB, 6 * MIB));
-        assert_eq!(schedule.deal(8 * MIB).unwrap().range, ByteRange::new(6 * MIB, 8 * MIB));
-        assert_eq!(schedule.deal(8 * MIB).unwrap().range.len(), 8 * MIB, "the rest is not concerned");
+        assert_eq!(schedule.deal(8 * MIB, None).unwrap().range, ByteRange::new(4 * MIB, 6 * MIB));
+        assert_eq!(schedule.deal(8 * MIB, None).unwrap().range, ByteRange::new(6 * MIB, 8 * MIB));
+        assert_eq!(schedule.deal(8 * MIB, None).unwrap().range.len(), 8 * MIB, "the rest is not concerned");
+    }
+
+    #[test]
+    fn what_may_grow_waits_for_the_size_that_is_wished() {
+        let plan = Plan::open(CutRule::Even { unit: MIB, part_size: None }).unwrap();
+        let mut schedule = Schedule::new(plan, [ByteRange::new(0, 5 * MIB + 7)]);
+        assert_eq!(schedule.deal(8 * MIB, Some(5 * MIB + 7)), None);
+        assert_eq!(schedule.deal(4 * MIB, Some(5 * MIB + 7)).unwrap().range, ByteRange::new(0, 4 * MIB));
+        assert_eq!(schedule.deal(4 * MIB, None).unwrap().range, ByteRange::new(4 * MIB, 5 * MIB));
+        assert_eq!(schedule.deal(4 * MIB, None), None, "the end may be further on");
+        schedule.close(5 * MIB + 7).unwrap();
+        assert_eq!(schedule.deal(4 * MIB, None).unwrap().range, ByteRange::new(5 * MIB, 5 * MIB + 7));
+    }
+
+    #[test]
+    fn a_head_that_comes_last_is_dealt_last() {
+        let plan = Plan::open(CutRule::Even { unit: MIB, part_size: None }).unwrap();
+        let mut schedule = Schedule::new(plan, [ByteRange::new(MIB / 16, 3 * MIB)]);
+        assert_eq!(schedule.deal(8 * MIB, None).unwrap().range, ByteRange::new(MIB, 3 * MIB));
+        assert_eq!(schedule.deal(8 * MIB, None), None);
+        schedule.give_back(ByteRange::new(0, MIB / 16));
+        assert_eq!(schedule.deal(8 * MIB, None).unwrap().range, ByteRange::new(0, MIB));
     }
 
     proptest! {
@@ -121,13 +171,13 @@ mod tests {
             let mut schedule = Schedule::new(plan, plan.remaining([]));
             let mut done = Vec::new();
             for (wish, lost) in steps {
-                match schedule.deal(wish) {
+                match schedule.deal(wish, None) {
                     Some(part) if lost => schedule.give_back(part.range),
                     Some(part) => done.push(part),
                     None => break,
                 }
             }
-            while let Some(part) = schedule.deal(MIB) {
+            while let Some(part) = schedule.deal(MIB, None) {
                 done.push(part);
             }
             done.sort_by_key(|part| part.number);

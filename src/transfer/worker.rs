@@ -8,16 +8,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tokio::time::Instant;
 
-use super::body::RangeBody;
+use super::body::PartBody;
 use super::error::TransferError;
-use crate::blocks::{Limits, digest, located};
+use super::ledger::Piece;
+use crate::blocks::{Content, Limits, digest, located};
 use crate::client::{Call, Client, Progress};
 use crate::event::EventSink;
 use crate::model::{Crc64, ObjectRef, PartProof, PartRecord, UploadId};
 use crate::plan::Part;
 use crate::protocol::RetryClass;
 use crate::protocol::oss::{self, UploadPart, is_md5};
-use crate::source::Source;
 
 /// After this many broken connections within one part its bytes go back, to be sent in smaller parts.
 const MAX_CUTS: u32 = 2;
@@ -27,11 +27,12 @@ pub(super) struct Context {
     pub(super) client: Client,
     pub(super) object: ObjectRef,
     pub(super) upload_id: UploadId,
-    pub(super) source: Arc<dyn Source>,
     pub(super) limits: Limits,
     pub(super) progress: Arc<Progress>,
     pub(super) events: EventSink,
     pub(super) content_md5: bool,
+    /// Whether a part without a CRC-64 in its answer is to be proved by its MD5.
+    pub(super) prove_by_md5: bool,
     /// Whether the user was warned that the network damages parts.
     pub(super) damage_told: AtomicBool,
 }
@@ -47,13 +48,16 @@ pub(super) enum Outcome {
 }
 
 /// Sends one part, for as long as the client's budget allows.
-pub(super) async fn send(context: &Context, part: Part) -> Outcome {
+pub(super) async fn send(context: &Context, piece: Piece) -> Outcome {
     let began = Instant::now();
-    let (source, limits) = (Arc::clone(&context.source), context.limits.clone());
-    let body = RangeBody::new(source, part.range, limits, context.progress.rate());
-    let md5 = match md5(context, part).await {
-        Ok(md5) => md5,
-        Err(failed) => return Outcome::Failed(failed),
+    let Piece { part, content } = piece;
+    let body = PartBody::new(content.clone(), context.limits.clone(), context.progress.rate());
+    let md5 = match context.content_md5 {
+        true => match md5(context, part, content.clone()).await {
+            Ok(md5) => Some(md5),
+            Err(failed) => return Outcome::Failed(failed),
+        },
+        false => None,
     };
     let content_md5 = md5.map(|md5| BASE64_STANDARD.encode(md5));
     let (object, upload_id) = (context.object.clone(), context.upload_id.clone());
@@ -69,7 +73,7 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
     let answer = match context.client.call_with(&operation, call).await {
         Ok(answer) => answer,
         Err(error) if error.is_source() => {
-            let failure = body.failure();
+            let failure = body.failure(part.range.start);
             let (offset, source) =
                 failure.unwrap_or_else(|| (part.range.start, std::io::Error::other(error)));
             return Outcome::Failed(TransferError::Source { offset, source });
@@ -82,7 +86,7 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
             let (number, range) = (part.number, part.range);
             let error = TransferError::Part { number, range, source: Box::new(error) };
             return match body.crc64().filter(|_| refused) {
-                Some(ours) => damaged(context, part, began, ours, error).await,
+                Some(ours) => damaged(context, Piece { part, content }, began, ours, error).await,
                 None if network => Outcome::Cut(error),
                 None => Outcome::Failed(error),
             };
@@ -93,9 +97,19 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
         // An answer without a checksum is not a mismatch; the whole object is compared at the end.
         Some(theirs) if theirs != ours => {
             let error = TransferError::Damaged { number: part.number, ours, theirs };
-            damaged(context, part, began, ours, error).await
+            damaged(context, Piece { part, content }, began, ours, error).await
         }
         theirs => {
+            let md5 = match md5 {
+                None if theirs.is_none() && context.prove_by_md5 => {
+                    match self::md5(context, part, content).await {
+                        Ok(md5) => Some(md5),
+                        Err(failed) => return Outcome::Failed(failed),
+                    }
+                }
+                md5 => md5,
+            };
+            // If a tag is not an MD5, a difference means nothing.
             let proof = match (theirs, md5) {
                 (Some(_), _) => PartProof::Crc64,
                 (None, Some(md5)) if is_md5(&answer.etag, &md5) => PartProof::Md5,
@@ -112,13 +126,13 @@ pub(super) async fn send(context: &Context, part: Part) -> Outcome {
 /// that is ordinary where much is sent, and is handled like a broken connection.
 async fn damaged(
     context: &Context,
-    part: Part,
+    Piece { part, content }: Piece,
     began: Instant,
     ours: Crc64,
     error: TransferError,
 ) -> Outcome {
     let number = part.number;
-    match digest::crc64(&context.source, part.range, &context.limits).await {
+    match digest::crc64(content, &context.limits).await {
         Err(error) => {
             let (offset, source) = located(error, part.range.start);
             Outcome::Failed(TransferError::Source { offset, source })
@@ -140,13 +154,9 @@ async fn damaged(
     }
 }
 
-/// Returns the MD5 of the part where it is asked for; that reads the part once more.
-async fn md5(context: &Context, part: Part) -> Result<Option<[u8; 16]>, TransferError> {
-    if !context.content_md5 {
-        return Ok(None);
-    }
-    let md5 = digest::md5(&context.source, part.range, &context.limits).await;
-    md5.map(Some).map_err(|error| {
+/// Returns the MD5 of the part, which is read for that.
+async fn md5(context: &Context, part: Part, content: Content) -> Result<[u8; 16], TransferError> {
+    digest::md5(content, &context.limits).await.map_err(|error| {
         let (offset, source) = located(error, part.range.start);
         TransferError::Source { offset, source }
     })

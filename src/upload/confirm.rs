@@ -29,7 +29,7 @@ impl Upload {
             return Ok(Confirmed::All(list));
         }
         let opener = self.opener(progress);
-        let confirmed = opener.confirm(&session.upload_id, list.parts(), self.require_verified).await?;
+        let confirmed = opener.confirm(&session.upload_id, list.parts()).await?;
         let Some(good) = confirmed else { return Ok(Confirmed::Gone(list)) };
         Ok(PartList::new(&session.plan, good.clone()).map_or(Confirmed::Some(good), Confirmed::All))
     }

@@ -21,6 +21,7 @@ use crate::model::{ObjectForm, ObjectRef, StorageClass, UploadId};
 use crate::session::{Adopt, SessionError, SessionOptions};
 use crate::source::Source;
 use crate::state::StateDir;
+use crate::supply::Recipe;
 use crate::transfer::{Limits, TransferError};
 
 /// Most parts in flight while their number adapts.
@@ -32,13 +33,12 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Upload {
     client: Client,
-    source: Arc<dyn Source>,
+    recipe: Recipe,
     session: SessionOptions,
     parallel: Option<usize>,
     max_parallel: usize,
     content_md5: bool,
     in_use: bool,
-    require_verified: bool,
     resume_only: bool,
     limits: Limits,
     events: EventSink,
@@ -121,16 +121,16 @@ impl Upload {
             restart: false,
             adopt: Adopt::default(),
             verify: false,
+            require_verified: false,
         };
         Self {
             client,
-            source,
+            recipe: Recipe::as_is(source),
             session,
             parallel: None,
             max_parallel: DEFAULT_MAX_PARALLEL,
             content_md5: false,
             in_use: false,
-            require_verified: false,
             resume_only: false,
             limits: Limits::default(),
             events: EventSink::none(),
@@ -237,7 +237,7 @@ impl Upload {
     /// proves nothing either, no object is made.
     #[must_use]
     pub fn require_verified(mut self, require_verified: bool) -> Self {
-        self.require_verified = require_verified;
+        self.session.require_verified = require_verified;
         self
     }
 
@@ -277,9 +277,9 @@ impl Upload {
         (self, token)
     }
 
-    /// Returns the source's length in bytes.
-    pub(crate) fn source_length(&self) -> u64 {
-        self.source.length()
+    /// Returns the object's length in bytes, if it is known before everything was read.
+    pub(crate) fn object_length(&self) -> Option<u64> {
+        self.recipe.length()
     }
 
     /// Whether the number of parts in flight was given.
@@ -322,7 +322,7 @@ impl Upload {
     /// content. Nothing for a source that may be another one each time that it is looked at.
     pub(crate) fn source_mark(&self) -> Option<(String, (u64, i128))> {
         use crate::source::SourceIdentity::{Device, File, Stream, Web};
-        let mark = match self.source.identity()? {
+        let mark = match self.recipe.source().identity()? {
             File(file) => (file.length, file.modified_ns),
             Web(web) => {
                 // Equal weak tags need not mean equal bytes.

@@ -7,14 +7,15 @@ use tokio::time::Instant;
 use super::confirm::Confirmed;
 use super::observed::Observed;
 use super::{Upload, UploadError, UploadReport, steady};
-use crate::blocks::{digest, located};
 use crate::client::Progress;
 use crate::complete::{self, CompleteError, CompleteOutcome, Completer, StoredObject, Verified};
 use crate::event::Event;
 use crate::model::PartRecord;
 use crate::protocol::oss;
-use crate::session::{OpenOutcome, Opener, Session, SessionError};
-use crate::transfer::{Control, JournalWriter, PartList, Transfer, TransferError, Watch};
+use crate::session::{Claim, OpenOutcome, Opener, Session, SessionError, claims};
+use crate::source::Source;
+use crate::supply::{self, SupplyError};
+use crate::transfer::{Control, JournalWriter, PartList, Transfer, TransferError, Transferred, Watch};
 
 /// How often parts that the service turns out not to have are sent again before the upload fails.
 const RECONCILIATIONS: usize = 2;
@@ -78,7 +79,7 @@ impl Upload {
             }
         };
         if stored.verified == Verified::Nothing {
-            if self.require_verified {
+            if self.session.require_verified {
                 return Err(CompleteError::Unproved { object: stored.object, made: true }.into());
             }
             self.events.notice("the object could not be verified: the service returned no checksums");
@@ -101,7 +102,7 @@ impl Upload {
     pub(crate) async fn already_there(&self) -> Result<Option<UploadReport>, UploadError> {
         let began = Instant::now();
         let head = self.completer().head().await?;
-        let unknown = head.filter(|head| head.crc64.is_none() && head.size == self.source.length());
+        let unknown = head.filter(|head| head.crc64.is_none() && Some(head.size) == self.recipe.length());
         let stored = match unknown {
             Some(head) => Some(StoredObject::from_head(&self.session.object, head, Verified::Nothing)),
             None => self.object_matches_source().await?,
@@ -122,11 +123,11 @@ impl Upload {
     /// Sends what is missing and completes; parts that the service turns out not to have are sent again.
     async fn drive(&self, mut session: Session, progress: &Arc<Progress>) -> Result<Driven, UploadError> {
         let mut journal = JournalWriter::new(session.journal.take(), self.events.clone());
-        let resumed = session.parts.len();
-        let mut present = std::mem::take(&mut session.parts);
-        let (mut round, mut damaged) = (0, 0);
+        let mut claims = std::mem::take(&mut session.claims);
+        let (mut round, mut damaged, mut kept_first) = (0, 0, None);
         loop {
-            let list = self.transfer(&session, progress, present, &mut journal).await?;
+            let Transferred { list, kept } = self.transfer(&session, progress, claims, &mut journal).await?;
+            let resumed = *kept_first.get_or_insert(kept);
             let in_use = self.check_source(&list, progress).await?;
             let sent = list.parts().len();
             let confirming = self.confirm(&session, list, progress);
@@ -137,7 +138,7 @@ impl Upload {
                     let count = sent - good.len();
                     self.events
                         .notice(format!("{count} of {sent} parts arrived damaged: they are sent again"));
-                    present = good;
+                    claims = good.into_iter().map(Claim::Proved).collect();
                     continue;
                 }
                 Confirmed::Some(good) => {
@@ -150,7 +151,7 @@ impl Upload {
                     return Ok(self.finished(session, (stored, sent, resumed, in_use)));
                 }
             };
-            if self.require_verified && !list.is_proved() {
+            if self.session.require_verified && !list.is_proved() {
                 let object = self.session.object.clone();
                 return Err(CompleteError::Unproved { object, made: false }.into());
             }
@@ -165,7 +166,7 @@ impl Upload {
                     self.events
                         .notice("the service has other parts than were sent: they are listed and sent again");
                     match self.reconcile(&session, list.parts(), progress).await? {
-                        Some(proved) => present = proved,
+                        Some(listed) => claims = listed,
                         // It was completed or aborted in the meantime.
                         None => {
                             let stored = self.completer().resolve_missing_upload(&list).await?;
@@ -219,10 +220,10 @@ impl Upload {
         &self,
         session: &Session,
         progress: &Arc<Progress>,
-        present: Vec<PartRecord>,
+        claims: Vec<Claim>,
         journal: &mut JournalWriter,
-    ) -> Result<PartList, UploadError> {
-        let part_size = session.plan.rule().part_size;
+    ) -> Result<Transferred, UploadError> {
+        let part_size = session.plan.rule().part_size();
         let most = self.limits.max_connections();
         let control = match self.parallel {
             Some(parts) => Control::fixed(self.cap_parallelism(parts, most), part_size),
@@ -232,42 +233,46 @@ impl Upload {
             client: self.client.clone(),
             object: self.session.object.clone(),
             upload_id: session.upload_id.clone(),
-            source: Arc::new(Observed { inner: Arc::clone(&self.source), progress: Arc::clone(progress) }),
             plan: session.plan,
             limits: self.limits.clone(),
+            most_part: self.recipe.most_part(),
             control,
             progress: Arc::clone(progress),
             events: self.events.clone(),
             cancel: self.cancel.clone(),
             content_md5: self.content_md5,
+            prove_by_md5: self.session.require_verified,
+            must_match: false,
         };
-        let mut acked = present.len();
+        let observed =
+            |inner| -> Arc<dyn Source> { Arc::new(Observed { inner, progress: Arc::clone(progress) }) };
+        let supply = self.recipe.through(observed).supply();
+        let mut acked = 0;
         let result = tokio::select! {
             biased;
-            result = transfer.run(present, journal, &mut acked) => result,
-            changed = steady::changed(&self.source) => Err(changed)?,
+            result = transfer.run(supply, claims, journal, &mut acked) => result,
+            changed = steady::changed(self.recipe.source()) => Err(changed)?,
         };
         result.or_else(|source| {
             if matches!(source, TransferError::Source { .. } | TransferError::Unstable { .. }) {
                 // A file that was cut short cannot be read, and one that is written to differs; that it changed says
                 // more.
-                complete::check_unchanged(&*self.source)?;
+                complete::check_unchanged(&**self.recipe.source())?;
             }
             let object = self.session.object.clone();
             Err(UploadError::Transfer { object, parts: acked, source })
         })
     }
 
-    /// Returns the parts that the service has as they were sent; nothing if the upload is gone.
+    /// Returns the parts that the service has; nothing if the upload is gone.
     async fn reconcile(
         &self,
         session: &Session,
         parts: &[PartRecord],
         progress: &Progress,
-    ) -> Result<Option<Vec<PartRecord>>, UploadError> {
-        let opener = self.opener(progress);
-        let Some(listed) = opener.list(&session.upload_id).await? else { return Ok(None) };
-        Ok(Some(opener.prove(&session.plan, parts, listed, false).await?))
+    ) -> Result<Option<Vec<Claim>>, UploadError> {
+        let Some(listed) = self.opener(progress).list(&session.upload_id).await? else { return Ok(None) };
+        Ok(Some(claims(&session.plan, parts, listed, self.session.belief())))
     }
 
     /// Returns the object if an upload that is gone became it. Without a list of parts to go by, the file is read.
@@ -297,18 +302,17 @@ impl Upload {
     /// only if the sizes are the same.
     async fn object_matches_source(&self) -> Result<Option<StoredObject>, UploadError> {
         let completer = self.completer();
-        let length = self.source.length();
-        if completer.head().await?.is_none_or(|head| head.size != length) {
+        let Some(head) = completer.head().await? else { return Ok(None) };
+        if self.recipe.length().is_some_and(|length| length != head.size) {
             return Ok(None);
         }
         self.events.notice("an object of the same size is there: it is compared with the file");
-        let whole = crate::model::ByteRange::new(0, length);
-        let crc64 = digest::crc64(&self.source, whole, &self.limits).await.map_err(|error| {
+        let made = supply::whole(self.recipe.supply(), &self.limits).await;
+        let (length, crc64) = made.map_err(|SupplyError { offset, source }| {
             let object = self.session.object.clone();
-            let (offset, source) = located(error, 0);
             UploadError::Transfer { object, parts: 0, source: TransferError::Source { offset, source } }
         })?;
-        complete::check_unchanged(&*self.source)?;
+        complete::check_unchanged(&**self.recipe.source())?;
         Ok(completer.same_object(length, crc64, None).await?)
     }
 
@@ -322,8 +326,7 @@ impl Upload {
     pub(super) fn opener<'a>(&'a self, progress: &'a Progress) -> Opener<'a> {
         Opener {
             client: &self.client,
-            source: &self.source,
-            limits: &self.limits,
+            recipe: &self.recipe,
             events: &self.events,
             progress,
             options: &self.session,

@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::{Upload, UploadError};
-use crate::blocks::{digest, located};
 use crate::client::Progress;
 use crate::complete::{CompleteError, check_unchanged};
 use crate::model::ByteRange;
 use crate::source::{Change, Source, SourceIdentity, Witness};
+use crate::supply::{self, ComparisonFailed, SupplyError};
 use crate::transfer::{PartList, TransferError, Watch};
 
 /// Shown as the reason of a stall before the first byte is read.
@@ -32,16 +32,16 @@ impl Upload {
     /// Waits until every later write shows.
     pub(super) async fn settle(&self, progress: &Progress) -> Result<(), UploadError> {
         let settled = async {
-            settle(&self.source).await;
+            settle(self.recipe.source()).await;
             tokio::time::sleep(self.until_writes_show()).await;
         };
         Watch::over(&self.client, progress, &self.events, SETTLING, settled).await;
-        look(&self.source).await.map(|_| ()).map_err(UploadError::from)
+        look(self.recipe.source()).await.map(|_| ()).map_err(UploadError::from)
     }
 
     /// Returns for how long a write could still leave the times that the source has.
     fn until_writes_show(&self) -> Duration {
-        let Some(SourceIdentity::File(file)) = self.source.identity() else { return Duration::ZERO };
+        let Some(SourceIdentity::File(file)) = self.recipe.source().identity() else { return Duration::ZERO };
         let last = file.modified_ns.max(file.changed_ns);
         let age = self.client.now().as_nanosecond() - last;
         let tick = if last % 1_000_000_000 == 0 { COARSE_TICK } else { TICK };
@@ -55,9 +55,9 @@ impl Upload {
         list: &PartList,
         progress: &Progress,
     ) -> Result<bool, UploadError> {
-        settle(&self.source).await;
-        let suspicion = look(&self.source).await?;
-        let witness = self.source.witness();
+        settle(self.recipe.source()).await;
+        let suspicion = look(self.recipe.source()).await?;
+        let witness = self.recipe.source().witness();
         if suspicion.is_none() && witness != Witness::Never {
             return Ok(false);
         }
@@ -74,29 +74,30 @@ impl Upload {
             compared = Watch::over(&self.client, progress, &self.events, COMPARING, compared) => compared?,
             () = self.cancel.cancelled() => return Err(UploadError::Cancelled),
         }
-        look(&self.source).await?;
+        look(self.recipe.source()).await?;
         Ok(false)
     }
 
-    /// Compares the source with the parts that were made of it.
+    /// Makes the object once more, only to compare it with the parts that were sent.
     async fn compare(&self, list: &PartList, progress: &Progress) -> Result<(), UploadError> {
+        let source = self.recipe.source();
         // Of a device the memory may hold what was read before, and not what it holds now.
-        let (source, whole) = (Arc::clone(&self.source), ByteRange::new(0, self.source.length()));
-        blocking(move || source.done_with(whole)).await;
-        for part in list.parts() {
-            let crc64 = digest::crc64(&self.source, part.range, &self.limits).await.map_err(|error| {
-                let (object, parts) = (self.session.object.clone(), list.parts().len());
-                let (offset, source) = located(error, part.range.start);
-                UploadError::Transfer { object, parts, source: TransferError::Source { offset, source } }
-            })?;
-            if crc64 != part.crc64 {
-                let why = format!(" (from byte {} to {})", part.range.start, part.range.end);
-                return Err(CompleteError::SourceChanged { change: Change::Bytes, why }.into());
+        let (read_again, whole) = (Arc::clone(source), ByteRange::new(0, source.length()));
+        blocking(move || read_again.done_with(whole)).await;
+        let failed = |error| match error {
+            ComparisonFailed::Differs(range) => {
+                let why = format!(" (from byte {} to {})", range.start, range.end);
+                CompleteError::SourceChanged { change: Change::Bytes, why }.into()
             }
-            // Reading takes as long as it takes, and does not mean that the service is silent.
-            progress.acknowledge();
-        }
-        Ok(())
+            ComparisonFailed::Unreadable(SupplyError { offset, source }) => {
+                let (object, parts) = (self.session.object.clone(), list.parts().len());
+                UploadError::Transfer { object, parts, source: TransferError::Source { offset, source } }
+            }
+        };
+        let parts = list.parts().iter().map(|part| (part.range, part.crc64));
+        // Reading takes as long as it takes, and does not mean that the service is silent.
+        let compared = || progress.acknowledge();
+        supply::compare(self.recipe.supply(), parts, &self.limits, compared).await.map_err(failed)
     }
 }
 

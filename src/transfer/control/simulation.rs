@@ -226,7 +226,7 @@ pub(super) fn run_with(link: &Link, control: &mut Control, bytes: u64, part_size
     let time = |at: f64| Duration::from_secs_f64((at - start).max(0.0));
     loop {
         while flights.len() < control.target() {
-            let Some(part) = schedule.deal(control.next_size(schedule.waiting())) else { break };
+            let Some(part) = schedule.deal(control.next_size(schedule.waiting()), None) else { break };
             let fresh = idle == 0;
             idle -= usize::from(!fresh);
             let state = State::Pause { until: if fresh { now + link.handshake } else { now } };

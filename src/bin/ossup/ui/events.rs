@@ -23,7 +23,7 @@ pub(crate) fn json(event: &Event) -> Option<Value> {
             "upload_ids": upload_ids,
         }),
         Event::Notice { text } => json!({"event": "notice", "text": text}),
-        Event::Verified { number, good } => json!({"event": "verified", "part": number, "good": good}),
+        Event::Verified { number, good, .. } => json!({"event": "verified", "part": number, "good": good}),
         Event::PartStarted { number, range } => {
             json!({"event": "part_started", "part": number, "offset": range.start, "size": range.len()})
         }
@@ -102,12 +102,12 @@ mod tests {
             Event::Opened {
                 object: "oss://images/web/x".parse().unwrap(),
                 upload_id: UploadId::new("A1"),
-                length: 1000,
+                length: Some(1000),
                 present: 300,
                 present_parts: 2,
             },
             Event::Notice { text: "the object exists already".to_owned() },
-            Event::Verified { number, good: false },
+            Event::Verified { number, range, good: false },
             Event::PartStarted { number, range },
             Event::PartDone { number, range, took: Duration::from_millis(1500) },
             Event::PartReturned { number },

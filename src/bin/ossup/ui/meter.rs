@@ -47,8 +47,10 @@ impl Meter {
     pub(crate) fn apply(&mut self, event: &Event, now: Instant) {
         match event {
             Event::Opened { length, present, .. } => {
-                *self = Self { length: *length, present: *present, retries: self.retries, ..Self::new(now) };
+                let length = length.unwrap_or_default();
+                *self = Self { length, present: *present, retries: self.retries, ..Self::new(now) };
             }
+            Event::Verified { range, good: true, .. } => self.present += range.len(),
             Event::PartStarted { number, .. } => {
                 self.in_flight.insert(*number);
             }
@@ -145,7 +147,7 @@ pub(super) fn stages(name: &str) -> [Line; 3] {
     let opened = Event::Opened {
         object: "oss://images/x".parse().expect("an object"),
         upload_id: UploadId::new("1"),
-        length: 30 << 30,
+        length: Some(30 << 30),
         present: 1 << 30,
         present_parts: 16,
     };
@@ -181,7 +183,7 @@ mod tests {
         Event::Opened {
             object: "oss://images/x".parse().unwrap(),
             upload_id: UploadId::new("1"),
-            length,
+            length: Some(length),
             present,
             present_parts: 0,
         }

@@ -121,7 +121,7 @@ impl Shown {
                 let parts = counted(*present_parts, "part", "parts");
                 self.output.status(format!("resuming: {parts} ({size}) already there"));
             }
-            Event::Verified { number, good: false } => {
+            Event::Verified { number, good: false, .. } => {
                 self.output.status(format!("part {number} differs from the file and is sent again"));
             }
             Event::Stalled { silent, reason } => {

@@ -1,0 +1,294 @@
+//! The state of a transfer between two things that happen: which parts are on their way, whether and why it stops.
+//! It neither waits nor sends.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::future::{AbortHandle, AbortRegistration, Aborted};
+use tokio::time::Instant;
+
+use super::control::{Acknowledged, OnItsWay, Trouble, Unfinished};
+use super::ledger::{Ledger, Piece};
+use super::worker::Outcome;
+use super::{JournalWriter, PartList, Transfer, TransferError, Transferred};
+use crate::blocks::Content;
+use crate::event::Event;
+use crate::model::{PartNumber, PartRecord};
+use crate::plan::Part;
+use crate::retry::Backoff;
+use crate::session::Claim;
+use crate::supply::{Supplied, SupplyError};
+
+/// How long parts in flight may still get in after a gentle stop.
+const GRACE: Duration = Duration::from_secs(3);
+/// How much content may wait to be sent before more is asked for.
+const AHEAD: u64 = 64 << 20;
+/// Parts of an earlier run that are compared at a time: the processor and the disk are shared with what is sent.
+const COMPARED_AT_ONCE: usize = 2;
+
+/// A part on its way.
+struct Running {
+    part: Part,
+    began: Instant,
+    abort: AbortHandle,
+}
+
+/// A transfer under way.
+pub(super) struct Course<'a> {
+    transfer: Transfer,
+    ledger: Ledger,
+    journal: &'a mut JournalWriter,
+    /// Follows how many parts are in, also when the transfer fails.
+    parts_in: &'a mut usize,
+    running: HashMap<PartNumber, Running>,
+    comparing: usize,
+    began: Instant,
+    stop: Option<(TransferError, Instant)>,
+    /// Connections that break at once are not opened again at once.
+    cuts: u32,
+    hold: Instant,
+    target: usize,
+    /// Throttled and broken attempts that the controller knows of.
+    troubles: (u64, u64),
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(
+        transfer: Transfer,
+        claims: Vec<Claim>,
+        journal: &'a mut JournalWriter,
+        parts_in: &'a mut usize,
+    ) -> Self {
+        let (began, target) = (Instant::now(), transfer.control.target());
+        let troubles = (transfer.progress.throttled(), transfer.progress.broken());
+        // What came before took its time, in which nothing could get in.
+        transfer.progress.acknowledge();
+        transfer.events.emit(Event::Concurrency { target });
+        let ledger = Ledger::new(transfer.plan, claims);
+        let (running, comparing, stop, cuts, hold) = (HashMap::new(), 0, None, 0, began);
+        Self {
+            transfer,
+            ledger,
+            journal,
+            parts_in,
+            running,
+            comparing,
+            began,
+            stop,
+            cuts,
+            hold,
+            target,
+            troubles,
+        }
+    }
+
+    /// Stops gently if that was asked for, and deals the parts that may go out now. Returns until when no more may,
+    /// if only that holds them up.
+    pub(super) fn deal(&mut self) -> (Vec<(Piece, AbortRegistration)>, Option<Instant>) {
+        if self.stop.is_none() && self.transfer.cancel.is_cancelled() {
+            self.stop = Some((TransferError::Cancelled, Instant::now() + GRACE));
+        }
+        // One moment for both questions: between two, the hold might end, and the loop with bytes that wait.
+        let now = Instant::now();
+        let mut dealt = Vec::new();
+        while self.stop.is_none() && self.running.len() < self.transfer.control.target() && self.hold <= now {
+            let wish = self.transfer.control.next_size(self.left()).min(self.transfer.most_part);
+            let Some(piece) = self.ledger.deal(wish, true) else { break };
+            let (abort, registration) = AbortHandle::new_pair();
+            let part = piece.part;
+            self.running.insert(part.number, Running { part, began: Instant::now(), abort });
+            self.transfer.events.emit(Event::PartStarted { number: part.number, range: part.range });
+            dealt.push((piece, registration));
+        }
+        let held = self.stop.is_none() && self.ledger.waiting() > 0 && self.hold > now;
+        (dealt, held.then_some(self.hold))
+    }
+
+    /// Returns the next part of an earlier run that is to be compared with its content.
+    pub(super) fn compare(&mut self) -> Option<(Claim, Content)> {
+        if self.stop.is_some() || self.comparing >= COMPARED_AT_ONCE {
+            return None;
+        }
+        let next = self.ledger.compare()?;
+        self.comparing += 1;
+        Some(next)
+    }
+
+    /// Whether more content is wanted.
+    pub(super) fn wants_content(&self) -> bool {
+        let idle = self.running.len() < self.transfer.control.target();
+        self.stop.is_none() && !self.ledger.has_ended() && (idle || self.ledger.waiting() < AHEAD)
+    }
+
+    /// Whether nothing is on its way and nothing can be done any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.running.is_empty() && self.comparing == 0 && (self.stop.is_some() || self.ledger.has_ended())
+    }
+
+    /// Returns when parts in flight are given up, if it stops.
+    pub(super) fn grace_ends(&self) -> Option<Instant> {
+        self.stop.as_ref().map(|(_, at)| *at)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Takes in what the supply gave.
+    pub(super) fn supplied(&mut self, supplied: Result<Supplied, SupplyError>) {
+        match supplied {
+            Ok(Supplied::Content { at, content }) => self.ledger.know(at, content),
+            Ok(Supplied::End { length }) => match self.ledger.end(length) {
+                Ok(longer_before) if longer_before && self.transfer.must_match => {
+                    self.stop(TransferError::OtherContent { offset: length });
+                }
+                Ok(_) => {}
+                Err(error) => self.stop(TransferError::Plan(error)),
+            },
+            Err(SupplyError { offset, source }) => self.stop(TransferError::Source { offset, source }),
+        }
+        *self.parts_in = self.ledger.parts_in();
+    }
+
+    /// Takes in the outcome of a comparison.
+    pub(super) fn compared(&mut self, claim: &Claim, outcome: Result<Option<PartRecord>, TransferError>) {
+        self.comparing -= 1;
+        // Reading takes as long as it takes, and does not mean that the service is silent.
+        self.transfer.progress.acknowledge();
+        let (number, range) = (claim.number(), claim.range());
+        match outcome {
+            Ok(Some(record)) => {
+                self.journal.append(&record);
+                self.ledger.keep(record);
+                *self.parts_in = self.ledger.parts_in();
+                self.transfer.events.emit(Event::Verified { number, range, good: true });
+            }
+            Ok(None) => {
+                self.transfer.events.emit(Event::Verified { number, range, good: false });
+                if self.transfer.must_match {
+                    self.stop(TransferError::OtherContent { offset: range.start });
+                } else {
+                    self.ledger.refute(claim);
+                }
+            }
+            Err(error) => self.stop(error),
+        }
+    }
+
+    /// Takes in how a part ended.
+    pub(super) fn ended(&mut self, part: Part, outcome: Result<Outcome, Aborted>) {
+        self.running.remove(&part.number);
+        match outcome {
+            Ok(Outcome::Done(record, took)) => self.done(record, took),
+            Ok(Outcome::Cut(error)) => {
+                self.ledger.give_back_in(part.range, part.range.len() / 2);
+                self.transfer.events.emit(Event::PartReturned { number: part.number });
+                self.cuts += 1;
+                let options = self.transfer.client.options();
+                self.hold = Instant::now() + Backoff::NORMAL.delay(self.cuts, (options.dice)());
+                if self.transfer.progress.failing_for() >= options.retry_timeout && self.stop.is_none() {
+                    self.stop = Some((error, Instant::now()));
+                }
+            }
+            // The others may still get in: what they sent is not to be sent again.
+            Ok(Outcome::Failed(error)) => self.stop(error),
+            Err(Aborted) => {
+                let smaller = self.transfer.control.dropped(part.range.len());
+                self.ledger.give_back_in(part.range, smaller);
+                self.transfer.events.emit(Event::PartReturned { number: part.number });
+            }
+        }
+    }
+
+    fn done(&mut self, record: PartRecord, took: Duration) {
+        let elapsed = self.began.elapsed();
+        self.cuts = 0;
+        self.transfer.progress.acknowledge();
+        self.transfer.progress.observe_rate(record.range.len(), took);
+        let (bytes, waiting) = (record.range.len(), self.left());
+        let others: Vec<Unfinished> = self.running.values().map(Running::unfinished).collect();
+        self.transfer.control.acknowledged(Acknowledged { bytes, took, others: &others, waiting }, elapsed);
+        self.journal.append(&record);
+        let (number, range) = (record.number, record.range);
+        self.ledger.is_in(record);
+        *self.parts_in = self.ledger.parts_in();
+        self.transfer.events.emit(Event::PartDone { number, range, took });
+    }
+
+    /// Aborts parts that take far longer than they should: their bytes are sent again, in smaller parts and over
+    /// other connections.
+    pub(super) fn cut_stragglers(&mut self) {
+        let (waiting, elapsed) = (self.left(), self.began.elapsed());
+        let others = self.running.len().saturating_sub(1);
+        let all: u64 = self.running.values().map(|running| running.part.range.len()).sum();
+        for running in self.running.values() {
+            let Unfinished { bytes, age } = running.unfinished();
+            let on_its_way = OnItsWay { bytes, age, others, others_bytes: all - bytes, waiting };
+            if self.transfer.control.is_straggler(on_its_way, elapsed) {
+                running.abort.abort();
+            }
+        }
+    }
+
+    /// Reports to the controller the failed attempts since the last report, including those that were retried, and to
+    /// the outside what it makes of everything.
+    pub(super) fn adapt(&mut self) {
+        let elapsed = self.began.elapsed();
+        let now = (self.transfer.progress.throttled(), self.transfer.progress.broken());
+        if now.0 > self.troubles.0 {
+            self.transfer.control.trouble(Trouble::Throttled, elapsed);
+        }
+        for _ in self.troubles.1..now.1 {
+            self.transfer.control.trouble(Trouble::Broken, elapsed);
+        }
+        self.troubles = now;
+        if self.transfer.control.target() != self.target {
+            self.target = self.transfer.control.target();
+            self.transfer.events.emit(Event::Concurrency { target: self.target });
+        }
+    }
+
+    pub(super) fn transfer(&self) -> &Transfer {
+        &self.transfer
+    }
+
+    /// Lets the disk write the journal down.
+    pub(super) async fn sync(&mut self) {
+        self.journal.start_sync().await;
+    }
+
+    /// Ends the transfer.
+    pub(super) async fn end(self) -> Result<Transferred, TransferError> {
+        if let Some(parallel) = self.transfer.control.learnt() {
+            self.transfer.progress.observe_fill(parallel);
+        }
+        self.journal.finish_sync().await;
+        if let Some((error, _)) = self.stop {
+            return Err(error);
+        }
+        let (plan, parts, kept) = self.ledger.into_parts();
+        let list = PartList::new(&plan, parts);
+        let list = list.expect("nothing waits and nothing runs, so the parts that are in tile the object");
+        Ok(Transferred { list, kept })
+    }
+
+    /// Returns how many bytes wait, as far as it is known. As long as the end is not known there may be any number
+    /// more, and the last parts are not cut small yet.
+    fn left(&self) -> u64 {
+        match self.ledger.has_ended() {
+            true => self.ledger.waiting(),
+            false => self.ledger.waiting().max(AHEAD),
+        }
+    }
+
+    /// Stops, so that parts in flight may still get in.
+    fn stop(&mut self, error: TransferError) {
+        self.stop.get_or_insert((error, Instant::now() + GRACE));
+    }
+}
+
+impl Running {
+    fn unfinished(&self) -> Unfinished {
+        Unfinished { bytes: self.part.range.len(), age: self.began.elapsed() }
+    }
+}
