@@ -8,7 +8,6 @@ pub(crate) mod digest;
 mod limits;
 mod machine;
 mod reader;
-#[cfg_attr(not(test), expect(dead_code, reason = "the scanner that uses it follows"))]
 pub(crate) mod zeros;
 
 pub(crate) use content::Content;

@@ -6,6 +6,7 @@
 mod digest;
 mod known;
 mod recipe;
+mod saving;
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub(crate) use digest::{ComparisonFailed, compare, whole};
 pub(crate) use known::Known;
 pub(crate) use recipe::Recipe;
+pub use saving::{WORTH_SAVING, saving};
 
 use crate::blocks::Content;
 use crate::model::ByteRange;

@@ -337,6 +337,7 @@ impl Upload {
 }
 
 pub use crate::session::{abort, list_parts};
+pub use crate::supply::{WORTH_SAVING, saving};
 
 #[cfg(all(test, feature = "emulator"))]
 mod scripted;
