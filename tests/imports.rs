@@ -46,7 +46,15 @@ const MODULES: &[Module] = &[
     // A source is read at any position; it may be the disk inside an image.
     Module {
         name: "source",
-        may: &["model", "event", "clock", "read", "image::open_disk", "image::OpenDiskError"],
+        may: &[
+            "model",
+            "event",
+            "clock",
+            "read",
+            "checksum_file::Sha256",
+            "image::open_disk",
+            "image::OpenDiskError",
+        ],
     },
     // What is read passes as a checksum too.
     Module { name: "blocks", may: &["model", "event", "clock", "checksum", "source"] },

@@ -4,6 +4,7 @@
 //! The transfer knows no files.
 
 mod change;
+mod checked;
 mod device;
 mod disk;
 mod file;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub use change::{Change, Witness};
+pub use checked::{ExactSize, InputError, Sha256Checked};
 pub use disk::DiskSource;
 pub use file::{FileSource, SourceError};
 pub use identity::{
