@@ -124,6 +124,7 @@ impl UploadError {
             Self::Complete(CompleteError::Exists { .. }) => ErrorKind::Conflict,
             Self::Complete(
                 CompleteError::SourceChanged { .. }
+                | CompleteError::Checksum { .. }
                 | CompleteError::Damaged { .. }
                 | CompleteError::PartsDamaged { .. }
                 | CompleteError::NotMade { .. }

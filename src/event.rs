@@ -26,6 +26,18 @@ pub enum Event {
         /// How many parts are in already.
         present_parts: u32,
     },
+    /// How far the image was read, of which the object is made on the way.
+    Passed {
+        /// Bytes of the image that have passed.
+        image_bytes: u64,
+        /// Bytes of the object that are known by now.
+        object_bytes: u64,
+    },
+    /// The object's length became known.
+    Sized {
+        /// Length in bytes.
+        length: u64,
+    },
     /// Other uploads of the same key are open on the bucket, of which the state knows nothing: they hold parts that
     /// are billed until the uploads are completed or aborted.
     OthersOpen {

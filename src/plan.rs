@@ -32,11 +32,23 @@ pub enum PlanError {
     /// The object has become longer than its cut points reach.
     #[error(
         "more than {reach} bytes do not fit into the parts that the upload was begun with: start again with \
-         --restart and a larger --expected-size"
+         --restart and --expected-size, or a larger --max-memory"
     )]
     TooLong {
         /// How far the cut points reach, in bytes.
         reach: u64,
+    },
+    /// Parts that are large enough for the object do not fit into the memory that a stream may take.
+    #[error(
+        "an object of {length} bytes needs parts of {part_size} bytes, and a stream holds four of them in memory: \
+         give it --max-memory {}",
+        part_size * 4
+    )]
+    Memory {
+        /// About how many bytes are expected.
+        length: u64,
+        /// How large parts have to be, in bytes.
+        part_size: u64,
     },
     /// The part size is outside of what OSS takes.
     #[error("a part size of {part_size} bytes is not within 102400 bytes (100 KiB) to 5 GiB")]
@@ -127,7 +139,7 @@ impl CutRule {
     /// # Errors
     ///
     /// [`PlanError::PartSize`] if the part size is not within the limits of OSS or more than `most`;
-    /// [`PlanError::TooManyParts`] if parts of `most` bytes are too small for the length that is expected.
+    /// [`PlanError::Memory`] if parts of `most` bytes are too small for the length that is expected.
     pub fn open(expected: Option<u64>, part_size: Option<u64>, most: u64) -> Result<Self, PlanError> {
         let most = most.min(MAX_PART_SIZE);
         if let Some(part_size) = part_size {
@@ -140,8 +152,7 @@ impl CutRule {
         let length = expected.unwrap_or(0);
         let unit = (length / u64::from(first)).max(OPEN_UNIT).next_multiple_of(CUT_ALIGNMENT);
         if unit > most {
-            let parts = length.div_ceil(most.max(1));
-            return Err(PlanError::TooManyParts { part_size: most, length, parts, smallest: unit });
+            return Err(PlanError::Memory { length, part_size: unit });
         }
         Ok(Self::Ladder { unit, first, rung, most })
     }
@@ -421,7 +432,7 @@ mod tests {
             assert!(reach(Some(expected), 256 * MIB) >= expected + expected / 3, "{expected}");
         }
         let error = CutRule::open(Some(10_000 * GIB), None, 64 * MIB).unwrap_err();
-        assert!(matches!(error, PlanError::TooManyParts { .. }), "{error}");
+        assert!(matches!(error, PlanError::Memory { .. }), "{error}");
         let small = CutRule::open(None, Some(MIB), 64 * MIB).unwrap();
         assert_eq!(Plan::open(small).unwrap().reach(), 10_000 * MIB);
         assert!(CutRule::open(None, Some(65 * MIB), 64 * MIB).is_err());

@@ -59,7 +59,10 @@ const MODULES: &[Module] = &[
     // What is read passes as a checksum too.
     Module { name: "blocks", may: &["model", "event", "clock", "checksum", "source"] },
     // How the object is cut follows from what it is made of.
-    Module { name: "supply", may: &["tier 0", "read", "checksum", "plan", "image", "source", "blocks"] },
+    Module {
+        name: "supply",
+        may: &["tier 0", "read", "checksum", "checksum_file", "plan", "image", "source", "blocks"],
+    },
     // The checkpoint holds the cut rule and the source's identity; each journal record its own checksum.
     Module { name: "state", may: &["model", "event", "clock", "plan", "checksum", "source"] },
     // The boxed future of its trait is the one that credentials' trait uses.

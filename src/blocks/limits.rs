@@ -80,6 +80,11 @@ impl Limits {
         BlockWaiter { permits: PollSemaphore::new(Arc::clone(&self.pool.permits)), limits: self.clone() }
     }
 
+    /// Returns how many bytes of blocks there are, free or not.
+    pub(crate) fn memory(&self) -> u64 {
+        (self.pool.blocks * BLOCK_SIZE) as u64
+    }
+
     fn take(&self, permit: OwnedSemaphorePermit) -> Block {
         let recycled = lock(&self.pool.free).pop();
         let bytes = recycled.unwrap_or_else(|| vec![0; BLOCK_SIZE].into_boxed_slice());

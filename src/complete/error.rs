@@ -1,3 +1,4 @@
+use crate::checksum_file::Sha256;
 use crate::client::CallError;
 use crate::model::{Crc64, ObjectRef};
 use crate::source::Change;
@@ -6,6 +7,14 @@ use crate::source::Change;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompleteError {
+    /// The image is not the one that was expected. Its parts stay, and no object is made of them.
+    #[error("the image's SHA-256 is {found}, and not {expected}: no object is made of it")]
+    Checksum {
+        /// What was asked for.
+        expected: Sha256,
+        /// What passed.
+        found: Sha256,
+    },
     /// The source is not what it was when the upload began; no object was made.
     #[error("the source changed during the upload: {change}{why}")]
     SourceChanged {

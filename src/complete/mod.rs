@@ -18,7 +18,8 @@ use crate::protocol::oss::{
     self, CompleteMultipartUpload, CompletePart, HeadObject, ObjectHead, multipart_etag,
 };
 use crate::session::{self, Session};
-use crate::source::{Change, Source};
+use crate::source::Change;
+use crate::supply::Recipe;
 use crate::transfer::{JournalWriter, PartList};
 
 /// How an object was proved to be the one that was sent.
@@ -265,9 +266,9 @@ fn another(size: u64) -> String {
 
 /// Checks whether the source is the same file as when it was opened. What is only a suspicion
 /// ([`Change::is_suspicion`]) is returned; every other change is an error.
-pub(crate) fn check_unchanged(source: &dyn Source) -> Result<Option<Change>, CompleteError> {
-    let Some(before) = source.identity() else { return Ok(None) };
-    let now = source
+pub(crate) fn check_unchanged(recipe: &Recipe) -> Result<Option<Change>, CompleteError> {
+    let Some(before) = recipe.identity() else { return Ok(None) };
+    let now = recipe
         .current_identity()
         .map_err(|error| CompleteError::SourceChanged { change: Change::Gone, why: format!(" ({error})") })?;
     match now.and_then(|now| now.difference(before)) {

@@ -98,11 +98,7 @@ impl Opener<'_> {
     }
 
     fn plan(&self, rule: CutRule) -> Result<Plan, SessionError> {
-        let plan = match self.recipe.length() {
-            Some(length) => Plan::new(length, rule),
-            None => Plan::open(rule),
-        };
-        plan.map_err(SessionError::Plan)
+        self.recipe.plan(rule).map_err(SessionError::Plan)
     }
 
     fn lock(&self) -> Result<Option<UploadDir>, SessionError> {
@@ -234,10 +230,9 @@ impl Opener<'_> {
         checkpoint: Checkpoint,
         wished: Plan,
     ) -> Result<OpenOutcome, SessionError> {
-        let source = self.recipe.source();
-        let identity = source.identity();
+        let identity = self.recipe.identity();
         // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared.
-        let unchanged = source.witness() == Witness::Always
+        let unchanged = self.recipe.witness() == Witness::Always
             && identity.is_some_and(|now| now.difference(&checkpoint.source).is_none());
         // A time alone can be wrong, and where every part is compared it need not be asked.
         let mismatch = |now: &SourceIdentity| {
@@ -353,9 +348,8 @@ impl Opener<'_> {
 
     /// Returns what is known of the source from one run to the next; of one without an identity only its length.
     fn identity(&self) -> SourceIdentity {
-        let source = self.recipe.source();
-        let unknown = || SourceIdentity::Stream(StreamIdentity::new("", Some(source.length())));
-        source.identity().cloned().unwrap_or_else(unknown)
+        let unknown = || SourceIdentity::Stream(StreamIdentity::new("", self.recipe.image_length()));
+        self.recipe.identity().cloned().unwrap_or_else(unknown)
     }
 
     fn opened(&self, session: &Session) {

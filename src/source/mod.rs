@@ -11,6 +11,7 @@ mod file;
 mod holes;
 mod identity;
 pub mod map;
+mod stream;
 
 use std::io;
 
@@ -24,6 +25,8 @@ pub use file::{FileSource, SourceError};
 pub use identity::{
     DeviceIdentity, FileIdentity, STANDARD_INPUT, SourceIdentity, StreamIdentity, WebIdentity,
 };
+
+pub use stream::{DEFAULT_STREAM_MEMORY, Passage, Stream};
 
 use crate::model::ByteRange;
 use crate::read::ReadAt;

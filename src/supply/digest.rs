@@ -1,28 +1,28 @@
 use std::collections::BTreeMap;
 
-use super::{Known, Supplied, Supply, SupplyError};
+use super::{Image, Known, Supplied, Supply, SupplyError};
 use crate::blocks::{Content, Limits, digest, located};
 use crate::checksum;
 use crate::model::{ByteRange, Crc64};
 
-/// Makes an object only for its length in bytes and its CRC-64.
+/// Makes an object only for its length in bytes, its CRC-64, and what is found out about the image.
 ///
 /// # Errors
 ///
 /// [`SupplyError`] when what it is made of cannot be read.
-pub(crate) async fn whole(mut supply: Supply, limits: &Limits) -> Result<(u64, Crc64), SupplyError> {
+pub(crate) async fn whole(mut supply: Supply, limits: &Limits) -> Result<(u64, Crc64, Image), SupplyError> {
     // Content may become known in any order.
     let mut known = BTreeMap::new();
     loop {
         match supply.next().await? {
-            Supplied::Content { at, content } => {
+            Supplied::Content { at, content, .. } => {
                 let length = content.len();
                 known.insert(at, (length, crc64(content, at, limits).await?));
             }
-            Supplied::End { length } => {
+            Supplied::End { length, image } => {
                 let crc64 =
                     known.values().fold(Crc64(0), |crc, (len, next)| checksum::combine(crc, *next, *len));
-                return Ok((length, crc64));
+                return Ok((length, crc64, image));
             }
         }
     }
@@ -52,8 +52,8 @@ pub(crate) async fn compare(
     let mut known = Known::default();
     loop {
         match supply.next().await.map_err(ComparisonFailed::Unreadable)? {
-            Supplied::Content { at, content } => known.insert(at, content),
-            Supplied::End { length } => {
+            Supplied::Content { at, content, .. } => known.insert(at, content),
+            Supplied::End { length, .. } => {
                 let differs = parts.iter().map(|(range, _)| *range).next();
                 let beyond = differs.or_else(|| known.first().map(|at| ByteRange::new(at, length)));
                 return beyond.map_or(Ok(()), |range| Err(ComparisonFailed::Differs(range)));

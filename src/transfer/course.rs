@@ -17,7 +17,7 @@ use crate::model::{PartNumber, PartRecord};
 use crate::plan::Part;
 use crate::retry::Backoff;
 use crate::session::Claim;
-use crate::supply::{Supplied, SupplyError};
+use crate::supply::{Image, Supplied, SupplyError};
 
 /// How long parts in flight may still get in after a gentle stop.
 const GRACE: Duration = Duration::from_secs(3);
@@ -37,6 +37,7 @@ struct Running {
 pub(super) struct Course<'a> {
     transfer: Transfer,
     ledger: Ledger,
+    image: Image,
     journal: &'a mut JournalWriter,
     /// Follows how many parts are in, also when the transfer fails.
     parts_in: &'a mut usize,
@@ -64,11 +65,16 @@ impl<'a> Course<'a> {
         // What came before took its time, in which nothing could get in.
         transfer.progress.acknowledge();
         transfer.events.emit(Event::Concurrency { target });
-        let ledger = Ledger::new(transfer.plan, claims);
+        // One that is larger than what may be held could never be compared.
+        let most = transfer.most_part.saturating_mul(2);
+        let ledger =
+            Ledger::new(transfer.plan, claims.into_iter().filter(|claim| claim.range().len() <= most));
+        let image = Image::default();
         let (running, comparing, stop, cuts, hold) = (HashMap::new(), 0, None, 0, began);
         Self {
             transfer,
             ledger,
+            image,
             journal,
             parts_in,
             running,
@@ -137,12 +143,23 @@ impl<'a> Course<'a> {
     /// Takes in what the supply gave.
     pub(super) fn supplied(&mut self, supplied: Result<Supplied, SupplyError>) {
         match supplied {
-            Ok(Supplied::Content { at, content }) => self.ledger.know(at, content),
-            Ok(Supplied::End { length }) => match self.ledger.end(length) {
+            Ok(Supplied::Content { at, content, passed }) => {
+                self.ledger.know(at, content);
+                if passed > 0 {
+                    let object_bytes = self.ledger.front();
+                    self.transfer.events.emit(Event::Passed { image_bytes: passed, object_bytes });
+                }
+            }
+            Ok(Supplied::End { length, image }) => match self.ledger.end(length) {
                 Ok(longer_before) if longer_before && self.transfer.must_match => {
                     self.stop(TransferError::OtherContent { offset: length });
                 }
-                Ok(_) => {}
+                Ok(_) => {
+                    self.image = image;
+                    if self.transfer.plan.length().is_none() {
+                        self.transfer.events.emit(Event::Sized { length });
+                    }
+                }
                 Err(error) => self.stop(TransferError::Plan(error)),
             },
             Err(SupplyError { offset, source }) => self.stop(TransferError::Source { offset, source }),
@@ -269,7 +286,7 @@ impl<'a> Course<'a> {
         let (plan, parts, kept) = self.ledger.into_parts();
         let list = PartList::new(&plan, parts);
         let list = list.expect("nothing waits and nothing runs, so the parts that are in tile the object");
-        Ok(Transferred { list, kept })
+        Ok(Transferred { list, kept, image: self.image })
     }
 
     /// Returns how many bytes wait, as far as it is known. As long as the end is not known there may be any number

@@ -90,6 +90,11 @@ impl Ledger {
         Ok(!foreign.is_empty())
     }
 
+    /// Returns where the content ends that is known.
+    pub(crate) fn front(&self) -> u64 {
+        self.front
+    }
+
     /// Whether all content is known.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
@@ -110,7 +115,7 @@ impl Ledger {
     /// Deals the first waiting bytes as a part of about `wish` bytes. `growing` says that more content may follow
     /// soon, which a part that is shorter than that waits for.
     pub(crate) fn deal(&mut self, wish: u64, growing: bool) -> Option<Piece> {
-        let may_grow = (growing && !self.ended).then_some(self.front);
+        let may_grow = (growing && self.schedule.plan().length().is_none()).then_some(self.front);
         let part = self.schedule.deal(wish, may_grow)?;
         Some(Piece { part, content: self.content(part.range) })
     }

@@ -38,7 +38,7 @@ use crate::event::EventSink;
 use crate::model::{ObjectRef, UploadId};
 use crate::plan::Plan;
 use crate::session::Claim;
-use crate::supply::Supply;
+use crate::supply::{Image, Supply};
 use course::Course;
 pub(crate) use watch::Watch;
 use worker::Context;
@@ -74,6 +74,8 @@ pub(crate) struct Transferred {
     pub(crate) list: PartList,
     /// How many of them were in before.
     pub(crate) kept: usize,
+    /// What was found out about the image.
+    pub(crate) image: Image,
 }
 
 impl Transfer {

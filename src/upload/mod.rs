@@ -14,14 +14,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::checksum_file::Sha256;
 use crate::client::Client;
 use crate::complete::{CompleteError, StoredObject};
 use crate::event::EventSink;
 use crate::model::{ObjectForm, ObjectRef, StorageClass, UploadId};
 use crate::session::{Adopt, SessionError, SessionOptions};
-use crate::source::Source;
+use crate::source::{Passage, Source, Stream};
 use crate::state::StateDir;
-use crate::supply::Recipe;
+use crate::supply::{Passages, Recipe};
 use crate::transfer::{Limits, TransferError};
 
 /// Most parts in flight while their number adapts.
@@ -34,6 +35,7 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 pub struct Upload {
     client: Client,
     recipe: Recipe,
+    expected_sha256: Option<Sha256>,
     session: SessionOptions,
     parallel: Option<usize>,
     max_parallel: usize,
@@ -62,6 +64,12 @@ impl fmt::Debug for ReportSink {
 pub struct UploadReport {
     /// The object.
     pub stored: StoredObject,
+    /// How the object is made of the source.
+    pub form: ObjectForm,
+    /// Length of the image that it is made of, in bytes.
+    pub image_bytes: u64,
+    /// The SHA-256 of that image, if it was asked for and the image was read.
+    pub content_sha256: Option<Sha256>,
     /// How many parts it was made of; 0 if it was there already.
     pub parts: usize,
     /// How many of them were not sent in this run.
@@ -111,6 +119,16 @@ pub enum UploadError {
 impl Upload {
     /// Prepares to upload `source` to `object`. State is kept only where a directory is given.
     pub fn new(client: Client, source: Arc<dyn Source>, object: ObjectRef) -> Self {
+        Self::of(client, Recipe::as_is(source), object)
+    }
+
+    /// Prepares to upload a stream to `object`. The same call with the same stream goes on with an upload that ended:
+    /// what is in is compared as it passes. A stream that differs is refused.
+    pub fn from_stream(client: Client, stream: Stream, object: ObjectRef) -> Self {
+        Self::of(client, Recipe::of_stream(stream), object)
+    }
+
+    fn of(client: Client, recipe: Recipe, object: ObjectRef) -> Self {
         let session = SessionOptions {
             object,
             form: ObjectForm::default(),
@@ -125,7 +143,8 @@ impl Upload {
         };
         Self {
             client,
-            recipe: Recipe::as_is(source),
+            recipe,
+            expected_sha256: None,
             session,
             parallel: None,
             max_parallel: DEFAULT_MAX_PARALLEL,
@@ -137,6 +156,41 @@ impl Upload {
             reports: None,
             cancel: CancellationToken::new(),
         }
+    }
+
+    /// Makes the object of the source in another form. By default it has the source's bytes as they are. For
+    /// [`ObjectFormat::Raw`](crate::model::ObjectFormat::Raw) the source is the disk inside an image,
+    /// [`DiskSource`](crate::source::DiskSource); what is said of unpacking is only recorded, for the stream that is
+    /// given is unpacked already.
+    #[must_use]
+    pub fn form(mut self, form: ObjectForm) -> Self {
+        self.session.form = form.clone();
+        self.recipe.set_form(form);
+        self
+    }
+
+    /// Has the image looked at as it passes, in its order. `make` is called for each time that it does.
+    #[must_use]
+    pub fn passage(mut self, make: impl Fn() -> Box<dyn Passage> + Send + Sync + 'static) -> Self {
+        self.recipe.set_passages(Passages(Arc::new(make)));
+        self
+    }
+
+    /// Makes no object unless the image has this SHA-256. A file that is sent as it is is read once more for that.
+    #[must_use]
+    pub fn expect_sha256(mut self, expected: Sha256) -> Self {
+        self.recipe.hash();
+        self.expected_sha256 = Some(expected);
+        self
+    }
+
+    /// Reports the SHA-256 of the image. A file that is sent as it is is read once more for that.
+    #[must_use]
+    pub fn content_sha256(mut self, wanted: bool) -> Self {
+        if wanted {
+            self.recipe.hash();
+        }
+        self
     }
 
     /// Keeps state in this directory, so that an interrupted upload resumes by the same call.
@@ -322,7 +376,7 @@ impl Upload {
     /// content. Nothing for a source that may be another one each time that it is looked at.
     pub(crate) fn source_mark(&self) -> Option<(String, (u64, i128))> {
         use crate::source::SourceIdentity::{Device, File, Stream, Web};
-        let mark = match self.recipe.source().identity()? {
+        let mark = match self.recipe.identity()? {
             File(file) => (file.length, file.modified_ns),
             Web(web) => {
                 // Equal weak tags need not mean equal bytes.

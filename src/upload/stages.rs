@@ -12,9 +12,9 @@ use crate::complete::{self, CompleteError, CompleteOutcome, Completer, StoredObj
 use crate::event::Event;
 use crate::model::PartRecord;
 use crate::protocol::oss;
-use crate::session::{Claim, OpenOutcome, Opener, Session, SessionError, claims};
+use crate::session::{Adopt, Claim, OpenOutcome, Opener, Session, SessionError, claims};
 use crate::source::Source;
-use crate::supply::{self, SupplyError};
+use crate::supply::{self, Image, SupplyError};
 use crate::transfer::{Control, JournalWriter, PartList, Transfer, TransferError, Transferred, Watch};
 
 /// How often parts that the service turns out not to have are sent again before the upload fails.
@@ -27,8 +27,23 @@ const ASKED_FOR: &str = "the service is asked for the upload";
 /// Shown as the reason of a stall after the last part.
 const PUTTING_TOGETHER: &str = "the service puts the object together";
 
-/// The object, of how many parts it was made, how many of them were in before, and whether the source was in use.
-type Driven = (StoredObject, usize, usize, bool);
+/// What came of the stages.
+struct Driven {
+    stored: StoredObject,
+    /// Of how many parts the object was made, and how many of them were in before.
+    parts: usize,
+    resumed_parts: usize,
+    /// Whether the source was in use.
+    in_use: bool,
+    image: Image,
+}
+
+impl Driven {
+    /// The object was there.
+    fn found((stored, image): (StoredObject, Image)) -> Self {
+        Self { stored, parts: 0, resumed_parts: 0, in_use: false, image }
+    }
+}
 
 impl Upload {
     /// Runs the stages one after the other.
@@ -51,16 +66,16 @@ impl Upload {
             Err(error) => self.resolve_existing_object(error).await.map(Err)?,
             Ok(opened) => Ok(opened),
         };
-        let (stored, parts, resumed_parts, in_use) = match opened {
-            Err(stored) => (stored, 0, 0, false),
+        let driven = match opened {
+            Err(found) => Driven::found(found),
             Ok(OpenOutcome::Session(session)) => self.drive(*session, &progress).await?,
             Ok(OpenOutcome::Gone { plan, parts, dir }) => {
                 let list = PartList::new(&plan, parts);
                 let count = list.as_ref().map_or(0, |list| list.parts().len());
                 match self.resolve_missing_upload(list).await? {
-                    Some(stored) => {
+                    Some(found) => {
                         self.report_state_removal(dir.forget());
-                        (stored, count, count, false)
+                        Driven { parts: count, resumed_parts: count, ..Driven::found(found) }
                     }
                     None if self.resume_only => {
                         return Err(UploadError::Gone { object: self.session.object.clone() });
@@ -72,29 +87,37 @@ impl Upload {
                             Ok(OpenOutcome::Gone { .. }) => {
                                 unreachable!("an upload that was just begun is open")
                             }
-                            Err(error) => (self.resolve_existing_object(error).await?, 0, 0, false),
+                            Err(error) => Driven::found(self.resolve_existing_object(error).await?),
                         }
                     }
                 }
             }
         };
-        if stored.verified == Verified::Nothing {
+        if driven.stored.verified == Verified::Nothing {
             if self.session.require_verified {
-                return Err(CompleteError::Unproved { object: stored.object, made: true }.into());
+                return Err(CompleteError::Unproved { object: driven.stored.object, made: true }.into());
             }
             self.events.notice("the object could not be verified: the service returned no checksums");
         }
         self.learn(&progress);
         self.events.emit(Event::Completed);
-        Ok(UploadReport {
+        Ok(self.report(driven, &progress, began))
+    }
+
+    fn report(&self, driven: Driven, progress: &Progress, began: Instant) -> UploadReport {
+        let Driven { stored, parts, resumed_parts, in_use, image } = driven;
+        UploadReport {
             stored,
+            form: self.recipe.form().clone(),
+            image_bytes: image.bytes,
+            content_sha256: image.sha256,
             parts,
             resumed_parts,
             bytes_sent: progress.bytes_sent(),
             retries: progress.retries(),
             in_use,
             took: began.elapsed(),
-        })
+        }
     }
 
     /// Returns the report of an upload that need not be made: the object is there, and is the same as the source.
@@ -103,21 +126,17 @@ impl Upload {
         let began = Instant::now();
         let head = self.completer().head().await?;
         let unknown = head.filter(|head| head.crc64.is_none() && Some(head.size) == self.recipe.length());
-        let stored = match unknown {
-            Some(head) => Some(StoredObject::from_head(&self.session.object, head, Verified::Nothing)),
+        let found = match unknown {
+            Some(head) => {
+                let stored = StoredObject::from_head(&self.session.object, head, Verified::Nothing);
+                let image = Image { bytes: stored.size, sha256: None };
+                Some((stored, image))
+            }
             None => self.object_matches_source().await?,
         };
-        let Some(stored) = stored else { return Ok(None) };
+        let Some(found) = found else { return Ok(None) };
         self.events.emit(Event::Completed);
-        Ok(Some(self.reported(UploadReport {
-            stored,
-            parts: 0,
-            resumed_parts: 0,
-            bytes_sent: 0,
-            retries: 0,
-            in_use: false,
-            took: began.elapsed(),
-        })))
+        Ok(Some(self.reported(self.report(Driven::found(found), &Progress::new(), began))))
     }
 
     /// Sends what is missing and completes; parts that the service turns out not to have are sent again.
@@ -126,8 +145,10 @@ impl Upload {
         let mut claims = std::mem::take(&mut session.claims);
         let (mut round, mut damaged, mut kept_first) = (0, 0, None);
         loop {
-            let Transferred { list, kept } = self.transfer(&session, progress, claims, &mut journal).await?;
-            let resumed = *kept_first.get_or_insert(kept);
+            let Transferred { list, kept, image } =
+                self.transfer(&session, progress, claims, &mut journal).await?;
+            let resumed_parts = *kept_first.get_or_insert(kept);
+            self.check_image(image)?;
             let in_use = self.check_source(&list, progress).await?;
             let sent = list.parts().len();
             let confirming = self.confirm(&session, list, progress);
@@ -148,7 +169,9 @@ impl Upload {
                 // It was completed or aborted in the meantime.
                 Confirmed::Gone(list) => {
                     let stored = self.completer().resolve_missing_upload(&list).await?;
-                    return Ok(self.finished(session, (stored, sent, resumed, in_use)));
+                    return Ok(
+                        self.finished(session, Driven { stored, parts: sent, resumed_parts, in_use, image })
+                    );
                 }
             };
             if self.session.require_verified && !list.is_proved() {
@@ -159,7 +182,9 @@ impl Upload {
             let completing = completer.run(&session, &list, &mut journal, progress);
             match Watch::over(&self.client, progress, &self.events, PUTTING_TOGETHER, completing).await? {
                 CompleteOutcome::Stored(stored) => {
-                    return Ok(self.finished(session, (stored, sent, resumed, in_use)));
+                    return Ok(
+                        self.finished(session, Driven { stored, parts: sent, resumed_parts, in_use, image })
+                    );
                 }
                 CompleteOutcome::PartsDiffer if round < RECONCILIATIONS => {
                     round += 1;
@@ -170,7 +195,10 @@ impl Upload {
                         // It was completed or aborted in the meantime.
                         None => {
                             let stored = self.completer().resolve_missing_upload(&list).await?;
-                            return Ok(self.finished(session, (stored, sent, resumed, in_use)));
+                            return Ok(self.finished(
+                                session,
+                                Driven { stored, parts: sent, resumed_parts, in_use, image },
+                            ));
                         }
                     }
                 }
@@ -179,6 +207,23 @@ impl Upload {
         }
         let object = self.session.object.clone();
         Err(CompleteError::Gone { object, found: "the service keeps losing parts".to_owned() }.into())
+    }
+
+    /// Checks that the image is the one that was expected.
+    fn check_image(&self, image: Image) -> Result<(), CompleteError> {
+        match (self.expected_sha256, image.sha256) {
+            (Some(expected), Some(found)) if expected != found => {
+                Err(CompleteError::Checksum { expected, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether parts that are in have to be those of the content: another stream must not take the place of the one
+    /// that the upload was begun with.
+    fn must_match(&self) -> bool {
+        let resumed = matches!(self.session.adopt, Adopt::Nothing) && !self.session.verify;
+        resumed && !self.recipe.is_repeatable()
     }
 
     /// The object is there, so nothing is left to be resumed.
@@ -242,25 +287,29 @@ impl Upload {
             cancel: self.cancel.clone(),
             content_md5: self.content_md5,
             prove_by_md5: self.session.require_verified,
-            must_match: false,
+            must_match: self.must_match(),
         };
         let observed =
             |inner| -> Arc<dyn Source> { Arc::new(Observed { inner, progress: Arc::clone(progress) }) };
-        let supply = self.recipe.through(observed).supply();
         let mut acked = 0;
+        let failed = |acked, source| {
+            let object = self.session.object.clone();
+            UploadError::Transfer { object, parts: acked, source }
+        };
+        let unreadable = |SupplyError { offset, source }| failed(0, TransferError::Source { offset, source });
+        let supply = self.recipe.through(observed).supply().map_err(unreadable)?;
         let result = tokio::select! {
             biased;
             result = transfer.run(supply, claims, journal, &mut acked) => result,
-            changed = steady::changed(self.recipe.source()) => Err(changed)?,
+            changed = steady::changed(&self.recipe) => Err(changed)?,
         };
         result.or_else(|source| {
             if matches!(source, TransferError::Source { .. } | TransferError::Unstable { .. }) {
                 // A file that was cut short cannot be read, and one that is written to differs; that it changed says
                 // more.
-                complete::check_unchanged(&**self.recipe.source())?;
+                complete::check_unchanged(&self.recipe)?;
             }
-            let object = self.session.object.clone();
-            Err(UploadError::Transfer { object, parts: acked, source })
+            Err(failed(acked, source))
         })
     }
 
@@ -279,10 +328,16 @@ impl Upload {
     async fn resolve_missing_upload(
         &self,
         list: Option<PartList>,
-    ) -> Result<Option<StoredObject>, UploadError> {
-        let Some(list) = list else { return self.object_matches_source().await };
+    ) -> Result<Option<(StoredObject, Image)>, UploadError> {
+        let Some(list) = list else {
+            // A stream that is compared has passed, and could not be sent any more.
+            return if self.recipe.is_repeatable() { self.object_matches_source().await } else { Ok(None) };
+        };
         match self.completer().resolve_missing_upload(&list).await {
-            Ok(stored) => Ok(Some(stored)),
+            Ok(stored) => {
+                let bytes = self.recipe.image_length().unwrap_or_default();
+                Ok(Some((stored, Image { bytes, sha256: None })))
+            }
             Err(CompleteError::Gone { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -290,7 +345,10 @@ impl Upload {
 
     /// When the key is taken already: done if the object there is the same as the source, which costs one
     /// read of it; else refused.
-    async fn resolve_existing_object(&self, error: SessionError) -> Result<StoredObject, UploadError> {
+    async fn resolve_existing_object(
+        &self,
+        error: SessionError,
+    ) -> Result<(StoredObject, Image), UploadError> {
         if !matches!(&error, SessionError::Call { source, .. } if source.is(oss::code::FILE_ALREADY_EXISTS)) {
             return Err(error.into());
         }
@@ -300,20 +358,23 @@ impl Upload {
 
     /// Returns the object that is there if it is the same as the source. That costs one read of the source, but
     /// only if the sizes are the same.
-    async fn object_matches_source(&self) -> Result<Option<StoredObject>, UploadError> {
+    async fn object_matches_source(&self) -> Result<Option<(StoredObject, Image)>, UploadError> {
         let completer = self.completer();
         let Some(head) = completer.head().await? else { return Ok(None) };
         if self.recipe.length().is_some_and(|length| length != head.size) {
             return Ok(None);
         }
-        self.events.notice("an object of the same size is there: it is compared with the file");
-        let made = supply::whole(self.recipe.supply(), &self.limits).await;
-        let (length, crc64) = made.map_err(|SupplyError { offset, source }| {
+        let what = if self.recipe.length().is_some() { "an object of the same size" } else { "an object" };
+        self.events.notice(format!("{what} is there: it is compared with {}", self.recipe.noun()));
+        let made = async { supply::whole(self.recipe.supply()?, &self.limits).await };
+        let (length, crc64, image) = made.await.map_err(|SupplyError { offset, source }| {
             let object = self.session.object.clone();
             UploadError::Transfer { object, parts: 0, source: TransferError::Source { offset, source } }
         })?;
-        complete::check_unchanged(&**self.recipe.source())?;
-        Ok(completer.same_object(length, crc64, None).await?)
+        complete::check_unchanged(&self.recipe)?;
+        self.check_image(image)?;
+        let same = completer.same_object(length, crc64, None).await?;
+        Ok(same.map(|stored| (stored, image)))
     }
 
     /// The object is there; state that cannot be removed is only untidy.

@@ -4,7 +4,6 @@
 //! mode, an attribute), the bytes are read again and compared with the parts. If all are the same, the object is what
 //! the source held at the moment between the two readings.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -12,9 +11,8 @@ use tokio::time::MissedTickBehavior;
 use super::{Upload, UploadError};
 use crate::client::Progress;
 use crate::complete::{CompleteError, check_unchanged};
-use crate::model::ByteRange;
-use crate::source::{Change, Source, SourceIdentity, Witness};
-use crate::supply::{self, ComparisonFailed, SupplyError};
+use crate::source::{Change, SourceIdentity, Witness};
+use crate::supply::{self, ComparisonFailed, Recipe, SupplyError};
 use crate::transfer::{PartList, TransferError, Watch};
 
 /// Shown as the reason of a stall before the first byte is read.
@@ -32,16 +30,16 @@ impl Upload {
     /// Waits until every later write shows.
     pub(super) async fn settle(&self, progress: &Progress) -> Result<(), UploadError> {
         let settled = async {
-            settle(self.recipe.source()).await;
+            settle(&self.recipe).await;
             tokio::time::sleep(self.until_writes_show()).await;
         };
         Watch::over(&self.client, progress, &self.events, SETTLING, settled).await;
-        look(self.recipe.source()).await.map(|_| ()).map_err(UploadError::from)
+        look(&self.recipe).await.map(|_| ()).map_err(UploadError::from)
     }
 
     /// Returns for how long a write could still leave the times that the source has.
     fn until_writes_show(&self) -> Duration {
-        let Some(SourceIdentity::File(file)) = self.recipe.source().identity() else { return Duration::ZERO };
+        let Some(SourceIdentity::File(file)) = self.recipe.identity() else { return Duration::ZERO };
         let last = file.modified_ns.max(file.changed_ns);
         let age = self.client.now().as_nanosecond() - last;
         let tick = if last % 1_000_000_000 == 0 { COARSE_TICK } else { TICK };
@@ -55,9 +53,9 @@ impl Upload {
         list: &PartList,
         progress: &Progress,
     ) -> Result<bool, UploadError> {
-        settle(self.recipe.source()).await;
-        let suspicion = look(self.recipe.source()).await?;
-        let witness = self.recipe.source().witness();
+        settle(&self.recipe).await;
+        let suspicion = look(&self.recipe).await?;
+        let witness = self.recipe.witness();
         if suspicion.is_none() && witness != Witness::Never {
             return Ok(false);
         }
@@ -74,16 +72,15 @@ impl Upload {
             compared = Watch::over(&self.client, progress, &self.events, COMPARING, compared) => compared?,
             () = self.cancel.cancelled() => return Err(UploadError::Cancelled),
         }
-        look(self.recipe.source()).await?;
+        look(&self.recipe).await?;
         Ok(false)
     }
 
     /// Makes the object once more, only to compare it with the parts that were sent.
     async fn compare(&self, list: &PartList, progress: &Progress) -> Result<(), UploadError> {
-        let source = self.recipe.source();
         // Of a device the memory may hold what was read before, and not what it holds now.
-        let (read_again, whole) = (Arc::clone(source), ByteRange::new(0, source.length()));
-        blocking(move || read_again.done_with(whole)).await;
+        let recipe = self.recipe.clone();
+        blocking(move || recipe.forget_cached()).await;
         let failed = |error| match error {
             ComparisonFailed::Differs(range) => {
                 let why = format!(" (from byte {} to {})", range.start, range.end);
@@ -97,32 +94,33 @@ impl Upload {
         let parts = list.parts().iter().map(|part| (part.range, part.crc64));
         // Reading takes as long as it takes, and does not mean that the service is silent.
         let compared = || progress.acknowledge();
-        supply::compare(self.recipe.supply(), parts, &self.limits, compared).await.map_err(failed)
+        let supply = self.recipe.supply().map_err(ComparisonFailed::Unreadable).map_err(failed)?;
+        supply::compare(supply, parts, &self.limits, compared).await.map_err(failed)
     }
 }
 
 /// Returns when the source is seen to have changed, which is checked now and then. A check that fails for the moment
 /// does not count as a change.
-pub(super) async fn changed(source: &Arc<dyn Source>) -> CompleteError {
+pub(super) async fn changed(recipe: &Recipe) -> CompleteError {
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        match look(source).await {
+        match look(recipe).await {
             Ok(_) | Err(CompleteError::SourceChanged { change: Change::Gone, .. }) => {}
             Err(changed) => return changed,
         }
     }
 }
 
-async fn settle(source: &Arc<dyn Source>) {
-    let source = Arc::clone(source);
-    blocking(move || source.settle()).await;
+async fn settle(recipe: &Recipe) {
+    let recipe = recipe.clone();
+    blocking(move || recipe.settle()).await;
 }
 
-async fn look(source: &Arc<dyn Source>) -> Result<Option<Change>, CompleteError> {
-    let source = Arc::clone(source);
-    blocking(move || check_unchanged(&*source)).await
+async fn look(recipe: &Recipe) -> Result<Option<Change>, CompleteError> {
+    let recipe = recipe.clone();
+    blocking(move || check_unchanged(&recipe)).await
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

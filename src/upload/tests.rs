@@ -34,6 +34,7 @@ use crate::transfer::PartList;
 
 mod changed;
 mod clock;
+mod converted;
 mod damaged;
 mod echoed;
 mod forgotten;
@@ -42,6 +43,7 @@ mod integrity;
 mod rate;
 mod resumed;
 mod settled;
+mod streamed;
 mod table;
 mod watched;
 

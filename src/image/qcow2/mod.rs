@@ -3,7 +3,6 @@
 mod header;
 mod layout;
 mod unpack;
-#[cfg_attr(not(test), expect(dead_code, reason = "the conversion that uses it follows"))]
 pub(crate) mod write;
 
 use super::finding::{Finding, Findings, Severity};

@@ -18,6 +18,7 @@ mod tests;
 
 pub(crate) use tail::Tail;
 
+use crate::model::Qcow2Compat as Compat;
 use crate::model::limits::MAX_OBJECT_SIZE;
 
 /// Size of a cluster, of the disk and of the object, in bytes (64 KiB, what `qemu-img` takes by itself).
@@ -27,16 +28,6 @@ const CLUSTER_BITS: u32 = 16;
 const ENTRIES: u64 = CLUSTER / 8;
 /// Longest disk in bytes: the longest object, which a disk full of data needs.
 pub(crate) const MAX_DISK: u64 = MAX_OBJECT_SIZE;
-
-/// The version of QCOW2 that is written, named by the version of QEMU that first read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Compat {
-    /// Version 2: `0.10`.
-    V2,
-    /// Version 3: `1.1`. None of its features is used.
-    #[default]
-    V3,
-}
 
 /// The disk is longer than the longest object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

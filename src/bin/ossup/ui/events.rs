@@ -16,6 +16,10 @@ pub(crate) fn json(event: &Event) -> Option<Value> {
             "present": present,
             "present_parts": present_parts,
         }),
+        Event::Passed { image_bytes, object_bytes } => {
+            json!({"event": "passed", "image_bytes": image_bytes, "object_bytes": object_bytes})
+        }
+        Event::Sized { length } => json!({"event": "sized", "length": length}),
         Event::OthersOpen { object, upload_ids } => json!({
             "event": "others_open",
             "bucket": object.bucket,

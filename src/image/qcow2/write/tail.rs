@@ -53,6 +53,7 @@ impl Tail {
 
     /// Makes the tables from [`tables_at`](Self::tables_at) to the object's end, a cluster of [`CLUSTER`] bytes at
     /// a time.
+    #[cfg(test)]
     pub(crate) fn tables(&self) -> impl Iterator<Item = Vec<u8>> {
         (0..self.end - self.l2_at).map(|index| self.table(index))
     }

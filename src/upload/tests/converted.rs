@@ -1,0 +1,95 @@
+//! RAW images that go as QCOW2.
+
+use std::io;
+
+use super::*;
+use crate::model::{ObjectFormat, Qcow2Compat};
+use crate::source::Stream;
+
+const CLUSTER: usize = 64 << 10;
+
+fn qcow2(compat: Qcow2Compat) -> ObjectForm {
+    ObjectForm { format: ObjectFormat::Qcow2 { compat }, ..ObjectForm::default() }
+}
+
+/// Makes the file of the world a disk with data, zeros and half of each, and of an odd length.
+fn disk(world: &mut World) {
+    let length = world.bytes.len();
+    for (index, cluster) in world.bytes.chunks_mut(CLUSTER).enumerate() {
+        match index % 7 {
+            1 | 2 | 5 => cluster.fill(0),
+            3 => cluster[..CLUSTER / 2].fill(0),
+            _ => {}
+        }
+    }
+    world.bytes.truncate(length - 100);
+    std::fs::write(world.file(), &world.bytes).unwrap();
+}
+
+/// Returns the disk inside the object.
+async fn disk_of(world: &World) -> Vec<u8> {
+    let object: Arc<dyn crate::read::ReadAt> = Arc::new(world.stored().await.expect("an object"));
+    let disk = crate::image::open_disk(object).unwrap();
+    let mut bytes = vec![0; disk.length() as usize];
+    disk.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn a_raw_image_goes_as_qcow2_and_is_the_same_disk() {
+    let mut world = World::new(8 * MIB);
+    disk(&mut world);
+    let mut expected = world.bytes.clone();
+    expected.resize(expected.len().next_multiple_of(512), 0);
+    let mut objects = Vec::new();
+    for compat in [Qcow2Compat::V3, Qcow2Compat::V2] {
+        let upload = world.upload().form(qcow2(compat)).overwrite(true).content_sha256(true);
+        let report = upload.run().await.unwrap();
+        assert_eq!(report.image_bytes, world.bytes.len() as u64);
+        assert!(report.stored.size < 6 * MIB, "{}", report.stored.size);
+        assert!(disk_of(&world).await == expected);
+        objects.push(world.stored().await.unwrap());
+    }
+    assert_ne!(objects[0], objects[1]);
+    // The same from a stream, in other parts.
+    let stream = Stream::new("standard input", io::Cursor::new(world.bytes.clone())).memory(8 << 20);
+    let upload = Upload::from_stream(world.client.clone(), stream, world.object());
+    upload.form(qcow2(Qcow2Compat::V3)).part_size(200 << 10).overwrite(true).run().await.unwrap();
+    assert!(world.stored().await.unwrap() == objects[0]);
+}
+
+#[tokio::test]
+async fn a_conversion_that_was_stopped_goes_on_and_sends_nothing_twice() {
+    let mut world = World::new(16 * MIB);
+    disk(&mut world);
+    let upload = || world.upload_of(&world.file()).form(qcow2(Qcow2Compat::V3));
+    let cancel = CancellationToken::new();
+    let (stopper, left) = (cancel.clone(), std::sync::atomic::AtomicUsize::new(4));
+    let sink = EventSink::new(move |event| {
+        let done = matches!(event, Event::PartDone { .. });
+        if done && left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+            stopper.cancel();
+        }
+    });
+    upload().parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    let report = upload().run().await.unwrap();
+    assert!(report.resumed_parts >= 4, "{report:?}");
+    assert_eq!(world.script.count("UploadPart"), report.parts);
+    let mut expected = world.bytes.clone();
+    expected.resize(expected.len().next_multiple_of(512), 0);
+    assert!(disk_of(&world).await == expected);
+    // What is there is recognised, though its length is not known before.
+    let sent = world.script.count("UploadPart");
+    let again = upload().run().await.unwrap();
+    assert_eq!((again.stored.crc64, world.script.count("UploadPart")), (report.stored.crc64, sent));
+}
+
+#[tokio::test]
+async fn a_disk_of_zeros_is_a_few_tables() {
+    let world = World::new(1);
+    let file = std::fs::File::create(world.file()).unwrap();
+    file.set_len(3 << 30).unwrap();
+    let report = world.upload().form(qcow2(Qcow2Compat::V3)).run().await.unwrap();
+    assert_eq!(report.image_bytes, 3 << 30);
+    assert!(report.stored.size <= 5 * CLUSTER as u64, "{}", report.stored.size);
+}
