@@ -92,3 +92,88 @@ pub(crate) fn claims(
     }
     claims
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::CutRule;
+
+    const UNIT: u64 = 1 << 20;
+
+    fn open() -> Plan {
+        Plan::open(CutRule::Even { unit: UNIT, part_size: None }).unwrap()
+    }
+
+    fn listed(number: u16, size: u64, crc64: Option<u64>) -> ListedPart {
+        let (number, etag, crc64) = (PartNumber::new(number).unwrap(), ETag::new("tag"), crc64.map(Crc64));
+        ListedPart { number, etag, size, crc64, last_modified: None }
+    }
+
+    fn record(number: u16, range: (u64, u64), crc64: u64, proof: PartProof) -> PartRecord {
+        let (number, range) = (PartNumber::new(number).unwrap(), ByteRange::new(range.0, range.1));
+        PartRecord { number, range, etag: ETag::new("tag"), crc64: Crc64(crc64), proof }
+    }
+
+    fn ranges(plan: &Plan, there: Vec<ListedPart>) -> Vec<(u64, u64)> {
+        let claims = claims(plan, &[], there, Belief::Nothing);
+        claims.iter().map(|claim| (claim.range().start, claim.range().end)).collect()
+    }
+
+    #[test]
+    fn of_overlapping_parts_the_first_stays() {
+        let there = vec![
+            listed(1, 3 * UNIT, None),
+            listed(2, UNIT, None),
+            listed(3, 2 * UNIT, None),
+            listed(5, 7, None),
+        ];
+        assert_eq!(ranges(&open(), there), [(0, 3 * UNIT), (4 * UNIT, 4 * UNIT + 7)]);
+    }
+
+    #[test]
+    fn a_part_that_is_listed_twice_or_out_of_order_is_claimed_once() {
+        let there =
+            vec![listed(2, UNIT, None), listed(2, UNIT, None), listed(1, UNIT, None), listed(3, UNIT, None)];
+        assert_eq!(ranges(&open(), there), [(UNIT, 2 * UNIT), (2 * UNIT, 3 * UNIT)]);
+    }
+
+    #[test]
+    fn parts_that_the_plan_does_not_have_are_no_claims() {
+        let closed = open().closed(3 * UNIT + 5).unwrap();
+        let there = || {
+            vec![
+                listed(1, UNIT - 1, None),
+                listed(2, UNIT, None),
+                listed(4, 5, None),
+                listed(9, UNIT, None),
+                listed(10, 0, None),
+            ]
+        };
+        assert_eq!(ranges(&closed, there()), [(UNIT, 2 * UNIT), (3 * UNIT, 3 * UNIT + 5)]);
+        let of_open = ranges(&open(), there());
+        assert_eq!(of_open.len(), 4, "any end may be the object's: {of_open:?}");
+        assert_eq!(
+            ranges(&open(), vec![listed(10_000, UNIT, None), listed(10_000, UNIT + 1, None)]).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_record_is_believed_if_it_is_of_this_part_and_as_far_as_is_asked_for() {
+        let proved = |record: PartRecord, there: ListedPart, belief| {
+            claims(&open(), &[record], vec![there], belief)[0].proved().map(|record| record.proof)
+        };
+        let (nothing, crc64) = (PartProof::Nothing, PartProof::Crc64);
+        let of = |proof| record(1, (0, UNIT), 7, proof);
+        assert_eq!(proved(of(nothing), listed(1, UNIT, None), Belief::Recorded), Some(nothing));
+        assert_eq!(proved(of(nothing), listed(1, UNIT, None), Belief::Proved), None);
+        assert_eq!(proved(of(crc64), listed(1, UNIT, None), Belief::Proved), Some(crc64));
+        assert_eq!(proved(of(crc64), listed(1, UNIT, None), Belief::Nothing), None);
+        // What the service lists proves a record, or shows that it is another part's.
+        assert_eq!(proved(of(nothing), listed(1, UNIT, Some(7)), Belief::Proved), Some(crc64));
+        assert_eq!(proved(of(crc64), listed(1, UNIT, Some(8)), Belief::Recorded), None);
+        assert_eq!(proved(of(crc64), listed(1, 2 * UNIT, None), Belief::Recorded), None);
+        let other_tag = PartRecord { etag: ETag::new("other"), ..of(crc64) };
+        assert_eq!(proved(other_tag, listed(1, UNIT, Some(7)), Belief::Recorded), None);
+    }
+}
