@@ -49,6 +49,8 @@ pub(super) struct Course<'a> {
     cuts: u32,
     hold: Instant,
     target: usize,
+    /// Whether more parts may go out than can be made of what is known.
+    starved: bool,
     /// Throttled and broken attempts that the controller knows of.
     troubles: (u64, u64),
 }
@@ -84,6 +86,7 @@ impl<'a> Course<'a> {
             cuts,
             hold,
             target,
+            starved: false,
             troubles,
         }
     }
@@ -97,9 +100,13 @@ impl<'a> Course<'a> {
         // One moment for both questions: between two, the hold might end, and the loop with bytes that wait.
         let now = Instant::now();
         let mut dealt = Vec::new();
+        self.starved = false;
         while self.stop.is_none() && self.running.len() < self.transfer.control.target() && self.hold <= now {
             let wish = self.transfer.control.next_size(self.left()).min(self.transfer.most_part);
-            let Some(piece) = self.ledger.deal(wish, true) else { break };
+            let Some(piece) = self.ledger.deal(wish, true) else {
+                self.starved = true;
+                break;
+            };
             let (abort, registration) = AbortHandle::new_pair();
             let part = piece.part;
             self.running.insert(part.number, Running { part, began: Instant::now(), abort });
@@ -120,10 +127,12 @@ impl<'a> Course<'a> {
         Some(next)
     }
 
-    /// Whether more content is wanted.
+    /// Whether more content is wanted. However long parts are compared or held up, what is known and not sent stays
+    /// bounded.
     pub(super) fn wants_content(&self) -> bool {
-        let idle = self.running.len() < self.transfer.control.target();
-        self.stop.is_none() && !self.ledger.has_ended() && (idle || self.ledger.waiting() < AHEAD)
+        let starved = self.starved && !self.ledger.has_to_compare();
+        let wanted = starved || self.ledger.undecided() < AHEAD;
+        wanted && self.stop.is_none() && !self.ledger.has_ended()
     }
 
     /// Whether nothing is on its way and nothing can be done any more.
@@ -176,7 +185,7 @@ impl<'a> Course<'a> {
         match outcome {
             Ok(Some(record)) => {
                 self.journal.append(&record);
-                self.ledger.keep(record);
+                self.ledger.confirm(record);
                 *self.parts_in = self.ledger.parts_in();
                 self.transfer.events.emit(Event::Verified { number, range, good: true });
             }

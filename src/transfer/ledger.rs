@@ -35,6 +35,8 @@ pub(crate) struct Ledger {
     claims: BTreeMap<u64, Claim>,
     /// Those that are to be compared.
     to_compare: VecDeque<Claim>,
+    /// How many bytes are in these and in those that are being compared.
+    comparing: u64,
     done: Vec<PartRecord>,
     /// How many of these were in before.
     kept: usize,
@@ -49,6 +51,7 @@ impl Ledger {
             ended: false,
             claims: claims.into_iter().map(|claim| (claim.range().start, claim)).collect(),
             to_compare: VecDeque::new(),
+            comparing: 0,
             done: Vec::new(),
             kept: 0,
         }
@@ -105,6 +108,16 @@ impl Ledger {
         self.schedule.waiting()
     }
 
+    /// Returns how many bytes are known and on no way yet: those that wait, and those that are compared.
+    pub(crate) fn undecided(&self) -> u64 {
+        self.waiting() + self.comparing
+    }
+
+    /// Whether there are claims to compare.
+    pub(crate) fn has_to_compare(&self) -> bool {
+        !self.to_compare.is_empty()
+    }
+
     /// Returns the next claim to compare with its content.
     pub(crate) fn compare(&mut self) -> Option<(Claim, Content)> {
         let claim = self.to_compare.pop_front()?;
@@ -126,20 +139,21 @@ impl Ledger {
         self.done.push(record);
     }
 
-    /// Takes in that a part of an earlier run is this one.
-    pub(crate) fn keep(&mut self, record: PartRecord) {
-        self.kept += 1;
-        self.is_in(record);
+    /// Takes in that a claim that was compared is this part.
+    pub(crate) fn confirm(&mut self, record: PartRecord) {
+        self.comparing -= record.range.len();
+        self.keep(record);
+    }
+
+    /// Takes in that a claim that was compared is another part: its range is sent.
+    pub(crate) fn refute(&mut self, claim: &Claim) {
+        self.comparing -= claim.range().len();
+        self.schedule.give_back(claim.range());
     }
 
     /// Takes back a range that is sent again in parts of at most `size` bytes.
     pub(crate) fn give_back_in(&mut self, range: ByteRange, size: u64) {
         self.schedule.give_back_in(range, size);
-    }
-
-    /// Takes in that a part of an earlier run is another one: its range is sent.
-    pub(crate) fn refute(&mut self, claim: &Claim) {
-        self.schedule.give_back(claim.range());
     }
 
     /// Returns how many parts are in.
@@ -155,7 +169,9 @@ impl Ledger {
     /// Settles the claims whose content is known by now.
     fn review(&mut self) {
         let begun = self.claims.range(..self.front).map(|(_, claim)| claim.range());
-        let known: Vec<_> = begun.filter(|range| self.known.covers(*range)).collect();
+        // What the front has not passed is not known. That is looked at first: content may come in very small pieces.
+        let passed = begun.filter(|range| range.end <= self.front);
+        let known: Vec<_> = passed.filter(|range| self.known.covers(*range)).collect();
         for range in known {
             let ends = self.schedule.plan().is_end(range.end);
             if !ends && self.front == range.end {
@@ -164,11 +180,19 @@ impl Ledger {
             }
             match self.claims.remove(&range.start) {
                 Some(Claim::Proved(record)) if ends => self.keep(record),
-                Some(claim @ Claim::Listed { .. }) if ends => self.to_compare.push_back(claim),
+                Some(claim @ Claim::Listed { .. }) if ends => {
+                    self.comparing += range.len();
+                    self.to_compare.push_back(claim);
+                }
                 // The last part of an object that ended here. This one goes on.
                 _ => self.schedule.give_back(range),
             }
         }
+    }
+
+    fn keep(&mut self, record: PartRecord) {
+        self.kept += 1;
+        self.is_in(record);
     }
 
     /// Returns the claimed ranges that overlap a range, in order.
@@ -183,3 +207,6 @@ impl Ledger {
         self.known.whole(range).expect("what is dealt or compared is known until it is in")
     }
 }
+
+#[cfg(test)]
+mod tests;
