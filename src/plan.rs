@@ -50,6 +50,16 @@ pub enum PlanError {
         /// How large parts have to be, in bytes.
         part_size: u64,
     },
+    /// The upload was begun with more memory than a stream may take now.
+    #[error(
+        "the upload was begun with parts of up to {part_size} bytes, and a stream holds four of them in memory: give \
+         it --max-memory {}",
+        part_size.saturating_mul(4)
+    )]
+    LessMemory {
+        /// How large its parts are, in bytes.
+        part_size: u64,
+    },
     /// The part size is outside of what OSS takes.
     #[error("a part size of {part_size} bytes is not within 102400 bytes (100 KiB) to 5 GiB")]
     PartSize {
@@ -162,6 +172,14 @@ impl CutRule {
         match self {
             Self::Even { part_size, .. } => *part_size,
             Self::Ladder { .. } => None,
+        }
+    }
+
+    /// Returns how far apart cut points may be, in bytes.
+    pub fn largest(&self) -> u64 {
+        match self {
+            Self::Even { unit, .. } => *unit,
+            Self::Ladder { most, .. } => *most,
         }
     }
 

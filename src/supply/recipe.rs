@@ -165,8 +165,12 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// When the rule makes no plan: it came from a damaged checkpoint or another file.
+    /// When the rule makes no plan: it came from a damaged checkpoint or another file. Or when its parts are too large
+    /// for the memory of a stream.
     pub(crate) fn plan(&self, rule: CutRule) -> Result<Plan, PlanError> {
+        if rule.largest() > self.most_part() {
+            return Err(PlanError::LessMemory { part_size: rule.largest() });
+        }
         match self.length() {
             Some(length) => Plan::new(length, rule),
             None => Plan::open(rule),

@@ -85,6 +85,29 @@ async fn a_conversion_that_was_stopped_goes_on_and_sends_nothing_twice() {
 }
 
 #[tokio::test]
+async fn another_machine_adopts_a_conversion() {
+    let mut world = World::new(16 * MIB);
+    disk(&mut world);
+    let upload = || {
+        let source = Arc::new(FileSource::open(world.file()).unwrap());
+        Upload::new(world.client.clone(), source, world.object()).form(qcow2(Qcow2Compat::V3))
+    };
+    let cancel = CancellationToken::new();
+    let stopper = cancel.clone();
+    let sink = EventSink::new(move |event| {
+        if matches!(event, Event::PartDone { .. }) {
+            stopper.cancel();
+        }
+    });
+    upload().parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    let elsewhere = world.folder.path().join("elsewhere");
+    let report = upload().state_dir(elsewhere).adopt(true).run().await.unwrap();
+    assert!(report.resumed_parts >= 1, "{report:?}");
+    assert_eq!(world.script.count("UploadPart"), report.parts);
+    assert_eq!(disk_of(&world).await.len() as u64, (16 * MIB - 100).next_multiple_of(512));
+}
+
+#[tokio::test]
 async fn a_disk_of_zeros_is_a_few_tables() {
     let world = World::new(1);
     let file = std::fs::File::create(world.file()).unwrap();

@@ -64,6 +64,23 @@ async fn a_stream_that_was_stopped_goes_on_and_sends_nothing_twice() {
 }
 
 #[tokio::test]
+async fn with_less_memory_than_its_parts_need_a_stream_is_refused_and_says_how_much() {
+    let world = World::new(9 * MIB);
+    let with = |memory| {
+        let stream = Stream::new("standard input", world.reader()).memory(memory);
+        Upload::from_stream(world.client.clone(), stream, world.object())
+            .state_dir(world.folder.path().join("state"))
+    };
+    let (sink, cancel) = after(4);
+    with(64 << 20).parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    let error = with(8 << 20).run().await.unwrap_err();
+    let UploadError::Session(SessionError::Plan(error)) = error else { panic!("{error:?}") };
+    assert!(error.to_string().ends_with(&format!("--max-memory {}", 64 << 20)), "{error}");
+    with(64 << 20).run().await.unwrap();
+    world.assert_stored().await;
+}
+
+#[tokio::test]
 async fn another_stream_is_refused_and_the_parts_are_kept() {
     let world = World::new(9 * MIB);
     let (sink, cancel) = after(4);
