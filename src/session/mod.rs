@@ -7,10 +7,12 @@
 mod bucket;
 mod claim;
 mod confirm;
+mod foresee;
 mod open;
 
 pub use bucket::{abort, list_parts, list_uploads};
 pub(crate) use claim::{Belief, Claim, claims};
+pub(crate) use foresee::Foreseen;
 pub(crate) use open::Opener;
 
 use crate::client::CallError;

@@ -92,12 +92,12 @@ impl Opener<'_> {
     }
 
     /// Returns how the object would be cut if it were begun now.
-    fn wished(&self) -> Result<Plan, SessionError> {
+    pub(super) fn wished(&self) -> Result<Plan, SessionError> {
         let rule = self.recipe.rule(self.options.part_size).map_err(SessionError::Plan)?;
         self.plan(rule)
     }
 
-    fn plan(&self, rule: CutRule) -> Result<Plan, SessionError> {
+    pub(super) fn plan(&self, rule: CutRule) -> Result<Plan, SessionError> {
         self.recipe.plan(rule).map_err(SessionError::Plan)
     }
 
@@ -197,12 +197,20 @@ impl Opener<'_> {
     }
 
     async fn adopt_only_one(&self, dir: Option<UploadDir>, plan: Plan) -> Result<OpenOutcome, SessionError> {
-        let mut ids = self.open_uploads().await?;
-        let (Some(upload_id), 0) = (ids.pop(), ids.len()) else {
-            let count = ids.len() + usize::from(!ids.is_empty());
-            return Err(SessionError::Adopt { object: self.options.object.clone(), count });
-        };
+        let upload_id = self.only_open_upload().await?;
         self.adopt(dir, upload_id, plan).await
+    }
+
+    /// Returns the one open upload that the bucket has for the key.
+    pub(super) async fn only_open_upload(&self) -> Result<UploadId, SessionError> {
+        let mut ids = self.open_uploads().await?;
+        match (ids.pop(), ids.len()) {
+            (Some(upload_id), 0) => Ok(upload_id),
+            (last, others) => {
+                let count = others + usize::from(last.is_some());
+                Err(SessionError::Adopt { object: self.options.object.clone(), count })
+            }
+        }
     }
 
     async fn adopt(
@@ -231,27 +239,7 @@ impl Opener<'_> {
         wished: Plan,
     ) -> Result<OpenOutcome, SessionError> {
         let identity = self.recipe.identity();
-        // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared.
-        let unchanged = self.recipe.witness() == Witness::Always
-            && identity.is_some_and(|now| now.difference(&checkpoint.source).is_none());
-        // A time alone can be wrong, and where every part is compared it need not be asked.
-        let mismatch = |now: &SourceIdentity| {
-            let same_length = now.may_be_as_long(&checkpoint.source);
-            now.mismatch(&checkpoint.source).filter(|_| !self.options.verify || !same_length)
-        };
-        if let Some((now, reason)) = identity.and_then(|now| Some((now, mismatch(now)?))) {
-            return Err(SessionError::SourceMismatch {
-                object: self.options.object.clone(),
-                changed: now.to_string() == checkpoint.source.to_string(),
-                same_length: now.may_be_as_long(&checkpoint.source),
-                first: Box::new(checkpoint.source),
-                reason,
-            });
-        }
-        if self.options.form != checkpoint.form {
-            let (object, now) = (self.options.object.clone(), self.options.form.clone());
-            return Err(SessionError::OtherForm { object, first: checkpoint.form, now });
-        }
+        let unchanged = self.check(&checkpoint)?;
         if self.options.part_size.is_some() && wished.rule() != checkpoint.cut {
             self.events.notice("the upload was started with another part size, which it keeps");
         }
@@ -287,6 +275,34 @@ impl Opener<'_> {
         };
         self.opened(&session);
         Ok(OpenOutcome::Session(Box::new(session)))
+    }
+
+    /// Checks that the source is the one that an upload was begun from, and returns whether it shows that it did not
+    /// change since.
+    pub(super) fn check(&self, checkpoint: &Checkpoint) -> Result<bool, SessionError> {
+        let identity = self.recipe.identity();
+        // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared.
+        let unchanged = self.recipe.witness() == Witness::Always
+            && identity.is_some_and(|now| now.difference(&checkpoint.source).is_none());
+        // A time alone can be wrong, and where every part is compared it need not be asked.
+        let mismatch = |now: &SourceIdentity| {
+            let same_length = now.may_be_as_long(&checkpoint.source);
+            now.mismatch(&checkpoint.source).filter(|_| !self.options.verify || !same_length)
+        };
+        if let Some((now, reason)) = identity.and_then(|now| Some((now, mismatch(now)?))) {
+            return Err(SessionError::SourceMismatch {
+                object: self.options.object.clone(),
+                changed: now.to_string() == checkpoint.source.to_string(),
+                same_length: now.may_be_as_long(&checkpoint.source),
+                first: Box::new(checkpoint.source.clone()),
+                reason,
+            });
+        }
+        if self.options.form != checkpoint.form {
+            let (object, now) = (self.options.object.clone(), self.options.form.clone());
+            return Err(SessionError::OtherForm { object, first: checkpoint.form.clone(), now });
+        }
+        Ok(unchanged)
     }
 
     /// Makes the journal hold what is proved and nothing else: a record of other bytes must not be believed by a later

@@ -115,6 +115,34 @@ impl StateDir {
         Ok(others)
     }
 
+    /// Returns what is known of uploads of an object, without locking anything and without making a folder: first the
+    /// upload with this service, then those that are kept elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When the directory or the upload with this service cannot be read.
+    pub fn find(
+        &self,
+        service: &ServiceId,
+        region: &Region,
+        object: &ObjectRef,
+    ) -> Result<Vec<StoredUpload>, StateError> {
+        let name = format!("{region}\n{}\n{}", object.bucket, object.key);
+        let own = [self.folder(&service.scoped(&name)), self.folder(&format!("{service}\n{name}"))];
+        let mut found = Vec::new();
+        for path in self.folders()? {
+            match read_upload(&path) {
+                Ok(stored) => found.extend(stored),
+                Err(error) if own.contains(&path) => return Err(error),
+                // What else cannot be read is reported where uploads are listed.
+                Err(_) => {}
+            }
+        }
+        found.retain(|stored| stored.checkpoint.region == *region && stored.checkpoint.object == *object);
+        found.sort_by_key(|stored| stored.checkpoint.service() != *service);
+        Ok(found)
+    }
+
     /// Locks the folder of an upload that was found elsewhere.
     ///
     /// # Errors
@@ -390,6 +418,9 @@ mod tests {
         let upload = lock(&dir).unwrap();
         assert_eq!(upload.checkpoint().unwrap(), Some(checkpoint()));
         assert_eq!(dir.uploads().unwrap().readable[0].checkpoint, checkpoint());
+        let find =
+            |region: &str| dir.find(&service(), &region.parse().unwrap(), &checkpoint().object).unwrap();
+        assert_eq!((find("cn-hangzhou").len(), find("cn-beijing").len()), (1, 0));
         upload.forget().unwrap();
         assert_eq!(std::fs::read_dir(dir.root().join("uploads")).unwrap().count(), 0);
     }

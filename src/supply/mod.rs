@@ -6,6 +6,7 @@
 
 mod convert;
 mod digest;
+mod forecast;
 mod known;
 mod maker;
 mod reading;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 pub(crate) use digest::{ComparisonFailed, compare, whole};
+pub use forecast::Forecast;
 pub(crate) use known::Known;
 pub(crate) use recipe::{Passages, Recipe};
 pub use saving::{WORTH_SAVING, saving};

@@ -134,6 +134,30 @@ impl Recipe {
         matches!(self.input, Input::Positional(_))
     }
 
+    /// Returns the source, if it can be read at any position.
+    pub(crate) fn positional(&self) -> Option<&Arc<dyn Source>> {
+        match &self.input {
+            Input::Positional(source) => Some(source),
+            Input::Stream(_) => None,
+        }
+    }
+
+    /// Returns how many bytes are held at most because they cannot be read again.
+    pub(crate) fn held(&self) -> u64 {
+        match &self.input {
+            Input::Positional(_) => 0,
+            Input::Stream(stream) => stream.memory_limit(),
+        }
+    }
+
+    /// Returns about how long the image is, where that was said of a stream.
+    pub(crate) fn expected(&self) -> Option<u64> {
+        match &self.input {
+            Input::Positional(_) => None,
+            Input::Stream(stream) => stream.expected(),
+        }
+    }
+
     /// Returns the image's length in bytes, if it is known before everything was read.
     pub(crate) fn image_length(&self) -> Option<u64> {
         match &self.input {

@@ -9,7 +9,7 @@ pub const WORTH_SAVING: f64 = 0.2;
 /// Bytes that a QCOW2 leaves out or holds as one: a cluster.
 const CLUSTER: u64 = 64 << 10;
 /// How many clusters are read where holes do not tell enough (16 MiB of reads).
-const SAMPLES: u64 = 256;
+pub(super) const SAMPLES: u64 = 256;
 
 /// Returns which share of a RAW disk, from 0 to 1, need not be sent if it goes as QCOW2: whole clusters of zeros.
 ///
@@ -36,7 +36,14 @@ pub fn saving(disk: &dyn ReadAt) -> io::Result<f64> {
     if share(holes) >= WORTH_SAVING || data == 0 {
         return Ok(share(holes));
     }
-    let samples = data.min(SAMPLES);
+    let (zeros, samples) = sampled(disk, data)?;
+    Ok(share(holes + zeros as f64 / samples as f64 * data as f64))
+}
+
+/// Reads clusters spread evenly over the `data` clusters that may hold data, at least one, and returns how many of them
+/// hold zeros, and how many were read.
+pub(super) fn sampled(disk: &dyn ReadAt, data: u64) -> io::Result<(u64, u64)> {
+    let (length, samples) = (disk.length(), data.min(SAMPLES));
     let (mut passed, mut next, mut zeros) = (0, 0, 0_u64);
     let mut buffer = vec![0; CLUSTER as usize];
     each_run(disk, |first, end| {
@@ -54,12 +61,15 @@ pub fn saving(disk: &dyn ReadAt) -> io::Result<f64> {
         passed += end - first;
         Ok(())
     })?;
-    Ok(share(holes + zeros as f64 / samples as f64 * data as f64))
+    Ok((zeros, samples))
 }
 
 /// Calls `each` with every run of clusters that may hold data: the numbers of its first and of the one behind its
 /// last. The runs come in order and share no cluster.
-fn each_run(disk: &dyn ReadAt, mut each: impl FnMut(u64, u64) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn each_run(
+    disk: &dyn ReadAt,
+    mut each: impl FnMut(u64, u64) -> io::Result<()>,
+) -> io::Result<()> {
     let (mut from, mut counted) = (0, 0);
     while let Some(range) = disk.next_data(from)? {
         let first = (range.start / CLUSTER).max(counted);

@@ -27,7 +27,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use control::Control;
+pub(crate) use control::{Control, PART_SIZES};
 pub use error::TransferError;
 pub(crate) use journaling::JournalWriter;
 pub(crate) use part_list::PartList;

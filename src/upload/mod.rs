@@ -4,6 +4,7 @@
 
 mod confirm;
 mod observed;
+mod plan;
 mod stages;
 mod steady;
 
@@ -390,8 +391,10 @@ impl Upload {
     }
 }
 
+pub use plan::{Estimate, Existing, Present, UploadPlan};
+
 pub use crate::session::{abort, list_parts};
-pub use crate::supply::{WORTH_SAVING, saving};
+pub use crate::supply::{Forecast, WORTH_SAVING, saving};
 
 #[cfg(all(test, feature = "emulator"))]
 mod scripted;

@@ -40,6 +40,7 @@ mod echoed;
 mod forgotten;
 mod inside;
 mod integrity;
+mod planned;
 mod rate;
 mod resumed;
 mod settled;

@@ -39,6 +39,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use climb::Climb;
@@ -49,6 +50,8 @@ const FIRST_PART: u64 = 1 << 20;
 /// Size that no part passes, in bytes, unless the plan's unit does. A connection that breaks costs half a part
 /// on average, and above this size the cost of a request no longer shows.
 const LARGEST_PART: u64 = 16 << 20;
+/// The sizes in bytes that parts have unless one is given or the plan's unit is larger.
+pub(crate) const PART_SIZES: RangeInclusive<u64> = FIRST_PART..=LARGEST_PART;
 /// How long a part should take while the number of connections is searched: the search goes by whole parts.
 const SEARCH_PART_TIME: Duration = Duration::from_millis(50);
 /// How long a part should take later, as a share of the time that the transfer has run, because judging a trial
