@@ -5,6 +5,7 @@
 mod confirm;
 mod observed;
 mod plan;
+mod probe;
 mod stages;
 mod steady;
 
@@ -392,6 +393,7 @@ impl Upload {
 }
 
 pub use plan::{Estimate, Existing, Present, UploadPlan};
+pub use probe::ProbedRate;
 
 pub use crate::session::{abort, list_parts};
 pub use crate::supply::{Forecast, WORTH_SAVING, saving};

@@ -130,3 +130,15 @@ async fn nothing_of_a_stream_is_read_for_a_plan() {
     assert!(sent.likely == 9 << 20 && !sent.is_exact(), "{sent:?}");
     assert_eq!(expected.takes(1 << 20), Some(Duration::from_secs(9)));
 }
+
+#[tokio::test]
+async fn a_probe_measures_and_leaves_nothing() {
+    let world = World::new(1);
+    let probed = world.upload().probe(Duration::from_millis(20)).await.unwrap();
+    assert!(probed.bytes > 0 && probed.bytes_per_second() > 0, "{probed:?}");
+    assert_eq!((world.open_uploads().await, world.stored().await), (0, None));
+    let refused = "<Error><Code>AccessDenied</Code></Error>".to_owned();
+    world.script.rule("UploadPart", 0, 9, Effect::Answer(403, refused));
+    let error = world.upload().probe(Duration::from_millis(20)).await.unwrap_err();
+    assert_eq!((error.kind(), world.open_uploads().await), (ErrorKind::Credentials, 0));
+}
