@@ -13,8 +13,13 @@ use crate::model::Crc64;
 /// Returns the CRC-64 of some content.
 pub(crate) async fn crc64(content: Content, limits: &Limits) -> io::Result<Crc64> {
     let mut hasher = Hasher::new();
-    each_block(content, limits, |bytes| hasher.update(bytes)).await?;
+    update(&mut hasher, content, limits).await?;
     Ok(hasher.value())
+}
+
+/// Takes some content into a CRC-64.
+pub(crate) async fn update(hasher: &mut Hasher, content: Content, limits: &Limits) -> io::Result<()> {
+    each_block(content, limits, |bytes| hasher.update(bytes)).await
 }
 
 /// Returns the MD5 of some content.
