@@ -13,6 +13,8 @@ use crate::source::Source;
 
 /// How much of a source is asked for ahead.
 const READ_AHEAD: u64 = 4 << 20;
+/// How much of a stream may pass before it is told, however little of it is data.
+const MOST_PASSED: u64 = 16 << 20;
 
 /// Tells an image that can be read at any position. Its holes are not read, and its data is referred to.
 pub(super) fn scan(source: &Arc<dyn Source>, mut maker: Maker) {
@@ -61,15 +63,72 @@ fn read(reader: &mut dyn Read, pool: &Limits, runtime: &Handle, maker: &mut Make
     let mut blocks = pool.waiter();
     loop {
         let mut block = runtime.block_on(std::future::poll_fn(|cx| blocks.poll_block(cx)));
-        let count = fill(reader, block.bytes_mut())?;
-        let bytes = block.freeze(count);
-        let held = bytes.clone();
-        tell(&bytes, maker, |from, to| Segment::Held(held.slice(from..to)))?;
+        let Gathered { runs, data, ended } = gather(reader, block.bytes_mut());
+        let held = block.freeze(data);
+        let mut from = 0;
+        for run in runs {
+            match run {
+                Run::Zeros(count) => maker.zeros(count)?,
+                Run::Data(count) => {
+                    let bytes = held.slice(from..from + count);
+                    from += count;
+                    maker.data(&bytes.clone(), Segment::Held(bytes))?;
+                }
+            }
+        }
         maker.flush()?;
-        if count < BLOCK_SIZE {
+        if ended? {
             return Ok(());
         }
     }
+}
+
+/// What a stream gave.
+struct Gathered {
+    /// In their order, of both kinds by turns.
+    runs: Vec<Run>,
+    /// How many bytes of data are in the block.
+    data: usize,
+    /// Whether that was all.
+    ended: io::Result<bool>,
+}
+
+enum Run {
+    Zeros(u64),
+    Data(usize),
+}
+
+/// Fills a block with what is data. Zeros take no room in it: a block that is held for a few clusters of data among
+/// them would hold far more memory than the parts have bytes, until none were left to read on with.
+fn gather(reader: &mut dyn Read, block: &mut [u8]) -> Gathered {
+    let (mut runs, mut data, mut passed): (Vec<Run>, _, _) = (Vec::new(), 0, 0);
+    let ended = loop {
+        if data == block.len() || passed >= MOST_PASSED {
+            break Ok(false);
+        }
+        let cluster = &mut block[data..][..CLUSTER as usize];
+        let count = match fill(reader, cluster) {
+            Ok(count) => count,
+            Err(error) => break Err(error),
+        };
+        passed += count as u64;
+        match (is_zero(&cluster[..count]), runs.last_mut()) {
+            _ if count == 0 => {}
+            (true, Some(Run::Zeros(before))) => *before += count as u64,
+            (true, _) => runs.push(Run::Zeros(count as u64)),
+            (false, before) => {
+                data += count;
+                match before {
+                    Some(Run::Data(before)) => *before += count,
+                    _ => runs.push(Run::Data(count)),
+                }
+            }
+        }
+        if count < CLUSTER as usize {
+            break Ok(true);
+        }
+    };
+    Gathered { runs, data, ended }
 }
 
 /// Fills the buffer, less only at the end.

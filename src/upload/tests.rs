@@ -43,6 +43,7 @@ mod integrity;
 mod planned;
 mod rate;
 mod resumed;
+mod scarce;
 mod settled;
 mod streamed;
 mod table;
