@@ -32,7 +32,7 @@ pub enum PlanError {
     /// The object has become longer than its cut points reach.
     #[error(
         "more than {reach} bytes do not fit into the parts that the upload was begun with: start again with \
-         --restart and --expected-size, or a larger --max-memory"
+         --restart and --expected-size, a larger --part-size or a larger --max-memory"
     )]
     TooLong {
         /// How far the cut points reach, in bytes.

@@ -153,8 +153,9 @@ impl<'a> Course<'a> {
     pub(super) fn supplied(&mut self, supplied: Result<Supplied, SupplyError>) {
         match supplied {
             Ok(Supplied::Content { at, content, passed }) => {
-                self.ledger.know(at, content);
-                if passed > 0 {
+                if let Err(error) = self.ledger.know(at, content) {
+                    self.stop(TransferError::Plan(error));
+                } else if passed > 0 {
                     let object_bytes = self.ledger.front();
                     self.transfer.events.emit(Event::Passed { image_bytes: passed, object_bytes });
                 }

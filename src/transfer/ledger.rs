@@ -58,8 +58,16 @@ impl Ledger {
     }
 
     /// Takes in that the object has this content at `at`.
-    pub(crate) fn know(&mut self, at: u64, content: Content) {
+    ///
+    /// # Errors
+    ///
+    /// When the cut points do not reach as far: no part can begin there, and no more need become known.
+    pub(crate) fn know(&mut self, at: u64, content: Content) -> Result<(), PlanError> {
         let range = ByteRange::new(at, at + content.len());
+        let reach = self.schedule.plan().reach();
+        if range.end > reach {
+            return Err(PlanError::TooLong { reach });
+        }
         self.front = self.front.max(range.end);
         self.known.insert(at, content);
         let mut at = range.start;
@@ -73,6 +81,7 @@ impl Ledger {
             self.schedule.give_back(ByteRange::new(at, range.end));
         }
         self.review();
+        Ok(())
     }
 
     /// Takes in that the object has `length` bytes, all of which are known. Returns whether claims turned out to be

@@ -51,7 +51,7 @@ fn tiles(ledger: Ledger) -> bool {
 fn a_claim_that_ends_with_the_object_is_compared_only_when_the_object_has_ended() {
     let plan = open(EVEN);
     let mut ledger = Ledger::new(plan, [claim(plan, 1, UNIT + 7)]);
-    ledger.know(0, zeros(UNIT + 7));
+    ledger.know(0, zeros(UNIT + 7)).unwrap();
     assert!(ledger.compare().is_none(), "more may follow");
     assert_eq!(ledger.waiting(), 0);
     assert!(!ledger.end(UNIT + 7).unwrap());
@@ -65,8 +65,8 @@ fn a_claim_that_ends_with_the_object_is_compared_only_when_the_object_has_ended(
 fn a_claim_that_ended_a_shorter_object_is_sent_again_when_the_object_goes_on() {
     let plan = open(EVEN);
     let mut ledger = Ledger::new(plan, [claim(plan, 1, UNIT + 7)]);
-    ledger.know(0, zeros(UNIT + 7));
-    ledger.know(UNIT + 7, zeros(1));
+    ledger.know(0, zeros(UNIT + 7)).unwrap();
+    ledger.know(UNIT + 7, zeros(1)).unwrap();
     assert_eq!(ledger.waiting(), UNIT + 8);
     assert!(!ledger.end(UNIT + 8).unwrap());
     assert_eq!(send_all(&mut ledger).len(), 2);
@@ -78,7 +78,7 @@ fn claims_of_a_longer_object_are_told_and_what_the_object_has_of_them_is_sent() 
     let plan = open(EVEN);
     for (length, waiting) in [(2 * UNIT + 5, 5), (2 * UNIT, 0), (5, 5)] {
         let mut ledger = Ledger::new(plan, [claim(plan, 3, UNIT), claim(plan, 9, 2 * UNIT)]);
-        ledger.know(0, zeros(length));
+        ledger.know(0, zeros(length)).unwrap();
         assert_eq!(ledger.waiting(), length.min(2 * UNIT));
         assert!(ledger.end(length).unwrap());
         assert_eq!(ledger.waiting(), length.min(2 * UNIT) + waiting * u64::from(length > 2 * UNIT));
@@ -91,10 +91,10 @@ fn claims_of_a_longer_object_are_told_and_what_the_object_has_of_them_is_sent() 
 fn a_head_that_is_known_last_is_compared_last_and_what_is_behind_it_before() {
     let plan = open(EVEN);
     let mut ledger = Ledger::new(plan, [claim(plan, 1, UNIT), claim(plan, 2, UNIT)]);
-    ledger.know(9, zeros(2 * UNIT - 9));
+    ledger.know(9, zeros(2 * UNIT - 9)).unwrap();
     assert_eq!(ledger.compare().unwrap().0.number().get(), 2);
     assert!(ledger.compare().is_none());
-    ledger.know(0, zeros(9));
+    ledger.know(0, zeros(9)).unwrap();
     assert_eq!(ledger.compare().unwrap().0.number().get(), 1);
     assert_eq!(ledger.waiting(), 0);
 }
@@ -103,7 +103,7 @@ fn a_head_that_is_known_last_is_compared_last_and_what_is_behind_it_before() {
 fn what_is_compared_counts_until_it_is_decided() {
     let plan = open(EVEN);
     let mut ledger = Ledger::new(plan, [claim(plan, 1, UNIT), claim(plan, 2, UNIT)]);
-    ledger.know(0, zeros(3 * UNIT));
+    ledger.know(0, zeros(3 * UNIT)).unwrap();
     assert_eq!((ledger.waiting(), ledger.undecided()), (UNIT, 3 * UNIT));
     let (first, second) = (ledger.compare().unwrap().0, ledger.compare().unwrap().0);
     assert!(!ledger.has_to_compare());
@@ -112,6 +112,18 @@ fn what_is_compared_counts_until_it_is_decided() {
     assert_eq!((ledger.waiting(), ledger.undecided()), (2 * UNIT, 3 * UNIT));
     ledger.confirm(record(plan.part(second.number(), UNIT).unwrap()));
     assert_eq!(ledger.undecided(), 2 * UNIT);
+}
+
+#[test]
+fn more_than_the_cut_points_reach_is_refused_as_soon_as_it_is_known() {
+    let plan = open(EVEN);
+    let (mut ledger, reach) = (Ledger::new(plan, []), plan.reach());
+    ledger.know(0, zeros(reach)).unwrap();
+    assert_eq!(ledger.know(reach, zeros(1)), Err(PlanError::TooLong { reach }));
+    assert_eq!(ledger.waiting(), reach, "what no part can be made of does not wait");
+    while let Some(piece) = ledger.deal(u64::MAX, false) {
+        assert!(piece.part.range.end <= reach);
+    }
 }
 
 /// How the parts of an earlier run came about, in units from the beginning: a gap, a length, an odd end, and whether
@@ -263,7 +275,7 @@ proptest! {
                 0 | 1 => match supplies.pop_front() {
                     Some(range) => {
                         known += range.len();
-                        ledger.know(range.start, object.content(range));
+                        ledger.know(range.start, object.content(range)).unwrap();
                     }
                     None if !ledger.has_ended() => prop_assert_eq!(ledger.end(case.length).unwrap(), longer),
                     None => {}
