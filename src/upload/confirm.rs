@@ -31,6 +31,9 @@ impl Upload {
         let opener = self.opener(progress);
         let confirmed = opener.confirm(&session.upload_id, list.parts()).await?;
         let Some(good) = confirmed else { return Ok(Confirmed::Gone(list)) };
-        Ok(PartList::new(&session.plan, good.clone()).map_or(Confirmed::Some(good), Confirmed::All))
+        // The session's own plan may have been laid out before the length was known.
+        let plan = session.plan.closed(list.length()).ok();
+        let all = plan.and_then(|plan| PartList::new(&plan, good.clone()));
+        Ok(all.map_or(Confirmed::Some(good), Confirmed::All))
     }
 }

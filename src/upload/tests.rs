@@ -47,6 +47,7 @@ mod scarce;
 mod settled;
 mod streamed;
 mod table;
+mod unproved;
 mod watched;
 
 const MIB: u64 = 1 << 20;
