@@ -17,6 +17,8 @@ pub(crate) enum Claim {
         etag: ETag,
         /// Its CRC-64, if the service lists one.
         crc64: Option<Crc64>,
+        /// Whether a record says that this part was acknowledged: it held what was sent.
+        acknowledged: bool,
     },
 }
 
@@ -26,6 +28,14 @@ impl Claim {
         match self {
             Self::Proved(record) => Some(record),
             Self::Listed { .. } => None,
+        }
+    }
+
+    /// Whether it held what was sent, and so the content as it was then.
+    pub(crate) fn was_acknowledged(&self) -> bool {
+        match self {
+            Self::Proved(_) => true,
+            Self::Listed { acknowledged, .. } => *acknowledged,
         }
     }
 
@@ -79,15 +89,16 @@ pub(crate) fn claims(
             .map(|record| {
                 let proof = if there.crc64.is_some() { PartProof::Crc64 } else { record.proof };
                 PartRecord { proof, ..(*record).clone() }
-            })
-            .filter(|record| match belief {
-                Belief::Recorded => true,
-                Belief::Proved => record.proof != PartProof::Nothing,
-                Belief::Nothing => false,
             });
+        let acknowledged = record.is_some();
+        let record = record.filter(|record| match belief {
+            Belief::Recorded => true,
+            Belief::Proved => record.proof != PartProof::Nothing,
+            Belief::Nothing => false,
+        });
         claims.push(match record {
             Some(record) => Claim::Proved(record),
-            None => Claim::Listed { part, etag: there.etag, crc64: there.crc64 },
+            None => Claim::Listed { part, etag: there.etag, crc64: there.crc64, acknowledged },
         });
     }
     claims
@@ -175,5 +186,17 @@ mod tests {
         assert_eq!(proved(of(crc64), listed(1, 2 * UNIT, None), Belief::Recorded), None);
         let other_tag = PartRecord { etag: ETag::new("other"), ..of(crc64) };
         assert_eq!(proved(other_tag, listed(1, UNIT, Some(7)), Belief::Recorded), None);
+    }
+
+    #[test]
+    fn a_part_was_acknowledged_if_a_record_of_it_is_alike_believed_or_not() {
+        let acknowledged = |number, crc64| {
+            let recorded = [record(1, (0, UNIT), 7, PartProof::Nothing)];
+            let listed = vec![listed(number, UNIT, Some(crc64))];
+            claims(&open(), &recorded, listed, Belief::Nothing)[0].was_acknowledged()
+        };
+        assert!(acknowledged(1, 7));
+        assert!(!acknowledged(1, 8), "it arrived damaged, or is another one");
+        assert!(!acknowledged(2, 7));
     }
 }

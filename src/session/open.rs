@@ -306,8 +306,9 @@ impl Opener<'_> {
     }
 
     /// Makes the journal hold what is proved and nothing else: a record of other bytes must not be believed by a later
-    /// run that finds the source as it is now. What is compared is recorded when it is found to be the same. Returns
-    /// no journal if the disk is full.
+    /// run that finds the source as it is now. What is compared is recorded when it is found to be the same. Records of
+    /// what passes once are never believed; they stay, to tell another stream by. Returns no journal if the disk is
+    /// full.
     fn record(
         &self,
         dir: &UploadDir,
@@ -317,7 +318,7 @@ impl Opener<'_> {
         claims: &[Claim],
     ) -> Result<Option<Journal>, SessionError> {
         let proved: Vec<PartRecord> = claims.iter().filter_map(Claim::proved).cloned().collect();
-        if proved == recorded {
+        if proved == recorded || !self.recipe.is_repeatable() {
             return Ok(Some(journal));
         }
         match dir.rewrite_journal(upload_id, &proved) {

@@ -16,7 +16,7 @@ pub(super) async fn compare(
 ) -> (Claim, Result<Option<PartRecord>, TransferError>) {
     let outcome = match &claim {
         Claim::Proved(record) => Ok(Some(record.clone())),
-        Claim::Listed { part, etag, crc64 } => {
+        Claim::Listed { part, etag, crc64, .. } => {
             let same = async {
                 let ours = digest::crc64(content.clone(), &context.limits).await?;
                 let (good, proof) = match crc64 {

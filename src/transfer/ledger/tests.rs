@@ -25,7 +25,7 @@ fn record(part: Part) -> PartRecord {
 
 fn claim(plan: Plan, number: u16, size: u64) -> Claim {
     let part = plan.part(PartNumber::new(number).unwrap(), size).unwrap();
-    Claim::Listed { part, etag: ETag::new("tag"), crc64: Some(Crc64(0)) }
+    Claim::Listed { part, etag: ETag::new("tag"), crc64: Some(Crc64(0)), acknowledged: false }
 }
 
 fn zeros(count: u64) -> Content {

@@ -39,3 +39,17 @@ async fn a_damaged_part_of_a_conversion_is_made_again_and_sent_alone() {
     let report = conversion(&world).run().await.unwrap();
     assert_eq!(world.script.count("UploadPart"), report.parts + 1);
 }
+
+/// What has passed cannot be sent again, so the next run does it: that a part arrived damaged does not make the stream
+/// another one.
+#[tokio::test]
+async fn a_damaged_part_of_a_stream_makes_no_object_and_is_sent_again_by_the_next_run() {
+    let world = World::new(3 * MIB + 7);
+    world.script.rule("UploadPart", 1, 1, Effect::Damaged);
+    stream(&world).run().await.unwrap_err();
+    assert_eq!(world.stored().await, None);
+    let report = stream(&world).run().await.unwrap();
+    assert_eq!(report.resumed_parts, report.parts - 1);
+    assert_eq!(world.script.count("UploadPart"), report.parts + 1);
+    world.assert_stored().await;
+}
