@@ -3,8 +3,11 @@
 //! The flow is the map of the crate; each arrow is a type:
 //!
 //! ```text
-//! file ─source→ Source ─plan→ Plan ─session→ Session ─transfer→ PartList ─complete→ StoredObject
-//!                                      StoredObject ─url→ ObjectUrl,  StoredObject ─import→ ImportTask
+//! file, device, web ──→ Source ─┐
+//! pipe ────unpack───→ Stream ─┴─supply→ Content ─┐
+//!                     Plan ─session→ Session ─┴─transfer→ PartList ─complete→ StoredObject
+//!
+//! StoredObject ─url→ ObjectUrl,  StoredObject ─import→ ImportTask
 //! ```
 //!
 //! [`upload::Upload`] runs the stages of the upload in order. What stands beside the flow:
@@ -12,6 +15,8 @@
 //! - [`model`] has the field's words as types, [`event`] what the pipeline reports while it works;
 //! - [`checksum`], [`checksum_file`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
 //! - [`read`] is how bytes are read at any position, whatever holds them;
+//! - `supply` says what an object is made of, in the order in which that becomes known: a source as it is, what a
+//!   stream gives, a RAW disk as QCOW2;
 //! - [`unpack`] takes compression and archives off a stream;
 //! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
 //!   read of a source passes through the blocks of [`transfer::Limits`];
@@ -19,8 +24,8 @@
 //! - [`client`] joins protocol, transport and retries: the only retry loop for every service.
 //!
 //! The library prints nothing, reads no environment variable and no home directory. It works on any tokio
-//! runtime. Dropping a future cancels it: no task outlives it but the read of one block from the disk, and
-//! what the journal says stays true.
+//! runtime. Dropping a future cancels it: no task outlives it but one read of the source, and what the
+//! journal says stays true.
 //!
 //! # Example
 //!

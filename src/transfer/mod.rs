@@ -1,7 +1,7 @@
 //! Sends the parts: the coordinator deals ranges to workers, and is the one writer of the journal.
 //!
-//! Content comes from a [`Supply`]; the [`ledger`] says what is to be done with it, the [`course`] what follows from
-//! what happened. Workers return results; for each uploaded part, the coordinator first appends to the journal and
+//! Content comes from a supply; the ledger says what is to be done with it, the course what follows from what
+//! happened. Workers return results; for each uploaded part, the coordinator first appends to the journal and
 //! then emits the event. All of it runs on the caller's task: dropping the future drops every request, and the journal
 //! stays true.
 
