@@ -57,6 +57,37 @@ impl ObjectForm {
     pub fn is_as_is(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Returns what the object's user metadata says of it, so that whoever finds the object can tell what it is of:
+    /// nothing where it is the source as it is. A member's name is left out, since it may hold anything.
+    pub(crate) fn metadata(&self, image_bytes: Option<u64>) -> Vec<(String, String)> {
+        if self.is_as_is() {
+            return Vec::new();
+        }
+        let (form, compat) = match self.format {
+            ObjectFormat::AsIs => ("as-is", None),
+            ObjectFormat::Raw => ("raw", None),
+            ObjectFormat::Qcow2 { compat } => ("qcow2", Some(compat.as_str())),
+        };
+        let unpacked = self.unpacked.as_ref().map(|_| "true".to_owned());
+        let facts = [
+            ("ossup-form", Some(form.to_owned())),
+            ("ossup-compat", compat.map(str::to_owned)),
+            ("ossup-unpacked", unpacked),
+            ("ossup-image-size", image_bytes.map(|bytes| bytes.to_string())),
+        ];
+        facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}
+
+impl Qcow2Compat {
+    /// Returns the name that `qemu-img` gives it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V2 => "0.10",
+            Self::V3 => "1.1",
+        }
+    }
 }
 
 impl ObjectFormat {
@@ -87,6 +118,21 @@ impl fmt::Display for ObjectForm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_metadata_says_what_is_not_as_the_source() {
+        let said = |form: ObjectForm, image: Option<u64>| {
+            let facts = form.metadata(image).into_iter().map(|(name, value)| format!("{name}={value}"));
+            facts.collect::<Vec<_>>().join(" ")
+        };
+        let of = |unpacked, format| ObjectForm { unpacked, format };
+        assert_eq!(said(ObjectForm::default(), Some(7)), "");
+        let qcow2 = ObjectFormat::Qcow2 { compat: Qcow2Compat::V2 };
+        assert_eq!(said(of(None, qcow2), Some(7)), "ossup-form=qcow2 ossup-compat=0.10 ossup-image-size=7");
+        assert_eq!(said(of(None, ObjectFormat::Raw), Some(7)), "ossup-form=raw ossup-image-size=7");
+        let member = Unpacked { member: Some("a\nb: c".to_owned()) };
+        assert_eq!(said(of(Some(member), ObjectFormat::AsIs), None), "ossup-form=as-is ossup-unpacked=true");
+    }
 
     #[test]
     fn every_form_is_shown_and_read_as_it_was_written() {

@@ -143,6 +143,7 @@ impl Opener<'_> {
         let operation = InitiateMultipartUpload {
             overwrite: self.options.overwrite,
             storage_class: self.options.storage_class,
+            metadata: self.options.form.metadata(self.recipe.image_length()),
             ..InitiateMultipartUpload::new(self.options.object.clone())
         };
         let upload_id = match self.call(&operation).await {

@@ -109,6 +109,15 @@ impl World {
 
     /// Returns what is stored under the key, read past the script.
     async fn stored(&self) -> Option<Vec<u8>> {
+        let answer = self.read_back().await;
+        match answer.status().as_u16() {
+            200 => Some(answer.into_body().collect().await.unwrap().to_bytes().to_vec()),
+            404 => None,
+            status => panic!("reading the object back was answered {status}"),
+        }
+    }
+
+    async fn read_back(&self) -> http::Response<crate::http::Body> {
         let url = crate::url::ObjectUrl::presigned(
             &self.object(),
             self.client.endpoint(),
@@ -123,12 +132,7 @@ impl World {
         .unwrap()
         .to_string();
         let request = http::Request::get(url).body(crate::http::empty()).unwrap();
-        let answer = self.emulator.send(request).await.unwrap();
-        match answer.status().as_u16() {
-            200 => Some(answer.into_body().collect().await.unwrap().to_bytes().to_vec()),
-            404 => None,
-            status => panic!("reading the object back was answered {status}"),
-        }
+        self.emulator.send(request).await.unwrap()
     }
 
     async fn assert_stored(&self) {

@@ -116,3 +116,20 @@ async fn a_disk_of_zeros_is_a_few_tables() {
     assert_eq!(report.image_bytes, 3 << 30);
     assert!(report.stored.size <= 5 * CLUSTER as u64, "{}", report.stored.size);
 }
+
+#[tokio::test]
+async fn what_was_made_of_the_image_stands_in_the_object_s_metadata_under_either_signature() {
+    use crate::protocol::sign::SignVersion;
+    for version in [SignVersion::V1, SignVersion::V4] {
+        let world = World::with(MIB, |options| options.with_sign_version(version));
+        let kept = async || {
+            let answer = world.read_back().await;
+            let said = |name: &str| Some(answer.headers().get(name)?.to_str().unwrap().to_owned());
+            ["x-oss-meta-ossup-form", "x-oss-meta-ossup-compat", "x-oss-meta-ossup-image-size"].map(said)
+        };
+        world.upload().form(qcow2(Qcow2Compat::V3)).run().await.unwrap();
+        assert_eq!(kept().await, ["qcow2", "1.1", "1048576"].map(|value| Some(value.to_owned())));
+        world.upload().overwrite(true).run().await.unwrap();
+        assert_eq!(kept().await, [None, None, None]);
+    }
+}
