@@ -183,7 +183,7 @@ impl PublishError {
             Self::State(error) => error.kind(),
             Self::Object { source, .. } => source.kind(),
             Self::Replaced { .. } => ErrorKind::Integrity,
-            Self::Kept { .. } => ErrorKind::Conflict,
+            Self::Kept { .. } | Self::OtherStream { .. } => ErrorKind::Conflict,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
         }
     }
@@ -194,7 +194,11 @@ impl PublishError {
             Self::Upload(error) => error.call(),
             Self::Import(error) => error.call_error(),
             Self::Object { source, .. } => Some(source),
-            Self::State(_) | Self::Replaced { .. } | Self::Kept { .. } | Self::Cancelled { .. } => None,
+            Self::State(_)
+            | Self::Replaced { .. }
+            | Self::OtherStream { .. }
+            | Self::Kept { .. }
+            | Self::Cancelled { .. } => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{ImageId, ObjectVersion};
 use crate::state::{PublishLog, PublishState};
 use crate::upload::{Upload, UploadReport};
 
-/// The files that become the objects: length and modification time, by object.
+/// The marks of the sources that become the objects, by object: length and modification time of a file.
 type Sources = BTreeMap<String, (u64, i128)>;
 
 impl Publish {
@@ -40,25 +40,25 @@ impl Publish {
         uploads: &mut Option<Vec<UploadReport>>,
     ) -> Result<(PublishState, bool), PublishError> {
         let sources: Sources = self.uploads.iter().filter_map(Upload::source_mark).collect();
-        // A source without an identity may be another one each time.
-        let is_complete = sources.len() == self.uploads.len();
         let mut untouched = false;
-        if let Some(flow) = known.as_ref().filter(|flow| flow.sources == sources && is_complete) {
+        if let Some(flow) = known.as_ref().filter(|flow| flow.sources == sources) {
             let mut found = BTreeMap::new();
             for object in self.objects() {
                 found.insert(object.clone(), self.version(&object).await?);
             }
-            // Deleting is the last step: there is nothing to upload again. Unless the files are others, or there is
+            // Deleting is the last step: there is nothing to upload again. Unless the sources are others, or there is
             // an object again: then the image that was made is not theirs.
             let is_done = |(object, now): (&_, &Option<ObjectVersion>)| match now {
                 Some(now) => is_known(flow, object, now),
                 None => flow.deleted.contains(object),
             };
-            let done = found.iter().all(is_done);
-            if done && !flow.deleted.is_empty() {
-                return Ok((flow.clone(), true));
+            untouched = found.iter().all(is_done);
+            if untouched && !flow.deleted.is_empty() {
+                if self.unmarked_are_those_of(flow).await? {
+                    return Ok((flow.clone(), true));
+                }
+                untouched = false;
             }
-            untouched = done;
         }
         if uploads.is_none() {
             *uploads = Some(self.send(untouched).await?);
@@ -85,8 +85,20 @@ impl Publish {
         Ok((flow, repeated))
     }
 
-    /// Uploads all files. Where file and object are what they were when the import was asked for, the object is not
-    /// written again: ECS may be reading it.
+    /// Whether sources without a mark, which may be others each time, are those that deleted objects were made of.
+    async fn unmarked_are_those_of(&self, flow: &PublishState) -> Result<bool, PublishError> {
+        for upload in self.uploads.iter().filter(|upload| upload.source_mark().is_none()) {
+            let Some(version) = flow.objects.get(&upload.object().to_string()) else { return Ok(false) };
+            let is_same = self.until_cancelled(upload.makes(version)).await?.map_err(PublishError::Upload)?;
+            if !is_same {
+                return if upload.is_spent() { Err(other_stream(upload)) } else { Ok(false) };
+            }
+        }
+        Ok(true)
+    }
+
+    /// Uploads all. Where source and object are what they were when the import was asked for, the object is not
+    /// written again: ECS may be reading it. A source without a mark is compared with the object for that.
     async fn send(&self, untouched: bool) -> Result<Vec<UploadReport>, PublishError> {
         if !untouched {
             return upload_all(&self.uploads).await.map_err(PublishError::Upload);
@@ -96,6 +108,7 @@ impl Publish {
             let there = self.until_cancelled(upload.already_there()).await?.map_err(PublishError::Upload)?;
             reports.push(match there {
                 Some(report) => report,
+                None if upload.is_spent() => return Err(other_stream(upload)),
                 None => upload.run().await.map_err(PublishError::Upload)?,
             });
         }
@@ -105,6 +118,10 @@ impl Publish {
     fn request_text(&self) -> String {
         serde_json::to_string(&self.request).expect("a request is plain data")
     }
+}
+
+fn other_stream(upload: &Upload) -> PublishError {
+    PublishError::OtherStream { object: upload.object().clone() }
 }
 
 fn is_known(flow: &PublishState, object: &crate::model::ObjectRef, now: &ObjectVersion) -> bool {

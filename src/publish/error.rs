@@ -33,6 +33,15 @@ pub enum PublishError {
         /// The image that was made in the meantime, and its region.
         image: Option<Box<(Region, ImageId)>>,
     },
+    /// A stream is not what the object was made of that an image was asked for, and has passed: it cannot be sent
+    /// any more.
+    #[error(
+        "the stream is not what `{object}` was made of, of which an image was asked for: nothing is sent"
+    )]
+    OtherStream {
+        /// The object.
+        object: ObjectRef,
+    },
     /// An object is not the one that was imported, so it was not deleted.
     #[error("`{object}` is not proved to be the object that was imported: it is not deleted")]
     Kept {

@@ -20,6 +20,7 @@ use crate::model::{DiskFormat, Endpoint, ImageStatus};
 use crate::source::FileSource;
 
 mod ours;
+mod streams;
 
 /// The emulator, which dies with its client at one request: before it is carried out, or after.
 #[derive(Debug)]

@@ -61,6 +61,11 @@ impl Stream {
         self.memory
     }
 
+    /// Whether the reader was taken.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Takes the reader, which is there once.
     pub(crate) fn take(&self) -> Option<Box<dyn Read + Send>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -6,17 +6,25 @@ use crate::blocks::{Limits, digest, located};
 use crate::checksum::{self, Hasher};
 use crate::model::{ByteRange, Crc64};
 
-/// Makes an object only for its length in bytes, its CRC-64, and what is found out about the image.
+/// Makes an object only for its length in bytes, its CRC-64, and what is found out about the image. Nothing if it turns
+/// out to have more than `most` bytes: the rest is not read then.
 ///
 /// # Errors
 ///
 /// [`SupplyError`] when what it is made of cannot be read.
-pub(crate) async fn whole(mut supply: Supply, limits: &Limits) -> Result<(u64, Crc64, Image), SupplyError> {
+pub(crate) async fn whole(
+    mut supply: Supply,
+    most: u64,
+    limits: &Limits,
+) -> Result<Option<(u64, Crc64, Image)>, SupplyError> {
     // Content becomes known from the front, or with the head last: a few runs, of which each goes on where it ended.
     let mut runs: BTreeMap<u64, (u64, Hasher)> = BTreeMap::new();
     loop {
         match supply.next().await? {
             Supplied::Content { at, content, .. } => {
+                if at + content.len() > most {
+                    return Ok(None);
+                }
                 let before = runs.range(..at).next_back().filter(|(_, (end, _))| *end == at);
                 let start = before.map_or(at, |(start, _)| *start);
                 let (end, hasher) = runs.entry(start).or_insert_with(|| (at, Hasher::new()));
@@ -27,7 +35,7 @@ pub(crate) async fn whole(mut supply: Supply, limits: &Limits) -> Result<(u64, C
                 let crc64 = runs.iter().fold(Crc64(0), |crc, (start, (end, next))| {
                     checksum::combine(crc, next.value(), end - start)
                 });
-                return Ok((length, crc64, image));
+                return Ok((length <= most).then_some((length, crc64, image)));
             }
         }
     }
@@ -137,7 +145,11 @@ mod tests {
     async fn the_checksum_is_that_of_the_object_in_whatever_order_it_becomes_known() {
         let bytes = bytes();
         for order in orders() {
-            let (length, crc64, _) = whole(supply(&bytes, &order), &Limits::default()).await.unwrap();
+            let most = bytes.len() as u64;
+            let short = whole(supply(&bytes, &order), most - 1, &Limits::default()).await.unwrap();
+            assert_eq!(short, None);
+            let made = whole(supply(&bytes, &order), most, &Limits::default()).await.unwrap();
+            let (length, crc64, _) = made.unwrap();
             assert_eq!((length, crc64), (LENGTH, checksum::of(&bytes)), "{order:?}");
         }
     }

@@ -134,6 +134,14 @@ impl Recipe {
         matches!(self.input, Input::Positional(_))
     }
 
+    /// Whether it cannot be made any more: the stream has passed.
+    pub(crate) fn is_spent(&self) -> bool {
+        match &self.input {
+            Input::Positional(_) => false,
+            Input::Stream(stream) => stream.has_passed(),
+        }
+    }
+
     /// Returns the source, if it can be read at any position.
     pub(crate) fn positional(&self) -> Option<&Arc<dyn Source>> {
         match &self.input {

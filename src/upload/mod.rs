@@ -2,6 +2,7 @@
 //!
 //! `source → plan → session → transfer → complete`. The same call again continues what an earlier one left.
 
+mod compared;
 mod confirm;
 mod observed;
 mod plan;
@@ -333,6 +334,11 @@ impl Upload {
         (self, token)
     }
 
+    /// Returns the object.
+    pub(crate) fn object(&self) -> &ObjectRef {
+        &self.session.object
+    }
+
     /// Returns the object's length in bytes, if it is known before everything was read.
     pub(crate) fn object_length(&self) -> Option<u64> {
         self.recipe.length()
@@ -372,23 +378,6 @@ impl Upload {
             sink(&report);
         }
         report
-    }
-
-    /// Returns what distinguishes the source from another one, by the object: its length, and what stands for its
-    /// content. Nothing for a source that may be another one each time that it is looked at.
-    pub(crate) fn source_mark(&self) -> Option<(String, (u64, i128))> {
-        use crate::source::SourceIdentity::{Device, File, Stream, Web};
-        let mark = match self.recipe.identity()? {
-            File(file) => (file.length, file.modified_ns),
-            Web(web) => {
-                // Equal weak tags need not mean equal bytes.
-                let strong = web.etag.as_ref().filter(|etag| !etag.starts_with("W/"));
-                let version = strong.or(web.last_modified.as_ref())?;
-                (web.length, crate::checksum::of(version.as_bytes()).0.into())
-            }
-            Device(_) | Stream(_) => return None,
-        };
-        Some((self.session.object.to_string(), mark))
     }
 }
 

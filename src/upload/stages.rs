@@ -14,7 +14,7 @@ use crate::model::PartRecord;
 use crate::protocol::oss;
 use crate::session::{Adopt, Claim, OpenOutcome, Opener, Session, SessionError, claims};
 use crate::source::Source;
-use crate::supply::{self, Image, SupplyError};
+use crate::supply::{Image, SupplyError};
 use crate::transfer::{Control, JournalWriter, PartList, Transfer, TransferError, Transferred, Watch};
 
 /// How often parts that the service turns out not to have are sent again before the upload fails.
@@ -28,7 +28,7 @@ const ASKED_FOR: &str = "the service is asked for the upload";
 const PUTTING_TOGETHER: &str = "the service puts the object together";
 
 /// What came of the stages.
-struct Driven {
+pub(super) struct Driven {
     stored: StoredObject,
     /// Of how many parts the object was made, and how many of them were in before.
     parts: usize,
@@ -40,7 +40,7 @@ struct Driven {
 
 impl Driven {
     /// The object was there.
-    fn found((stored, image): (StoredObject, Image)) -> Self {
+    pub(super) fn found((stored, image): (StoredObject, Image)) -> Self {
         Self { stored, parts: 0, resumed_parts: 0, in_use: false, image }
     }
 }
@@ -104,7 +104,7 @@ impl Upload {
         Ok(self.report(driven, &progress, began))
     }
 
-    fn report(&self, driven: Driven, progress: &Progress, began: Instant) -> UploadReport {
+    pub(super) fn report(&self, driven: Driven, progress: &Progress, began: Instant) -> UploadReport {
         let Driven { stored, parts, resumed_parts, in_use, image } = driven;
         UploadReport {
             stored,
@@ -118,25 +118,6 @@ impl Upload {
             in_use,
             took: began.elapsed(),
         }
-    }
-
-    /// Returns the report of an upload that need not be made: the object is there, and is the same as the source.
-    /// If the object has no checksum the caller must know; the report then says that nothing proves it.
-    pub(crate) async fn already_there(&self) -> Result<Option<UploadReport>, UploadError> {
-        let began = Instant::now();
-        let head = self.completer().head().await?;
-        let unknown = head.filter(|head| head.crc64.is_none() && Some(head.size) == self.recipe.length());
-        let found = match unknown {
-            Some(head) => {
-                let stored = StoredObject::from_head(&self.session.object, head, Verified::Nothing);
-                let image = Image { bytes: stored.size, sha256: None };
-                Some((stored, image))
-            }
-            None => self.object_matches_source().await?,
-        };
-        let Some(found) = found else { return Ok(None) };
-        self.events.emit(Event::Completed);
-        Ok(Some(self.reported(self.report(Driven::found(found), &Progress::new(), began))))
     }
 
     /// Sends what is missing and completes; parts that the service turns out not to have are sent again.
@@ -210,7 +191,7 @@ impl Upload {
     }
 
     /// Checks that the image is the one that was expected.
-    fn check_image(&self, image: Image) -> Result<(), CompleteError> {
+    pub(super) fn check_image(&self, image: Image) -> Result<(), CompleteError> {
         match (self.expected_sha256, image.sha256) {
             (Some(expected), Some(found)) if expected != found => {
                 Err(CompleteError::Checksum { expected, found })
@@ -356,27 +337,6 @@ impl Upload {
         Ok(self.object_matches_source().await?.ok_or(CompleteError::Exists { object })?)
     }
 
-    /// Returns the object that is there if it is the same as the source. That costs one read of the source, but
-    /// only if the sizes are the same.
-    async fn object_matches_source(&self) -> Result<Option<(StoredObject, Image)>, UploadError> {
-        let completer = self.completer();
-        let Some(head) = completer.head().await? else { return Ok(None) };
-        if self.recipe.length().is_some_and(|length| length != head.size) {
-            return Ok(None);
-        }
-        let what = if self.recipe.length().is_some() { "an object of the same size" } else { "an object" };
-        self.events.notice(format!("{what} is there: it is compared with {}", self.recipe.noun()));
-        let made = async { supply::whole(self.recipe.supply()?, &self.limits).await };
-        let (length, crc64, image) = made.await.map_err(|SupplyError { offset, source }| {
-            let object = self.session.object.clone();
-            UploadError::Transfer { object, parts: 0, source: TransferError::Source { offset, source } }
-        })?;
-        complete::check_unchanged(&self.recipe)?;
-        self.check_image(image)?;
-        let same = completer.same_object(length, crc64, None).await?;
-        Ok(same.map(|stored| (stored, image)))
-    }
-
     /// The object is there; state that cannot be removed is only untidy.
     fn report_state_removal(&self, result: Result<(), crate::state::StateError>) {
         if let Err(error) = result {
@@ -394,7 +354,7 @@ impl Upload {
         }
     }
 
-    fn completer(&self) -> Completer<'_> {
+    pub(super) fn completer(&self) -> Completer<'_> {
         Completer { client: &self.client, object: &self.session.object, events: &self.events }
     }
 }

@@ -37,6 +37,10 @@ impl From<PublishError> for Failure {
                 "everything else is done; delete the object yourself if nobody else needs it"
                     .to_owned(),
             ),
+            PublishError::OtherStream { .. } => Some(
+                "send the stream that was sent before, or publish this one to another key, with another --name"
+                    .to_owned(),
+            ),
             PublishError::State(StateError::Locked { .. }) => {
                 Some("wait for that process to finish, or stop it".to_owned())
             }
@@ -48,7 +52,9 @@ impl From<PublishError> for Failure {
         };
         let resumable = match &error {
             PublishError::Import(cause) => cause.kind() != ErrorKind::Import,
-            PublishError::Replaced { .. } | PublishError::Kept { .. } => false,
+            PublishError::Replaced { .. } | PublishError::Kept { .. } | PublishError::OtherStream { .. } => {
+                false
+            }
             _ => true,
         };
         let failure = Self::from_error(error.kind().into(), &error).resumable(resumable);
