@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -198,7 +199,7 @@ fn every_printed_command_makes_the_image_better() {
     }
 }
 
-/// Unpacks the small images: `gzip -n` writes a header of ten bytes and a trailer of eight. Blocks of zeros stay holes.
+/// Unpacks the small images. Blocks of zeros stay holes.
 fn unpack_all(folder: &Path) {
     use std::os::unix::fs::FileExt;
 
@@ -206,8 +207,9 @@ fn unpack_all(folder: &Path) {
     for entry in fs::read_dir(data).unwrap() {
         let path = entry.unwrap().path();
         let Some(name) = path.file_name().unwrap().to_str().unwrap().strip_suffix(".gz") else { continue };
-        let packed = fs::read(&path).unwrap();
-        let plain = miniz_oxide::inflate::decompress_to_vec(&packed[10..packed.len() - 8]).unwrap();
+        let packed = fs::File::open(&path).unwrap();
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut plain).unwrap();
         let file = fs::File::create(folder.join(name)).unwrap();
         file.set_len(plain.len() as u64).unwrap();
         for (index, block) in plain.chunks(4096).enumerate() {

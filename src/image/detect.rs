@@ -1,8 +1,7 @@
 //! What a file is, by its contents and never by its name.
 
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
-
 use super::format::{Archive, Compression, Format, Inner};
+use super::inflate;
 use super::read::{be32, le32, le64, up_to};
 use crate::read::{ReadAt, ReadError};
 
@@ -156,9 +155,7 @@ fn inside(file: &dyn ReadAt, compression: Compression) -> Result<Option<Inner>, 
     let packed = up_to(file, 0, PREVIEW)?;
     let Some(deflated) = after_gzip_header(&packed) else { return Ok(None) };
     let mut plain = vec![0; PREVIEW];
-    let flags =
-        inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF | inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
-    let (_, _, written) = decompress(&mut DecompressorOxide::new(), deflated, &mut plain, 0, flags);
+    let written = inflate::deflate(deflated, &mut plain);
     plain.truncate(written);
     if plain.is_empty() {
         return Ok(None);
@@ -271,7 +268,7 @@ mod tests {
         let gzip = |plain: &[u8]| {
             let mut bytes = vec![0x1F, 0x8B, 8, 8, 0, 0, 0, 0, 0, 3];
             bytes.extend(b"disk.img\0");
-            bytes.extend(miniz_oxide::deflate::compress_to_vec(plain, 6));
+            bytes.extend(inflate::deflated(plain));
             bytes
         };
         let inner = |plain: &[u8]| match of(gzip(plain)) {

@@ -23,6 +23,7 @@ mod fix;
 mod foreign;
 mod format;
 mod guest;
+mod inflate;
 mod inspect;
 mod open;
 mod passing;

@@ -50,7 +50,7 @@ fn image(bits: u32, kept: &[Kept], reversed: bool) -> (Vec<u8>, Vec<u8>) {
             Kept::Nowhere => 0,
             Kept::Packed => {
                 let at = file.len() as u64;
-                let packed = miniz_oxide::deflate::compress_to_vec(&bytes, 6);
+                let packed = crate::image::inflate::deflated(&bytes);
                 let sectors = (at + packed.len() as u64 - 1) / 512 - at / 512;
                 file.extend(packed);
                 1 << 62 | sectors << (62 - (bits - 8)) | at

@@ -1,7 +1,7 @@
 use super::OFFSET_MASK;
 use super::header::Header;
-use super::unpack;
 use crate::image::guest::{Layout, Place, Stretch, Tables, repeated, unreadable};
+use crate::image::inflate;
 use crate::image::read::up_to;
 use crate::read::{ReadAt, ReadError};
 
@@ -77,7 +77,7 @@ impl Layout for Qcow2 {
         }
         let packed = up_to(file, offset, most)?;
         let written =
-            if self.0.is_zstd() { unpack::zstd(&packed, plain) } else { unpack::deflate(&packed, plain) };
+            if self.0.is_zstd() { inflate::zstd(&packed, plain) } else { inflate::deflate(&packed, plain) };
         if written == plain.len() { Ok(()) } else { Err(unreadable("a compressed cluster is damaged")) }
     }
 }

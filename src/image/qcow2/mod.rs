@@ -2,7 +2,6 @@
 
 mod header;
 mod layout;
-mod unpack;
 pub(crate) mod write;
 
 use super::finding::{Finding, Findings, Severity};
