@@ -3,6 +3,7 @@ use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
 use super::{SourceIdentity, StreamIdentity};
+use crate::checksum_file::Sha256;
 
 /// How much of a stream is held in memory by default, in bytes (256 MiB): what was read and is not acknowledged yet.
 pub const DEFAULT_STREAM_MEMORY: u64 = 256 << 20;
@@ -17,6 +18,7 @@ pub struct Stream {
     identity: SourceIdentity,
     reader: Mutex<Option<Box<dyn Read + Send>>>,
     expected: Option<u64>,
+    fetched: Option<Sha256>,
     memory: u64,
 }
 
@@ -29,6 +31,7 @@ impl Stream {
             identity: SourceIdentity::Stream(StreamIdentity::new(name.as_ref(), None)),
             reader: Mutex::new(Some(Box::new(reader))),
             expected: None,
+            fetched: None,
             memory: DEFAULT_STREAM_MEMORY,
         }
     }
@@ -45,6 +48,20 @@ impl Stream {
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes.max(LEAST_MEMORY);
         self
+    }
+
+    /// Says that the reader fails at its end unless what was fetched for it has this SHA-256, as
+    /// [`Sha256Checked`](super::Sha256Checked) does. It is not compared here: two streams of which the same is said are
+    /// the same.
+    #[must_use]
+    pub fn fetched_as(mut self, sha256: Sha256) -> Self {
+        self.fetched = Some(sha256);
+        self
+    }
+
+    /// Returns the SHA-256 of what is fetched for it, if that was said.
+    pub(crate) fn fetched(&self) -> Option<Sha256> {
+        self.fetched
     }
 
     /// Returns about how many bytes will come, if that was said.

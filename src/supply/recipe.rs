@@ -8,6 +8,7 @@ use super::convert::Conversion;
 use super::maker::{Form, Maker};
 use super::{Supply, SupplyError, reading};
 use crate::blocks::Limits;
+use crate::checksum_file::Sha256;
 use crate::model::{ObjectForm, ObjectFormat};
 use crate::plan::{CutRule, Plan, PlanError};
 use crate::source::{Passage, Source, SourceIdentity, Stream, Witness};
@@ -132,6 +133,14 @@ impl Recipe {
     /// Whether the object can be made as often as need be.
     pub(crate) fn is_repeatable(&self) -> bool {
         matches!(self.input, Input::Positional(_))
+    }
+
+    /// Returns the SHA-256 that what is fetched for a stream has to have.
+    pub(crate) fn fetched(&self) -> Option<Sha256> {
+        match &self.input {
+            Input::Positional(_) => None,
+            Input::Stream(stream) => stream.fetched(),
+        }
     }
 
     /// Whether it cannot be made any more: the stream has passed.

@@ -1,5 +1,6 @@
 //! Whether an object that is there, or was, is the one that would be made: then nothing need be sent.
 
+use sha2::Digest as _;
 use tokio::time::Instant;
 
 use super::stages::Driven;
@@ -27,7 +28,16 @@ impl Upload {
                 (web.length, crate::checksum::of(version.as_bytes()).0.into())
             }
             Device(_) | Stream(_) => {
-                let digest = self.expected_sha256?.0;
+                // Of an archive any member may be meant.
+                let promise = match (self.expected_sha256, self.recipe.fetched()) {
+                    (Some(content), _) => format!("content {content}"),
+                    (None, Some(fetched)) => {
+                        let unpacked = serde_json::to_string(&self.session.form.unpacked);
+                        format!("fetched {fetched} {}", unpacked.expect("it is plain data"))
+                    }
+                    (None, None) => return None,
+                };
+                let digest = sha2::Sha256::digest(promise);
                 let (half, _) = digest.split_first_chunk().expect("there are 32 bytes");
                 (0, i128::from_le_bytes(*half))
             }

@@ -7,6 +7,7 @@ use sha2::Digest;
 use super::*;
 use crate::checksum_file::Sha256;
 use crate::event::Event;
+use crate::model::{ObjectForm, Unpacked};
 use crate::source::Stream;
 
 impl World {
@@ -127,6 +128,22 @@ async fn a_stream_that_is_sure_to_be_the_same_is_not_read_again() {
         let error = unsure.run().await.unwrap_err();
         assert!(matches!(error, PublishError::Upload(_)), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn what_was_fetched_for_a_stream_tells_which_stream_it_is_with_the_member() {
+    let world = World::new();
+    let importer = world.importer(world.alive());
+    let mark = |sha256: u8, member: Option<&str>| {
+        let stream = Stream::new("standard input", io::empty()).fetched_as(Sha256([sha256; 32]));
+        let object = "oss://images/x".parse().unwrap();
+        let unpacked = Some(Unpacked { member: member.map(str::to_owned) });
+        let form = ObjectForm { unpacked, ..ObjectForm::default() };
+        Upload::from_stream(importer.client().clone(), stream, object).form(form).source_mark().unwrap()
+    };
+    assert_eq!(mark(1, Some("a")), mark(1, Some("a")));
+    assert_ne!(mark(1, Some("a")), mark(1, Some("b")));
+    assert_ne!(mark(1, None), mark(2, None));
 }
 
 #[tokio::test]
