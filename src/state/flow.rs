@@ -112,8 +112,7 @@ impl StateDir {
         name: &str,
         now: Timestamp,
     ) -> Result<PublishLog, StateError> {
-        let folder = folder_name(&service.scoped(&format!("{region}\n{name}")));
-        let folder = self.root().join("flows").join(folder);
+        let folder = self.flow_folder(service, region, name);
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -121,6 +120,26 @@ impl StateDir {
             .map_err(StateError::io("create", &folder))?;
         let lock = Lock::acquire(&folder.join("lock"), &Holder::this_process(now))?;
         Ok(PublishLog { path: folder.join("flow.json"), _lock: lock })
+    }
+
+    /// Returns what is known of a flow, without locking it and without making its folder. What an older version of the
+    /// program wrote is not known, see [`PublishLog::load`].
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, is damaged, or is of a newer version.
+    pub fn known_flow(
+        &self,
+        service: &ServiceId,
+        region: &Region,
+        name: &str,
+    ) -> Result<Option<PublishState>, StateError> {
+        read_flow(&self.flow_folder(service, region, name).join("flow.json"))
+    }
+
+    fn flow_folder(&self, service: &ServiceId, region: &Region, name: &str) -> PathBuf {
+        let folder = folder_name(&service.scoped(&format!("{region}\n{name}")));
+        self.root().join("flows").join(folder)
     }
 }
 
@@ -230,6 +249,8 @@ mod tests {
         let region: Region = "cn-hangzhou".parse().unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let service = ServiceId::public();
+        assert_eq!(state.known_flow(&service, &region, "web").unwrap(), None);
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
         let file = state.flow(&service, &region, "web", now).unwrap();
         assert_eq!(file.load().unwrap(), None);
         let objects = BTreeMap::from([("oss://images/disk.raw".to_owned(), ObjectVersion::new(7))]);
@@ -244,6 +265,7 @@ mod tests {
         let elsewhere = ServiceId::of_folder(Path::new("/store"));
         assert_eq!(state.flow(&elsewhere, &region, "web", now).unwrap().load().unwrap(), None);
         assert_eq!(file.load().unwrap(), Some(flow.clone()));
+        assert_eq!(state.known_flow(&service, &region, "web").unwrap(), Some(flow.clone()));
         let (listed, unreadable) = state.flows().unwrap();
         assert!(unreadable.is_empty() && listed.len() == 1, "one was never written: {listed:?}");
         assert_eq!((&listed[0].flow, listed[0].is_done(), listed[0].holder.is_some()), (&flow, false, true));

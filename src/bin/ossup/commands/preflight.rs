@@ -121,9 +121,8 @@ impl Imports {
     /// Whether an earlier run of the same request may have taken the name.
     fn has_begun(&self, request: &ImportRequest) -> Result<bool, Failure> {
         let client = self.importer.client();
-        let service = client.rpc_service();
-        let flow = StateDir::new(&self.state).flow(&service, request.region(), request.name(), client.now());
-        let flow = flow.and_then(|file| file.load());
+        let state = StateDir::new(&self.state);
+        let flow = state.known_flow(&client.rpc_service(), request.region(), request.name());
         let flow = flow.map_err(|error| Failure::from(PublishError::State(error)))?;
         let text = serde_json::to_string(request).expect("a request is plain data");
         Ok(flow.is_some_and(|flow| flow.request == text))
