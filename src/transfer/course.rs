@@ -39,6 +39,8 @@ pub(super) struct Course<'a> {
     ledger: Ledger,
     image: Image,
     journal: &'a mut JournalWriter,
+    /// Parts that are in and that the journal does not have yet.
+    unrecorded: Vec<PartRecord>,
     /// Follows how many parts are in, also when the transfer fails.
     parts_in: &'a mut usize,
     running: HashMap<PartNumber, Running>,
@@ -78,6 +80,7 @@ impl<'a> Course<'a> {
             ledger,
             image,
             journal,
+            unrecorded: Vec::new(),
             parts_in,
             running,
             comparing,
@@ -174,6 +177,7 @@ impl<'a> Course<'a> {
             },
             Err(SupplyError { offset, source }) => self.stop(TransferError::Source { offset, source }),
         }
+        self.record();
         *self.parts_in = self.ledger.parts_in();
     }
 
@@ -187,6 +191,7 @@ impl<'a> Course<'a> {
             Ok(Some(record)) => {
                 self.journal.append(&record);
                 self.ledger.confirm(record);
+                self.record();
                 *self.parts_in = self.ledger.parts_in();
                 self.transfer.events.emit(Event::Verified { number, range, good: true });
             }
@@ -236,11 +241,24 @@ impl<'a> Course<'a> {
         let (bytes, waiting) = (record.range.len(), self.left());
         let others: Vec<Unfinished> = self.running.values().map(Running::unfinished).collect();
         self.transfer.control.acknowledged(Acknowledged { bytes, took, others: &others, waiting }, elapsed);
-        self.journal.append(&record);
         let (number, range) = (record.number, record.range);
+        self.unrecorded.push(record.clone());
         self.ledger.is_in(record);
+        self.record();
         *self.parts_in = self.ledger.parts_in();
         self.transfer.events.emit(Event::PartDone { number, range, took });
+    }
+
+    /// Has the journal record what is in. As long as the content may turn out to be another one than that of the parts
+    /// that were in before, what is sent of it must not be recorded among them.
+    fn record(&mut self) {
+        let other = matches!(self.stop, Some((TransferError::OtherContent { .. }, _)));
+        if self.transfer.must_match && (other || self.ledger.has_open_claims()) {
+            return;
+        }
+        for record in self.unrecorded.drain(..) {
+            self.journal.append(&record);
+        }
     }
 
     /// Aborts parts that take far longer than they should: their bytes are sent again, in smaller parts and over

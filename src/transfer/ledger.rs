@@ -84,8 +84,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes in that the object has `length` bytes, all of which are known. Returns whether claims turned out to be
-    /// of a longer object.
+    /// Takes in that the object has `length` bytes, all of which are known. Returns whether parts that were acknowledged
+    /// turned out to be of a longer object.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Ledger {
             let range = claim.range();
             self.schedule.give_back(ByteRange::new(range.start.min(length), range.end.min(length)));
         }
-        Ok(!foreign.is_empty())
+        Ok(foreign.values().any(Claim::was_acknowledged))
     }
 
     /// Returns where the content ends that is known.
@@ -120,6 +120,11 @@ impl Ledger {
     /// Returns how many bytes are known and on no way yet: those that wait, and those that are compared.
     pub(crate) fn undecided(&self) -> u64 {
         self.waiting() + self.comparing
+    }
+
+    /// Whether there are claims of which it is not known whether they are this object's.
+    pub(crate) fn has_open_claims(&self) -> bool {
+        !self.claims.is_empty() || self.comparing > 0
     }
 
     /// Whether there are claims to compare.

@@ -25,7 +25,12 @@ fn record(part: Part) -> PartRecord {
 
 fn claim(plan: Plan, number: u16, size: u64) -> Claim {
     let part = plan.part(PartNumber::new(number).unwrap(), size).unwrap();
-    Claim::Listed { part, etag: ETag::new("tag"), crc64: Some(Crc64(0)), acknowledged: false }
+    Claim::Listed { part, etag: ETag::new("tag"), crc64: Some(Crc64(0)), acknowledged: true }
+}
+
+fn listed(number: u16, size: u64) -> ListedPart {
+    let (number, etag) = (PartNumber::new(number).unwrap(), ETag::new("tag"));
+    ListedPart { number, etag, size, crc64: None, last_modified: None }
 }
 
 fn zeros(count: u64) -> Content {
@@ -85,6 +90,17 @@ fn claims_of_a_longer_object_are_told_and_what_the_object_has_of_them_is_sent() 
         send_all(&mut ledger);
         assert!(tiles(ledger));
     }
+}
+
+#[test]
+fn a_part_that_was_never_acknowledged_tells_nothing_about_the_length() {
+    let plan = open(EVEN);
+    let claims = claims(&plan, &[], vec![listed(3, UNIT)], Belief::Nothing);
+    let mut ledger = Ledger::new(plan, claims);
+    ledger.know(0, zeros(UNIT)).unwrap();
+    assert!(ledger.has_open_claims());
+    assert!(!ledger.end(UNIT).unwrap());
+    assert!(!ledger.has_open_claims());
 }
 
 #[test]
@@ -192,7 +208,8 @@ impl Case {
         supplies
     }
 
-    /// Returns the parts of an earlier run as the service lists them, and whether each has the object's bytes.
+    /// Returns the parts of an earlier run as the service lists them, and whether each has the object's bytes, or those of
+    /// a longer object with the same beginning.
     fn listed(&self) -> Vec<(ListedPart, ByteRange, bool)> {
         let (plan, all) = (open(self.rule), ByteRange::new(0, u64::MAX >> 1));
         let (mut listed, mut at) = (Vec::new(), 0);
@@ -258,10 +275,10 @@ proptest! {
             .map(|(there, range, _)| record(Part { number: there.number, range: *range }))
             .collect();
         let claims = claims(&plan, &recorded, listed.iter().map(|(there, ..)| there.clone()).collect(), case.belief);
-        let all_claimed: Vec<_> = claims.iter().map(Claim::range).collect();
-        let longer = all_claimed.iter().any(|range| range.end > case.length);
+        let longer = claims.iter().any(|claim| claim.was_acknowledged() && claim.range().end > case.length);
         let ends = Plan::new(case.length, case.rule).unwrap();
-        let keepable: Vec<_> = all_claimed.into_iter().filter(|range| same(*range) && ends.is_end(range.end)).collect();
+        let keepable: Vec<_> =
+            claims.iter().map(Claim::range).filter(|range| same(*range) && ends.is_end(range.end)).collect();
 
         let mut ledger = Ledger::new(plan, claims);
         let mut supplies = case.supplies();
