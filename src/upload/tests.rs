@@ -32,6 +32,7 @@ use crate::protocol::oss::{InitiateMultipartUpload, ListMultipartUploads, PutObj
 use crate::source::FileSource;
 use crate::transfer::PartList;
 
+mod any_disk;
 mod changed;
 mod clock;
 mod converted;
