@@ -23,6 +23,8 @@ use crate::supply::{Image, Supplied, SupplyError};
 const GRACE: Duration = Duration::from_secs(3);
 /// How much content may wait to be sent before more is asked for.
 const AHEAD: u64 = 64 << 20;
+/// How far the image passes between two reports of it.
+const TOLD_EVERY: u64 = 4 << 20;
 /// Parts of an earlier run that are compared at a time: the processor and the disk are shared with what is sent.
 const COMPARED_AT_ONCE: usize = 2;
 
@@ -38,6 +40,8 @@ pub(super) struct Course<'a> {
     transfer: Transfer,
     ledger: Ledger,
     image: Image,
+    /// How many bytes of the image were reported to have passed.
+    told: u64,
     journal: &'a mut JournalWriter,
     /// Parts that are in and that the journal does not have yet.
     unrecorded: Vec<PartRecord>,
@@ -79,6 +83,7 @@ impl<'a> Course<'a> {
             transfer,
             ledger,
             image,
+            told: 0,
             journal,
             unrecorded: Vec::new(),
             parts_in,
@@ -158,9 +163,8 @@ impl<'a> Course<'a> {
             Ok(Supplied::Content { at, content, passed }) => {
                 if let Err(error) = self.ledger.know(at, content) {
                     self.stop(TransferError::Plan(error));
-                } else if passed > 0 {
-                    let object_bytes = self.ledger.front();
-                    self.transfer.events.emit(Event::Passed { image_bytes: passed, object_bytes });
+                } else if passed >= self.told + TOLD_EVERY {
+                    self.pass(passed);
                 }
             }
             Ok(Supplied::End { length, image }) => match self.ledger.end(length) {
@@ -169,6 +173,9 @@ impl<'a> Course<'a> {
                 }
                 Ok(_) => {
                     self.image = image;
+                    if self.told > 0 || self.transfer.plan.length().is_none() {
+                        self.pass(image.bytes);
+                    }
                     if self.transfer.plan.length().is_none() {
                         self.transfer.events.emit(Event::Sized { length });
                     }
@@ -179,6 +186,12 @@ impl<'a> Course<'a> {
         }
         self.record();
         *self.parts_in = self.ledger.parts_in();
+    }
+
+    fn pass(&mut self, image_bytes: u64) {
+        self.told = image_bytes;
+        let object_bytes = self.ledger.front();
+        self.transfer.events.emit(Event::Passed { image_bytes, object_bytes });
     }
 
     /// Takes in the outcome of a comparison.
