@@ -14,6 +14,7 @@ pub mod map;
 mod stream;
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -61,5 +62,27 @@ pub trait Source: ReadAt + 'static {
     /// is polled nothing is read.
     fn stream(&self, _range: ByteRange) -> Option<SourceStream> {
         None
+    }
+}
+
+impl<S: Source + ?Sized> Source for Arc<S> {
+    fn identity(&self) -> Option<&SourceIdentity> {
+        (**self).identity()
+    }
+
+    fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
+        (**self).current_identity()
+    }
+
+    fn settle(&self) {
+        (**self).settle();
+    }
+
+    fn witness(&self) -> Witness {
+        (**self).witness()
+    }
+
+    fn stream(&self, range: ByteRange) -> Option<SourceStream> {
+        (**self).stream(range)
     }
 }

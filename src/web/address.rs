@@ -95,6 +95,11 @@ impl WebUrl {
         Some(Self { url, login })
     }
 
+    /// Whether the way to the file is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// Returns the last segment of the path, which names the file, if there is one.
     pub fn file_name(&self) -> Option<String> {
         let last = self.url.path_segments()?.next_back().filter(|name| !name.is_empty())?;

@@ -8,16 +8,15 @@
 
 mod bmap;
 mod mapped;
+mod passage;
 mod qemu;
-#[cfg_attr(
-    not(any(test, feature = "fuzzing")),
-    expect(dead_code, reason = "the scanner that verifies follows")
-)]
 pub(crate) mod verify;
 
 use std::fmt;
 
 pub use mapped::Mapped;
+pub use passage::MapPassage;
+pub use verify::Mismatch;
 
 use crate::model::ByteRange;
 use verify::{Checksum, Verifier};
@@ -112,10 +111,6 @@ impl DataMap {
     }
 
     /// Returns what compares the data with the checksums of the map; none if it has none.
-    #[cfg_attr(
-        not(any(test, feature = "fuzzing")),
-        expect(dead_code, reason = "the scanner that verifies follows")
-    )]
     pub(crate) fn verifier(&self) -> Option<Verifier> {
         (!self.checksums.is_empty()).then(|| Verifier::new(self.checksums.clone()))
     }

@@ -22,7 +22,7 @@ pub(super) enum Checksum {
      fetch both again",
     .0.start, .0.end - 1
 )]
-pub(crate) struct Mismatch(pub(crate) ByteRange);
+pub struct Mismatch(pub ByteRange);
 
 /// Compares an image with the checksums of its map, as its data passes in order.
 #[derive(Debug)]
