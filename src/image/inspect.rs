@@ -112,7 +112,7 @@ impl<'a> Inspection<'a> {
         // Less than one GiB is not worth a second file.
         let saved = self.expected.allocated_size.map_or(0, |allocated| length.saturating_sub(allocated));
         let holes = saved > length / 2 && saved >= size::GIB;
-        if format == Format::Raw && holes {
+        if format == Format::Raw && holes && self.expected.becomes.is_none() {
             let gib = |bytes: u64| bytes as f64 / size::GIB as f64;
             let allocated = self.expected.allocated_size.unwrap_or(length);
             self.findings.push(
@@ -250,11 +250,13 @@ impl<'a> Inspection<'a> {
         // What is sent byte by byte is RAW for the service, whatever is in it.
         let bytes = matches!(format, Format::Iso | Format::Luks);
         let found = format.disk_format().or(bytes.then_some(DiskFormat::Raw));
+        // What the object is: the image may become another format on its way.
+        let found = found.map(|found| expected.becomes.unwrap_or(found));
         self.settings.format = expected.format.or(found);
         self.settings.boot_mode = self.settings.boot_mode.or(expected.boot_mode);
         self.settings.architecture = self.settings.architecture.or(expected.architecture);
         // A fixed VHD begins as a RAW disk and says what it is at its end.
-        let may_be_vhd = !self.ended && format == Format::Raw;
+        let may_be_vhd = !self.ended && format == Format::Raw && expected.becomes.is_none();
         match (expected.format, found) {
             (Some(DiskFormat::Vhd), _) if may_be_vhd => {}
             (Some(asked), Some(found)) if asked != found => self.findings.fix(

@@ -42,6 +42,9 @@ pub struct Expected {
     pub allocated_size: Option<u64>,
     /// Format.
     pub format: Option<DiskFormat>,
+    /// The object's format, if it is made of the image in another one: what is asked of the service, and what a key's
+    /// suffix says, is of the object.
+    pub becomes: Option<DiskFormat>,
     /// Boot mode.
     pub boot_mode: Option<BootMode>,
     /// Architecture.
@@ -62,6 +65,7 @@ impl Default for Expected {
             key: None,
             allocated_size: None,
             format: None,
+            becomes: None,
             boot_mode: None,
             architecture: None,
             os_type: None,

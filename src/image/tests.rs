@@ -401,6 +401,26 @@ fn a_format_that_contradicts_the_contents_is_reported() {
 }
 
 #[test]
+fn what_the_object_becomes_is_what_the_service_is_told() {
+    let disk = gpt(X64, true, true, false);
+    let becoming = |key: &str, becomes| {
+        let expected = Expected { key: Some(key.to_owned()), becomes, ..expected() };
+        inspect(&disk, &expected).unwrap()
+    };
+    let report = becoming("a/disk.qcow2", Some(DiskFormat::Qcow2));
+    assert_eq!((report.format, report.settings.format), (Format::Raw, Some(DiskFormat::Qcow2)));
+    assert_eq!(report.settings.suffix, Some(".qcow2"));
+    assert!(!report.findings.iter().any(|finding| finding.rule == Rule::FSuffix));
+    let report = becoming("a/disk.raw", Some(DiskFormat::Qcow2));
+    assert!(report.findings.iter().any(|finding| finding.rule == Rule::FSuffix));
+    let text = becoming("x", None);
+    assert_eq!(text.settings.format, Some(DiskFormat::Raw));
+    let page =
+        inspect(&b"<html>".to_vec(), &Expected { becomes: Some(DiskFormat::Qcow2), ..expected() }).unwrap();
+    assert_eq!(page.settings.format, None, "what is no disk becomes none");
+}
+
+#[test]
 fn the_keys_suffix_is_compared() {
     let with = |key: &str, image: &[u8]| {
         let report = report_for(image, &Expected { key: Some(key.to_owned()), ..expected() });
