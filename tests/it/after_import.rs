@@ -24,7 +24,7 @@ fn a_publish_says_all_that_came_of_it() {
         assert!(!value[member].is_null(), "{member}: {value}");
     }
     assert!(value["timings"]["total_seconds"].as_f64().unwrap() > 0.0);
-    assert_eq!(value["deleted"][0], "oss://images/disk.raw");
+    assert_eq!(value["deleted"][0], "oss://images/disk.qcow2");
     let image = value["image_id"].as_str().unwrap();
     let next = format!("aliyun ecs RunInstances --RegionId cn-hangzhou --ImageId {image} ");
     assert!(
@@ -33,7 +33,7 @@ fn a_publish_says_all_that_came_of_it() {
     );
     // The snapshot's state would frighten whoever looks at the console.
     assert!(finished.stderr.contains("the console shows the image's snapshot as failed"), "{finished:?}");
-    assert!(world.fails(1, &["inspect", "oss://images/disk.raw"]).contains("404"));
+    assert!(world.fails(1, &["inspect", "oss://images/disk.qcow2"]).contains("404"));
 
     // Once more, with the object gone: nothing is sent, and the same images are named.
     let again = world.json(&publish);
@@ -67,13 +67,13 @@ fn a_copy_that_fails_keeps_the_others_but_nothing_is_shared_or_deleted() {
     let list = world.json(&["image", "list"]);
     let shown = world.json(&["image", "show", list["images"][0]["image_id"].as_str().unwrap()]);
     assert!(shown["shared_with"].as_array().unwrap().is_empty(), "{shown}");
-    world.ok(&["inspect", "oss://images/disk.raw"]);
+    world.ok(&["inspect", "oss://images/disk.qcow2"]);
 
     let value = world.json(&publish);
     assert_eq!(value["images"].as_array().unwrap().len(), 3);
     assert_eq!(
         (&value["shared_with"][0], &value["deleted"][0]),
-        (&"1000000042".into(), &"oss://images/disk.raw".into())
+        (&"1000000042".into(), &"oss://images/disk.qcow2".into())
     );
 }
 
@@ -98,7 +98,7 @@ fn each_step_is_said_to_be_done_when_it_is_done() {
     let (world, _server) = world(&["--speed=8"]);
     let stderr = world.ok(&[&PUBLISH[..], &["--copy-to=us-west-1"]].concat()).stderr;
     let place = |text: &str| stderr.find(text).unwrap_or_else(|| panic!("{text}: {stderr}"));
-    let uploaded = place("uploaded oss://images/disk.raw: 64.0 MiB in ");
+    let uploaded = place("uploaded oss://images/disk.qcow2 as QCOW2, of an image of 64.0 MiB: ");
     let started = place("cn-hangzhou: image m-");
     let available = place("(web-1) is Available in cn-hangzhou");
     let copy = place("us-west-1: image m-");

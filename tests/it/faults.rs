@@ -178,7 +178,7 @@ fn an_object_of_other_bytes_is_named_as_suspect_and_not_imported() {
     let _server = Server::start(&mut world, &["--faults", "faults.json"]);
     world.disk("disk.raw", 64 * MIB, 1);
     let stderr = world.fails(6, &["publish", "disk.raw", "oss://images/", "--name=web-1"]);
-    assert!(stderr.contains("`oss://images/disk.raw` is corrupt"), "{stderr}");
+    assert!(stderr.contains("`oss://images/disk.qcow2` is corrupt"), "{stderr}");
     assert!(stderr.contains("do not import"), "{stderr}");
     assert!(world.json(&["image", "list"])["images"].as_array().unwrap().is_empty());
 }

@@ -230,7 +230,9 @@ fn no_part_of_an_image_that_ecs_refuses_is_sent() {
         let packed = std::fs::File::open(data.join(format!("{name}.gz"))).unwrap();
         let mut plain = std::fs::File::create(world.path(name)).unwrap();
         std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
-        let args = ["publish", name, "oss://images/", "--name=web-1", "--progress=json", &local];
+        // What is inside of a packed one may well be an image.
+        let form = if name.starts_with("packed") { "--as=as-is" } else { "--as=auto" };
+        let args = ["publish", name, "oss://images/", "--name=web-1", "--progress=json", form, &local];
         let said = world.fails(3, &args);
         assert!(!said.contains("part_started") && !said.contains("\"opened\""), "{name}: {said}");
         std::fs::remove_file(world.path(name)).unwrap();

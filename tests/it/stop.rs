@@ -22,7 +22,11 @@ pub(crate) fn slow<'a>(world: &'a str, image: &'a str, target: &'a str) -> Vec<&
 
 /// Begins an upload and waits until a part is in.
 fn begun(world: &World, args: &[&str]) -> (Child, BufReader<ChildStderr>) {
-    let mut child = world.command(args).spawn().unwrap();
+    part_in(world.command(args).spawn().unwrap())
+}
+
+/// Waits until a part is in.
+fn part_in(mut child: Child) -> (Child, BufReader<ChildStderr>) {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("part_done") {
@@ -41,7 +45,12 @@ pub(crate) fn running(world: &World, args: &[&str]) -> Child {
 
 /// Begins an upload and sends a signal once a part is in. Returns exit code and the rest of stderr.
 pub(crate) fn stopped(world: &World, args: &[&str], name: &str) -> (Option<i32>, String) {
-    let (child, mut stderr) = begun(world, args);
+    stopped_child(world.command(args).spawn().unwrap(), name)
+}
+
+/// The same of an upload that is begun.
+pub(crate) fn stopped_child(child: Child, name: &str) -> (Option<i32>, String) {
+    let (child, mut stderr) = part_in(child);
     signal(&child, name);
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();

@@ -166,7 +166,7 @@ fn usage_errors_read_so() {
         &["upload", "disk.raw", "oss://images/x", "--region=cn hangzhou"],
         &["upload", "nothing.raw", "oss://images/x", "--region=cn-hangzhou"],
         &["upload", ".", "oss://images/x", "--region=cn-hangzhou"],
-        &["upload", "-", "oss://images/x", "--region=cn-hangzhou"],
+        &["upload", "disk.raw", "oss://images/x", "--exact-size", "--region=cn-hangzhou"],
         &["upload", "a.raw", "b.raw", "oss://images/"],
         &["upload", "disk.raw", "oss://images/x", "--endpoint=https://images.oss-cn-beijing.aliyuncs.com"],
         &["upload", "disk.raw", "oss://images/x", "--endpoint=https://oss.example.com"],

@@ -177,13 +177,6 @@ fn a_wrong_region_leads_to_the_right_one_and_to_no_other_service() {
 }
 
 #[test]
-fn standard_input_is_refused_with_the_reason() {
-    let world = World::new();
-    let stderr = world.fails(2, &["upload", "-", "oss://images/x", &world.local()]);
-    assert!(stderr.contains("standard input"), "{stderr}");
-}
-
-#[test]
 fn an_object_that_is_not_there_is_named() {
     let mut world = World::new();
     let _server = Server::start(&mut world, &[]);

@@ -13,10 +13,11 @@ use ossup::model::{BucketName, ObjectRef, ServiceId};
 use ossup::protocol::sign::{RpcSignVersion, SignVersion};
 use ossup::provider::build;
 use ossup::url::ObjectUrl;
+use ossup::web::WebUrl;
 
 use crate::args::{ConnectionArgs, RetryArgs, SignVersionArg};
 use crate::failure::{Failure, Kind};
-use crate::settings::{Env, RpcTarget, Settings, SettingsError, Target, local_endpoint};
+use crate::settings::{Env, Network, RpcTarget, Settings, SettingsError, Target, local_endpoint};
 use crate::signals::Stop;
 use crate::ui::{Output, retries};
 
@@ -71,7 +72,7 @@ impl Context {
         let method = settings.credentials()?;
         let (endpoint, transport, credentials, local) = match &settings.place {
             Target::Network(endpoint) => {
-                let transport = http(&settings)?;
+                let transport = http(&settings.network)?;
                 (endpoint.clone(), transport, None, None)
             }
             Target::Local(folder) => {
@@ -119,6 +120,11 @@ impl Context {
         Ok(Connection { client: Client::new(options), settings, typed: args.clone(), local })
     }
 
+    /// Returns what sends requests for files on the web: over the same proxy, and with the same trust.
+    pub(crate) fn web(&self, args: &ConnectionArgs, url: &WebUrl) -> Result<Arc<dyn Transport>, Failure> {
+        http(&Network::of_web(args, url.is_encrypted(), &self.outside())?)
+    }
+
     fn outside(&self) -> Env<'_> {
         Env { env: &self.env, home: self.home.as_deref(), read: &self.read }
     }
@@ -143,9 +149,9 @@ impl Connection {
     }
 }
 
-fn http(settings: &Settings) -> Result<Arc<dyn Transport>, Failure> {
-    let transport = HttpTransport::new(settings.network.options())
-        .map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+fn http(network: &Network) -> Result<Arc<dyn Transport>, Failure> {
+    let transport =
+        HttpTransport::new(network.options()).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
     Ok(Arc::new(transport))
 }
 

@@ -9,6 +9,7 @@ use ossup::model::{
 };
 
 use super::remote::{ConnectionArgs, RetryArgs};
+use super::source::{ImageArg, ImageParser, SourceArgs};
 use super::transfer::{InspectionArgs, TargetArgs, TransferArgs};
 use super::values::{BucketUrl, DiskSize, FileOrObject, ObjectUrl, PlatformParser, Span, Tag, account};
 
@@ -167,11 +168,16 @@ pub(crate) struct ImportArgs {
 Examples:
   ossup publish disk.qcow2 oss://images/ --name web-2026-01
   ossup publish disk.raw oss://images/ --name web --copy-to us-west-1,us-east-1
+  xz -dc disk.raw.xz | ossup publish - oss://images/web.qcow2 --name web
+
+A pipe does not tell whether what wrote to it failed, and `set -o pipefail` comes too late.
+To be sure that no object is made then, pass --sha256, or --expected-size with --exact-size.
 
 Interrupted? Run the same command again to continue where it stopped.")]
 pub(crate) struct PublishArgs {
-    /// Image file
-    pub(crate) image: PathBuf,
+    /// Image: a file, a block device, a pipe, a URL, or - for standard input
+    #[arg(value_parser = ImageParser)]
+    pub(crate) image: ImageArg,
     /// Destination; a trailing / or a bare bucket appends the file's name
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) target: BucketUrl,
@@ -185,6 +191,8 @@ pub(crate) struct PublishArgs {
     pub(crate) waiting: WaitArgs,
     #[command(flatten)]
     pub(crate) object: TargetArgs,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) request: RequestArgs,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 mod emulator;
 mod import;
 mod remote;
+mod source;
 mod transfer;
 pub(crate) mod values;
 
@@ -12,6 +13,9 @@ pub(crate) use import::{
     ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskOrImage,
 };
 pub(crate) use remote::{AddressingArg, ConnectionArgs, RetryArgs, SignVersionArg};
+pub(crate) use source::{
+    FormArg, ImageArg, ImageOrObject, Sha256Of, SidecarArg, SourceArgs, qcow2_name, unpacked_name,
+};
 pub(crate) use transfer::{
     AbortArgs, DemoArgs, GcArgs, InspectArgs, InspectionArgs, ListArgs, ResumeArgs, TargetArgs, TransferArgs,
     UploadArgs,
@@ -21,7 +25,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ossup::model::Region;
 
-use values::{BucketUrl, FileOrObject, ObjectUrl, Span, bucket};
+use values::{BucketUrl, ObjectUrl, Span, bucket};
 
 /// Upload large machine images to Alibaba Cloud OSS, resumably, and import them into ECS
 #[derive(Debug, Parser)]
@@ -55,11 +59,11 @@ pub(crate) enum Command {
     /// Show upload and import on the embedded emulator: no account, no network
     Demo(DemoArgs),
     /// Upload an image in parts; run it again to resume
-    Upload(UploadArgs),
+    Upload(Box<UploadArgs>),
     /// Import an object into ECS as a custom image
     Import(ImportArgs),
     /// Upload an image, import it and wait until it is available
-    Publish(PublishArgs),
+    Publish(Box<PublishArgs>),
     /// Show what an image is and whether ECS can import it
     Inspect(InspectArgs),
     /// Print an object's URL
@@ -118,8 +122,8 @@ impl Command {
             Self::Import(args) => (&mut args.connection, args.object.region.as_ref()),
             Self::Publish(args) => (&mut args.connection, args.target.region.as_ref()),
             Self::Inspect(args) => match &args.image {
-                FileOrObject::Object(object) => (&mut args.connection, object.region.as_ref()),
-                FileOrObject::File(_) => return self,
+                ImageOrObject::Object(object) => (&mut args.connection, object.region.as_ref()),
+                ImageOrObject::Image(_) => return self,
             },
             Self::Url(args) => (&mut args.connection, args.object.region.as_ref()),
             Self::List(args) => {

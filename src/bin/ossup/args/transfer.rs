@@ -8,7 +8,8 @@ use ossup::model::{StorageClass, UploadId};
 
 use super::import::FactArgs;
 use super::remote::{ConnectionArgs, RetryArgs};
-use super::values::{BucketUrl, ByteSize, FileOrObject, ObjectUrl, Parallel, Rate, Span, age};
+use super::source::{ImageArg, ImageOrObject, ImageOrObjectParser, ImageParser, SourceArgs};
+use super::values::{BucketUrl, ByteSize, ObjectUrl, Parallel, Rate, Span, age};
 
 /// How an upload runs.
 #[derive(Debug, Clone, Args)]
@@ -23,7 +24,7 @@ pub(crate) struct TransferArgs {
     /// Maximum number of parts in flight that auto may choose; by default 64, or what memory and open files allow
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) max_parallel: Option<u16>,
-    /// Maximum memory for data in flight, such as 16MiB; by default 32MiB, or an eighth of the total memory
+    /// Maximum memory for data in flight, such as 16MiB; by default 32MiB, or an eighth of the total memory; of a stream, which is held until it is acknowledged, 256MiB
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_memory: Option<ByteSize>,
     /// Send no faster than this, such as 50MiB/s
@@ -87,17 +88,25 @@ Examples:
   ossup upload disk.raw oss://images/web/disk.raw --bandwidth-limit 50MiB/s
   ossup upload disk.raw data.raw oss://images/web/
   ossup upload disk.raw oss://images --endpoint local:/tmp/store
+  ossup upload disk.raw.xz oss://images/             what is inside goes up
+  ossup upload https://example.com/disk.qcow2 oss://images/
+  xz -dc disk.raw.xz | ossup upload - oss://images/disk.raw
+
+A pipe does not tell whether what wrote to it failed, and `set -o pipefail` comes too late.
+To be sure that no object is made then, pass --sha256, or --expected-size with --exact-size.
 
 Interrupted? Run the same command again: it sends only what is missing.")]
 pub(crate) struct UploadArgs {
-    /// Image file; several are uploaded one after the other
-    #[arg(required = true, value_name = "IMAGE")]
-    pub(crate) images: Vec<PathBuf>,
+    /// Image: a file, a block device, a pipe, a URL, or - for standard input; several are uploaded one after the other
+    #[arg(required = true, value_name = "IMAGE", value_parser = ImageParser)]
+    pub(crate) images: Vec<ImageArg>,
     /// Destination; a trailing / or a bare bucket appends the file's name
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) target: BucketUrl,
     #[command(flatten)]
     pub(crate) object: TargetArgs,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) inspection: InspectionArgs,
     #[command(flatten)]
@@ -185,9 +194,15 @@ Examples:
   ossup inspect data.raw --role data
   ossup inspect oss://images/disk.qcow2 --region cn-hangzhou --output json")]
 pub(crate) struct InspectArgs {
-    /// File, or oss://BUCKET/KEY
-    #[arg(value_name = "IMAGE|oss://BUCKET/KEY")]
-    pub(crate) image: FileOrObject,
+    /// File, pipe, URL, - for standard input, or oss://BUCKET/KEY; of what is packed, what is inside is inspected
+    #[arg(value_name = "IMAGE|oss://BUCKET/KEY", value_parser = ImageOrObjectParser)]
+    pub(crate) image: ImageOrObject,
+    /// Member of a tar archive that is the image; needed if the archive holds several
+    #[arg(long, value_name = "NAME", conflicts_with = "as_is")]
+    pub(crate) member: Option<String>,
+    /// Inspect a packed file as it is
+    #[arg(long)]
+    pub(crate) as_is: bool,
     /// Role of the disk in the custom image
     #[arg(long, value_enum, default_value_t = RoleArg::System)]
     pub(crate) role: RoleArg,

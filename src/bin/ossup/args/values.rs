@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -278,13 +278,12 @@ impl BucketUrl {
         self.rest.is_empty() || self.rest.ends_with('/')
     }
 
-    /// Returns the object that `image` becomes: a bare bucket or a trailing `/` gets the file's name.
-    pub(crate) fn object_for(&self, image: &Path) -> Result<ObjectRef, BadValue> {
+    /// Returns the object that an image of this name becomes: a bare bucket or a trailing `/` gets the name.
+    pub(crate) fn object_named(&self, name: Option<&str>) -> Result<ObjectRef, BadValue> {
         let mut key = self.rest.clone();
         if self.is_folder() {
-            let name = image.file_name().ok_or_else(|| bad("the image's path has no file name"))?;
-            key += name.to_str().ok_or_else(|| {
-                bad("the image's file name is not UTF-8: give the object key after the bucket")
+            key += name.ok_or_else(|| {
+                bad("the image has no name, or none in UTF-8: give the object key after the bucket")
             })?;
         }
         let key = key.parse().map_err(|error| bad(format!("{error}")))?;
@@ -428,10 +427,10 @@ mod tests {
             ("oss://images/a%2Fb", "oss://images/a%2Fb"),
         ] {
             let url: BucketUrl = url.parse().unwrap();
-            assert_eq!(url.object_for(Path::new("dir/disk one.raw")).unwrap().to_string(), object);
+            assert_eq!(url.object_named(Some("disk one.raw")).unwrap().to_string(), object);
         }
-        assert!("oss://images//x".parse::<BucketUrl>().unwrap().object_for(Path::new("f")).is_err());
-        assert!("oss://images".parse::<BucketUrl>().unwrap().object_for(Path::new("/")).is_err());
+        assert!("oss://images//x".parse::<BucketUrl>().unwrap().object_named(Some("f")).is_err());
+        assert!("oss://images".parse::<BucketUrl>().unwrap().object_named(None).is_err());
         for text in ["images/x", "oss://", "oss://Images/x", "oss:///x"] {
             assert!(text.parse::<BucketUrl>().is_err(), "{text}");
         }

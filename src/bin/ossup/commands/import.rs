@@ -59,14 +59,9 @@ async fn prepare(
     connection: &Connection,
 ) -> Result<Option<(Imports, ossup::import::ImportRequest)>, Failure> {
     let name = args.object.to_string();
-    let system = look(
-        args,
-        context,
-        connection,
-        importing::expected(&args.request, &name, &args.object),
-        &args.object,
-    );
-    let system = system.await?;
+    let mut expected = importing::expected(&args.request, &name);
+    expected.key = Some(args.object.key.as_str().to_owned());
+    let system = look(args, context, connection, expected, &args.object).await?;
     let mut data = Vec::new();
     for object in &args.data_disk {
         let mut expected = Expected::new(DiskRole::Data, object.to_string());
@@ -110,7 +105,7 @@ async fn look(
             Some(report)
         }
     };
-    Ok(Disk { object: object.clone(), report })
+    Ok(Disk { object: object.clone(), report, made: None })
 }
 
 /// Returns the request's parameters as they are sent.

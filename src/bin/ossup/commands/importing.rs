@@ -6,7 +6,7 @@ use std::time::Duration;
 use ossup::image::request::platform_os_type;
 use ossup::image::{DiskRole, Expected, Report};
 use ossup::import::{ImdsSupport, ImportDisk, ImportRequest, Importer, Risk};
-use ossup::model::{BootMode, ObjectRef, OsType, Region};
+use ossup::model::{BootMode, DiskFormat, ObjectRef, OsType, Region};
 use ossup::publish::{Publish, PublishError, PublishReport, Published};
 use serde_json::{Value, json};
 
@@ -25,12 +25,13 @@ const DETECTION_LIMIT: Duration = Duration::from_secs(10 * 60);
 pub(crate) struct Disk {
     pub(crate) object: ObjectRef,
     pub(crate) report: Option<Report>,
+    /// The format in which it was made, if it was.
+    pub(crate) made: Option<DiskFormat>,
 }
 
 /// Returns what the user expects of the system disk, so that contradictions with its contents are found.
-pub(crate) fn expected(args: &RequestArgs, name: &str, object: &ObjectRef) -> Expected {
+pub(crate) fn expected(args: &RequestArgs, name: &str) -> Expected {
     let mut expected = args.facts.expected(DiskRole::System, name);
-    expected.key = Some(object.key.as_str().to_owned());
     // The service assumes Linux by default.
     expected.os_type = Some(expected.os_type().unwrap_or(OsType::Linux));
     expected
@@ -100,6 +101,9 @@ pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: 
 
 fn disk(disk: &Disk) -> ImportDisk {
     let mut import = ImportDisk::new(disk.object.clone());
+    if let Some(format) = disk.made {
+        import = import.with_format(format);
+    }
     if let Some(report) = &disk.report {
         if let Some(format) = report.settings.format {
             import = import.with_format(format);

@@ -1,26 +1,36 @@
 use std::fmt::Write as _;
 
 use ossup::image::{Finding, Report};
-use ossup::source::FileSource;
 use serde_json::{Value, json};
 
 use super::inspection;
-use crate::args::InspectArgs;
-use crate::args::values::FileOrObject;
+use crate::args::{FormArg, ImageOrObject, InspectArgs, SourceArgs};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::origin::Opening;
 use crate::ui::advice::{self, Subject};
 use crate::ui::bytes;
 
 /// Prints what an image is and what the checks found.
 pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Failure> {
     let (name, subject, report) = match &args.image {
-        FileOrObject::File(path) => {
-            let source = FileSource::open_shared(path)?;
-            let name = path.display().to_string();
-            (name.clone(), Subject::file(path), inspection::file(&source, args.expected(name))?)
+        ImageOrObject::Image(image) => {
+            let source =
+                SourceArgs { member: args.member.clone(), as_is: args.as_is, ..SourceArgs::default() };
+            let opening = Opening {
+                context,
+                args: &source,
+                connection: &args.connection,
+                retry: &args.retry,
+                allow_busy: true,
+                default: FormArg::AsIs,
+            };
+            let opened = opening.open(image).await?;
+            let (name, subject) = (opened.name.clone(), opened.subject.clone());
+            let report = opened.report(context, args.expected(name.clone())).await?;
+            (name, subject, report)
         }
-        FileOrObject::Object(object) => {
+        ImageOrObject::Object(object) => {
             let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
             let mut expected = args.expected(object.to_string());
             expected.key = Some(object.key.as_str().to_owned());

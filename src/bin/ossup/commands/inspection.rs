@@ -11,7 +11,6 @@ use ossup::source::FileSource;
 
 use super::range::ReadRange;
 use crate::args::InspectionArgs;
-use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::ui::Output;
 use crate::ui::advice::{Subject, text};
@@ -44,22 +43,6 @@ pub(crate) async fn object(
             result => return result.map_err(|error| unreadable(&error)),
         }
     }
-}
-
-/// Inspects a file before it is uploaded, shows what matters, and stops if it is refused.
-pub(crate) fn before_upload(
-    context: &Context,
-    source: &FileSource,
-    expected: Expected,
-    args: &InspectionArgs,
-) -> Result<Option<Report>, Failure> {
-    if args.no_inspect {
-        return Ok(None);
-    }
-    let name = source.path().display().to_string();
-    let report = file(source, expected)?;
-    settle(&name, &Subject::file(source.path()), &report, args, context.output)?;
-    Ok(Some(report))
 }
 
 /// Shows the findings that matter even without an explicit inspection, and fails if they stop the image. What the

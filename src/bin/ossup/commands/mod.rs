@@ -11,7 +11,7 @@ mod image_text;
 mod import;
 mod importing;
 mod inspect;
-mod inspection;
+pub(crate) mod inspection;
 mod list;
 mod open_uploads;
 mod preflight;

@@ -1,46 +1,59 @@
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use ossup::checksum_file::Sha256;
 use ossup::image::{DiskRole, Expected, Report};
-use ossup::model::ObjectRef;
+use ossup::model::{DiskFormat, ObjectRef};
 use ossup::publish::PublishReport;
 use ossup::source::{Change, FileSource, Source, SourceIdentity};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use tempfile::NamedTempFile;
 
 use super::importing::{self, Disk, Imports};
+use super::inspection;
 use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
-use super::{inspection, transfer};
-use crate::args::PublishArgs;
+use super::transfer::{self, Prepared};
 use crate::args::values::FileOrObject;
+use crate::args::{FormArg, ImageArg, PublishArgs, SourceArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, ResumeHint};
+use crate::origin::{Opening, Ready};
 use crate::ui::advice::Subject;
 
-/// A file to be uploaded, and where.
+/// An image to be uploaded, and what is known of it.
 struct Upload {
-    source: FileSource,
-    object: ObjectRef,
+    image: Ready,
     report: Option<Report>,
+}
+
+impl Upload {
+    fn disk(&self) -> Disk {
+        let made = self.image.becomes();
+        Disk { object: self.image.object.clone(), report: self.report.clone(), made }
+    }
 }
 
 /// Uploads, imports and waits.
 pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Failure> {
-    let object =
-        args.target.object_for(&args.image).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-    let source = transfer::open(&transfer::absolute(&args.image)?, &args.transfer)?;
-    let connection = context.connect(&args.connection, &args.transfer.retry, Some(&object.bucket))?;
+    let opening = opening(args, &args.source, context);
+    let opened = opening.open(&args.image).await?;
+    let bucket = Some(&args.target.bucket);
+    let connection = context.connect(&args.connection, &args.transfer.retry, bucket)?;
 
     // Everything is checked before the first byte is sent.
-    let name = args.image.display().to_string();
-    let expected = importing::expected(&args.request, &name, &object);
-    let report = inspection::before_upload(context, &source, expected, &args.inspection)?;
-    let published = source.identity().cloned();
-    let system = Upload { source, object, report };
-    let data = data_disks(args, context, &connection, &system.object).await?;
+    let named = |name: Option<&str>| {
+        args.target.object_named(name).map_err(|error| Failure::from_error(Kind::Usage, &error))
+    };
+    let begun = |object: &ObjectRef| transfer::begun_form(&connection, &args.object, object);
+    let mut image = opened.settle(&opening, named, begun).await?;
+    let expected = importing::expected(&args.request, &image.name);
+    let report = image.inspect(context, expected, &args.inspection).await?;
+    let published = image.identity().cloned();
+    let system = Upload { image, report };
+    let data = data_disks(args, context, &connection, &system.image.object).await?;
     let disks: Vec<Disk> = data.iter().map(DataDisk::disk).collect();
-    let first = Disk { object: system.object.clone(), report: system.report.clone() };
+    let first = system.disk();
     let request = importing::request(&args.request, connection.client.region(), &first, &disks);
     refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &args.inspection, context)?;
     warn_of_unknown_boot_mode(&request, &first, context);
@@ -57,16 +70,28 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let limits = transfer::limits(&args.transfer);
     let mut publish = imports.publish(request, &args.after, context);
     let files = data.into_iter().filter_map(DataDisk::file);
-    let (object, mut shown) = (system.object.clone(), Vec::new());
-    for Upload { source, object, .. } in std::iter::once(system).chain(files) {
-        let (upload, progress) =
-            transfer::prepare(context, &connection, source, &object, &args.object, &args.transfer, &limits)?;
-        publish = publish.upload(upload);
+    let (object, mut shown, mut all_begun) = (first.object, Vec::new(), Vec::new());
+    for (index, Upload { image, .. }) in std::iter::once(system).chain(files).enumerate() {
+        // Of a file as it is, the manifest's checksum is computed at the end.
+        let hashed = index == 0 && args.manifest.is_some() && !image.is_file_as_it_is();
+        let Prepared { upload, progress, begun } =
+            transfer::prepare(context, &connection, image, &args.object, &args.transfer, &limits)?;
+        publish = publish.upload(upload.content_sha256(hashed));
         shown.push(progress);
+        all_begun.push(begun);
     }
     let again = if args.object.no_resume { ResumeHint::No } else { ResumeHint::Same };
-    let report = imports.run(context, &publish, again).await?;
+    let run = imports.run(context, &publish, again).await;
     drop(shown);
+    let report = match run {
+        Ok(report) => report,
+        Err(failure) => {
+            for begun in all_begun {
+                begun.end(&connection, &failure, context.output).await;
+            }
+            return Err(failure);
+        }
+    };
     if let Some(next) = importing::next_step(&report.import) {
         context.output.status(next);
     }
@@ -75,7 +100,8 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         json_fields["risks"] = imports.detection(context, &report.import).await?;
     }
     if let Some(path) = &args.manifest {
-        write_manifest(path, &args.image, published.as_ref(), json_fields.clone())?;
+        let passed = report.uploads.first().and_then(|upload| upload.content_sha256);
+        write_manifest(path, &args.image, (passed, published.as_ref()), json_fields.clone())?;
     }
     context.output.print(json_fields, &importing::lines(&report))
 }
@@ -119,8 +145,10 @@ impl DataDisk {
 
     fn disk(&self) -> Disk {
         match self {
-            Self::Object(disk) => Disk { object: disk.object.clone(), report: disk.report.clone() },
-            Self::File(upload) => Disk { object: upload.object.clone(), report: upload.report.clone() },
+            Self::Object(disk) => {
+                Disk { object: disk.object.clone(), report: disk.report.clone(), made: None }
+            }
+            Self::File(upload) => upload.disk(),
         }
     }
 }
@@ -132,6 +160,14 @@ async fn data_disks(
     connection: &Connection,
     system: &ObjectRef,
 ) -> Result<Vec<DataDisk>, Failure> {
+    // What was said of the system disk's content is not of theirs.
+    let source = SourceArgs {
+        form: args.source.form,
+        as_is: args.source.as_is,
+        compat: args.source.compat,
+        ..SourceArgs::default()
+    };
+    let opening = opening(args, &source, context);
     let mut disks = Vec::new();
     let mut keys = vec![system.key.clone()];
     for disk in &args.data_disk {
@@ -153,31 +189,47 @@ async fn data_disks(
                     )?;
                     report = Some(found);
                 }
-                DataDisk::Object(Box::new(Disk { object: ObjectRef::clone(object), report }))
+                DataDisk::Object(Box::new(Disk { object: ObjectRef::clone(object), report, made: None }))
             }
             FileOrObject::File(path) => {
-                let object = beside(system, path)?;
-                if keys.contains(&object.key) {
-                    let text = format!("two disks would have the key `{}`", object.key);
+                let opened = opening.open(&ImageArg::File(path.clone())).await?;
+                let beside = |name: Option<&str>| beside(system, path, name);
+                let begun = |object: &ObjectRef| transfer::begun_form(connection, &args.object, object);
+                let mut image = opened.settle(&opening, beside, begun).await?;
+                if keys.contains(&image.object.key) {
+                    let text = format!("two disks would have the key `{}`", image.object.key);
                     return Err(Failure::new(Kind::Usage, text).hint("give the files different names"));
                 }
-                keys.push(object.key.clone());
-                let source = transfer::open(&transfer::absolute(path)?, &args.transfer)?;
-                let mut expected = Expected::new(DiskRole::Data, path.display().to_string());
-                expected.key = Some(object.key.as_str().to_owned());
-                let report = inspection::before_upload(context, &source, expected, &args.inspection)?;
-                DataDisk::File(Box::new(Upload { source, object, report }))
+                keys.push(image.object.key.clone());
+                let expected = Expected::new(DiskRole::Data, image.name.clone());
+                let report = image.inspect(context, expected, &args.inspection).await?;
+                DataDisk::File(Box::new(Upload { image, report }))
             }
         });
     }
     Ok(disks)
 }
 
-/// Returns the object for a file in the folder of another object.
-fn beside(system: &ObjectRef, file: &Path) -> Result<ObjectRef, Failure> {
+fn opening<'a>(args: &'a PublishArgs, source: &'a SourceArgs, context: &'a Context) -> Opening<'a> {
+    Opening {
+        context,
+        args: source,
+        connection: &args.connection,
+        retry: &args.transfer.retry,
+        allow_busy: args.transfer.allow_busy,
+        // Who says that it is a RAW image means that it stays one.
+        default: match args.request.facts.format {
+            Some(DiskFormat::Raw) => FormArg::AsIs,
+            _ => FormArg::Auto,
+        },
+    }
+}
+
+/// Returns the object for a file of this name in the folder of another object.
+fn beside(system: &ObjectRef, file: &Path, name: Option<&str>) -> Result<ObjectRef, Failure> {
     let folder =
         system.key.as_str().rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let name = file.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+    let name = name.ok_or_else(|| {
         Failure::new(Kind::Usage, format!("`{}` has no file name in UTF-8", file.display()))
     })?;
     let key = format!("{folder}{name}").parse().map_err(|error| Failure::from_error(Kind::Usage, &error))?;
@@ -185,26 +237,35 @@ fn beside(system: &ObjectRef, file: &Path) -> Result<ObjectRef, Failure> {
 }
 
 /// Writes what was published, with the SHA-256 of the image.
+///
+/// The checksum is the one that was computed while the image passed, or else that of the file.
 fn write_manifest(
     path: &Path,
-    image: &Path,
-    published: Option<&SourceIdentity>,
+    image: &ImageArg,
+    (passed, published): (Option<Sha256>, Option<&SourceIdentity>),
     json_fields: Value,
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         Failure::from_error(Kind::Other, &error)
             .hint(format!("everything is published; only `{}` is missing", path.display()))
     };
-    let sha256 = sha256(image).map_err(failed)?;
-    // An import takes hours, in which the next build may have been written to the same file.
-    let now = FileSource::open_shared(image).ok().and_then(|source| source.identity().cloned());
-    if !published.zip(now.as_ref()).is_some_and(|(then, now)| is_same_content(then, now)) {
-        let text =
-            format!("`{}` was changed after it was published: its SHA-256 is not known", image.display());
-        return Err(Failure::new(Kind::Other, text)
-            .hint(format!("everything is published; only `{}` is missing", path.display())));
-    }
-    let source = std::path::absolute(image).unwrap_or_else(|_| PathBuf::from(image));
+    let sha256 = match (passed, image) {
+        (Some(sha256), _) => Some(sha256.to_string()),
+        (None, ImageArg::File(file)) if published.is_some() => {
+            Some(of_file(file, path, published).map_err(|error| match error {
+                Ok(failure) => failure,
+                Err(error) => failed(error),
+            })?)
+        }
+        // The object was there, and the image did not pass.
+        (None, _) => None,
+    };
+    let source = match image {
+        ImageArg::File(file) => {
+            std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string()
+        }
+        other => other.to_string(),
+    };
     let record = importing::joined(
         json!({"schema": crate::ui::SCHEMA, "source": source, "sha256": sha256}),
         json_fields,
@@ -215,6 +276,24 @@ fn write_manifest(
     file.write_all(format!("{record:#}\n").as_bytes()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// Returns the checksum of a file that is still the one that was published.
+fn of_file(
+    image: &Path,
+    manifest: &Path,
+    published: Option<&SourceIdentity>,
+) -> Result<String, Result<Failure, io::Error>> {
+    let sha256 = sha256(image).map_err(Err)?;
+    // An import takes hours, in which the next build may have been written to the same file.
+    let now = FileSource::open_shared(image).ok().and_then(|source| source.identity().cloned());
+    if !published.zip(now.as_ref()).is_some_and(|(then, now)| is_same_content(then, now)) {
+        let text =
+            format!("`{}` was changed after it was published: its SHA-256 is not known", image.display());
+        let hint = format!("everything is published; only `{}` is missing", manifest.display());
+        return Err(Ok(Failure::new(Kind::Other, text).hint(hint)));
+    }
+    Ok(sha256)
 }
 
 /// Whether a file was not written since. A device tells how much was written to it.
@@ -243,7 +322,7 @@ fn manifest_aside(path: &Path) -> Result<NamedTempFile, Failure> {
 
 fn sha256(path: &Path) -> io::Result<String> {
     let mut file = std::fs::File::open(path)?;
-    let mut hash = Sha256::new();
+    let mut hash = sha2::Sha256::new();
     let mut block = vec![0; 1 << 20];
     loop {
         let count = file.read(&mut block)?;

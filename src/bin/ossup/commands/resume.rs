@@ -3,11 +3,12 @@ use ossup::state::{Checkpoint, StateDir, StateError};
 use ossup::upload::UploadError;
 use serde_json::{Value, json};
 
-use super::transfer;
+use super::transfer::{self, Prepared};
 use crate::args::values::EndpointArg;
 use crate::args::{AddressingArg, ConnectionArgs, ResumeArgs, TargetArgs};
 use crate::context::Context;
 use crate::failure::{self, Failure, Kind, ResumeHint, again};
+use crate::origin::Ready;
 
 /// The outcome of one upload.
 enum Outcome {
@@ -99,7 +100,8 @@ async fn one(
     };
     context.output.status(format!("resuming {} to `{object}`", checkpoint.source));
     let connection = connection(checkpoint, &args.connection);
-    let source = transfer::open(path, &args.transfer)?;
+    let form = checkpoint.form.clone();
+    let image = Ready::resumed(context, path, args.transfer.allow_busy, object.clone(), form).await?;
     let connection = context.connect(&connection, &args.transfer.retry, Some(&object.bucket))?;
     let (here, there) = (connection.client.service(), checkpoint.service());
     // In state from before services were distinguished, a store in a folder has the address of an emulator.
@@ -116,8 +118,8 @@ async fn one(
         storage_class: checkpoint.storage_class,
         ..TargetArgs::default()
     };
-    let (upload, progress) =
-        transfer::prepare(context, &connection, source, object, &target, &args.transfer, limits)?;
+    let Prepared { upload, progress, .. } =
+        transfer::prepare(context, &connection, image, &target, &args.transfer, limits)?;
     let all = args.object.is_none();
     let result = upload.resume_only(all).run().await;
     drop(progress);

@@ -1,19 +1,20 @@
 //! What all uploading commands share.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ossup::event::{Event, EventSink};
-use ossup::model::ObjectRef;
-use ossup::source::FileSource;
+use ossup::model::{ObjectForm, ObjectRef, UploadId};
+use ossup::state::StateDir;
 use ossup::transfer::{HostLimits, Limits};
 use ossup::upload::{Upload, UploadReport};
 use serde_json::{Value, json};
 
+use super::abort;
 use crate::args::values::Parallel;
 use crate::args::{TargetArgs, TransferArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{self, Failure, Kind, ResumeHint, again};
+use crate::origin::Ready;
 use crate::ui::{Output, Progress, bytes, duration, parts};
 
 /// Returns the limits that all uploads of the command share.
@@ -27,42 +28,35 @@ pub(crate) fn limits(args: &TransferArgs) -> Limits {
     limits
 }
 
-/// Returns the path as the state keeps it, so that it is found from any folder.
-pub(crate) fn absolute(image: &Path) -> Result<PathBuf, Failure> {
-    if image == Path::new("-") {
-        let text = "cannot upload standard input: parts are read by position, and again after a failure";
-        return Err(
-            Failure::new(Kind::Usage, text).hint("write it to a file first; ./- is the file named `-`")
-        );
-    }
-    std::path::absolute(image).map_err(|error| Failure::from_error(Kind::Usage, &error))
+/// An upload that can be run.
+pub(crate) struct Prepared {
+    pub(crate) upload: Upload,
+    /// What shows the progress for as long as it is kept.
+    pub(crate) progress: Progress,
+    pub(crate) begun: Begun,
 }
 
-/// Opens an image to be uploaded.
-pub(crate) fn open(image: &Path, args: &TransferArgs) -> Result<FileSource, Failure> {
-    let source = match args.allow_busy {
-        true => FileSource::open_shared(image)?,
-        false => FileSource::open(image)?,
-    };
-    Ok(source)
-}
-
-/// Prepares the upload of one image. Its progress is shown while the second is kept.
+/// Prepares the upload of one image.
 pub(crate) fn prepare(
     context: &Context,
     connection: &Connection,
-    source: FileSource,
-    object: &ObjectRef,
+    image: Ready,
     target: &TargetArgs,
     args: &TransferArgs,
     limits: &Limits,
-) -> Result<(Upload, Progress), Failure> {
-    connection.prepare_bucket(&object.bucket, context.output)?;
-    let label = source.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+) -> Result<Prepared, Failure> {
+    connection.prepare_bucket(&image.object.bucket, context.output)?;
     let output = context.output;
-    let progress = Progress::start(label, output);
-    let in_use = args.allow_busy && source.is_device();
-    let mut upload = Upload::new(connection.client.clone(), Arc::new(source), object.clone())
+    let progress = Progress::start(image.label(), image.length(), output);
+    let begun = Begun::default();
+    let sink = match image.is_stream() {
+        true => begun.noting(progress.sink()),
+        false => progress.sink(),
+    };
+    let in_use = image.in_use();
+    let memory = args.max_memory.map(|size| size.0);
+    let mut upload = image
+        .into_upload(connection.client.clone(), memory)
         .overwrite(target.overwrite)
         .storage_class(target.storage_class)
         .restart(target.restart)
@@ -72,7 +66,7 @@ pub(crate) fn prepare(
         .in_use(in_use)
         .require_verified(args.require_verified)
         .limits(limits.clone())
-        .events(naming_others(progress.sink(), output, connection))
+        .events(naming_others(sink, output, connection))
         .on_done(move |report| output.status(sentence(report)))
         .cancel(context.stop.token());
     if !target.no_resume {
@@ -90,7 +84,41 @@ pub(crate) fn prepare(
     if let Some(most) = args.max_parallel {
         upload = upload.max_parallel(usize::from(most));
     }
-    Ok((upload, progress))
+    Ok(Prepared { upload, progress, begun })
+}
+
+/// The upload of a stream that was opened.
+#[derive(Clone, Default)]
+pub(crate) struct Begun(Arc<Mutex<Option<(ObjectRef, UploadId)>>>);
+
+impl Begun {
+    fn noting(&self, sink: EventSink) -> EventSink {
+        let begun = Arc::clone(&self.0);
+        EventSink::new(move |event| {
+            if let Event::Opened { object, upload_id, .. } = &event {
+                let opened = Some((object.clone(), upload_id.clone()));
+                *begun.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+            }
+            sink.emit(event);
+        })
+    }
+
+    /// Deletes the parts of an image that is refused after some of it was sent: nothing will ever be made of them.
+    pub(crate) async fn end(&self, connection: &Connection, failure: &Failure, output: Output) {
+        let begun = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((object, id)) = begun.filter(|_| failure.kind == Kind::ImageRefused) else { return };
+        match abort::forget(connection, &object, &id).await {
+            Ok(()) => output.status(format!("the parts of `{object}` that were sent are deleted")),
+            Err(error) => {
+                let abort = again::abort(&object, &id, &connection.typed);
+                output.warning(format!(
+                    "the parts of `{object}` that were sent could not be deleted, and are billed: {}; `{abort}` deletes \
+                     them",
+                    error.line()
+                ));
+            }
+        }
+    }
 }
 
 /// Returns a sink that also advises about other open uploads of the key.
@@ -114,17 +142,45 @@ fn naming_others(sink: EventSink, output: Output, connection: &Connection) -> Ev
 pub(crate) async fn upload(
     context: &Context,
     connection: &Connection,
-    source: FileSource,
-    object: &ObjectRef,
+    image: Ready,
     target: &TargetArgs,
     args: &TransferArgs,
     limits: &Limits,
 ) -> Result<UploadReport, Failure> {
-    let (upload, progress) = prepare(context, connection, source, object, target, args, limits)?;
+    // What passed once cannot be opened by `ossup resume`.
+    let again = match image.is_stream() {
+        _ if target.no_resume => ResumeHint::No,
+        true => ResumeHint::Same,
+        false => ResumeHint::Resume(&connection.typed),
+    };
+    let Prepared { upload, progress, begun } = prepare(context, connection, image, target, args, limits)?;
     let result = upload.run().await;
     drop(progress);
-    let again = if target.no_resume { ResumeHint::No } else { ResumeHint::Resume(&connection.typed) };
-    result.map_err(|error| failure::upload(&error, again, &context.stop))
+    match result {
+        Ok(report) => Ok(report),
+        Err(error) => {
+            let failure = failure::upload(&error, again, &context.stop);
+            begun.end(connection, &failure, context.output).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Returns the form in which an unfinished upload of an object was begun, if this machine knows one that would go on.
+pub(crate) fn begun_form(
+    connection: &Connection,
+    target: &TargetArgs,
+    object: &ObjectRef,
+) -> Result<Option<ObjectForm>, Failure> {
+    if target.restart || target.no_resume {
+        return Ok(None);
+    }
+    let (service, region) = (connection.client.service(), connection.client.region());
+    let known = StateDir::new(connection.settings.state_dir()?).uploads()?.readable;
+    let mut known = known.into_iter().map(|upload| upload.checkpoint);
+    let found =
+        known.find(|known| known.object == *object && known.region == *region && known.service() == service);
+    Ok(found.map(|known| known.form))
 }
 
 /// Returns a report's JSON fields for `--output json`.
@@ -135,6 +191,9 @@ pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
         "key": stored.object.key,
         "url": url,
         "size": stored.size,
+        "form": report.form,
+        "image_size": report.image_bytes,
+        "image_sha256": report.content_sha256.map(|sha256| sha256.to_string()),
         "crc64": stored.crc64,
         "etag": stored.etag.as_ref().map(ossup::model::ETag::unquoted),
         "version_id": stored.version_id,
@@ -170,8 +229,14 @@ pub(crate) fn sentence(report: &UploadReport) -> String {
         true => "; the device was in use while it was read: the object may mix bytes from different moments",
         false => "",
     };
+    let made = match report.form.is_as_is() {
+        true => String::new(),
+        false => format!(" {}, of an image of {}", report.form, bytes(report.image_bytes)),
+    };
+    let sha256 = report.content_sha256.map(|sha256| format!("; the image's SHA-256 is {sha256}"));
+    let sha256 = sha256.unwrap_or_default();
     format!(
-        "uploaded {}: {} in {}{resumed}, {} at {rate}/s; {verified}{in_use}",
+        "uploaded {}{made}: {} in {}{resumed}, {} at {rate}/s; {verified}{sha256}{in_use}",
         stored.object,
         bytes(stored.size),
         parts(report.parts),

@@ -1,10 +1,11 @@
 use ossup::image::{DiskRole, Expected};
 use serde_json::json;
 
-use super::{inspection, transfer};
-use crate::args::UploadArgs;
+use super::transfer;
+use crate::args::{FormArg, UploadArgs};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::origin::{Opening, Ready};
 
 /// Uploads images, one after the other, and prints the objects' URLs.
 pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Failure> {
@@ -15,31 +16,43 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
             Failure::new(Kind::Usage, text).hint("end the destination with / to append each file's name")
         );
     }
+    let opening = Opening {
+        context,
+        args: &args.source,
+        connection: &args.connection,
+        retry: &args.transfer.retry,
+        allow_busy: args.transfer.allow_busy,
+        default: FormArg::AsIs,
+    };
     // Everything is checked before the first byte is sent.
-    let mut files = Vec::new();
+    let mut opened = Vec::new();
     for image in &args.images {
-        let object =
-            args.target.object_for(image).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
-        if files.iter().any(|(_, other)| *other == object) {
-            let text = format!("two images would become `{object}`");
+        opened.push(opening.open(image).await?);
+    }
+    let connection = context.connect(&args.connection, &args.transfer.retry, Some(&args.target.bucket))?;
+    let mut images: Vec<Ready> = Vec::new();
+    for opened in opened {
+        let named = |name: Option<&str>| {
+            args.target.object_named(name).map_err(|error| Failure::from_error(Kind::Usage, &error))
+        };
+        let begun = |object: &_| transfer::begun_form(&connection, &args.object, object);
+        let ready = opened.settle(&opening, named, begun).await?;
+        if images.iter().any(|other| other.object == ready.object) {
+            let text = format!("two images would become `{}`", ready.object);
             return Err(Failure::new(Kind::Usage, text).hint("upload them to different folders"));
         }
-        let source = transfer::open(&transfer::absolute(image)?, &args.transfer)?;
-        files.push((source, object));
+        images.push(ready);
     }
-    let bucket = Some(&args.target.bucket);
-    let connection = context.connect(&args.connection, &args.transfer.retry, bucket)?;
-    for (image, (source, object)) in args.images.iter().zip(&files) {
+    for image in &mut images {
         // The disk's role and operating system are known only when it is imported.
-        let mut expected = Expected::new(DiskRole::Data, image.display().to_string());
-        expected.key = Some(object.key.as_str().to_owned());
-        inspection::before_upload(context, source, expected, &args.inspection)?;
+        let expected = Expected::new(DiskRole::Data, image.name.clone());
+        image.inspect(context, expected, &args.inspection).await?;
     }
     let limits = transfer::limits(&args.transfer);
     let mut done = Vec::new();
-    for (source, object) in files {
-        let uploaded =
-            transfer::upload(context, &connection, source, &object, &args.object, &args.transfer, &limits);
+    for image in images {
+        let object = image.object.clone();
+        let uploaded = transfer::upload(context, &connection, image, &args.object, &args.transfer, &limits);
         let report = match uploaded.await {
             Ok(report) => report,
             Err(failure) if several => return Err(failure.with_members(json!({"uploads": done}))),

@@ -3,6 +3,7 @@
 pub(crate) mod again;
 mod import;
 mod service;
+mod source;
 mod store;
 mod upload;
 
@@ -181,6 +182,11 @@ impl Failure {
     /// Whether a signal ended the command.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self.kind, Kind::Interrupted(_))
+    }
+
+    /// Returns message and causes in one line, and the advice.
+    pub(crate) fn into_words(self) -> (String, Option<String>) {
+        (self.line(), self.details.hint)
     }
 
     /// Returns message and causes in one line, to be shown besides another failure.

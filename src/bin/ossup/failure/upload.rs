@@ -4,6 +4,7 @@ use std::io::ErrorKind as IoErrorKind;
 
 use ossup::ErrorKind;
 use ossup::complete::CompleteError;
+use ossup::model::{ObjectForm, ObjectFormat, Qcow2Compat};
 use ossup::session::SessionError;
 use ossup::source::{Change, SourceError};
 use ossup::state::StateError;
@@ -14,6 +15,7 @@ use super::again::resume;
 use super::{Failure, Kind, service};
 use crate::args::ConnectionArgs;
 use crate::signals::Stop;
+use crate::ui::word;
 
 /// How a failed upload can continue.
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +34,20 @@ const SAME_COMMAND: &str = "run the same command again";
 /// Turns an upload's error into a failure.
 pub(crate) fn upload(error: &UploadError, again: ResumeHint<'_>, stop: &Stop) -> Failure {
     let resumable = !matches!(again, ResumeHint::No) && error.is_resumable();
+    if let Some(failure) = super::source::behind(error) {
+        // What was sent is kept where the same command can go on.
+        return failure.resumable(resumable);
+    }
     let failure = match error.kind() {
         ErrorKind::Cancelled => stop.failure("stopped"),
         kind => Failure::from_error(kind.into(), error),
     };
-    // Where an object is in the way, the same command is refused again.
-    let in_the_way = matches!(error, UploadError::Complete(CompleteError::Exists { .. }));
+    // Where an object or another image is in the way, the same command is refused again.
+    let in_the_way = matches!(
+        error,
+        UploadError::Complete(CompleteError::Exists { .. })
+            | UploadError::Transfer { source: TransferError::OtherContent { .. }, .. }
+    );
     // Nor does it help where nothing was sent yet and an argument is wrong.
     let begun = matches!(error, UploadError::Transfer { .. } | UploadError::Complete(_));
     let in_vain = !begun && error.call().is_some_and(service::asks_for_another_command);
@@ -94,9 +104,18 @@ fn advice(error: &UploadError, again: ResumeHint<'_>) -> Option<String> {
         UploadError::Session(SessionError::SourceMismatch { .. }) => {
             "to discard the old upload and start with this file, pass --restart"
         }
-        UploadError::Session(SessionError::OtherForm { .. }) => {
-            "to continue, use the options that the upload was started with; to discard its parts and start again, pass \
-             --restart"
+        UploadError::Session(SessionError::OtherForm { first, .. }) => {
+            let typed = typed(first);
+            return Some(format!(
+                "to continue, {typed}; to discard the parts of that upload and start again, pass --restart"
+            ));
+        }
+        UploadError::Transfer { source: TransferError::OtherContent { .. }, .. } => {
+            "give the image that the upload was begun with; to discard its parts and start with this one, pass --restart"
+        }
+        UploadError::Complete(CompleteError::Checksum { .. }) => {
+            "get the image again, or check what the checksum is of (--sha256-of); its parts are kept: to start with \
+             another image, pass --restart"
         }
         UploadError::Session(SessionError::Adopt { count: 0, .. }) => "omit --adopt to start a new upload",
         UploadError::Session(SessionError::Adopt { .. }) => {
@@ -155,6 +174,27 @@ fn advice(error: &UploadError, again: ResumeHint<'_>) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+/// Returns what to type for an upload of this form.
+fn typed(form: &ObjectForm) -> String {
+    let unpacked = form.unpacked.as_ref();
+    let mut options: Vec<String> = Vec::new();
+    match form.format {
+        ObjectFormat::Raw => options.push("--as raw".to_owned()),
+        ObjectFormat::Qcow2 { compat: Qcow2Compat::V3 } => options.push("--as qcow2".to_owned()),
+        ObjectFormat::Qcow2 { compat: Qcow2Compat::V2 } => {
+            options.push("--as qcow2 --compat 0.10".to_owned())
+        }
+        _ if unpacked.is_none() => options.push("--as as-is".to_owned()),
+        _ => {}
+    }
+    let member = unpacked.and_then(|unpacked| unpacked.member.as_deref());
+    options.extend(member.map(|member| format!("--member {}", word(member))));
+    if options.is_empty() {
+        return "use neither --as nor --as-is".to_owned();
+    }
+    format!("pass {}", options.join(" "))
 }
 
 impl From<StateError> for Failure {
@@ -216,6 +256,18 @@ impl From<SourceError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_options_of_a_form_are_those_that_make_it() {
+        let form = |unpacked, format| typed(&ObjectForm { unpacked, format });
+        let member = |name: &str| Some(ossup::model::Unpacked { member: Some(name.to_owned()) });
+        assert_eq!(form(None, ObjectFormat::AsIs), "pass --as as-is");
+        assert_eq!(form(None, ObjectFormat::Raw), "pass --as raw");
+        assert_eq!(form(Some(Default::default()), ObjectFormat::AsIs), "use neither --as nor --as-is");
+        let qcow2 = ObjectFormat::Qcow2 { compat: Qcow2Compat::V2 };
+        assert_eq!(form(member("a b"), qcow2), "pass --as qcow2 --compat 0.10 --member 'a b'");
+        assert_eq!(form(member("x"), ObjectFormat::AsIs), "pass --member x");
+    }
 
     #[test]
     fn the_same_command_is_advised_once() {

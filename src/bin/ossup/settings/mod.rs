@@ -16,7 +16,7 @@ use ossup::model::{BucketName, Endpoint, EndpointKind, InvalidValue, Region};
 
 use crate::args::values::EndpointArg;
 use crate::args::{ConnectionArgs, SignVersionArg};
-use network::Network;
+pub(crate) use network::Network;
 use sources::Sources;
 
 /// The region of an emulator, embedded or on a loopback address, unless another is set.

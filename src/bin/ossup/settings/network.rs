@@ -25,6 +25,15 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
+    /// Returns how the web is reached, whatever the services are.
+    pub(crate) fn of_web(
+        args: &ConnectionArgs,
+        https: bool,
+        outside: &Env<'_>,
+    ) -> Result<Self, SettingsError> {
+        Self::resolve(args, (https, true), outside, &mut |_| {})
+    }
+
     /// Finds the proxy for the scheme in use, and the certificates. Where no network is `used`, the environment's
     /// network settings are ignored.
     pub(super) fn resolve(

@@ -15,7 +15,12 @@ const WINDOW: Duration = Duration::from_secs(15);
 /// Counts acknowledged bytes: never more than there are, never backwards.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    pub(crate) length: u64,
+    /// Length of the object; unknown for as long as it is made on the way.
+    pub(crate) length: Option<u64>,
+    /// Length of the image that it is made of, if that is known.
+    image_length: Option<u64>,
+    /// How far that was read, where the object is made of it on the way.
+    passed: Option<u64>,
     /// Bytes that were already uploaded when the upload was opened.
     pub(crate) present: u64,
     /// Bytes acknowledged in this run.
@@ -24,20 +29,24 @@ pub(crate) struct Meter {
     in_flight: HashSet<PartNumber>,
     started: Instant,
     recent: VecDeque<(Instant, u64)>,
+    opened: bool,
     completing: bool,
     completed: bool,
 }
 
 impl Meter {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(image_length: Option<u64>, now: Instant) -> Self {
         Self {
-            length: 0,
+            length: None,
+            image_length,
+            passed: None,
             present: 0,
             sent: 0,
             retries: 0,
             in_flight: HashSet::new(),
             started: now,
             recent: VecDeque::new(),
+            opened: false,
             completing: false,
             completed: false,
         }
@@ -47,10 +56,12 @@ impl Meter {
     pub(crate) fn apply(&mut self, event: &Event, now: Instant) {
         match event {
             Event::Opened { length, present, .. } => {
-                let length = length.unwrap_or_default();
-                *self = Self { length, present: *present, retries: self.retries, ..Self::new(now) };
+                let (retries, fresh) = (self.retries, Self::new(self.image_length, now));
+                *self = Self { length: *length, present: *present, retries, opened: true, ..fresh };
             }
             Event::Verified { range, good: true, .. } => self.present += range.len(),
+            Event::Passed { image_bytes, .. } => self.passed = self.passed.max(Some(*image_bytes)),
+            Event::Sized { length } => self.length = Some(*length),
             Event::PartStarted { number, .. } => {
                 self.in_flight.insert(*number);
             }
@@ -59,7 +70,8 @@ impl Meter {
             }
             Event::PartDone { number, range, .. } => {
                 self.in_flight.remove(number);
-                let left = self.length.saturating_sub(self.present + self.sent);
+                let left =
+                    self.length.map_or(u64::MAX, |length| length.saturating_sub(self.present + self.sent));
                 self.sent += range.len().min(left);
                 self.recent.push_back((now, range.len()));
                 while self.recent.front().is_some_and(|(at, _)| now - *at > WINDOW) {
@@ -75,12 +87,12 @@ impl Meter {
 
     /// Whether the upload was opened and is not yet done.
     pub(crate) fn is_running(&self) -> bool {
-        self.length > 0 && !self.completed
+        self.opened && !self.completed
     }
 
     /// Returns the acknowledged bytes.
     pub(crate) fn done(&self) -> u64 {
-        (self.present + self.sent).min(self.length)
+        (self.present + self.sent).min(self.length.unwrap_or(u64::MAX))
     }
 
     /// Returns the throughput in bytes per second.
@@ -90,38 +102,65 @@ impl Meter {
         sum as f64 / (now - since).as_secs_f64().max(0.001)
     }
 
-    /// Returns how long the rest takes at this throughput.
+    /// Returns how long the rest takes at this throughput. Without a length of the object, it is as long as the rest of
+    /// the image takes.
     pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
-        let rate = self.throughput(now);
-        let left = self.length - self.done();
-        (rate >= 1.0).then(|| Duration::from_secs_f64((left as f64 / rate).min(1e9)))
+        let seconds = match (self.length, self.passed.zip(self.image_length)) {
+            (Some(length), _) => {
+                let rate = self.throughput(now);
+                (length - self.done()) as f64 / (rate >= 1.0).then_some(rate)?
+            }
+            (None, Some((passed, image))) => {
+                let passed = (passed > 0).then_some(passed)?;
+                let elapsed = (now - self.started).as_secs_f64();
+                elapsed * image.saturating_sub(passed) as f64 / passed as f64
+            }
+            (None, None) => return None,
+        };
+        Some(Duration::from_secs_f64(seconds.min(1e9)))
     }
 
     /// Returns what a bar shows of the upload of `name`.
     pub(crate) fn bar(&self, name: &str, now: Instant) -> Line {
         let (facts, details) = if self.completing {
-            (vec!["completing the upload".to_owned(), bytes(self.length)], Vec::new())
+            (vec!["completing the upload".to_owned(), bytes(self.length.unwrap_or(self.done()))], Vec::new())
         } else {
             (self.facts(now), self.details())
         };
-        Line { percent: Some(self.percent()), facts, details, name: name.to_owned() }
+        Line { percent: self.percent(), facts, details, name: name.to_owned() }
     }
 
     /// Returns a plain line.
     pub(crate) fn line(&self, now: Instant) -> String {
-        let Line { facts, details, .. } = self.bar("", now);
-        format!("{}%, {}", self.percent(), [facts, details].concat().join(", "))
+        let Line { facts, details, percent, .. } = self.bar("", now);
+        let percent = percent.map(|percent| format!("{percent}%"));
+        percent.into_iter().chain(facts).chain(details).collect::<Vec<_>>().join(", ")
     }
 
-    fn percent(&self) -> u8 {
-        let percent = u128::from(self.done()) * 100 / u128::from(self.length.max(1));
-        u8::try_from(percent).unwrap_or(100)
+    /// Returns how much is done: of the object, or else of the image.
+    fn percent(&self) -> Option<u8> {
+        let (done, length) = match (self.length, self.passed.zip(self.image_length)) {
+            (Some(length), _) => (self.done(), length),
+            // What was read has still to be sent.
+            (None, Some((passed, image))) => (passed.min(image.saturating_sub(1)), image),
+            (None, None) => return None,
+        };
+        let percent = u128::from(done) * 100 / u128::from(length.max(1));
+        Some(u8::try_from(percent.min(100)).unwrap_or(100))
     }
 
     fn facts(&self, now: Instant) -> Vec<String> {
         let mut facts = vec![format!("{}/s", bytes(self.throughput(now) as u64))];
         facts.extend(self.remaining(now).map(|left| format!("{} left", duration(left))));
-        facts.push(of(self.done(), self.length));
+        let sent = self.length.map_or_else(|| bytes(self.done()), |length| of(self.done(), length));
+        match (self.passed, self.image_length) {
+            // What is not made on the way is the image.
+            (None, _) => facts.push(sent),
+            (Some(passed), Some(image)) => {
+                facts.extend([format!("{} read", of(passed.min(image), image)), format!("{sent} sent")]);
+            }
+            (Some(passed), None) => facts.extend([format!("{} read", bytes(passed)), format!("{sent} sent")]),
+        }
         facts
     }
 
@@ -143,7 +182,7 @@ pub(super) fn stages(name: &str) -> [Line; 3] {
     use ossup::model::{ByteRange, UploadId};
 
     let start = Instant::now();
-    let mut meter = Meter::new(start);
+    let mut meter = Meter::new(None, start);
     let opened = Event::Opened {
         object: "oss://images/x".parse().expect("an object"),
         upload_id: UploadId::new("1"),
@@ -196,7 +235,7 @@ mod tests {
     #[test]
     fn a_line_says_what_is_in_sent_and_already_there() {
         let start = Instant::now();
-        let mut meter = Meter::new(start);
+        let mut meter = Meter::new(None, start);
         meter.apply(&opened(100 << 20, 50 << 20), start);
         meter.apply(
             &Event::PartStarted { number: number(7), range: ByteRange::new(50 << 20, 60 << 20) },
@@ -212,6 +251,34 @@ mod tests {
         assert_eq!(meter.line(later), "60%, completing the upload, 100.0 MiB");
     }
 
+    #[test]
+    fn what_is_made_on_the_way_shows_what_was_read_and_what_was_sent() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(2);
+        let of_unknown = |image: Option<u64>| {
+            let mut meter = Meter::new(image, start);
+            let Event::Opened { object, upload_id, .. } = opened(0, 0) else { unreachable!() };
+            let (present, present_parts) = (0, 0);
+            let opened = Event::Opened { object, upload_id, length: None, present, present_parts };
+            meter.apply(&opened, start);
+            assert!(meter.is_running());
+            meter.apply(&Event::Passed { image_bytes: 50 << 20, object_bytes: 12 << 20 }, later);
+            meter.apply(&done(1, 0, 10 << 20), later);
+            meter
+        };
+        let mut meter = of_unknown(Some(100 << 20));
+        let line = "50%, 5.0 MiB/s, 2 s left, 50.0 of 100.0 MiB read, 10.0 MiB sent, 0 parts in flight";
+        assert_eq!(meter.line(later), line);
+        meter.apply(&Event::Passed { image_bytes: 100 << 20, object_bytes: 20 << 20 }, later);
+        assert!(meter.line(later).starts_with("99%"), "what was read has still to be sent");
+        meter.apply(&Event::Sized { length: 20 << 20 }, later);
+        let line =
+            "50%, 5.0 MiB/s, 2 s left, 100.0 of 100.0 MiB read, 10.0 of 20.0 MiB sent, 0 parts in flight";
+        assert_eq!(meter.line(later), line);
+        let line = "5.0 MiB/s, 50.0 MiB read, 10.0 MiB sent, 0 parts in flight";
+        assert_eq!(of_unknown(None).line(later), line);
+    }
+
     proptest! {
         /// Even from events that contradict each other.
         #[test]
@@ -219,7 +286,7 @@ mod tests {
             length in 1_u64..1000, present in 0_u64..1000, parts in prop::collection::vec((1_u16..50, 0_u64..300), 0..30)
         ) {
             let now = Instant::now();
-            let mut meter = Meter::new(now);
+            let mut meter = Meter::new(None, now);
             meter.apply(&opened(length, present), now);
             let mut last = meter.done();
             for (part, size) in parts {

@@ -58,19 +58,19 @@ struct Shown {
 }
 
 impl Progress {
-    /// Starts to show the progress of `label`.
+    /// Starts to show the progress of `label`, an image of this length if that is known.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub(crate) fn start(label: impl Into<String>, output: Output) -> Self {
+    pub(crate) fn start(label: impl Into<String>, image_length: Option<u64>, output: Output) -> Self {
         let label = label.into();
         let interval = match output.progress() {
             Form::Bar => Some(BAR_INTERVAL),
             Form::Plain => Some(PLAIN_INTERVAL),
             Form::Json | Form::None => None,
         };
-        let meter = Mutex::new(Meter::new(Instant::now()));
+        let meter = Mutex::new(Meter::new(image_length, Instant::now()));
         let shown = Arc::new(Shown { label, meter, trouble: Mutex::default(), bar: OnceLock::new(), output });
         let ticker = interval.map(|interval| {
             let shown = Arc::clone(&shown);
@@ -122,7 +122,7 @@ impl Shown {
                 self.output.status(format!("resuming: {parts} ({size}) already there"));
             }
             Event::Verified { number, good: false, .. } => {
-                self.output.status(format!("part {number} differs from the file and is sent again"));
+                self.output.status(format!("part {number} has other bytes there than here"));
             }
             Event::Stalled { silent, reason } => {
                 self.output.status(format!("nothing acknowledged for {}: {reason}", duration(*silent)));

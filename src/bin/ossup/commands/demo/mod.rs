@@ -96,7 +96,7 @@ fn image(args: &DemoArgs, folder: &Path, context: &Context) -> Result<PathBuf, F
     if let Some(image) = &args.image {
         context.output.status("");
         context.output.status(format!("1. The image is `{}`.", image.display()));
-        return transfer::absolute(image);
+        return crate::origin::absolute(image);
     }
     context.output.status("");
     context.output.status(format!(
@@ -140,7 +140,7 @@ async fn interrupted_upload(
     length: u64,
     context: &Context,
 ) -> Result<(), Failure> {
-    let progress = Progress::start("demo", context.output);
+    let progress = Progress::start("demo", None, context.output);
     let (sink, cancel) = (progress.sink(), CancellationToken::new());
     let (acknowledged, half) = (AtomicU64::new(0), cancel.clone());
     let events = EventSink::new(move |event| {
@@ -176,7 +176,7 @@ async fn upload(
     object: &ObjectRef,
     context: &Context,
 ) -> Result<UploadReport, Failure> {
-    let progress = Progress::start("demo", context.output);
+    let progress = Progress::start("demo", None, context.output);
     let upload = prepared(connection, image, object)?.events(progress.sink()).cancel(context.stop.token());
     let outcome = upload.run().await;
     drop(progress);
