@@ -1,18 +1,23 @@
-//! Uploads that survive kills of client and server at random moments, and random faults.
+//! Uploads that survive kills of client and server at random moments, and random faults, on every way from an image to
+//! an object.
 //!
 //! `OSSUP_SOAK_KILLS` says how many kills; `OSSUP_SOAK_SEED` repeats a run.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::faults::{pause, setting};
+use crate::pipes::piped;
 use crate::proxy::{Faults, Proxy};
 use crate::support::{Server, World, finish, noise, signal};
+use crate::web::Site;
 
 const MIB: u64 = 1 << 20;
 const LENGTH: u64 = 16 * MIB;
+/// How much of it is zeros, which a conversion does not send.
+const ZEROS: u64 = 2 * MIB;
 const PART: u64 = MIB;
 const PARALLEL: u64 = 4;
 /// Most that a request has beside a part's bytes; the longest is the list of a Complete.
@@ -22,36 +27,105 @@ const CUT_EVERY: u64 = 7 * MIB;
 /// And more than this, and a bit of a part is flipped.
 const CORRUPT_EVERY: u64 = 5 * MIB;
 
+/// A way from an image to an object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    File,
+    /// A file that goes as QCOW2.
+    Converted,
+    Piped,
+    /// A compressed image through a pipe, that goes as QCOW2.
+    Packed,
+    /// From a web server, by ranges.
+    Web,
+}
+
+const WAYS: [Way; 5] = [Way::File, Way::Converted, Way::Piped, Way::Packed, Way::Web];
+
+/// An image, and where it is.
+struct Image {
+    bytes: Vec<u8>,
+    packed: Vec<u8>,
+    url: String,
+    converted: Vec<u8>,
+}
+
+impl Image {
+    fn new(world: &World, server: &Server, seed: u64) -> Self {
+        let mut bytes = noise(LENGTH as usize, seed);
+        bytes[5 * MIB as usize..][..ZEROS as usize].fill(0);
+        std::fs::write(world.path("disk.raw"), &bytes).unwrap();
+        let gzip = Command::new("gzip").args(["-1", "-c"]).arg(world.path("disk.raw")).output().unwrap();
+        assert!(gzip.status.success());
+        let endpoint = format!("--endpoint={}", server.endpoint);
+        let to = "oss://images/undisturbed";
+        world.ok(&["upload", "disk.raw", to, "--no-inspect", "--as=qcow2", "--no-resume", &endpoint]);
+        let converted = read_back(world, to);
+        Self { bytes, packed: gzip.stdout, url: Site::start(world, true).url("disk.raw"), converted }
+    }
+
+    /// Returns the object that it becomes.
+    fn object(&self, way: Way) -> &[u8] {
+        match way {
+            Way::File | Way::Piped | Way::Web => &self.bytes,
+            Way::Converted | Way::Packed => &self.converted,
+        }
+    }
+
+    fn start(&self, world: &World, way: Way, target: &str) -> Child {
+        let (source, form) = match way {
+            Way::File => ("disk.raw", "--as=as-is"),
+            Way::Converted => ("disk.raw", "--as=qcow2"),
+            Way::Piped => ("-", "--as=as-is"),
+            Way::Packed => ("-", "--as=qcow2"),
+            Way::Web => (self.url.as_str(), "--as=as-is"),
+        };
+        let common = ["--no-inspect", "--part-size=1MiB", "--parallel=4", "--bandwidth-limit=12MiB/s"];
+        let args = [&["upload", source, target, form], &common[..]].concat();
+        match way {
+            Way::Piped => piped(world, &args, &self.bytes),
+            Way::Packed => piped(world, &args, &self.packed),
+            _ => world.command(&args).spawn().unwrap(),
+        }
+    }
+}
+
 #[test]
 fn random_kills_end_in_the_same_bytes() {
-    let kills = setting("OSSUP_SOAK_KILLS", 6);
+    let kills = setting("OSSUP_SOAK_KILLS", 10);
+    // Few kills are shared by all ways.
+    let most_of_one = if kills > 50 { 4 } else { 2 };
     let mut dice = Dice(setting("OSSUP_SOAK_SEED", fresh_seed()) | 1);
     let seed = dice.0;
     eprintln!("OSSUP_SOAK_SEED={seed}");
     let mut world = World::new();
-    world.file("disk.raw", LENGTH as usize, seed);
-    let mut server = faulty(&mut world, &mut dice);
+    let mut server = Server::start(&mut world, &[]);
+    let image = Image::new(&world, &server, seed);
+    drop(server);
+    server = faulty(&mut world, &mut dice);
     let faults =
         Faults { cut_every: Some(CUT_EVERY), corrupt_every: Some(CORRUPT_EVERY), ..Faults::default() };
     let proxy = Proxy::start(&server.endpoint, faults);
     world.env("OSS_ENDPOINT", &proxy.endpoint);
-    let (mut killed, mut uploads, mut resent) = (0, 0, 0);
-    // One upload survives some kills; further ones, of other keys, make up the number.
-    while killed < kills {
-        let target = format!("oss://images/{uploads}");
+    let (mut killed, mut uploads, mut sent, mut resent) = (0, 0, 0, 0);
+    // One upload survives some kills; further ones, of other keys and on other ways, make up the number.
+    while killed < kills || uploads < WAYS.len() {
+        let way = WAYS[uploads % WAYS.len()];
+        let (target, object) = (format!("oss://images/{uploads}"), image.object(way));
+        let (length, context) = (object.len() as u64, format!("seed {seed}: {way:?}"));
         uploads += 1;
         let before = Counts::of(&proxy);
         let (mut here, mut finished) = (0, false);
         while !finished {
-            let mut upload = start(&world, &target);
-            if killed >= kills || here >= 4 {
+            let mut upload = image.start(&world, way, &target);
+            if killed >= kills || here >= most_of_one {
                 let done = finish(upload);
-                assert_eq!(done.code, Some(0), "seed {seed}: {done:?}");
+                assert_eq!(done.code, Some(0), "{context}: {done:?}");
                 break;
             }
             pause(Duration::from_millis(100 + dice.roll(1200)));
             if let Some(status) = upload.try_wait().unwrap() {
-                assert!(status.success(), "seed {seed}: {:?}", finish(upload));
+                assert!(status.success(), "{context}: {:?}", finish(upload));
                 break;
             }
             (killed, here) = (killed + 1, here + 1);
@@ -64,20 +138,20 @@ fn random_kills_end_in_the_same_bytes() {
                 proxy.retarget(&server.endpoint);
                 world.env("OSS_ENDPOINT", &proxy.endpoint);
                 let done = finish(upload);
-                assert_eq!(done.code, Some(0), "seed {seed}: {done:?}");
+                assert_eq!(done.code, Some(0), "{context}: {done:?}");
                 finished = true;
             }
         }
         let counted = Counts::of(&proxy).since(&before);
-        let again = counted.up.saturating_sub(LENGTH + counted.requests * HEAD);
-        assert!(again <= counted.in_vain, "seed {seed}: {again} bytes sent again, {counted:?}");
+        let again = counted.up.saturating_sub(length + counted.requests * HEAD);
+        assert!(again <= counted.in_vain, "{context}: {again} bytes sent again, {counted:?}");
         // Nor was more in flight than may be: all parts at a kill, and one at a cut or a fault.
-        let most = here * PARALLEL + counted.cuts + counted.faults();
-        assert!(counted.in_vain <= most * (PART + HEAD), "seed {seed}: {here} kills, {counted:?}");
-        resent += again;
-        assert!(read_back(&world, &target) == noise(LENGTH as usize, seed), "seed {seed}: {target}");
+        let most = here * PARALLEL + counted.cuts + counted.requests.saturating_sub(length / PART);
+        assert!(counted.in_vain <= most * (PART + HEAD), "{context}: {here} kills, {counted:?}");
+        (sent, resent) = (sent + length, resent + again);
+        assert!(read_back(&world, &target) == object, "{context}: {target}");
     }
-    eprintln!("{killed} kills, {uploads} uploads, {} of {} bytes sent again", resent, uploads * LENGTH);
+    eprintln!("{killed} kills, {uploads} uploads, {resent} of {sent} bytes sent again");
     let open = world.json(&["list", "oss://images"]);
     assert_eq!(open["uploads"].as_array().unwrap().len(), 0, "seed {seed}: {open}");
 }
@@ -105,11 +179,6 @@ impl Counts {
             cuts: self.cuts - before.cuts,
         }
     }
-
-    /// Returns how many requests may have met a fault: all beyond those that an upload needs.
-    fn faults(&self) -> u64 {
-        self.requests.saturating_sub(LENGTH / PART)
-    }
 }
 
 /// Starts an emulator where now and then a request is refused or its answer is lost.
@@ -132,11 +201,6 @@ fn faulty(world: &mut World, dice: &mut Dice) -> Server {
     let file = world.path("faults.json");
     std::fs::write(&file, plan).unwrap();
     Server::start(world, &["--faults", file.to_str().unwrap()])
-}
-
-fn start(world: &World, target: &str) -> Child {
-    let args = ["upload", "disk.raw", target, "--no-inspect", "--part-size=1MiB", "--parallel=4"];
-    world.command(&[&args[..], &["--bandwidth-limit=12MiB/s"]].concat()).spawn().unwrap()
 }
 
 /// Reads an object by its presigned URL.

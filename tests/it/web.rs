@@ -11,14 +11,14 @@ use crate::support::World;
 const MIB: usize = 1 << 20;
 
 /// A web server for files of a world's folder. It ends with the process.
-struct Site {
+pub(crate) struct Site {
     url: String,
     /// The heads of the requests that came.
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
-    fn start(world: &World, ranges: bool) -> Self {
+    pub(crate) fn start(world: &World, ranges: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://user:secret@{}", listener.local_addr().unwrap());
         let (folder, seen) = (world.path(""), Arc::new(Mutex::new(Vec::new())));
@@ -33,7 +33,7 @@ impl Site {
         Self { url, seen }
     }
 
-    fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("{}/{name}?token=hidden", self.url)
     }
 }
