@@ -272,6 +272,80 @@ printf '<!DOCTYPE html>\n<html><head><title>403 Forbidden</title></head></html>\
 : > empty.raw
 printf 'x' > byte.raw
 
+# Disks with a small Debian on them, for what is read of the guest: programs are ELF headers, kernels are names.
+GUEST_ROOT=11111111-2222-3333-4444-555555555555
+guest_tree() { # DIR FILESYSTEM
+  local kernel=6.1.0-28-cloud-amd64
+  rm -rf "$1"
+  mkdir -p "$1"/{boot/{efi,grub},etc/default,usr/{bin,sbin}} "$1"/usr/lib/{systemd,modules/$kernel,modules/6.1.0-9-amd64}
+  mkdir -p "$1/usr/lib/python3/dist-packages/cloudinit"
+  for folder in bin lib sbin; do ln -s usr/$folder "$1/$folder"; done
+  printf 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n' > "$1/usr/lib/os-release"
+  ln -s ../usr/lib/os-release "$1/etc/os-release"
+  ln -s loop "$1/etc/loop"; ln -s ../../../../usr/lib/os-release "$1/etc/above"
+  printf 'root:x:0:0:root:/root:/bin/sh\n' > "$1/etc/passwd"
+  cat > "$1/etc/fstab" <<FSTAB
+# what                                    where     type options      dump pass
+UUID=$GUEST_ROOT /         $2 defaults          0 1
+UUID=1234-5678                            /boot/efi vfat umask=0077   0 1
+UUID=99999999-2222-3333-4444-555555555555 /srv\\040old ext4 nofail     0 2
+tmpfs                                     /tmp      tmpfs defaults    0 0
+/dev/sdb1                                 /mnt      auto noauto       0 0
+FSTAB
+  printf '\177ELF\2\1\1%0.s' 1 > "$1/usr/lib/systemd/systemd"
+  head -c 9 /dev/zero >> "$1/usr/lib/systemd/systemd"
+  printf '\3\0\76\0\1\0\0\0' >> "$1/usr/lib/systemd/systemd"
+  ln -s /lib/systemd/systemd "$1/usr/sbin/init"
+  cp "$1/usr/lib/systemd/systemd" "$1/usr/bin/dash"; ln -s dash "$1/usr/bin/sh"
+  printf 'kernel/drivers/nvme/host/nvme.ko\nkernel/drivers/virtio/virtio_pci.ko\n' > "$1/usr/lib/modules/$kernel/modules.builtin"
+  printf 'kernel/drivers/block/virtio_blk.ko:\nkernel/drivers/net/virtio_net.ko: kernel/net/core/failover.ko\n' > "$1/usr/lib/modules/$kernel/modules.dep"
+  : > "$1/usr/lib/modules/6.1.0-9-amd64/modules.dep"
+  printf 'MZ' > "$1/boot/vmlinuz-$kernel"
+  cat > "$1/boot/grub/grub.cfg" <<GRUB
+menuentry 'Debian GNU/Linux' {
+	search --no-floppy --fs-uuid --set=root $GUEST_ROOT
+	linux /boot/vmlinuz-$kernel root=UUID=$GUEST_ROOT ro console=ttyS0,115200
+	initrd /boot/initrd.img-$kernel
+}
+menuentry 'an older disk' {
+	linux /boot/vmlinuz-6.1.0-9-amd64 root=UUID=99999999-2222-3333-4444-555555555555 ro
+}
+GRUB
+  printf '__VERSION__ = "22.4.2"\n_PACKAGED_VERSION = "@@PACKAGED_VERSION@@"\n' > "$1/usr/lib/python3/dist-packages/cloudinit/version.py"
+  find "$1" -exec touch -h -d @$SOURCE_DATE_EPOCH {} +
+}
+prototype() { # DIR: the tree as mkfs.xfs takes it
+  python3 - "$1" <<'PYTHON'
+import os, sys
+def folder(path, depth):
+    for name in sorted(os.listdir(path)):
+        at = os.path.join(path, name)
+        if os.path.islink(at):
+            print(" " * depth + name, "l--777 0 0", os.readlink(at))
+        elif os.path.isdir(at):
+            print(" " * depth + name, "d--755 0 0")
+            folder(at, depth + 1)
+        else:
+            print(" " * depth + name, "---644 0 0", at)
+    print(" " * depth + "$")
+print("/\n0 0\nd--755 0 0")
+folder(sys.argv[1], 0)
+PYTHON
+}
+guest_disk() { # DISK FILESYSTEM MIB: with the file system in root.tmp
+  disk "$1" $((6 + $3))M; gpt "$1" "start=2048, size=2048, type=$BIOS
+size=4096, type=$ESP
+size=$(($3 * 2048)), type=$LINUX, uuid=33333333-1111-1111-1111-111111111111, name=root"
+  boot_code "$1"; core "$1" 1; esp "$1" 2 BOOTX64.EFI; place "$1" root.tmp 4; rm root.tmp
+}
+guest_tree guest.tmp ext4; disk root.tmp 8M; ext4 root.tmp 0 8M -L system -d guest.tmp; guest_disk guest-ext4.raw ext4 8
+guest_tree guest.tmp xfs; disk root.tmp 320M; prototype guest.tmp > proto.tmp
+mkfs.xfs -q -L system -m uuid=$GUEST_ROOT -p proto.tmp root.tmp; guest_disk xfs.tmp xfs 320
+guest_tree guest.tmp btrfs; disk root.tmp 128M
+mkfs.btrfs -q -L system -U $GUEST_ROOT --rootdir guest.tmp root.tmp; guest_disk btrfs.tmp btrfs 128
+for filesystem in xfs btrfs; do qemu-img convert -f raw -O qcow2 $filesystem.tmp guest-$filesystem.qcow2; done
+rm -r ./*.tmp
+
 # The small ones for the repository: at most 48 KiB each.
 if [ -n "$packed" ]; then
   mkdir -p "$packed"

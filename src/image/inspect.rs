@@ -361,6 +361,7 @@ impl<'a> Inspection<'a> {
             bare_filesystem: self.contents.bare,
             boot: self.contents.boot,
             settings: self.settings,
+            guest: None,
             findings: self.findings.0,
         }
     }

@@ -9,6 +9,8 @@
 //! [`PassingImage`] holds what matters of one that passes once, from a pipe. No input is trusted: every table, chain and
 //! length is bounded, at most [`READ_BUDGET`] bytes are read, and what lies beyond is reported as not checked.
 //!
+//! [`look_inside`] reads the file systems of the disk, and tells what system is installed there.
+//!
 //! [`open_disk`] opens the disk inside an image for whoever wants to read all of it.
 //!
 //! [`request`] holds the checks of an import request that need no image.
@@ -24,6 +26,7 @@ mod foreign;
 mod format;
 mod guest;
 mod inflate;
+mod inside;
 mod inspect;
 mod open;
 mod passing;
@@ -49,6 +52,10 @@ pub use filesystem::FileSystem;
 pub use finding::{Finding, Severity, Verdict};
 pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
+pub use inside::{
+    Answer, BootEntry, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume, Kernel, OsRelease,
+    look_inside,
+};
 pub use inspect::inspect;
 pub use open::{OpenDiskError, open_disk};
 pub use passing::PassingImage;

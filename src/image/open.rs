@@ -44,6 +44,18 @@ fn said(finding: &Finding) -> String {
 /// When the file cannot be read, is of another format, or does not hold the whole disk: it has a backing file, is
 /// encrypted, damaged or truncated.
 pub fn open_disk(file: Arc<dyn ReadAt>) -> Result<Arc<dyn ReadAt>, OpenDiskError> {
+    open(file, None)
+}
+
+/// Opens the disk inside an image, of which at most so many bytes are unpacked.
+pub(super) fn open_limited(
+    file: Arc<dyn ReadAt>,
+    unpack_limit: u64,
+) -> Result<Arc<dyn ReadAt>, OpenDiskError> {
+    open(file, Some(unpack_limit))
+}
+
+fn open(file: Arc<dyn ReadAt>, unpack_limit: Option<u64>) -> Result<Arc<dyn ReadAt>, OpenDiskError> {
     let format = detect(&file)?;
     let mut findings = Findings::default();
     match format {
@@ -53,7 +65,11 @@ pub fn open_disk(file: Arc<dyn ReadAt>) -> Result<Arc<dyn ReadAt>, OpenDiskError
                 && !findings.0.iter().any(stops)
             {
                 layout.check_tables(&file)?;
-                return Ok(Arc::new(Guest::new(file, layout)));
+                let guest = Guest::new(file, layout);
+                return Ok(Arc::new(match unpack_limit {
+                    Some(limit) => guest.with_unpack_limit(limit),
+                    None => guest,
+                }));
             }
         }
         Format::Vhd => {

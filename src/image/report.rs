@@ -4,6 +4,7 @@ use super::boot::BootEvidence;
 use super::filesystem::FileSystem;
 use super::finding::{Finding, Verdict};
 use super::format::Format;
+use super::inside::GuestReport;
 use super::request;
 use super::table::{Partition, TableKind};
 use crate::model::{Architecture, BootMode, DiskFormat, OsType};
@@ -129,6 +130,9 @@ pub struct Report {
     pub settings: Settings,
     /// What the checks found, in the order of the checks.
     pub findings: Vec<Finding>,
+    /// What is installed on the disk, where [`look_inside`](super::look_inside) was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestReport>,
 }
 
 impl Report {

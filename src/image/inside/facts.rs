@@ -1,0 +1,206 @@
+//! What is told of a guest: facts, with "could not be read" as an answer of its own.
+
+use std::fmt;
+
+use super::super::filesystem::FileSystem;
+use crate::model::Architecture;
+
+/// What was found of something in the guest.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer<T> {
+    /// It is there.
+    Found(T),
+    /// It is certainly not there.
+    Absent,
+    /// It could not be read, or was not looked at. Nothing follows from that.
+    Unread(String),
+}
+
+impl<T> Answer<T> {
+    /// Returns what was found.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Absent | Self::Unread(_) => None,
+        }
+    }
+}
+
+impl<T> From<Result<Option<T>, String>> for Answer<T> {
+    fn from(read: Result<Option<T>, String>) -> Self {
+        match read {
+            Ok(Some(found)) => Self::Found(found),
+            Ok(None) => Self::Absent,
+            Err(reason) => Self::Unread(reason),
+        }
+    }
+}
+
+/// What a look inside an image found. All text of the guest is as it stands there, cut to a bounded length: it may hold
+/// what a terminal takes for commands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct GuestReport {
+    /// The installed system.
+    pub system: Answer<GuestSystem>,
+    /// The partitions, or the disk if it has none, with what was recognised there.
+    pub volumes: Vec<GuestVolume>,
+    /// Bytes of the disk that were read for it.
+    pub read_bytes: u64,
+}
+
+impl GuestReport {
+    /// Says why nothing was looked at.
+    pub fn unread(reason: impl Into<String>) -> Self {
+        Self { system: Answer::Unread(reason.into()), volumes: Vec::new(), read_bytes: 0 }
+    }
+}
+
+/// A place on the disk that holds a file system or something alike.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct GuestVolume {
+    /// Where: `partition 2`, `the whole disk`, `logical volume vg/root`.
+    pub place: String,
+    /// What it holds.
+    pub filesystem: FileSystem,
+    /// Its UUID as `/etc/fstab` names it.
+    pub uuid: Option<String>,
+    /// Its label.
+    pub label: Option<String>,
+    /// `PARTUUID`, of a partition.
+    pub partition_uuid: Option<String>,
+    /// `PARTLABEL`, of a partition of a GPT.
+    pub partition_label: Option<String>,
+    /// Why it was not looked into; `None` if it was, or holds no files.
+    pub unread: Option<String>,
+}
+
+/// An installed Linux.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct GuestSystem {
+    /// Where its root is, as in [`GuestVolume::place`].
+    pub root: String,
+    /// What it calls itself.
+    pub os: Answer<OsRelease>,
+    /// The `Platform` of ImportImage that goes with exactly this id of `os-release`. A derivative has none.
+    pub platform: Option<&'static str>,
+    /// The program that starts first, with links resolved.
+    pub init: Answer<String>,
+    /// What that program, or the shell, is built for.
+    pub architecture: Answer<Architecture>,
+    /// Kernels that have modules, the newest first.
+    pub kernels: Answer<Vec<Kernel>>,
+    /// The version of cloud-init.
+    pub cloud_init: Answer<String>,
+    /// The lines of `/etc/fstab`.
+    pub fstab: Answer<Vec<FstabLine>>,
+    /// What the boot loader's configuration starts, each different line once.
+    pub boot_entries: Answer<Vec<BootEntry>>,
+}
+
+/// What `os-release` says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[non_exhaustive]
+pub struct OsRelease {
+    /// `ID`.
+    pub id: Option<String>,
+    /// `VERSION_ID`.
+    pub version_id: Option<String>,
+    /// `NAME`.
+    pub name: Option<String>,
+    /// `PRETTY_NAME`.
+    pub pretty_name: Option<String>,
+    /// `VARIANT_ID`.
+    pub variant_id: Option<String>,
+}
+
+impl OsRelease {
+    /// Returns the most telling name that there is.
+    pub fn title(&self) -> &str {
+        [&self.pretty_name, &self.name, &self.id].into_iter().flatten().next().map_or("Linux", String::as_str)
+    }
+}
+
+/// A kernel with modules.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Kernel {
+    /// Its release, such as `6.1.0-28-cloud-amd64`.
+    pub release: String,
+    /// The kernel itself, where it has the usual name.
+    pub image: Answer<String>,
+    /// What it needs on ECS; only of the newest two.
+    pub drivers: Option<Drivers>,
+}
+
+/// Where the drivers are that ECS needs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Drivers {
+    /// Disks.
+    pub virtio_blk: Answer<Driver>,
+    /// The bus of the other virtio drivers.
+    pub virtio_pci: Answer<Driver>,
+    /// The network.
+    pub virtio_net: Answer<Driver>,
+    /// Disks of the instance families that attach them by NVMe.
+    pub nvme: Answer<Driver>,
+    /// Whether those that are modules are in the initial RAM file system too, which is not looked at.
+    pub initramfs: Answer<()>,
+}
+
+/// How a kernel has a driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Driver {
+    /// In the kernel itself.
+    BuiltIn,
+    /// As a module below `/lib/modules`.
+    Module,
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::BuiltIn => "built in",
+            Self::Module => "a module",
+        })
+    }
+}
+
+/// A line of `/etc/fstab`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct FstabLine {
+    /// Its number, from 1 on.
+    pub line: usize,
+    /// What is mounted.
+    pub device: String,
+    /// Where.
+    pub mount_point: String,
+    /// The type.
+    pub filesystem: String,
+    /// The options.
+    pub options: String,
+    /// Where on this disk the device is; `None` for what is not on a disk, or is named by a device's name.
+    pub place: Option<Answer<String>>,
+}
+
+/// What the boot loader's configuration starts.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct BootEntry {
+    /// The file that says so.
+    pub file: String,
+    /// The number of the line in it, from 1 on.
+    pub line: usize,
+    /// The kernel, as the loader names it.
+    pub kernel: Option<String>,
+    /// The argument `root=`.
+    pub root: Option<String>,
+    /// Where on this disk that root is; `None` if there is no such argument, or it is a device's name.
+    pub place: Option<Answer<String>>,
+}

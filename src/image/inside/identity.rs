@@ -1,0 +1,147 @@
+//! By which names the partitions of a disk and their file systems are known.
+
+use super::facts::{Answer, GuestVolume};
+use super::pages::{Unreadable, View};
+use super::text;
+use crate::image::filesystem::FileSystem;
+use crate::image::read::{le16, le32, le64};
+use crate::image::report::Report;
+use crate::image::table::TableKind;
+
+/// The UUID and the label of a file system.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) uuid: Option<String>,
+    pub(super) label: Option<String>,
+}
+
+/// Reads what a file system is known by.
+pub(super) fn identify(view: &View, filesystem: FileSystem) -> Result<Identity, Unreadable> {
+    let named = |uuid: Option<String>, label: &[u8]| Identity { uuid, label: label_of(label) };
+    Ok(match filesystem {
+        FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 => {
+            let head = view.head::<136>(1024)?;
+            named(uuid(&head[104..120]), &head[120..136])
+        }
+        FileSystem::Xfs => {
+            // The UUID of the user; that of the metadata may differ.
+            let head = view.head::<120>(0)?;
+            named(uuid(&head[32..48]), &head[108..120])
+        }
+        FileSystem::Btrfs => {
+            let head = view.head::<560>(65_536)?;
+            named(uuid(&head[32..48]), &head[299..555])
+        }
+        FileSystem::Swap => {
+            let head = view.head::<44>(1024)?;
+            named(uuid(&head[12..28]), &head[28..44])
+        }
+        FileSystem::Fat32 => serial(&view.head::<90>(0)?, 67),
+        FileSystem::Fat12 | FileSystem::Fat16 => serial(&view.head::<90>(0)?, 39),
+        FileSystem::Ntfs => {
+            let serial = le64(&view.head::<80>(0)?, 72);
+            named(Some(format!("{serial:016X}")), b"")
+        }
+        FileSystem::Luks => {
+            let head = view.head::<208>(0)?;
+            Identity { uuid: label_of(&head[168..208]), label: None }
+        }
+        _ => Identity::default(),
+    })
+}
+
+/// The serial number and label of FAT, which a byte before them says are there.
+fn serial(head: &[u8], at: usize) -> Identity {
+    let signature = head[at - 1];
+    if !matches!(signature, 0x28 | 0x29) {
+        return Identity::default();
+    }
+    let uuid = format!("{:04X}-{:04X}", le16(head, at + 2), le16(head, at));
+    let label = label_of(&head[at + 4..at + 15]).filter(|label| signature == 0x29 && label != "NO NAME");
+    Identity { uuid: Some(uuid), label }
+}
+
+/// Writes the bytes of a UUID as Linux does; `None` if all are zero.
+fn uuid(bytes: &[u8]) -> Option<String> {
+    let bytes: [u8; 16] = bytes.try_into().ok()?;
+    (bytes != [0; 16]).then(|| uuid::Uuid::from_bytes(bytes).to_string())
+}
+
+fn label_of(bytes: &[u8]) -> Option<String> {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let label = text::shown(bytes[..end].trim_ascii_end());
+    (!label.is_empty()).then_some(label)
+}
+
+/// Reads `PARTUUID` of a partition: a GUID, or the signature of the disk and the number.
+pub(super) fn partition_uuid(
+    disk: &View,
+    report: &Report,
+    number: u32,
+) -> Result<Option<String>, Unreadable> {
+    Ok(match report.partition_table {
+        TableKind::None => None,
+        TableKind::Mbr => {
+            let signature = le32(&disk.head::<444>(0)?, 440);
+            (signature != 0).then(|| format!("{signature:08x}-{number:02x}"))
+        }
+        TableKind::Gpt => {
+            let header = disk.head::<92>(512)?;
+            if !header.starts_with(b"EFI PART") {
+                // The partitions are those of the backup, which is to be repaired first.
+                return Ok(None);
+            }
+            let size = u64::from(le32(&header, 84));
+            let index = u64::from(number.saturating_sub(1));
+            let at = le64(&header, 72).saturating_mul(512).saturating_add(index.saturating_mul(size));
+            let entry = disk.head::<32>(at)?;
+            (entry[16..32] != [0; 16]).then(|| {
+                let bytes: [u8; 16] = entry[16..32].try_into().expect("16 bytes");
+                uuid::Uuid::from_bytes_le(bytes).to_string()
+            })
+        }
+    })
+}
+
+/// Finds what a device of `/etc/fstab` or of the kernel's argument `root=` is on this disk; `None` for one that is named
+/// otherwise than by what is written on the disk.
+pub(super) fn find(volumes: &[GuestVolume], device: &str) -> Option<Answer<String>> {
+    let index = position(volumes, device)?;
+    Some(match index {
+        Some(index) => Answer::Found(volumes[index].place.clone()),
+        // It may be inside of what cannot be looked into.
+        None => match volumes.iter().find(|volume| hides_others(volume.filesystem)) {
+            Some(hiding) => Answer::Unread(format!("{} is not looked into", hiding.place)),
+            None => Answer::Absent,
+        },
+    })
+}
+
+/// Finds a device by what is written on the disk: outer `None` if it is not named by that.
+pub(super) fn position(volumes: &[GuestVolume], device: &str) -> Option<Option<usize>> {
+    const FOLDERS: [(&str, &str); 4] = [
+        ("/dev/disk/by-uuid/", "UUID"),
+        ("/dev/disk/by-label/", "LABEL"),
+        ("/dev/disk/by-partuuid/", "PARTUUID"),
+        ("/dev/disk/by-partlabel/", "PARTLABEL"),
+    ];
+    let in_folder = FOLDERS.iter().find_map(|(folder, tag)| Some((*tag, device.strip_prefix(folder)?)));
+    let (tag, value) = in_folder.or_else(|| device.split_once('='))?;
+    let value = value.trim_matches(['"', '\'']);
+    let is = |have: &Option<String>| have.as_deref() == Some(value);
+    let is_in_any_case =
+        |have: &Option<String>| have.as_deref().is_some_and(|have| have.eq_ignore_ascii_case(value));
+    let known: &dyn Fn(&GuestVolume) -> bool = match tag.to_ascii_uppercase().as_str() {
+        "UUID" => &|volume| is_in_any_case(&volume.uuid),
+        "PARTUUID" => &|volume| is_in_any_case(&volume.partition_uuid),
+        "LABEL" => &|volume| is(&volume.label),
+        "PARTLABEL" => &|volume| is(&volume.partition_label),
+        _ => return None,
+    };
+    Some(volumes.iter().position(known))
+}
+
+/// Whether volumes with names of their own may lie inside.
+fn hides_others(filesystem: FileSystem) -> bool {
+    filesystem == FileSystem::Lvm || filesystem.is_encrypted()
+}

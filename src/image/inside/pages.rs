@@ -1,0 +1,259 @@
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::read::{ReadAt, ReadError};
+
+/// Bytes of a page.
+const PAGE: u64 = 16 << 10;
+/// Most bytes that are read of the disk, and thus held (12 MiB). A usual system needs less than 4 MiB.
+pub(super) const MOST_READ: u64 = 12 << 20;
+/// Most bytes that the readers of file systems are given in all, many of them again and again.
+const MOST_SERVED: u64 = 256 << 20;
+/// Most bytes that one question may take, which bounds what a reader can gather in memory for its answer.
+const MOST_SERVED_AT_ONCE: u64 = 16 << 20;
+/// Most reads by the readers of file systems.
+const MOST_READS: u64 = 250_000;
+
+/// A disk through a cache of pages, with one budget for whoever reads it.
+///
+/// The readers of file systems turn every failure of the source into an error of their own, or into "not found": the
+/// first failure is kept here, and counts more than what they say.
+pub(super) struct Pages {
+    disk: Arc<dyn ReadAt>,
+    held: RefCell<HashMap<u64, Box<[u8]>>>,
+    read: Cell<u64>,
+    served: Cell<u64>,
+    served_now: Cell<u64>,
+    reads: Cell<u64>,
+    failure: RefCell<Option<String>>,
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("read", &self.read).field("reads", &self.reads).finish_non_exhaustive()
+    }
+}
+
+impl Pages {
+    pub(super) fn new(disk: Arc<dyn ReadAt>) -> Rc<Self> {
+        Rc::new(Self {
+            disk,
+            held: RefCell::default(),
+            read: Cell::new(0),
+            served: Cell::new(0),
+            served_now: Cell::new(0),
+            reads: Cell::new(0),
+            failure: RefCell::default(),
+        })
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.disk.length()
+    }
+
+    /// Returns how many bytes were read of the disk.
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.read.get()
+    }
+
+    /// Begins a question: forgets the failure of the one before.
+    pub(super) fn begin(&self) {
+        self.served_now.set(0);
+        self.failure.take();
+    }
+
+    /// Takes the first failure since [`Pages::begin`].
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.take()
+    }
+
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), String> {
+        let wanted = buffer.len() as u64;
+        let spend = |spent: &Cell<u64>, amount: u64, most: u64| {
+            spent.set(spent.get().saturating_add(amount));
+            if spent.get() > most { Err("more than may be read for one disk".to_owned()) } else { Ok(()) }
+        };
+        spend(&self.reads, 1, MOST_READS)?;
+        spend(&self.served, wanted, MOST_SERVED)?;
+        spend(&self.served_now, wanted, MOST_SERVED_AT_ONCE)?;
+        let end = offset.checked_add(wanted).filter(|end| *end <= self.length());
+        end.ok_or_else(|| format!("{wanted} bytes at {offset} lie beyond the end"))?;
+        let mut at = offset;
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let start = at / PAGE * PAGE;
+            let mut held = self.held.borrow_mut();
+            let page = match held.entry(start) {
+                std::collections::hash_map::Entry::Occupied(page) => page.into_mut(),
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    let length = PAGE.min(self.length() - start);
+                    spend(&self.read, length, MOST_READ)?;
+                    let mut page = vec![0; usize::try_from(length).expect("at most a page")];
+                    self.disk.read_at(start, &mut page).map_err(|error| reason(&error))?;
+                    place.insert(page.into_boxed_slice())
+                }
+            };
+            let skipped = usize::try_from(at - start).expect("less than a page");
+            let count = rest.len().min(page.len() - skipped);
+            let (now, later) = rest.split_at_mut(count);
+            now.copy_from_slice(&page[skipped..skipped + count]);
+            rest = later;
+            at += count as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Says why bytes could not be read, with the cause.
+fn reason(error: &ReadError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// What a file system lies on: a partition, or the pieces of a logical volume.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pages: Rc<Pages>,
+    /// Where each piece begins on the disk, and its bytes, in order.
+    pieces: Rc<[(u64, u64)]>,
+    length: u64,
+}
+
+/// The bytes could not be read; the pages know why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes cannot be read")
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl View {
+    pub(super) fn new(pages: &Rc<Pages>, start: u64, length: u64) -> Self {
+        Self::of_pieces(pages, vec![(start, length)])
+    }
+
+    pub(super) fn of_pieces(pages: &Rc<Pages>, pieces: Vec<(u64, u64)>) -> Self {
+        let length = pieces.iter().fold(0_u64, |sum, (_, length)| sum.saturating_add(*length));
+        Self { pages: pages.clone(), pieces: pieces.into(), length }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn pages(&self) -> &Rc<Pages> {
+        &self.pages
+    }
+
+    /// Fills `buffer` from `offset` on.
+    pub(super) fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        let filled = self.fill_pieces(offset, buffer);
+        filled.map_err(|why| {
+            self.pages.failure.borrow_mut().get_or_insert(why);
+            Unreadable
+        })
+    }
+
+    fn fill_pieces(&self, offset: u64, buffer: &mut [u8]) -> Result<(), String> {
+        let mut skip = offset;
+        let mut rest = buffer;
+        for &(start, length) in &*self.pieces {
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if skip >= length {
+                skip -= length;
+                continue;
+            }
+            let count = usize::try_from(length - skip).map_or(rest.len(), |left| left.min(rest.len()));
+            let (now, later) = rest.split_at_mut(count);
+            self.pages.fill(start.saturating_add(skip), now)?;
+            rest = later;
+            skip = 0;
+        }
+        match rest.len() {
+            0 => Ok(()),
+            missing => Err(format!("{missing} bytes behind {offset} lie beyond the end of the volume")),
+        }
+    }
+
+    /// Reads up to `N` bytes from `offset` on; what lies beyond the end is zero.
+    pub(super) fn head<const N: usize>(&self, offset: u64) -> Result<[u8; N], Unreadable> {
+        let mut bytes = [0; N];
+        let there = self.length.saturating_sub(offset).min(N as u64);
+        self.fill(offset, &mut bytes[..usize::try_from(there).expect("at most N")])?;
+        Ok(bytes)
+    }
+}
+
+impl ext4_view::Ext4Read for View {
+    fn read(
+        &mut self,
+        start_byte: u64,
+        dst: &mut [u8],
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync + 'static>> {
+        Ok(self.fill(start_byte, dst)?)
+    }
+}
+
+impl lamxfs::BlockRead for View {
+    type Error = Unreadable;
+
+    fn read_at(&mut self, offset_bytes: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+        self.fill(offset_bytes, buf)
+    }
+}
+
+impl lambutter::BlockRead for View {
+    type Error = Unreadable;
+
+    fn read_at(&mut self, offset_bytes: u64, buf: &mut [u8]) -> Result<(), Unreadable> {
+        self.fill(offset_bytes, buf)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_read_once_and_the_first_failure_is_kept() {
+        let bytes: Vec<u8> = (0..100_000_u32).map(|at| at as u8).collect();
+        let pages = Pages::new(Arc::new(bytes.clone()));
+        let view = View::of_pieces(&pages, vec![(50_000, 10), (16_380, 20), (99_990, 10)]);
+        assert_eq!(view.length(), 40);
+        let mut buffer = [0; 40];
+        view.fill(0, &mut buffer).unwrap();
+        assert_eq!(buffer[..], [&bytes[50_000..50_010], &bytes[16_380..16_400], &bytes[99_990..]].concat());
+        let read = pages.read_bytes();
+        view.fill(5, &mut buffer[..30]).unwrap();
+        assert_eq!(pages.read_bytes(), read);
+        assert_eq!(pages.failure(), None);
+        assert_eq!(view.fill(30, &mut buffer[..11]), Err(Unreadable));
+        assert_eq!(view.fill(u64::MAX, &mut buffer[..11]), Err(Unreadable));
+        assert!(pages.failure().unwrap().contains("behind 30"));
+        assert_eq!(view.head::<4>(38).unwrap()[2..], [0, 0]);
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_budget_has() {
+        let pages = Pages::new(Arc::new(vec![0_u8; (MOST_READ + 2 * PAGE) as usize]));
+        let view = View::new(&pages, 0, pages.length());
+        let ends = (0..view.length()).step_by(PAGE as usize).find(|at| view.fill(*at, &mut [0]).is_err());
+        assert_eq!(ends, Some(MOST_READ));
+        assert!(view.fill(0, &mut [0]).is_ok(), "what is held can still be read");
+        pages.begin();
+        assert!((0..64).any(|_| view.fill(0, &mut vec![0; 1 << 20]).is_err()), "one question has its bound");
+        pages.begin();
+        assert!(view.fill(0, &mut [0]).is_ok());
+    }
+}

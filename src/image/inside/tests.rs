@@ -1,0 +1,245 @@
+//! Over small disks that `.ci/make-images.sh` makes, alike on each file system.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::sync::{LazyLock, Mutex};
+
+use proptest::prelude::*;
+
+use super::super::inspect::inspect;
+use super::super::open::open_disk;
+use super::super::report::Expected;
+use super::pages::MOST_READ;
+use super::*;
+use crate::model::Architecture;
+use crate::read::ReadError;
+
+const ROOT: &str = "11111111-2222-3333-4444-555555555555";
+const ELSEWHERE: &str = "UUID=99999999-2222-3333-4444-555555555555";
+
+/// A disk with what an inspection says of it.
+struct Disk {
+    disk: Arc<dyn ReadAt>,
+    report: Report,
+    /// The bytes that are not zero, of the pages that are read.
+    telling: Vec<u64>,
+}
+
+static DISKS: LazyLock<[Disk; 3]> = LazyLock::new(|| {
+    [
+        unpacked(include_bytes!("../../../tests/data/images/guest-ext4.raw.gz")),
+        unpacked(include_bytes!("../../../tests/data/images/guest-xfs.qcow2.gz")),
+        unpacked(include_bytes!("../../../tests/data/images/guest-btrfs.qcow2.gz")),
+    ]
+});
+
+fn unpacked(packed: &[u8]) -> Disk {
+    let mut image = Vec::new();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut image).unwrap();
+    let report = inspect(&image, &Expected::default()).unwrap();
+    let disk = open_disk(Arc::new(image)).unwrap();
+    let traced = Arc::new(Traced { disk: disk.clone(), telling: Mutex::default() });
+    look(traced.clone(), &report);
+    let telling = traced.telling.lock().unwrap().iter().copied().collect();
+    Disk { disk, report, telling }
+}
+
+/// Notes which bytes that are not zero are read.
+#[derive(Debug)]
+struct Traced {
+    disk: Arc<dyn ReadAt>,
+    telling: Mutex<BTreeSet<u64>>,
+}
+
+impl ReadAt for Traced {
+    fn length(&self) -> u64 {
+        self.disk.length()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.disk.read_at(offset, buffer)?;
+        let bytes = (offset..).zip(buffer.iter()).filter(|(_, byte)| **byte != 0);
+        self.telling.lock().unwrap().extend(bytes.map(|(at, _)| at));
+        Ok(())
+    }
+}
+
+/// A disk with other bytes here and there, or that cannot be read from somewhere on.
+#[derive(Debug)]
+struct Damaged {
+    disk: Arc<dyn ReadAt>,
+    changes: Vec<(u64, u8)>,
+    unreadable: BTreeSet<u64>,
+}
+
+impl ReadAt for Damaged {
+    fn length(&self) -> u64 {
+        self.disk.length()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let end = offset + buffer.len() as u64;
+        if self.unreadable.range(offset..end).next().is_some() {
+            return Err(ReadError::Unreadable { offset, reason: "it is damaged here" });
+        }
+        self.disk.read_at(offset, buffer)?;
+        for (at, value) in self.changes.iter().filter(|(at, _)| (offset..end).contains(at)) {
+            buffer[usize::try_from(at - offset).unwrap()] = *value;
+        }
+        Ok(())
+    }
+}
+
+fn system(guest: &GuestReport) -> &GuestSystem {
+    match &guest.system {
+        Answer::Found(system) => system,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn look_at(disk: &Disk) -> GuestReport {
+    look(disk.disk.clone(), &disk.report)
+}
+
+#[test]
+fn the_system_is_told_alike_on_every_file_system() {
+    for (disk, filesystem) in DISKS.iter().zip(["ext4", "xfs", "btrfs"]) {
+        let guest = look_at(disk);
+        assert!(guest.read_bytes < 4 << 20, "{} bytes of {filesystem}", guest.read_bytes);
+        let system = system(&guest);
+        assert_eq!(system.root, "partition 3");
+        assert_eq!(system.os.found().unwrap().title(), "Debian GNU/Linux 12 (bookworm)");
+        assert_eq!(system.platform, Some("Debian"));
+        assert_eq!(system.init.found().map(String::as_str), Some("/usr/lib/systemd/systemd"));
+        assert_eq!(system.architecture, Answer::Found(Architecture::X86_64));
+        assert_eq!(system.cloud_init, Answer::Found("22.4.2".to_owned()));
+        let kernels = system.kernels.found().unwrap();
+        assert_eq!(kernels.len(), 2);
+        assert_eq!(kernels[0].release, "6.1.0-28-cloud-amd64");
+        assert_eq!(kernels[0].image, Answer::Found("/boot/vmlinuz-6.1.0-28-cloud-amd64".to_owned()));
+        let drivers = kernels[0].drivers.as_ref().unwrap();
+        assert_eq!(drivers.virtio_blk, Answer::Found(Driver::Module));
+        assert_eq!(drivers.nvme, Answer::Found(Driver::BuiltIn));
+        assert_eq!(kernels[1].image, Answer::Absent);
+        assert!(matches!(kernels[1].drivers.as_ref().unwrap().nvme, Answer::Unread(_)));
+    }
+}
+
+#[test]
+fn what_is_mounted_and_started_is_looked_for_on_the_disk() {
+    for disk in DISKS.iter() {
+        let guest = look_at(disk);
+        let system = system(&guest);
+        let fstab = system.fstab.found().unwrap();
+        let places: Vec<_> = fstab.iter().map(|line| (line.line, line.place.clone())).collect();
+        let found = |place: &str| Some(Answer::Found(place.to_owned()));
+        assert_eq!(
+            places,
+            [
+                (2, found("partition 3")),
+                (3, found("partition 2")),
+                (4, Some(Answer::Absent)),
+                (5, None),
+                (6, None)
+            ]
+        );
+        assert_eq!(fstab[2].mount_point, "/srv old");
+        let entries = system.boot_entries.found().unwrap();
+        assert_eq!(entries[0].place, found("partition 3"));
+        assert_eq!(entries[0].kernel.as_deref(), Some("/boot/vmlinuz-6.1.0-28-cloud-amd64"));
+        assert_eq!((entries[1].root.as_deref(), &entries[1].place), (Some(ELSEWHERE), &Some(Answer::Absent)));
+        let volumes: Vec<_> =
+            guest.volumes.iter().map(|volume| (&*volume.place, volume.uuid.as_deref())).collect();
+        assert_eq!(volumes, [("partition 2", Some("1234-5678")), ("partition 3", Some(ROOT))]);
+        assert_eq!(guest.volumes[1].label.as_deref(), Some("system"));
+        assert_eq!(guest.volumes[1].partition_label.as_deref(), Some("root"));
+        assert_eq!(guest.volumes[1].partition_uuid.as_deref(), Some("33333333-1111-1111-1111-111111111111"));
+    }
+}
+
+#[test]
+fn links_are_followed_inside_of_the_guest_and_not_for_ever() {
+    for disk in DISKS.iter() {
+        let pages = Pages::new(disk.disk.clone());
+        let (view, volume) = places(&pages, &disk.report).pop().unwrap();
+        let mut tree = root(&view, volume.filesystem).unwrap().unwrap();
+        assert!(tree.read("/etc/loop", 10).unwrap_err().contains("links"));
+        assert_eq!(tree.read("/etc/above", 11).unwrap().as_deref(), Some(b"PRETTY_NAME".as_slice()));
+        assert_eq!(tree.resolve(b"/sbin/../../bin/sh").unwrap().unwrap().0, b"/usr/bin/dash");
+        assert_eq!(tree.read("/etc", 10), Ok(None));
+        assert_eq!(tree.read("/etc/passwd/more", 10), Ok(None));
+        assert_eq!(tree.list("/boot").unwrap().unwrap().len(), 3);
+        assert_eq!(tree.list("/etc/nothing"), Ok(None));
+        tree.mount("/usr", Err("the disk is away".to_owned()));
+        assert_eq!(tree.read("/etc/os-release", 10), Err("the disk is away".to_owned()));
+        assert_eq!(tree.read("/etc/passwd", 4).unwrap().as_deref(), Some(b"root".as_slice()));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_never_missing() {
+    for disk in DISKS.iter() {
+        let guest = look_at(disk);
+        let whole = system(&guest);
+        // One page after the other is taken away: each answer stays, or becomes "could not be read".
+        let pages: BTreeSet<_> = disk.telling.iter().map(|at| at >> 14 << 14).collect();
+        let mut unread = 0;
+        for page in pages {
+            let damaged =
+                Damaged { disk: disk.disk.clone(), changes: Vec::new(), unreadable: BTreeSet::from([page]) };
+            let guest = look(Arc::new(damaged), &disk.report);
+            match guest.system {
+                Answer::Found(part) => {
+                    fn kept<T: PartialEq + std::fmt::Debug>(part: &Answer<T>, whole: &Answer<T>) -> bool {
+                        assert!(part == whole || matches!(part, Answer::Unread(_)), "{part:?}");
+                        part == whole
+                    }
+                    let all = [
+                        kept(&part.os, &whole.os),
+                        kept(&part.init, &whole.init),
+                        kept(&part.architecture, &whole.architecture),
+                        kept(&part.cloud_init, &whole.cloud_init),
+                    ];
+                    unread += usize::from(all.contains(&false));
+                }
+                Answer::Absent => panic!("page {page:#x}"),
+                Answer::Unread(_) => unread += 1,
+            }
+        }
+        assert!(unread > 0);
+    }
+}
+
+#[test]
+fn a_disk_without_a_system_has_none_and_a_damaged_one_is_unread() {
+    let empty = unpacked(include_bytes!("../../../tests/data/images/gpt-bios.raw.gz"));
+    assert_eq!(look_at(&empty).system, Answer::Absent);
+    let ext4 = &DISKS[0];
+    let superblock = (4 << 20) + 1024;
+    let damaged = Damaged {
+        disk: ext4.disk.clone(),
+        // The high half of the number of blocks.
+        changes: vec![(superblock + 0x150, 0xFF)],
+        unreadable: BTreeSet::new(),
+    };
+    let guest = look(Arc::new(damaged), &ext4.report);
+    assert!(matches!(&guest.system, Answer::Unread(reason) if reason.contains("partition")), "{guest:?}");
+    assert!(guest.volumes[1].unread.as_ref().unwrap().contains("does not fit"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn damaged_file_systems_cost_bounded_reads_and_no_panic(
+        which in 0..3_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0xFF)]), 1..7),
+    ) {
+        let disk = &DISKS[which];
+        let changes = changes.into_iter().map(|(at, value)| (*at.get(&disk.telling), value)).collect();
+        let damaged = Damaged { disk: disk.disk.clone(), changes, unreadable: BTreeSet::new() };
+        let guest = look(Arc::new(damaged), &disk.report);
+        prop_assert!(guest.read_bytes <= MOST_READ);
+        serde_json::to_string(&guest).unwrap();
+    }
+}

@@ -1,0 +1,23 @@
+//! Text of the guest: never trusted, never longer than it may be.
+
+/// Longest text that is told, in characters.
+const LONGEST: usize = 256;
+
+/// Returns what may be told of a text of the guest.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(4 * LONGEST)]).chars().take(LONGEST).collect()
+}
+
+/// Returns the lines of a text with their numbers from 1 on, without what is no text.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> {
+    (1..)
+        .zip(bytes.split(|byte| *byte == b'\n'))
+        .filter_map(|(number, line)| Some((number, std::str::from_utf8(line).ok()?.trim())))
+}
+
+/// Returns the value of `KEY=value` with its quotes taken off, if the line is that.
+pub(super) fn assigned<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let value = line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim();
+    let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+    Some(quoted('"').or_else(|| quoted('\'')).unwrap_or(value))
+}
