@@ -1,9 +1,9 @@
 use std::fmt::Write as _;
 
-use ossup::image::{Finding, Report};
+use ossup::image::{Finding, GuestReport, Report};
 use serde_json::{Value, json};
 
-use super::inspection;
+use super::{guest_text, inspection};
 use crate::args::{FormArg, ImageOrObject, InspectArgs, SourceArgs};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -34,7 +34,10 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
             let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
             let mut expected = args.expected(object.to_string());
             expected.key = Some(object.key.as_str().to_owned());
-            let report = inspection::object(&connection.client, object, &expected).await?;
+            let mut report = inspection::object(&connection.client, object, &expected).await?;
+            if inspection::may_hold_system(&report) {
+                report.guest = Some(GuestReport::unread("not looked at, which is done for files alone"));
+            }
             (object.to_string(), Subject::object(object.key.as_str()), report)
         }
     };
@@ -78,6 +81,11 @@ fn text(name: &str, subject: &Subject, report: &Report) -> String {
         let _ = writeln!(text, "{label:<16}{}", crate::ui::printable(value));
     };
     line("image", name);
+    for (label, value) in
+        report.guest.iter().flat_map(|guest| guest_text::rows(guest, report.boot.boots_with))
+    {
+        line(label, &value);
+    }
     line("format", report.format.name());
     if let Some(size) = report.virtual_size {
         line("virtual size", &format!("{} ({size} bytes)", bytes(size)));

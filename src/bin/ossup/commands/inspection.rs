@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use ossup::client::{CallError, Client};
-use ossup::image::{Expected, FetchedRanges, Finding, Report, Rule, Severity, inspect};
+use ossup::image::{DiskRole, Expected, FetchedRanges, Finding, Report, Rule, Severity, inspect};
 use ossup::model::{ByteRange, ObjectRef};
 use ossup::protocol::oss::HeadObject;
 use ossup::read::ReadError;
@@ -43,6 +43,13 @@ pub(crate) async fn object(
             result => return result.map_err(|error| unreadable(&error)),
         }
     }
+}
+
+/// Whether it is a system disk with anything on it that was recognised, so that a look inside is worth it.
+pub(crate) fn may_hold_system(report: &Report) -> bool {
+    let holds = report.bare_filesystem.is_some()
+        || report.partitions.iter().any(|partition| partition.filesystem.is_some());
+    holds && report.role == DiskRole::System
 }
 
 /// Shows the findings that matter even without an explicit inspection, and fails if they stop the image. What the

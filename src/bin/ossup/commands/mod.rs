@@ -6,6 +6,7 @@ mod completions;
 mod demo;
 mod emulator;
 mod gc;
+mod guest_text;
 mod image;
 mod image_text;
 mod import;

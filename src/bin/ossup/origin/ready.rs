@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use ossup::checksum_file::Sha256;
 use ossup::client::Client;
-use ossup::image::{Expected, Format, Report, Severity, inspect};
+use ossup::image::{Expected, Format, GuestReport, Report, Severity, inspect, look_inside};
 use ossup::model::{DiskFormat, ObjectForm, ObjectFormat, ObjectRef};
+use ossup::read::ReadError;
 use ossup::source::map::{DataMap, Mapped};
 use ossup::source::{DiskSource, FileSource, Passage, Sha256Checked, Source, SourceIdentity, Stream};
 use ossup::upload::{Upload, WORTH_SAVING, saving};
@@ -132,19 +133,39 @@ impl Opened {
         })
     }
 
-    /// Inspects an image to its end, wherever it comes from.
+    /// Inspects an image to its end, wherever it comes from. What is installed in it is looked at where that is a matter
+    /// of reading a file here and there.
     pub(crate) async fn report(self, context: &Context, mut expected: Expected) -> Result<Report, Failure> {
+        const ELSEWHERE: &str = "not looked at, which is done for files alone";
         let report = match self.input {
             Input::Positional { source, allocated } => {
                 expected.allocated_size = allocated;
-                blocking(context, move || inspect(&source, &expected)).await?
+                let both = move || {
+                    let mut report = inspect(&source, &expected)?;
+                    if inspection::may_hold_system(&report) {
+                        report.guest = Some(match source.identity() {
+                            Some(SourceIdentity::File(_) | SourceIdentity::Device(_)) => {
+                                look_inside(source, &report)
+                            }
+                            _ => GuestReport::unread(ELSEWHERE),
+                        });
+                    }
+                    Ok(report)
+                };
+                blocking(context, both).await?
             }
             Input::Stream { head, .. } => {
                 let read = blocking(context, move || head.inspect(expected)).await?;
-                read.map_err(|error| failed_read(&error))?
+                let mut report = read.map_err(|error| failed_read(&error))?;
+                if let Ok(report) = &mut report
+                    && inspection::may_hold_system(report)
+                {
+                    report.guest = Some(GuestReport::unread(ELSEWHERE));
+                }
+                report
             }
         };
-        report.map_err(|error| failed_read(&error.into()))
+        report.map_err(|error: ReadError| failed_read(&error.into()))
     }
 
     /// Returns which share of a RAW disk need not be sent if it goes as QCOW2.
