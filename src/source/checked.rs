@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::Digest as _;
 
+use super::Change;
 use crate::checksum_file::Sha256;
 
 /// What a stream was said to be, and is not.
@@ -36,6 +37,9 @@ pub enum InputError {
         /// The checksum of what came.
         found: Sha256,
     },
+    /// It came from a file that was another one at the end than at the beginning.
+    #[error("the file changed while it was read: {0}")]
+    Changed(Change),
 }
 
 impl InputError {

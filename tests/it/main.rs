@@ -8,6 +8,7 @@ mod examples;
 mod faults;
 mod imports;
 mod limits;
+mod maps;
 mod memory;
 mod network;
 mod older_state;

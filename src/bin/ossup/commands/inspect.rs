@@ -23,6 +23,7 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
                 connection: &args.connection,
                 retry: &args.retry,
                 allow_busy: true,
+                memory: None,
                 default: FormArg::AsIs,
             };
             let opened = opening.open(image).await?;

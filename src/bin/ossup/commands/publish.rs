@@ -217,6 +217,7 @@ fn opening<'a>(args: &'a PublishArgs, source: &'a SourceArgs, context: &'a Conte
         connection: &args.connection,
         retry: &args.transfer.retry,
         allow_busy: args.transfer.allow_busy,
+        memory: args.transfer.max_memory.map(|size| size.0),
         // Who says that it is a RAW image means that it stays one.
         default: match args.request.facts.format {
             Some(DiskFormat::Raw) => FormArg::AsIs,

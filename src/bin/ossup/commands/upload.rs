@@ -22,6 +22,7 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
         connection: &args.connection,
         retry: &args.transfer.retry,
         allow_busy: args.transfer.allow_busy,
+        memory: args.transfer.max_memory.map(|size| size.0),
         default: FormArg::AsIs,
     };
     // Everything is checked before the first byte is sent.

@@ -52,6 +52,9 @@ impl From<InputError> for Failure {
             InputError::TooShort { .. } => {
                 "no object is made of it: see why what sends the image ended, and run the same command again to continue"
             }
+            InputError::Changed(_) => {
+                "no object is made of it; once the file no longer changes, start again with --restart"
+            }
             _ => "no object is made of it: check --expected-size, or leave --exact-size out",
         })
     }
@@ -78,6 +81,8 @@ impl From<UnpackError> for Failure {
         let failure = Self::from_error(kind, &error);
         match &error {
             UnpackError::Input { .. } => failure,
+            UnpackError::Memory { .. } => failure
+                .hint("pass --max-memory with at least as much; --as-is sends the packed file as it is"),
             _ => failure.hint("no object is made of it; --as-is sends the packed file as it is"),
         }
     }

@@ -26,15 +26,20 @@ pub(super) fn choose(wish: FormArg, compat: Qcow2Compat, format: Format, is_stre
         (FormArg::AsIs, _) => Of(ObjectFormat::AsIs),
         (FormArg::Raw, Format::Qcow2 | Format::Vhd) if is_stream => NeedsPositions,
         (FormArg::Raw, Format::Qcow2 | Format::Vhd) => Of(ObjectFormat::Raw),
-        (FormArg::Qcow2, Format::Raw) => qcow2,
         (FormArg::Qcow2, Format::Vhd) if is_stream => NeedsPositions,
         (FormArg::Qcow2, Format::Vhd) => DiskAsQcow2,
+        (FormArg::Qcow2, format) if is_disk(format) => qcow2,
         // What a stream saves is known at its end, and a QCOW2 of nothing but data is hardly longer than the disk.
         (FormArg::Auto, Format::Raw) if is_stream => qcow2,
         (FormArg::Auto, Format::Raw) => WhereItSaves,
         // The inspection refuses what is no disk.
         _ => Of(ObjectFormat::AsIs),
     }
+}
+
+/// Whether the bytes are those of a disk, one to one, whatever is on it.
+pub(super) fn is_disk(format: Format) -> bool {
+    matches!(format, Format::Raw | Format::Luks | Format::Iso | Format::Executable | Format::Text)
 }
 
 /// Returns the format of the object, if it is another one than the image's.
@@ -62,7 +67,7 @@ mod tests {
             (Format::Qcow2, [as_is, as_is, disk, NeedsPositions, as_is, as_is, as_is, as_is]),
             (Format::Vhd, [as_is, as_is, disk, NeedsPositions, DiskAsQcow2, NeedsPositions, as_is, as_is]),
             (Format::Vmdk, [as_is; 8]),
-            (Format::Luks, [as_is; 8]),
+            (Format::Luks, [as_is, as_is, as_is, as_is, qcow2, qcow2, as_is, as_is]),
         ];
         for (format, expected) in cases {
             let wishes = [FormArg::AsIs, FormArg::Raw, FormArg::Qcow2, FormArg::Auto];

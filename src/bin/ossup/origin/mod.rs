@@ -47,6 +47,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) retry: &'a RetryArgs,
     /// Whether a device may be in use.
     pub(crate) allow_busy: bool,
+    /// How much memory was allowed, if that was said.
+    pub(crate) memory: Option<u64>,
     /// The form where none was asked for.
     pub(crate) default: FormArg,
 }
@@ -147,6 +149,9 @@ impl Opening<'_> {
         let mut options = unpack::Options::new(MAX_OBJECT_SIZE);
         if let Some(member) = &self.args.member {
             options = options.member(member);
+        }
+        if let Some(memory) = self.memory {
+            options = options.memory(memory.max(unpack::DEFAULT_MEMORY));
         }
         let options = (!self.args.keeps_packed()).then_some(options);
         let found = self.blocking(move || head::read(reader, options.as_ref())).await??;

@@ -12,7 +12,7 @@ use ossup::source::map::{DataMap, Mapped};
 use ossup::source::{DiskSource, FileSource, Passage, Sha256Checked, Source, SourceIdentity, Stream};
 use ossup::upload::{Upload, WORTH_SAVING, saving};
 
-use super::form::{Choice, becomes, choose};
+use super::form::{Choice, becomes, choose, is_disk};
 use super::passage::{All, Inspecting, Judge, Refused};
 use super::sequential::Sequential;
 use super::{Input, Opened, Opening, blocking, check_length, exactly, failed_read};
@@ -33,6 +33,8 @@ pub(crate) struct Ready {
     input: Input,
     in_use: bool,
     expected_sha256: Option<Sha256>,
+    /// What is held against a stream as it is fetched.
+    fetched_sha256: Option<Sha256>,
     expected_size: Option<u64>,
     exact_size: Option<u64>,
     map: Option<DataMap>,
@@ -56,7 +58,7 @@ impl Opened {
         let is_stream = matches!(self.input, Input::Stream { .. });
         let name = self.file_name.as_deref();
         // Where the key is made of the name, it follows the form.
-        let as_qcow2 = name.map(qcow2_name).filter(|_| self.format == Format::Raw);
+        let as_qcow2 = name.map(qcow2_name).filter(|_| is_disk(self.format) || self.format == Format::Vhd);
         let objects = [object(name)?, object(as_qcow2.as_deref().or(name))?];
         let mut begun = None;
         if wish == FormArg::Auto {
@@ -108,7 +110,7 @@ impl Opened {
                 }
                 check_length(source.length(), checks.exact_size)?;
                 if let Some(map) = &map {
-                    if !of_disk && self.format != Format::Raw {
+                    if !of_disk && !is_disk(self.format) {
                         return Err(map_needs_disk(self.format));
                     }
                     source = Arc::new(Mapped::new(source, map.clone())?);
@@ -125,6 +127,7 @@ impl Opened {
             input,
             in_use: self.in_use,
             expected_sha256,
+            fetched_sha256: checks.fetched,
             expected_size: checks.expected_size,
             exact_size: checks.exact_size,
             map,
@@ -297,6 +300,7 @@ impl Ready {
             input: Input::Positional { source, allocated: None },
             in_use,
             expected_sha256: None,
+            fetched_sha256: None,
             expected_size: None,
             exact_size: None,
             map: None,
@@ -352,6 +356,9 @@ impl Ready {
                 if let Some(expected) = expected {
                     stream = stream.expected_size(expected);
                 }
+                if let Some(sha256) = self.fetched_sha256 {
+                    stream = stream.fetched_as(sha256);
+                }
                 if let Some(memory) = memory {
                     stream = stream.memory(memory);
                 }
@@ -391,7 +398,7 @@ fn check_map_of_stream(
         let text = "a stream is read from its beginning to its end, so --map saves nothing of it";
         return Err(Failure::new(Kind::Usage, text).hint("leave --map out, or give the image as a file"));
     }
-    if format != Format::Raw {
+    if !is_disk(format) {
         return Err(map_needs_disk(format));
     }
     length.map_or(Ok(()), |length| Ok(map.check_image(length)?))

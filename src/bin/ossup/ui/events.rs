@@ -111,6 +111,8 @@ mod tests {
                 present_parts: 2,
             },
             Event::Notice { text: "the object exists already".to_owned() },
+            Event::Passed { image_bytes: 900, object_bytes: 500 },
+            Event::Sized { length: 600 },
             Event::Verified { number, range, good: false },
             Event::PartStarted { number, range },
             Event::PartDone { number, range, took: Duration::from_millis(1500) },
