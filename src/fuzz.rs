@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::image::{Expected, PassingImage, inspect, open_disk};
+use crate::image::{Expected, PassingImage, inspect, look_at_damaged, open_disk};
 use crate::model::{BucketName, ObjectRef, Region, UploadId};
 use crate::protocol::{Operation, Response, ecs, oss, ram, rpc, sts};
 use crate::unpack;
@@ -27,6 +27,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("web_answers", web_answers),
     ("words", words),
     ("images", images),
+    ("guests", guests),
     ("data_maps", data_maps),
     ("packed", packed),
     ("passing_images", passing_images),
@@ -123,6 +124,11 @@ pub fn words(bytes: &[u8]) {
     let _ = text.parse::<Region>().map(drop);
     let _ = text.parse::<crate::web::WebUrl>().map(|url| (url.to_string(), url.file_name()));
     let _ = crate::protocol::sign::encode::decode_query(text).map(drop);
+}
+
+/// Damaged file systems of a guest.
+pub fn guests(bytes: &[u8]) {
+    look_at_damaged(bytes);
 }
 
 /// Disk images of any kind: what the checks say, and the disk inside as the transfer reads it.

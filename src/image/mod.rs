@@ -52,6 +52,8 @@ pub use filesystem::FileSystem;
 pub use finding::{Finding, Severity, Verdict};
 pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use inside::damage::look_at_damaged;
 pub use inside::{
     Answer, BootEntry, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume, Kernel, OsRelease,
     look_inside,

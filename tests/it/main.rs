@@ -6,6 +6,7 @@ mod demo;
 mod devices;
 mod examples;
 mod faults;
+mod guests;
 mod imports;
 mod limits;
 mod maps;

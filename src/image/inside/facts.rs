@@ -37,8 +37,8 @@ impl<T> From<Result<Option<T>, String>> for Answer<T> {
     }
 }
 
-/// What a look inside an image found. All text of the guest is as it stands there, cut to a bounded length: it may hold
-/// what a terminal takes for commands.
+/// What a look inside an image found. Texts of the guest are cut to a bounded length, and have U+FFFD for what is no
+/// UTF-8 and for control characters.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct GuestReport {

@@ -8,6 +8,8 @@
 //! believes of the disk is checked first (`volume`), links are followed here and not by them (`tree`), and everything is
 //! read through one cache with one budget (`pages`), which makes an error of what would never end.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod damage;
 mod facts;
 mod fstab;
 mod identity;

@@ -72,9 +72,12 @@ impl Pages {
 
     fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), String> {
         let wanted = buffer.len() as u64;
-        let spend = |spent: &Cell<u64>, amount: u64, most: u64| {
-            spent.set(spent.get().saturating_add(amount));
-            if spent.get() > most { Err("more than may be read for one disk".to_owned()) } else { Ok(()) }
+        let spend = |spent: &Cell<u64>, amount: u64, most: u64| match spent.get().saturating_add(amount) {
+            sum if sum > most => Err("more than may be read for one disk".to_owned()),
+            sum => {
+                spent.set(sum);
+                Ok(())
+            }
         };
         spend(&self.reads, 1, MOST_READS)?;
         spend(&self.served, wanted, MOST_SERVED)?;

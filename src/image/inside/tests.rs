@@ -1,94 +1,16 @@
 //! Over small disks that `.ci/make-images.sh` makes, alike on each file system.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
-use std::sync::{LazyLock, Mutex};
 
 use proptest::prelude::*;
 
-use super::super::inspect::inspect;
-use super::super::open::open_disk;
-use super::super::report::Expected;
+use super::damage::{DISKS, Damaged, Disk, unpacked};
 use super::pages::MOST_READ;
 use super::*;
 use crate::model::Architecture;
-use crate::read::ReadError;
 
 const ROOT: &str = "11111111-2222-3333-4444-555555555555";
 const ELSEWHERE: &str = "UUID=99999999-2222-3333-4444-555555555555";
-
-/// A disk with what an inspection says of it.
-struct Disk {
-    disk: Arc<dyn ReadAt>,
-    report: Report,
-    /// The bytes that are not zero, of the pages that are read.
-    telling: Vec<u64>,
-}
-
-static DISKS: LazyLock<[Disk; 3]> = LazyLock::new(|| {
-    [
-        unpacked(include_bytes!("../../../tests/data/images/guest-ext4.raw.gz")),
-        unpacked(include_bytes!("../../../tests/data/images/guest-xfs.qcow2.gz")),
-        unpacked(include_bytes!("../../../tests/data/images/guest-btrfs.qcow2.gz")),
-    ]
-});
-
-fn unpacked(packed: &[u8]) -> Disk {
-    let mut image = Vec::new();
-    flate2::read::GzDecoder::new(packed).read_to_end(&mut image).unwrap();
-    let report = inspect(&image, &Expected::default()).unwrap();
-    let disk = open_disk(Arc::new(image)).unwrap();
-    let traced = Arc::new(Traced { disk: disk.clone(), telling: Mutex::default() });
-    look(traced.clone(), &report);
-    let telling = traced.telling.lock().unwrap().iter().copied().collect();
-    Disk { disk, report, telling }
-}
-
-/// Notes which bytes that are not zero are read.
-#[derive(Debug)]
-struct Traced {
-    disk: Arc<dyn ReadAt>,
-    telling: Mutex<BTreeSet<u64>>,
-}
-
-impl ReadAt for Traced {
-    fn length(&self) -> u64 {
-        self.disk.length()
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        self.disk.read_at(offset, buffer)?;
-        let bytes = (offset..).zip(buffer.iter()).filter(|(_, byte)| **byte != 0);
-        self.telling.lock().unwrap().extend(bytes.map(|(at, _)| at));
-        Ok(())
-    }
-}
-
-/// A disk with other bytes here and there, or that cannot be read from somewhere on.
-#[derive(Debug)]
-struct Damaged {
-    disk: Arc<dyn ReadAt>,
-    changes: Vec<(u64, u8)>,
-    unreadable: BTreeSet<u64>,
-}
-
-impl ReadAt for Damaged {
-    fn length(&self) -> u64 {
-        self.disk.length()
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        let end = offset + buffer.len() as u64;
-        if self.unreadable.range(offset..end).next().is_some() {
-            return Err(ReadError::Unreadable { offset, reason: "it is damaged here" });
-        }
-        self.disk.read_at(offset, buffer)?;
-        for (at, value) in self.changes.iter().filter(|(at, _)| (offset..end).contains(at)) {
-            buffer[usize::try_from(at - offset).unwrap()] = *value;
-        }
-        Ok(())
-    }
-}
 
 fn system(guest: &GuestReport) -> &GuestSystem {
     match &guest.system {

@@ -3,9 +3,11 @@
 /// Longest text that is told, in characters.
 const LONGEST: usize = 256;
 
-/// Returns what may be told of a text of the guest.
+/// Returns what may be told of a text of the guest: no control characters, which a terminal may obey.
 pub(super) fn shown(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(4 * LONGEST)]).chars().take(LONGEST).collect()
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * LONGEST)]);
+    let plain = text.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char });
+    plain.take(LONGEST).collect()
 }
 
 /// Returns the lines of a text with their numbers from 1 on, without what is no text.
