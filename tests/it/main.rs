@@ -15,6 +15,7 @@ mod network;
 mod older_state;
 mod ours;
 mod pipes;
+mod plan;
 mod proxy;
 mod settings;
 mod soak;

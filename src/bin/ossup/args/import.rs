@@ -8,6 +8,7 @@ use ossup::model::{
     AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, OsType, Region, TaskId,
 };
 
+use super::plan::PlanArgs;
 use super::remote::{ConnectionArgs, RetryArgs};
 use super::source::{ImageArg, ImageParser, SourceArgs};
 use super::transfer::{InspectionArgs, TargetArgs, TransferArgs};
@@ -187,6 +188,8 @@ pub(crate) struct PublishArgs {
     /// Write a JSON record of what was published, with the image's SHA-256, to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) waiting: WaitArgs,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 mod emulator;
 mod import;
+mod plan;
 mod remote;
 mod source;
 mod transfer;
@@ -12,6 +13,7 @@ pub(crate) use import::{
     FanOutArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
     ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskOrImage,
 };
+pub(crate) use plan::PlanArgs;
 pub(crate) use remote::{AddressingArg, ConnectionArgs, RetryArgs, SignVersionArg};
 pub(crate) use source::{
     FormArg, ImageArg, ImageOrObject, Sha256Of, SidecarArg, SourceArgs, qcow2_name, unpacked_name,

@@ -7,6 +7,7 @@ use ossup::image::{DiskRole, Expected};
 use ossup::model::{StorageClass, UploadId};
 
 use super::import::FactArgs;
+use super::plan::PlanArgs;
 use super::remote::{ConnectionArgs, RetryArgs};
 use super::source::{ImageArg, ImageOrObject, ImageOrObjectParser, ImageParser, SourceArgs};
 use super::values::{BucketUrl, ByteSize, ObjectUrl, Parallel, Rate, Span, age};
@@ -91,6 +92,7 @@ Examples:
   ossup upload disk.raw.xz oss://images/             what is inside goes up
   ossup upload https://example.com/disk.qcow2 oss://images/
   xz -dc disk.raw.xz | ossup upload - oss://images/disk.raw
+  ossup upload disk.raw oss://images --dry-run       what would be sent
 
 A pipe does not tell whether what wrote to it failed, and `set -o pipefail` comes too late.
 To be sure that no object is made then, pass --sha256, or --expected-size with --exact-size.
@@ -103,6 +105,8 @@ pub(crate) struct UploadArgs {
     /// Destination; a trailing / or a bare bucket appends the file's name
     #[arg(value_name = "oss://BUCKET/KEY")]
     pub(crate) target: BucketUrl,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) object: TargetArgs,
     #[command(flatten)]

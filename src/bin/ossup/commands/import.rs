@@ -76,16 +76,12 @@ async fn prepare(
     if args.dry_run {
         imports.importer().dry_run(&request).await?;
         context.output.status("the service would accept this import");
-        let params = params(&request);
-        let text =
-            params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
-        let request: Map<String, Value> =
-            params.into_iter().map(|(name, value)| (name, value.into())).collect();
+        let (request, text) = shown(&request);
         context.output.print(json!({"dry_run": true, "request": request}), &text)?;
         return Ok(None);
     }
     refuse_unknown_regions(imports.importer(), &args.after.copy_to).await?;
-    imports.check(context, &request, args.request.create_role, args.inspection.force).await?;
+    imports.check(context, &request, args.request.create_role, args.inspection.force, false).await?;
     Ok(Some((imports, request)))
 }
 
@@ -106,6 +102,13 @@ async fn look(
         }
     };
     Ok(Disk { object: object.clone(), report, made: None })
+}
+
+/// Returns the request as it is sent, as JSON and for people.
+pub(super) fn shown(request: &ossup::import::ImportRequest) -> (Map<String, Value>, String) {
+    let params = params(request);
+    let lines: Vec<_> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    (params.into_iter().map(|(name, value)| (name, value.into())).collect(), lines.join("\n"))
 }
 
 /// Returns the request's parameters as they are sent.

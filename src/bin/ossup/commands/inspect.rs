@@ -25,6 +25,7 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
                 allow_busy: true,
                 memory: None,
                 default: FormArg::AsIs,
+                dry_run: false,
             };
             let opened = opening.open(image).await?;
             let (name, subject) = (opened.name.clone(), opened.subject.clone());
@@ -63,7 +64,7 @@ fn json_fields(name: &str, subject: &Subject, report: &Report) -> Value {
 }
 
 /// Returns a finding with its advice as text: a command can be pasted into a shell.
-fn finding_members(finding: &Finding, subject: &Subject) -> Value {
+pub(super) fn finding_members(finding: &Finding, subject: &Subject) -> Value {
     let fix = finding.fix.as_ref();
     json!({
         "rule": finding.rule,
@@ -124,7 +125,7 @@ fn text(name: &str, subject: &Subject, report: &Report) -> String {
 }
 
 /// Returns the JSON name of an enum's value.
-fn word(value: &impl serde::Serialize) -> String {
+pub(super) fn word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,
         _ => String::new(),

@@ -15,6 +15,7 @@ mod inspect;
 pub(crate) mod inspection;
 mod list;
 mod open_uploads;
+mod plan;
 mod preflight;
 mod publish;
 mod range;

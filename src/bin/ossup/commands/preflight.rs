@@ -86,13 +86,15 @@ pub(crate) async fn refuse_unknown_regions(importer: &Importer, wanted: &[Region
 }
 
 impl Imports {
-    /// Checks all that would make the service refuse the import, and sets up the role if requested.
+    /// Checks all that would make the service refuse the import, and sets up the role if requested; in a dry run only
+    /// says that it would.
     pub(crate) async fn check(
         &mut self,
         context: &Context,
         request: &ImportRequest,
         create_role: bool,
         force: bool,
+        dry_run: bool,
     ) -> Result<(), Failure> {
         let problems = Preflight::new(&self.importer, request)
             .name_may_be_taken(self.has_begun(request)?)
@@ -110,7 +112,9 @@ impl Imports {
         if let Some(failure) = refused(&refusals, request.region()) {
             return Err(failure);
         }
-        if role {
+        if role && dry_run {
+            context.output.status("the RAM role that lets ECS read OSS would be set up");
+        } else if role {
             let set_up = self.importer.create_role().await?;
             context.output.status("the RAM role that lets ECS read OSS is set up");
             self.importer = self.importer.clone().with_role_grace(set_up.grace());

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use sha2::Digest;
 use tempfile::NamedTempFile;
 
+use super::import;
 use super::importing::{self, Disk, Imports};
 use super::inspection;
+use super::plan::{self, Planned};
 use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
 use super::transfer::{self, Prepared};
 use crate::args::values::FileOrObject;
@@ -62,12 +64,25 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let force = args.inspection.force;
     let copies = refuse_unknown_regions(imports.importer(), &args.after.copy_to);
     context.stop.or(copies).await?;
-    context.stop.or(imports.check(context, &request, args.request.create_role, force)).await?;
+    context
+        .stop
+        .or(imports.check(context, &request, args.request.create_role, force, args.plan.dry_run))
+        .await?;
 
+    let limits = transfer::limits(&args.transfer);
+    if args.plan.dry_run {
+        let planned = std::iter::once(system).chain(data.into_iter().filter_map(DataDisk::file));
+        let planned = planned.map(|Upload { image, report }| {
+            Planned::new(context, &connection, (image, report), &args.object, &args.transfer, &limits)
+        });
+        let planned = planned.collect::<Result<Vec<_>, _>>()?;
+        let plans = plan::plan(context, &connection, &planned, &limits, args.plan).await?;
+        let (request, text) = import::shown(&request);
+        return plans.show(context, json!({"request": request}), &text);
+    }
     if let Some(path) = &args.manifest {
         manifest_aside(path)?;
     }
-    let limits = transfer::limits(&args.transfer);
     let mut publish = imports.publish(request, &args.after, context);
     let files = data.into_iter().filter_map(DataDisk::file);
     let (object, mut shown, mut all_begun) = (first.object, Vec::new(), Vec::new());
@@ -218,6 +233,7 @@ fn opening<'a>(args: &'a PublishArgs, source: &'a SourceArgs, context: &'a Conte
         retry: &args.transfer.retry,
         allow_busy: args.transfer.allow_busy,
         memory: args.transfer.max_memory.map(|size| size.0),
+        dry_run: args.plan.dry_run,
         // Who says that it is a RAW image means that it stays one.
         default: match args.request.facts.format {
             Some(DiskFormat::Raw) => FormArg::AsIs,

@@ -36,7 +36,7 @@ pub(crate) struct Prepared {
     pub(crate) begun: Begun,
 }
 
-/// Prepares the upload of one image.
+/// Prepares the upload of one image, and the bucket for it.
 pub(crate) fn prepare(
     context: &Context,
     connection: &Connection,
@@ -46,6 +46,18 @@ pub(crate) fn prepare(
     limits: &Limits,
 ) -> Result<Prepared, Failure> {
     connection.prepare_bucket(&image.object.bucket, context.output)?;
+    describe(context, connection, image, target, args, limits)
+}
+
+/// Describes the upload of one image. Nothing is made for it yet.
+pub(crate) fn describe(
+    context: &Context,
+    connection: &Connection,
+    image: Ready,
+    target: &TargetArgs,
+    args: &TransferArgs,
+    limits: &Limits,
+) -> Result<Prepared, Failure> {
     let output = context.output;
     let progress = Progress::start(image.label(), image.length(), output);
     let begun = Begun::default();

@@ -1,6 +1,7 @@
 use ossup::image::{DiskRole, Expected};
 use serde_json::json;
 
+use super::plan::{self, Planned};
 use super::transfer;
 use crate::args::{FormArg, UploadArgs};
 use crate::context::Context;
@@ -24,6 +25,7 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
         allow_busy: args.transfer.allow_busy,
         memory: args.transfer.max_memory.map(|size| size.0),
         default: FormArg::AsIs,
+        dry_run: args.plan.dry_run,
     };
     // Everything is checked before the first byte is sent.
     let mut opened = Vec::new();
@@ -44,12 +46,24 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
         }
         images.push(ready);
     }
+    let mut reports = Vec::new();
     for image in &mut images {
         // The disk's role and operating system are known only when it is imported.
         let expected = Expected::new(DiskRole::Data, image.name.clone());
-        image.inspect(context, expected, &args.inspection).await?;
+        reports.push(image.inspect(context, expected, &args.inspection).await?);
     }
     let limits = transfer::limits(&args.transfer);
+    if args.plan.dry_run {
+        let planned = images.into_iter().zip(reports).map(|(image, report)| {
+            Planned::new(context, &connection, (image, report), &args.object, &args.transfer, &limits)
+        });
+        let planned = planned.collect::<Result<Vec<_>, _>>()?;
+        return plan::plan(context, &connection, &planned, &limits, args.plan).await?.show(
+            context,
+            json!({}),
+            "",
+        );
+    }
     let mut done = Vec::new();
     for image in images {
         let object = image.object.clone();

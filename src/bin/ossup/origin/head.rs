@@ -62,6 +62,16 @@ fn taken_off(layers: &[Layer]) -> Option<Unpacked> {
 }
 
 impl Head {
+    /// Returns the beginning of a stream that is left alone.
+    pub(super) fn unread() -> Self {
+        Self { front: Vec::new(), rest: Box::new(io::empty()), ended: false, size_hint: None }
+    }
+
+    /// Whether there is nothing to be seen of the image.
+    pub(super) fn is_unread(&self) -> bool {
+        self.front.is_empty() && !self.ended
+    }
+
     /// Returns the whole length of the image, if all of it is here.
     pub(super) fn whole(&self) -> Option<u64> {
         self.ended.then_some(self.front.len() as u64)

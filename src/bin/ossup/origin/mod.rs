@@ -49,6 +49,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) allow_busy: bool,
     /// How much memory was allowed, if that was said.
     pub(crate) memory: Option<u64>,
+    /// Whether nothing may be taken out of pipes.
+    pub(crate) dry_run: bool,
     /// The form where none was asked for.
     pub(crate) default: FormArg,
 }
@@ -85,6 +87,9 @@ impl Opening<'_> {
                     let failure = Failure::new(Kind::Usage, "standard input is a terminal, not an image");
                     return Err(failure.hint("pipe the image in: `xz -dc disk.raw.xz | ossup … -`"));
                 }
+                if self.dry_run {
+                    return Ok(self.unread(image, STANDARD_INPUT.to_owned(), checks));
+                }
                 let file = stdin.as_fd().try_clone_to_owned();
                 let file: File = file.map_err(|error| failed_read(&error))?.into();
                 self.stream(image, Box::new(file), STANDARD_INPUT.to_owned(), checks).await
@@ -92,6 +97,9 @@ impl Opening<'_> {
             ImageArg::File(path) if is_pipe(path) => {
                 let path = absolute(path)?;
                 let label = path.display().to_string();
+                if self.dry_run {
+                    return Ok(self.unread(image, label, checks));
+                }
                 self.stream(image, Box::new(NamedPipe::Closed(path)), label, checks).await
             }
             ImageArg::File(path) => self.file(image, &absolute(path)?, checks).await,
@@ -132,6 +140,14 @@ impl Opening<'_> {
             }
         }
         self.stream(image, Box::new(reader), label, checks).await
+    }
+
+    /// Leaves a pipe alone. What passes there is not known.
+    fn unread(&self, image: &ImageArg, label: String, checks: Checks) -> Opened {
+        self.context.output.status(format!(
+            "nothing is read of {label} in a dry run: the form is that of a RAW image that is not packed"
+        ));
+        self.opened(image, Input::Stream { head: Head::unread(), label }, Format::Raw, checks)
     }
 
     /// Reads the beginning of a stream.

@@ -220,6 +220,7 @@ impl Ready {
                 let report = blocking(context, move || inspect(&source, &asked)).await?;
                 Some(report.map_err(|error| failed_read(&error.into()))?)
             }
+            Input::Stream { head, .. } if head.is_unread() => None,
             Input::Stream { head, .. } => {
                 head.report(expected.clone()).map_err(|error| failed_read(&error))?
             }
@@ -356,11 +357,11 @@ impl Ready {
                 if let Some(expected) = expected {
                     stream = stream.expected_size(expected);
                 }
-                if let Some(sha256) = self.fetched_sha256 {
-                    stream = stream.fetched_as(sha256);
-                }
                 if let Some(memory) = memory {
                     stream = stream.memory(memory);
+                }
+                if let Some(sha256) = self.fetched_sha256 {
+                    stream = stream.fetched_as(sha256);
                 }
                 Upload::from_stream(client, stream, self.object)
             }
