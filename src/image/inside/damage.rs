@@ -37,11 +37,12 @@ pub(super) struct Disk {
     pub(super) telling: Vec<u64>,
 }
 
-pub(super) static DISKS: LazyLock<[Disk; 3]> = LazyLock::new(|| {
+pub(super) static DISKS: LazyLock<[Disk; 4]> = LazyLock::new(|| {
     [
         unpacked(include_bytes!("../../../tests/data/images/guest-ext4.raw.gz")),
         unpacked(include_bytes!("../../../tests/data/images/guest-xfs.qcow2.gz")),
         unpacked(include_bytes!("../../../tests/data/images/guest-btrfs.qcow2.gz")),
+        unpacked(include_bytes!("../../../tests/data/images/guest-lvm.raw.gz")),
     ]
 });
 

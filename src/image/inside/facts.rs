@@ -63,6 +63,8 @@ impl GuestReport {
 pub struct GuestVolume {
     /// Where: `partition 2`, `the whole disk`, `logical volume vg/root`.
     pub place: String,
+    /// Its device, of a logical volume: `/dev/GROUP/VOLUME`.
+    pub device: Option<String>,
     /// What it holds.
     pub filesystem: FileSystem,
     /// Its UUID as `/etc/fstab` names it.

@@ -110,7 +110,7 @@ pub(super) fn find(volumes: &[GuestVolume], device: &str) -> Option<Answer<Strin
     Some(match index {
         Some(index) => Answer::Found(volumes[index].place.clone()),
         // It may be inside of what cannot be looked into.
-        None => match volumes.iter().find(|volume| hides_others(volume.filesystem)) {
+        None => match volumes.iter().find(|volume| hides_others(volume)) {
             Some(hiding) => Answer::Unread(format!("{} is not looked into", hiding.place)),
             None => Answer::Absent,
         },
@@ -125,6 +125,9 @@ pub(super) fn position(volumes: &[GuestVolume], device: &str) -> Option<Option<u
         ("/dev/disk/by-partuuid/", "PARTUUID"),
         ("/dev/disk/by-partlabel/", "PARTLABEL"),
     ];
+    if let Some(index) = volumes.iter().position(|volume| is_mapped(volume, device)) {
+        return Some(Some(index));
+    }
     let in_folder = FOLDERS.iter().find_map(|(folder, tag)| Some((*tag, device.strip_prefix(folder)?)));
     let (tag, value) = in_folder.or_else(|| device.split_once('='))?;
     let value = value.trim_matches(['"', '\'']);
@@ -141,7 +144,18 @@ pub(super) fn position(volumes: &[GuestVolume], device: &str) -> Option<Option<u
     Some(volumes.iter().position(known))
 }
 
-/// Whether volumes with names of their own may lie inside.
-fn hides_others(filesystem: FileSystem) -> bool {
-    filesystem == FileSystem::Lvm || filesystem.is_encrypted()
+/// Whether volumes with names of their own may lie inside that are not known.
+fn hides_others(volume: &GuestVolume) -> bool {
+    let holds_others = volume.filesystem == FileSystem::Lvm || volume.filesystem.is_encrypted();
+    holds_others && volume.unread.is_some()
+}
+
+/// Whether a device is a logical volume by another of its names, in which each `-` of a name is doubled.
+fn is_mapped(volume: &GuestVolume, device: &str) -> bool {
+    let parts = volume.device.as_deref().and_then(|own| own.strip_prefix("/dev/")?.split_once('/'));
+    parts.is_some_and(|(group, name)| {
+        let doubled = |name: &str| name.replace('-', "--");
+        device == format!("/dev/{group}/{name}")
+            || device == format!("/dev/mapper/{}-{}", doubled(group), doubled(name))
+    })
 }

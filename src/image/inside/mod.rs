@@ -15,6 +15,7 @@ mod fstab;
 mod identity;
 mod kernel;
 mod loader;
+mod lvm;
 mod pages;
 mod system;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use pages::{Pages, View};
 use tree::Tree;
 use volume::{Read, Volume};
 
-use super::filesystem::FileSystem;
+use super::filesystem::{self, FileSystem};
 use super::open::open_limited;
 use super::report::Report;
 use crate::read::ReadAt;
@@ -70,44 +71,83 @@ fn look(disk: Arc<dyn ReadAt>, report: &Report) -> GuestReport {
 fn places(pages: &Rc<Pages>, report: &Report) -> Vec<(View, GuestVolume)> {
     let disk = View::new(pages, 0, pages.length());
     let mut places = Vec::new();
-    let mut place = |view: View, place: String, filesystem: FileSystem| {
-        pages.begin();
-        let identity = identity::identify(&view, filesystem).unwrap_or_default();
-        let mut unread = match filesystem {
-            FileSystem::Swap | FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 => None,
-            FileSystem::Xfs | FileSystem::Btrfs => None,
-            encrypted if encrypted.is_encrypted() => Some("it is encrypted".to_owned()),
-            other => Some(format!("{other} is not looked into")),
-        };
-        if let Some(reason) = pages.failure() {
-            unread = Some(reason);
-        }
-        let (uuid, label) = (identity.uuid, identity.label);
-        let (partition_uuid, partition_label) = (None, None);
-        places.push((
-            view,
-            GuestVolume { place, filesystem, uuid, label, partition_uuid, partition_label, unread },
-        ));
-    };
     if let Some(filesystem) = report.bare_filesystem {
-        place(disk.clone(), "the whole disk".to_owned(), filesystem);
+        places.push((disk.clone(), volume(&disk, "the whole disk".to_owned(), filesystem)));
     }
     let known = report.partitions.iter().filter_map(|partition| Some((partition, partition.filesystem?)));
-    let known: Vec<_> = known.take(MOST_VOLUMES).collect();
-    for (partition, filesystem) in &known {
+    for (partition, filesystem) in known.take(MOST_VOLUMES) {
         let length = partition.length.min(disk.length().saturating_sub(partition.start));
-        place(
-            View::new(pages, partition.start, length),
-            format!("partition {}", partition.number),
-            *filesystem,
-        );
+        let view = View::new(pages, partition.start, length);
+        let mut found = volume(&view, format!("partition {}", partition.number), filesystem);
+        found.partition_label.clone_from(&partition.name);
+        found.partition_uuid = identity::partition_uuid(&disk, report, partition.number).unwrap_or_default();
+        places.push((view, found));
     }
-    let first = places.len() - known.len();
-    for ((partition, _), (_, volume)) in known.iter().zip(&mut places[first..]) {
-        volume.partition_label.clone_from(&partition.name);
-        volume.partition_uuid = identity::partition_uuid(&disk, report, partition.number).unwrap_or_default();
+    let mut logical = Vec::new();
+    for (view, physical) in &mut places {
+        if physical.filesystem == FileSystem::Lvm {
+            let looked = logical_volumes(view, &mut logical);
+            physical.unread = looked.err().map(|reason| format!("not all of LVM was looked into: {reason}"));
+        }
     }
+    places.extend(logical);
     places
+}
+
+/// Describes what holds a file system that was recognised.
+fn volume(view: &View, place: String, filesystem: FileSystem) -> GuestVolume {
+    view.pages().begin();
+    let identity = identity::identify(view, filesystem).unwrap_or_default();
+    let unread = view.pages().failure().or_else(|| match filesystem {
+        FileSystem::Swap | FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 => None,
+        FileSystem::Xfs | FileSystem::Btrfs => None,
+        encrypted if encrypted.is_encrypted() => Some("it is encrypted".to_owned()),
+        other => Some(format!("{other} is not looked into")),
+    });
+    GuestVolume {
+        place,
+        device: None,
+        filesystem,
+        uuid: identity.uuid,
+        label: identity.label,
+        partition_uuid: None,
+        partition_label: None,
+        unread,
+    }
+}
+
+/// Adds the logical volumes that lie on a partition; an error if there are others, of which nothing is known.
+fn logical_volumes(view: &View, places: &mut Vec<(View, GuestVolume)>) -> Result<(), String> {
+    let mut unread = Ok(());
+    for lvm::Logical { name: (group, name), pieces } in lvm::volumes(view)? {
+        let place = format!("logical volume {group}/{name}");
+        let found = pieces.and_then(|pieces| {
+            let view = view.parts(&pieces);
+            Ok(recognise(&view)?.map(|filesystem| (view, filesystem)))
+        });
+        match found {
+            Ok(Some((view, filesystem))) if places.len() < MOST_VOLUMES => {
+                let mut volume = volume(&view, place, filesystem);
+                volume.device = Some(format!("/dev/{group}/{name}"));
+                places.push((view, volume));
+            }
+            Ok(_) => {}
+            Err(reason) => unread = Err(format!("{place}: {reason}")),
+        }
+    }
+    unread
+}
+
+/// Recognises a file system by its front.
+fn recognise(view: &View) -> Read<FileSystem> {
+    view.pages().begin();
+    let head = view.head::<{ 68 << 10 }>(0).map(|head| head.to_vec());
+    if let Some(reason) = view.pages().failure() {
+        return Err(reason);
+    }
+    let head = head.map_err(|error| error.to_string())?;
+    let found = filesystem::probe(&head, 0, head.length()).map_err(|error| error.to_string())?;
+    Ok(found.map(|found| found.filesystem))
 }
 
 /// Finds the first file system that holds a system.

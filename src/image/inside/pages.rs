@@ -149,6 +149,16 @@ impl View {
         Self { pages: pages.clone(), pieces: pieces.into(), length }
     }
 
+    /// Puts pieces of this view together; it is of one piece itself.
+    pub(super) fn parts(&self, pieces: &[(u64, u64)]) -> Self {
+        let first = self.pieces.first().map_or(0, |(start, _)| *start);
+        let inside = pieces.iter().map(|(start, length)| {
+            let length = (*length).min(self.length.saturating_sub(*start));
+            (first.saturating_add(*start), length)
+        });
+        Self::of_pieces(&self.pages, inside.collect())
+    }
+
     pub(super) fn length(&self) -> u64 {
         self.length
     }

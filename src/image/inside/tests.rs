@@ -25,11 +25,12 @@ fn look_at(disk: &Disk) -> GuestReport {
 
 #[test]
 fn the_system_is_told_alike_on_every_file_system() {
-    for (disk, filesystem) in DISKS.iter().zip(["ext4", "xfs", "btrfs"]) {
+    for (disk, filesystem) in DISKS.iter().zip(["ext4", "xfs", "btrfs", "ext4 on LVM"]) {
         let guest = look_at(disk);
         assert!(guest.read_bytes < 4 << 20, "{} bytes of {filesystem}", guest.read_bytes);
         let system = system(&guest);
-        assert_eq!(system.root, "partition 3");
+        let logical = filesystem == "ext4 on LVM";
+        assert_eq!(system.root, if logical { "logical volume system/root" } else { "partition 3" });
         assert_eq!(system.os.found().unwrap().title(), "Debian GNU/Linux 12 (bookworm)");
         assert_eq!(system.platform, Some("Debian"));
         assert_eq!(system.init.found().map(String::as_str), Some("/usr/lib/systemd/systemd"));
@@ -58,7 +59,7 @@ fn what_is_mounted_and_started_is_looked_for_on_the_disk() {
         assert_eq!(
             places,
             [
-                (2, found("partition 3")),
+                (2, found(&system.root)),
                 (3, found("partition 2")),
                 (4, Some(Answer::Absent)),
                 (5, None),
@@ -67,9 +68,12 @@ fn what_is_mounted_and_started_is_looked_for_on_the_disk() {
         );
         assert_eq!(fstab[2].mount_point, "/srv old");
         let entries = system.boot_entries.found().unwrap();
-        assert_eq!(entries[0].place, found("partition 3"));
+        assert_eq!(entries[0].place, found(&system.root));
         assert_eq!(entries[0].kernel.as_deref(), Some("/boot/vmlinuz-6.1.0-28-cloud-amd64"));
         assert_eq!((entries[1].root.as_deref(), &entries[1].place), (Some(ELSEWHERE), &Some(Answer::Absent)));
+        if system.root != "partition 3" {
+            continue;
+        }
         let volumes: Vec<_> =
             guest.volumes.iter().map(|volume| (&*volume.place, volume.uuid.as_deref())).collect();
         assert_eq!(volumes, [("partition 2", Some("1234-5678")), ("partition 3", Some(ROOT))]);
@@ -133,6 +137,25 @@ fn what_cannot_be_read_is_never_missing() {
 }
 
 #[test]
+fn a_logical_volume_is_known_by_each_of_its_names() {
+    let mut volumes = look_at(&DISKS[3]).volumes;
+    assert_eq!(volumes.iter().map(|volume| &volume.unread).collect::<Vec<_>>()[1..], [&None, &None]);
+    volumes[2].device = Some("/dev/a-b/c-d".to_owned());
+    let place = Some(Answer::Found("logical volume system/root".to_owned()));
+    for device in
+        ["/dev/a-b/c-d", "/dev/mapper/a--b-c--d", "LABEL=system", "UUID=11111111-2222-3333-4444-555555555555"]
+    {
+        assert_eq!(identity::find(&volumes, device), place, "{device}");
+    }
+    for device in ["/dev/mapper/a-b-c-d", "/dev/mapper/luks", "/dev/sda1", "none"] {
+        assert_eq!(identity::find(&volumes, device), None, "{device}");
+    }
+    assert_eq!(identity::find(&volumes, "LABEL=other"), Some(Answer::Absent));
+    volumes[1].unread = Some("a mirror".to_owned());
+    assert!(matches!(identity::find(&volumes, "LABEL=other"), Some(Answer::Unread(_))));
+}
+
+#[test]
 fn a_disk_without_a_system_has_none_and_a_damaged_one_is_unread() {
     let empty = unpacked(include_bytes!("../../../tests/data/images/gpt-bios.raw.gz"));
     assert_eq!(look_at(&empty).system, Answer::Absent);
@@ -154,7 +177,7 @@ proptest! {
 
     #[test]
     fn damaged_file_systems_cost_bounded_reads_and_no_panic(
-        which in 0..3_usize,
+        which in 0..4_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0xFF)]), 1..7),
     ) {
         let disk = &DISKS[which];
