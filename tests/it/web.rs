@@ -109,6 +109,23 @@ fn an_image_on_the_web_becomes_the_same_object_as_the_file() {
 }
 
 #[test]
+fn what_is_served_by_ranges_is_judged_before_anything_is_sent() {
+    let world = World::new();
+    let local = world.local();
+    // The partition reaches behind the end, which a stream shows when it ends.
+    let disk = world.disk("disk.raw", 6 << 20, 1);
+    std::fs::File::options().write(true).open(disk).unwrap().set_len(3 << 20).unwrap();
+    for ranges in [true, false] {
+        let site = Site::start(&world, ranges);
+        let key = format!("oss://images/{ranges}.qcow2");
+        let args = ["publish", &site.url("disk.raw"), &key, "--name=web", "--progress=json", &local];
+        let stderr = world.fails(3, &args);
+        assert_eq!(stderr.contains("\"opened\""), !ranges, "{stderr}");
+        assert!(world.run(&["inspect", &key, &local]).stderr.contains("404"));
+    }
+}
+
+#[test]
 fn what_the_web_says_is_told_without_the_secrets_of_the_url() {
     let world = World::new();
     let local = world.local();

@@ -11,7 +11,9 @@ mod form;
 mod head;
 mod passage;
 mod ready;
+mod report;
 mod sequential;
+mod settle;
 
 pub(crate) use passage::Refused;
 pub(crate) use ready::Ready;
@@ -24,8 +26,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossup::image::{Archive, Compression, Format, detect};
-use ossup::model::Unpacked;
 use ossup::model::limits::MAX_OBJECT_SIZE;
+use ossup::model::{ObjectFormat, Unpacked};
 use ossup::source::{ExactSize, FileSource, InputError, STANDARD_INPUT, Sha256Checked, Source};
 use ossup::unpack;
 use ossup::web::{WebObject, WebOptions, WebUrl};
@@ -35,6 +37,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::ui::advice::Subject;
 use checks::Checks;
+use form::{Choice, choose};
 use head::Head;
 use sequential::{NamedPipe, Sequential};
 
@@ -72,8 +75,8 @@ pub(crate) struct Opened {
 enum Input {
     /// At any position. Of a file with holes, how much it takes on its disk is known.
     Positional { source: Arc<dyn Source>, allocated: Option<u64> },
-    /// Once, from the beginning on.
-    Stream { head: Head, label: String },
+    /// Once, from the beginning on. Where a server serves ranges of the same bytes too, they are what is inspected.
+    Stream { head: Head, label: String, ranged: Option<Arc<dyn Source>> },
 }
 
 impl Opening<'_> {
@@ -129,17 +132,34 @@ impl Opening<'_> {
         let options = self.web_options(url)?;
         let object = async { Ok(WebObject::open(url.clone(), options).await?) };
         let object = self.context.stop.or(object).await?;
-        let (reader, label) = (object.reader(), url.to_string());
-        if let Ok(source) = object.by_ranges() {
-            let source: Arc<dyn Source> = Arc::new(source);
-            let format = self.look(&source).await?;
-            // To look for zeros is to read everything, once.
-            let converts = format == Format::Raw && self.wish() != FormArg::AsIs;
-            if !self.unpacks(format) && !converts {
-                return Ok(self.opened(image, Input::Positional { source, allocated: None }, format, checks));
+        let (reader, label, length) = (object.reader(), url.to_string(), object.length());
+        let Ok(source) = object.by_ranges() else {
+            let mut opened = self.stream(image, Box::new(reader), label, checks).await?;
+            if let (Input::Stream { head, .. }, None) = (&mut opened.input, &opened.unpacked) {
+                head.size_hint = length;
             }
+            return Ok(opened);
+        };
+        let source: Arc<dyn Source> = Arc::new(source);
+        let format = self.look(&source).await?;
+        if self.unpacks(format) {
+            return self.stream(image, Box::new(reader), label, checks).await;
         }
-        self.stream(image, Box::new(reader), label, checks).await
+        // To look for zeros, and to compute a checksum, is to read everything: then it is fetched once and in order.
+        let hashed = checks.fetched.is_some() || checks.content.is_some();
+        let by_ranges = match choose(self.wish(), self.args.compat.into(), format, false) {
+            Choice::Of(ObjectFormat::AsIs) => !hashed,
+            Choice::Of(ObjectFormat::Raw) | Choice::DiskAsQcow2 => true,
+            _ => self.args.map.is_some(),
+        };
+        if by_ranges {
+            return Ok(self.opened(image, Input::Positional { source, allocated: None }, format, checks));
+        }
+        let mut opened = self.stream(image, Box::new(reader), label, checks).await?;
+        if let Input::Stream { head, ranged, .. } = &mut opened.input {
+            (head.size_hint, *ranged) = (length, Some(source));
+        }
+        Ok(Opened { format, ..opened })
     }
 
     /// Leaves a pipe alone. What passes there is not known.
@@ -147,7 +167,8 @@ impl Opening<'_> {
         self.context.output.status(format!(
             "nothing is read of {label} in a dry run: the form is that of a RAW image that is not packed"
         ));
-        self.opened(image, Input::Stream { head: Head::unread(), label }, Format::Raw, checks)
+        let input = Input::Stream { head: Head::unread(), label, ranged: None };
+        self.opened(image, input, Format::Raw, checks)
     }
 
     /// Reads the beginning of a stream.
@@ -172,7 +193,7 @@ impl Opening<'_> {
         let options = (!self.args.keeps_packed()).then_some(options);
         let found = self.blocking(move || head::read(reader, options.as_ref())).await??;
         let head::Found { head, format, unpacked } = found;
-        let mut opened = self.opened(image, Input::Stream { head, label }, format, checks);
+        let mut opened = self.opened(image, Input::Stream { head, label, ranged: None }, format, checks);
         if let Some(unpacked) = unpacked {
             let of_member = unpacked.member.as_deref().and_then(|member| member.rsplit('/').next());
             let of_file = image.file_name().map(|name| unpacked_name(&name).to_owned());

@@ -1,7 +1,7 @@
 //! What is checked of an image as it passes.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ossup::image::{Expected, Format, PassingImage, Report};
 use ossup::source::Passage;
@@ -51,17 +51,11 @@ pub(super) struct Inspecting {
     /// What it was taken for by its beginning, if the object's form depends on that.
     format: Option<Format>,
     judge: Judge,
-    report: Arc<Mutex<Option<Report>>>,
 }
 
 impl Inspecting {
-    pub(super) fn new(
-        expected: Expected,
-        format: Option<Format>,
-        judge: Judge,
-        report: Arc<Mutex<Option<Report>>>,
-    ) -> Self {
-        Self { image: Some(PassingImage::new(expected)), format, judge, report }
+    pub(super) fn new(expected: Expected, format: Option<Format>, judge: Judge) -> Self {
+        Self { image: Some(PassingImage::new(expected)), format, judge }
     }
 }
 
@@ -91,9 +85,7 @@ impl Passage for Inspecting {
             let hint = "pass --as as-is to send it as it is, or give it as a file".to_owned();
             return Err(Refused { message, hint: Some(hint) }.into());
         }
-        (self.judge)(&report)?;
-        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
-        Ok(())
+        Ok((self.judge)(&report)?)
     }
 }
 
@@ -102,11 +94,12 @@ mod tests {
     use super::*;
 
     fn inspecting(format: Option<Format>, refuses: bool) -> Inspecting {
-        let judge: Judge = Arc::new(move |_: &Report| match refuses {
-            true => Err(Refused { message: "no".to_owned(), hint: None }),
-            false => Ok(()),
-        });
-        Inspecting::new(Expected::default(), format, judge, Arc::default())
+        let judge: Judge =
+            Arc::new(move |report: &Report| match refuses || report.file_size != (1 << 20) + 1024 {
+                true => Err(Refused { message: "no".to_owned(), hint: None }),
+                false => Ok(()),
+            });
+        Inspecting::new(Expected::default(), format, judge)
     }
 
     fn pass(passage: &mut dyn Passage, bytes: &[u8]) -> io::Result<()> {
@@ -120,7 +113,6 @@ mod tests {
     fn an_image_is_judged_when_all_of_it_has_passed() {
         let mut fine = inspecting(Some(Format::Raw), false);
         pass(&mut fine, &[1; 512]).unwrap();
-        assert_eq!(fine.report.lock().unwrap().as_ref().unwrap().file_size, (1 << 20) + 1024);
         let mut all = All(vec![Box::new(inspecting(None, false)), Box::new(inspecting(None, true))]);
         assert!(!all.holds());
         let error = pass(&mut all, &[1; 512]).unwrap_err();
