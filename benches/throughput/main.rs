@@ -7,6 +7,8 @@
 //! wall time, CPU seconds per GiB, peak memory, and the ratios round by round. Machines are noisy: quote medians
 //! of ratios. Linux only: what a process costs is read from `/proc`.
 //!
+//! With `--convert` the contenders are a disk that goes as QCOW2 and its data alone; see [`convert`].
+//!
 //! Without `--endpoint` all send to servers that this program starts: one that throws bytes away as cheaply as
 //! the system can, over HTTP and over HTTPS, and `ossup emulator --discard`. What the server itself costs is
 //! printed too, for it shares the machine. With `--endpoint` the key pair comes from `OSS_ACCESS_KEY_ID` and
@@ -18,6 +20,7 @@
     reason = "a program: it reads the environment, sleeps and takes the time"
 )]
 
+mod convert;
 mod cost;
 mod floor;
 mod options;
@@ -49,7 +52,10 @@ fn main() -> Fallible<()> {
             floor::run(Path::new(file), threads.parse()?, ca.first().map(Path::new))
         }
         [server::ROLE, identity @ ..] => server::run(identity),
-        _ => compare(&Options::parse(&arguments)?),
+        _ => match Options::parse(&arguments)? {
+            options if options.convert => convert::compare(&options),
+            options => compare(&options),
+        },
     }
 }
 
@@ -94,7 +100,7 @@ fn rounds(options: &Options, case: &Case, target: &Target, image: &Path, folder:
         for (index, contender) in all.iter_mut().enumerate().filter(|(_, c)| c.failed.is_none()) {
             let measured = match index {
                 0 => floor::measure(options, target, image),
-                1 => cost::measure(&mut upload(options, target, image, folder, round), None),
+                1 => cost::measure(&mut upload(options, target, image, folder, round, &[]), None),
                 _ => cost::measure(&mut peers[index - 2].command(target, image), None),
             };
             match measured {
@@ -136,13 +142,21 @@ fn print(all: &[Contender], gib: f64) {
     }
 }
 
-fn upload(options: &Options, target: &Target, image: &Path, folder: &Path, round: usize) -> Command {
+fn upload(
+    options: &Options,
+    target: &Target,
+    image: &Path,
+    folder: &Path,
+    round: usize,
+    flags: &[&str],
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ossup"));
     command
         .args(["upload", "--no-inspect", "--overwrite", "--progress", "none", "--quiet"])
         .args(["--region", target.region.as_str(), "--endpoint", &target.endpoint.to_string(), "--state-dir"])
         .arg(folder.join("state"))
         .args(target.ca_file.iter().flat_map(|file| [OsStr::new("--ca-file"), file.as_os_str()]))
+        .args(flags)
         .args(&options.flags)
         .arg(image)
         .arg(format!("oss://{}/ossup-bench-{}", target.bucket, round % 2))

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) floor_threads: usize,
     pub(crate) python: PathBuf,
     pub(crate) peers: bool,
+    /// Whether conversions are measured instead.
+    pub(crate) convert: bool,
     only: Vec<Case>,
     /// Flags for `ossup upload`.
     pub(crate) flags: Vec<String>,
@@ -49,6 +51,7 @@ const USAGE: &str = "options:
   --endpoint URL      this server instead, with --bucket NAME, --region REGION, --ca-file PEM
   --dir DIR           where the image is made
   --floor-threads N   threads of the floor (4)
+  --convert           disks that go as QCOW2, compared with sending their data alone
   --no-peers          no s5cmd, oss2, alibabacloud-oss-v2
   --python PATH       the interpreter that has oss2 and alibabacloud-oss-v2 (python3)
   -- FLAG …           flags for `ossup upload`";
@@ -66,6 +69,7 @@ impl Options {
             floor_threads: 4,
             python: "python3".into(),
             peers: true,
+            convert: false,
             only: Vec::new(),
             flags: Vec::new(),
         };
@@ -82,6 +86,7 @@ impl Options {
                 "--dir" => options.dir = value()?.into(),
                 "--floor-threads" => options.floor_threads = value()?.parse()?,
                 "--python" => options.python = value()?.into(),
+                "--convert" => options.convert = true,
                 "--no-peers" => options.peers = false,
                 "--only" => options.only.push(match value()?.as_str() {
                     "http" => Case::Null,
