@@ -83,7 +83,7 @@ impl Scratch {
 
 fn ossup(image: &Path) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_ossup"))
-        .args(["inspect", "--output", "json"])
+        .args(["inspect", "--as-is", "--output", "json"])
         .arg(image)
         .output()
         .unwrap();
