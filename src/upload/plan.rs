@@ -16,6 +16,7 @@ use crate::model::{ByteRange, Crc64, ObjectForm, ObjectFormat, ObjectRef, Upload
 use crate::plan::Plan;
 use crate::protocol::oss::{self, HeadObject};
 use crate::session::{Claim, Foreseen};
+use crate::source::SourceIdentity;
 use crate::supply::Forecast;
 use crate::transfer::{Limits, PART_SIZES, TransferError};
 
@@ -104,7 +105,7 @@ pub struct UploadPlan {
     pub form: ObjectForm,
     /// Length of the image; not known of a stream, of which nothing is read.
     pub image_bytes: Option<u64>,
-    /// How much of the image is data, in clusters of 64 KiB.
+    /// How much of the image is data, in clusters of 64 KiB. Not known of a stream, nor of a file on the web as it is.
     pub data_bytes: Option<Estimate>,
     /// How much of it is zeros.
     pub zero_bytes: Option<Estimate>,
@@ -184,6 +185,11 @@ impl Upload {
     /// Looks at the image, if it can be looked at without being used up.
     async fn forecast(&self) -> Result<Option<Forecast>, UploadError> {
         let Some(source) = self.recipe.positional() else { return Ok(None) };
+        // To look into a file on the web takes a request each time.
+        let is_converted = matches!(self.session.form.format, ObjectFormat::Qcow2 { .. });
+        if !is_converted && matches!(source.identity(), Some(SourceIdentity::Web(_))) {
+            return Ok(None);
+        }
         let source = Arc::clone(source);
         let looked = tokio::task::spawn_blocking(move || Forecast::of(&source)).await;
         let forecast = looked.unwrap_or_else(|error| Err(io::Error::other(error)));

@@ -128,3 +128,28 @@ fn a_manifest_never_has_the_checksum_of_a_file_that_was_changed_after_its_upload
     assert!(rest.contains("was changed after it was published"), "{rest}");
     assert!(!world.path("record.json").exists());
 }
+
+/// Bug: once the object was deleted the file around a disk was hashed as the image.
+#[test]
+fn a_manifest_has_the_checksum_of_the_disk_inside_or_none() {
+    use std::io::Read;
+
+    let (world, _server) = world(&[]);
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/images/v3.qcow2.gz");
+    let mut image = Vec::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap()).read_to_end(&mut image).unwrap();
+    std::fs::write(world.path("disk.qcow2"), image).unwrap();
+    let options = ["--name=web", "--as=raw", "--delete-object", "--manifest=m.json"];
+    let publish = [&["publish", "disk.qcow2", "oss://images/disk.raw"], &options[..]].concat();
+    let manifest = || {
+        world.ok(&publish);
+        let text = std::fs::read(world.path("m.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()
+    };
+    let first = manifest();
+    assert!(first["sha256"].is_string(), "{first}");
+    assert_eq!((&first["sha256"], &first["form"]["format"]), (&first["image_sha256"], &"raw".into()));
+    assert_eq!(first["image_size"], first["size"]);
+    let again = manifest();
+    assert_eq!(again["sha256"], serde_json::Value::Null, "{again}");
+}

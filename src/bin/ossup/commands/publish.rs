@@ -51,7 +51,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let mut image = opened.settle(&opening, named, begun).await?;
     let expected = importing::expected(&args.request, &image.name);
     let report = image.inspect(context, expected, &args.inspection).await?;
-    let published = image.identity().cloned();
+    let published = image.file_identity().cloned();
     let system = Upload { image, report };
     let data = data_disks(args, context, &connection, &system.image.object).await?;
     let disks: Vec<Disk> = data.iter().map(DataDisk::disk).collect();
@@ -274,7 +274,7 @@ fn write_manifest(
                 Err(error) => failed(error),
             })?)
         }
-        // The object was there, and the image did not pass.
+        // The object was there, and the image, which is no file, did not pass.
         (None, _) => None,
     };
     let source = match image {

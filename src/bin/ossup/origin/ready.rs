@@ -29,6 +29,8 @@ pub(crate) struct Ready {
     pub(super) format: Format,
     pub(super) input: Input,
     pub(super) in_use: bool,
+    /// Whether the image is the disk inside another one.
+    pub(super) of_disk: bool,
     pub(super) expected_sha256: Option<Sha256>,
     /// What is held against a stream as it is fetched.
     pub(super) fetched_sha256: Option<Sha256>,
@@ -146,7 +148,8 @@ impl Ready {
         let in_use = allow_busy && file.is_device();
         let mut source: Arc<dyn Source> = Arc::new(file);
         // A RAW file is its own disk.
-        if !form.is_as_is() {
+        let of_disk = !form.is_as_is();
+        if of_disk {
             let file = Arc::clone(&source);
             source = Arc::new(blocking(context, move || DiskSource::open(file)).await??);
         }
@@ -158,6 +161,7 @@ impl Ready {
             format: Format::Raw,
             input: Input::Positional { source, allocated: None },
             in_use,
+            of_disk,
             expected_sha256: None,
             fetched_sha256: None,
             expected_size: None,
@@ -174,6 +178,12 @@ impl Ready {
             Input::Positional { source, .. } => source.identity(),
             Input::Stream { .. } => None,
         }
+    }
+
+    /// Returns what identifies the file whose bytes are the image, if there is one.
+    pub(crate) fn file_identity(&self) -> Option<&SourceIdentity> {
+        let identity = self.identity().filter(|_| !self.of_disk && self.map.is_none())?;
+        matches!(identity, SourceIdentity::File(_) | SourceIdentity::Device(_)).then_some(identity)
     }
 
     /// Whether the object is a file's bytes as they are.

@@ -98,6 +98,7 @@ impl Opened {
             format: if of_disk { Format::Raw } else { self.format },
             input,
             in_use: self.in_use,
+            of_disk,
             expected_sha256,
             fetched_sha256: checks.fetched,
             expected_size: checks.expected_size,
