@@ -178,14 +178,20 @@ fn find_system(places: &mut [(View, GuestVolume)]) -> Answer<GuestSystem> {
 /// Opens a file system, if it holds a system.
 fn root(view: &View, filesystem: FileSystem) -> Read<Tree> {
     let subvolumes = SUBVOLUMES.into_iter().map(Some).filter(|_| filesystem == FileSystem::Btrfs);
+    let mut unread = Ok(None);
     for subvolume in [None].into_iter().chain(subvolumes) {
         let Some(volume) = Volume::open(view, filesystem, subvolume)? else { continue };
         let mut tree = Tree::new(volume);
-        if tree.has("/etc/os-release")? || tree.has("/etc/passwd")? {
-            return Ok(Some(tree));
+        for sign in ["/etc/os-release", "/etc/passwd"] {
+            match tree.has(sign) {
+                Ok(true) => return Ok(Some(tree)),
+                Ok(false) => {}
+                // It may be in another subvolume.
+                Err(reason) => unread = Err(reason),
+            }
         }
     }
-    Ok(None)
+    unread
 }
 
 fn describe(mut tree: Tree, root: String, places: &[(View, GuestVolume)]) -> GuestSystem {

@@ -156,6 +156,24 @@ fn a_logical_volume_is_known_by_each_of_its_names() {
 }
 
 #[test]
+fn nothing_is_absent_from_btrfs_while_its_log_is_not_applied() {
+    let btrfs = &DISKS[2];
+    let at = (4 << 20) + (64 << 10);
+    let mut superblock = vec![0; 4096];
+    btrfs.disk.read_at(at, &mut superblock).unwrap();
+    superblock[97] = 0x40;
+    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &superblock[32..]) as u32;
+    superblock[..4].copy_from_slice(&sum.to_le_bytes());
+    let changes = (at..).zip(superblock).collect();
+    let damaged = Damaged { disk: btrfs.disk.clone(), changes, unreadable: BTreeSet::new() };
+    let guest = look(Arc::new(damaged), &btrfs.report);
+    let system = system(&guest);
+    assert_eq!(system.os.found().unwrap().id.as_deref(), Some("debian"));
+    let kernels = system.kernels.found().unwrap();
+    assert!(matches!(&kernels[1].image, Answer::Unread(reason) if reason.contains("log")), "{kernels:?}");
+}
+
+#[test]
 fn a_disk_without_a_system_has_none_and_a_damaged_one_is_unread() {
     let empty = unpacked(include_bytes!("../../../tests/data/images/gpt-bios.raw.gz"));
     assert_eq!(look_at(&empty).system, Answer::Absent);

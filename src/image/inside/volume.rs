@@ -4,7 +4,7 @@ use lamxfs::Xfs;
 
 use super::pages::View;
 use crate::image::filesystem::FileSystem;
-use crate::image::read::{le16, le32};
+use crate::image::read::{le16, le32, le64};
 
 /// Why something could not be read. It is no answer to what was asked.
 pub(super) type Reason = String;
@@ -30,6 +30,8 @@ pub(super) enum Kind {
 pub(super) struct Volume {
     view: View,
     reader: Reader,
+    /// Whether there may be files that are not seen, so that nothing is certainly absent.
+    is_partial: bool,
 }
 
 enum Reader {
@@ -67,7 +69,11 @@ impl Volume {
                 _ => return Ok(None),
             }))
         })
-        .map(|reader| reader.map(|reader| Self { view: view.clone(), reader }))
+        .and_then(|reader| {
+            let Some(reader) = reader else { return Ok(None) };
+            let is_partial = matches!(reader, Reader::Btrfs(_)) && has_btrfs_log(view)?;
+            Ok(Some(Self { view: view.clone(), reader, is_partial }))
+        })
     }
 
     /// Tells what stands at `path`.
@@ -75,6 +81,13 @@ impl Volume {
         if path == b"/" {
             return Ok(Some(Kind::Directory));
         }
+        match self.seen_kind(path)? {
+            None if self.is_partial => Err("it may be in the log of btrfs, which is not applied".to_owned()),
+            kind => Ok(kind),
+        }
+    }
+
+    fn seen_kind(&mut self, path: &[u8]) -> Read<Kind> {
         let reader = &mut self.reader;
         guarded(&self.view, || match reader {
             Reader::Ext(ext) => ext_answer(ext.symlink_metadata(ext_path(path)?)).map(|found| {
@@ -240,6 +253,12 @@ fn check_ext(view: &View) -> Result<(), Reason> {
         && (256..=8 * (1024 << shift)).contains(&per_group)
         && le16(&superblock, 0x38) == 0xEF53;
     if fits { Ok(()) } else { Err("its superblock does not fit the partition".to_owned()) }
+}
+
+/// Whether btrfs has a log, of what was written since the last commit: it was not unmounted.
+fn has_btrfs_log(view: &View) -> Result<bool, Reason> {
+    let superblock = view.head::<104>(65_536).map_err(|unreadable| unreadable.to_string())?;
+    Ok(le64(&superblock, 96) != 0)
 }
 
 fn ext_path(path: &[u8]) -> Result<ext4_view::Path<'_>, Reason> {
