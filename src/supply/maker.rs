@@ -75,6 +75,11 @@ impl Maker {
         }
     }
 
+    /// Whether the bytes of the image are looked at. If not, only how many there are counts.
+    pub(super) fn looks(&self) -> bool {
+        self.passage.is_some() || self.hasher.is_some()
+    }
+
     /// Takes the image's next bytes, and how they are to be had for the object.
     pub(super) fn data(&mut self, bytes: &[u8], segment: Segment) -> Result<(), Stop> {
         if let Some(passage) = &mut self.passage {

@@ -11,6 +11,8 @@ use crate::image::qcow2::write::CLUSTER;
 use crate::model::ByteRange;
 use crate::source::Source;
 
+/// How much of a cluster is looked at first: what is data mostly shows it there.
+const BEGINNING: usize = 4 << 10;
 /// How much of a source is asked for ahead.
 const READ_AHEAD: u64 = 4 << 20;
 /// How much of a stream may pass before it is told, however little of it is data.
@@ -43,12 +45,32 @@ fn walk(source: &Arc<dyn Source>, maker: &mut Maker) -> Result<(), Stop> {
                 advised = ahead.end;
             }
             let bytes = &mut block[..(end - at).min(BLOCK_SIZE as u64) as usize];
-            source.read_at(at, bytes).map_err(io::Error::from)?;
+            look(source, at, bytes, maker.looks())?;
             tell(bytes, maker, |from, to| {
                 Segment::Read(Arc::clone(source), ByteRange::new(at + from as u64, at + to as u64))
             })?;
             at += bytes.len() as u64;
         }
+    }
+    Ok(())
+}
+
+/// Fills a block, so that it shows which clusters are zeros. If nobody looks at the bytes and they are ready, that is the
+/// beginning of a cluster of data alone: where a part is made of it, all of it is read.
+fn look(source: &Arc<dyn Source>, at: u64, block: &mut [u8], all: bool) -> io::Result<()> {
+    let mut done = 0;
+    while done < block.len() {
+        let rest = &mut block[done..];
+        let cluster = rest.len().min(CLUSTER as usize);
+        let beginning = &mut rest[..cluster.min(BEGINNING)];
+        let ready = !all && source.read_ready(at + done as u64, beginning) == Some(beginning.len());
+        if !ready {
+            return Ok(source.read_at(at + done as u64, rest)?);
+        }
+        if is_zero(beginning) {
+            source.read_at(at + done as u64, &mut rest[..cluster])?;
+        }
+        done += cluster;
     }
     Ok(())
 }
@@ -162,4 +184,84 @@ fn tell(bytes: &[u8], maker: &mut Maker, segment: impl Fn(usize, usize) -> Segme
         from = to;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::model::Qcow2Compat;
+    use crate::read::{ReadAt, ReadError};
+    use crate::source::SourceIdentity;
+    use crate::supply::Supplied;
+    use crate::supply::convert::Conversion;
+    use crate::supply::maker::Form;
+
+    /// Bytes in memory that counts how many are read.
+    #[derive(Debug)]
+    struct Counted {
+        bytes: Vec<u8>,
+        ready: bool,
+        read: AtomicU64,
+    }
+
+    impl ReadAt for Counted {
+        fn length(&self) -> u64 {
+            self.bytes.length()
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+            self.read.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+            self.bytes.read_at(offset, buffer)
+        }
+
+        fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
+            self.ready.then(|| self.read_at(offset, buffer).unwrap())?;
+            Some(buffer.len())
+        }
+    }
+
+    impl Source for Counted {
+        fn identity(&self) -> Option<&SourceIdentity> {
+            None
+        }
+
+        fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
+            Ok(None)
+        }
+    }
+
+    /// Returns how many bytes of a disk are read to convert it, and how long the object is.
+    fn converted(bytes: &[u8], ready: bool, hash: bool) -> (u64, u64) {
+        let source = Arc::new(Counted { bytes: bytes.to_vec(), ready, read: AtomicU64::new(0) });
+        let (out, mut supplied) = mpsc::channel(100);
+        let form = Form::Qcow2(Conversion::new(Qcow2Compat::V3));
+        scan(&(Arc::clone(&source) as Arc<dyn Source>), Maker::new(form, None, hash, u64::MAX, out));
+        let mut length = 0;
+        while let Ok(next) = supplied.try_recv() {
+            if let Supplied::End { length: end, .. } = next.unwrap() {
+                length = end;
+            }
+        }
+        (source.read.load(Ordering::Relaxed), length)
+    }
+
+    #[test]
+    fn of_data_that_is_ready_the_beginning_alone_is_read_unless_somebody_looks_at_it() {
+        let cluster = CLUSTER as usize;
+        // Data from its beginning, at its very end, and not at all; the last one is not whole.
+        let mut bytes = vec![0; 9 * cluster + 700];
+        bytes[..4 * cluster].fill(7);
+        bytes[5 * cluster - 1] = 7;
+        bytes[9 * cluster + 1] = 7;
+        let length = bytes.len() as u64;
+        let (all, object) = converted(&bytes, false, false);
+        assert_eq!(all, length);
+        assert_eq!(converted(&bytes, true, true), (length, object));
+        let beginnings = BEGINNING as u64;
+        assert_eq!(converted(&bytes, true, false), (9 * beginnings + 5 * CLUSTER + 700, object));
+    }
 }
