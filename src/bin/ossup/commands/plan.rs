@@ -186,7 +186,8 @@ fn text(planned: &Planned, plan: &UploadPlan, rate: Option<(u64, &str)>) -> Stri
         None => line("image size", "not known: nothing of a stream is read before it is sent"),
     }
     if let (Some(data), Some(zeros)) = (plan.data_bytes, plan.zero_bytes) {
-        line("data", &format!("{}, and {} of zeros", about(data), about(zeros)));
+        let zeros = if zeros.is_exact() { about(zeros) } else { format!("about {}", bytes(zeros.likely)) };
+        line("data", &format!("{}; zeros: {zeros}", about(data)));
     }
     if let Some(object) = plan.object_bytes {
         line("object size", &about(object));
@@ -224,9 +225,11 @@ fn text(planned: &Planned, plan: &UploadPlan, rate: Option<(u64, &str)>) -> Stri
 
 /// Returns a number of bytes, and how far it is known.
 fn about(of: Estimate) -> String {
+    let (likely, most) = (bytes(of.likely), bytes(of.most));
     match of.is_exact() {
-        true => format!("{} ({} bytes)", bytes(of.likely), of.likely),
-        false => format!("about {}, at most {}", bytes(of.likely), bytes(of.most)),
+        true => format!("{likely} ({} bytes)", of.likely),
+        false if likely == most => format!("about {likely}"),
+        false => format!("about {likely}, at most {most}"),
     }
 }
 
