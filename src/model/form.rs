@@ -12,6 +12,9 @@ pub struct ObjectForm {
     /// What the image becomes on the way.
     #[serde(skip_serializing_if = "ObjectFormat::is_as_is")]
     pub format: ObjectFormat,
+    /// That it has zeros wherever a map says that the source has no data.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mapped: bool,
 }
 
 /// What of a packed source becomes the object.
@@ -102,7 +105,8 @@ impl fmt::Display for ObjectForm {
         match &self.unpacked {
             Some(Unpacked { member: Some(member) }) => write!(f, "unpacked (`{}`)", member.escape_debug())?,
             Some(Unpacked { member: None }) => f.write_str("unpacked")?,
-            None if self.format.is_as_is() => return f.write_str("as it is"),
+            None if self.is_as_is() => return f.write_str("as it is"),
+            None if self.format.is_as_is() => f.write_str("as it is")?,
             None => {}
         }
         let comma = if self.unpacked.is_some() { ", " } else { "" };
@@ -111,7 +115,8 @@ impl fmt::Display for ObjectForm {
             ObjectFormat::Raw => write!(f, "{comma}as RAW"),
             ObjectFormat::Qcow2 { compat: Qcow2Compat::V3 } => write!(f, "{comma}as QCOW2"),
             ObjectFormat::Qcow2 { compat: Qcow2Compat::V2 } => write!(f, "{comma}as QCOW2 (compat 0.10)"),
-        }
+        }?;
+        f.write_str(if self.mapped { ", by a map of its data" } else { "" })
     }
 }
 
@@ -125,7 +130,7 @@ mod tests {
             let facts = form.metadata(image).into_iter().map(|(name, value)| format!("{name}={value}"));
             facts.collect::<Vec<_>>().join(" ")
         };
-        let of = |unpacked, format| ObjectForm { unpacked, format };
+        let of = |unpacked, format| ObjectForm { unpacked, format, mapped: false };
         assert_eq!(said(ObjectForm::default(), Some(7)), "");
         let qcow2 = ObjectFormat::Qcow2 { compat: Qcow2Compat::V2 };
         assert_eq!(said(of(None, qcow2), Some(7)), "ossup-form=qcow2 ossup-compat=0.10 ossup-image-size=7");
@@ -155,7 +160,7 @@ mod tests {
             ),
         ];
         for (unpacked, format, shown, text) in forms {
-            let form = ObjectForm { unpacked, format };
+            let form = ObjectForm { unpacked, format, mapped: false };
             assert_eq!((form.to_string().as_str(), form.is_as_is()), (shown, text == "{}"));
             assert_eq!(serde_json::to_string(&form).unwrap(), text);
             assert_eq!(serde_json::from_str::<ObjectForm>(text).unwrap(), form);

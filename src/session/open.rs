@@ -282,8 +282,10 @@ impl Opener<'_> {
     /// change since.
     pub(super) fn check(&self, checkpoint: &Checkpoint) -> Result<bool, SessionError> {
         let identity = self.recipe.identity();
-        // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared.
+        // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared, and
+        // so are bytes that were made of it.
         let unchanged = self.recipe.witness() == Witness::Always
+            && self.options.form.is_as_is()
             && identity.is_some_and(|now| now.difference(&checkpoint.source).is_none());
         // A time alone can be wrong, and where every part is compared it need not be asked.
         let mismatch = |now: &SourceIdentity| {

@@ -527,7 +527,7 @@ mod tests {
 
     #[test]
     fn what_0_1_0_could_not_upload_is_not_offered_to_it() {
-        let raw = ObjectForm { format: ObjectFormat::Raw, unpacked: None };
+        let raw = ObjectForm { format: ObjectFormat::Raw, unpacked: None, mapped: false };
         let stream = SourceIdentity::Stream(StreamIdentity::new("standard input", None));
         let device = DeviceIdentity { path: "/dev/sdb".into(), length: 1, device: 1, written: None };
         let checkpoints = [

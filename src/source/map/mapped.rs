@@ -106,7 +106,11 @@ impl<S: Source> Source for Mapped<S> {
     }
 
     fn witness(&self) -> Witness {
-        self.source.witness()
+        // The identity is the source's, and says nothing of the map: another run may have another one.
+        match self.source.witness() {
+            Witness::Always => Witness::WhileOpen,
+            witness => witness,
+        }
     }
 }
 

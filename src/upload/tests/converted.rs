@@ -108,6 +108,37 @@ async fn another_machine_adopts_a_conversion() {
 }
 
 #[tokio::test]
+async fn parts_that_were_made_with_a_map_are_not_taken_for_those_made_without() {
+    let mut world = World::new(16 * MIB);
+    disk(&mut world);
+    world.bytes.truncate(15 << 20);
+    std::fs::write(world.file(), &world.bytes).unwrap();
+    let length = world.bytes.len();
+    let map = format!(
+        r#"[{{"start": 0, "length": 524288, "depth": 0, "present": true, "zero": true, "data": false}},
+            {{"start": 524288, "length": {}, "depth": 0, "present": true, "zero": false, "data": true}}]"#,
+        length - 524_288
+    );
+    let map = crate::source::map::DataMap::from_qemu(map.as_bytes()).unwrap();
+    let cancel = CancellationToken::new();
+    let stopper = cancel.clone();
+    let sink = EventSink::new(move |event| {
+        if matches!(event, Event::PartDone { .. }) {
+            stopper.cancel();
+        }
+    });
+    let mapped = crate::source::map::Mapped::new(FileSource::open(world.file()).unwrap(), map).unwrap();
+    let upload = Upload::new(world.client.clone(), Arc::new(mapped), world.object());
+    let upload = upload.state_dir(world.folder.path().join("state")).form(qcow2(Qcow2Compat::V3));
+    upload.parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    let upload =
+        Upload::new(world.client.clone(), Arc::new(FileSource::open(world.file()).unwrap()), world.object());
+    upload.state_dir(world.folder.path().join("state")).form(qcow2(Qcow2Compat::V3)).run().await.unwrap();
+    let disk = disk_of(&world).await;
+    assert!(disk[..length] == world.bytes);
+}
+
+#[tokio::test]
 async fn a_disk_of_zeros_is_a_few_tables() {
     let world = World::new(1);
     let file = std::fs::File::create(world.file()).unwrap();

@@ -98,7 +98,7 @@ async fn of_a_small_disk_the_length_as_qcow2_is_known_before() {
     disk[5 << 20..6 << 20].copy_from_slice(&world.bytes);
     std::fs::write(world.file(), &disk).unwrap();
     let format = ObjectFormat::Qcow2 { compat: Qcow2Compat::V3 };
-    let upload = || world.upload().form(ObjectForm { unpacked: None, format });
+    let upload = || world.upload().form(ObjectForm { format, ..ObjectForm::default() });
     let plan = upload().plan().await.unwrap();
     assert_eq!(
         (plan.data_bytes, plan.zero_bytes),

@@ -98,6 +98,13 @@ async fn one(
         return Err(Failure::new(Kind::Usage, text)
             .hint("run the command again that started it, with the same input"));
     };
+    if checkpoint.form.mapped {
+        let text = "the upload was started with a map of the image's data, which is not kept".to_owned();
+        if args.object.is_none() {
+            return Ok(Outcome::Skipped(text));
+        }
+        return Err(Failure::new(Kind::Usage, text).hint("run the command again that started it"));
+    }
     context.output.status(format!("resuming {} to `{object}`", checkpoint.source));
     let connection = connection(checkpoint, &args.connection);
     let form = checkpoint.form.clone();

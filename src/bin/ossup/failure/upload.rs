@@ -191,6 +191,9 @@ fn typed(form: &ObjectForm) -> String {
     }
     let member = unpacked.and_then(|unpacked| unpacked.member.as_deref());
     options.extend(member.map(|member| format!("--member {}", word(member))));
+    if form.mapped {
+        options.push("--bmap or --map with the same map".to_owned());
+    }
     if options.is_empty() {
         return "use neither --as nor --as-is".to_owned();
     }
@@ -259,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_options_of_a_form_are_those_that_make_it() {
-        let form = |unpacked, format| typed(&ObjectForm { unpacked, format });
+        let form = |unpacked, format| typed(&ObjectForm { unpacked, format, mapped: false });
         let member = |name: &str| Some(ossup::model::Unpacked { member: Some(name.to_owned()) });
         assert_eq!(form(None, ObjectFormat::AsIs), "pass --as as-is");
         assert_eq!(form(None, ObjectFormat::Raw), "pass --as raw");

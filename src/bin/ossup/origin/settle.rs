@@ -90,11 +90,13 @@ impl Opened {
                 Input::Positional { source, allocated }
             }
         };
+        // A map of a stream is only compared with it.
+        let mapped = map.is_some() && matches!(input, Input::Positional { .. });
         Ok(Ready {
             name: self.name,
             subject: self.subject,
             object,
-            form: ObjectForm { unpacked: self.unpacked, format },
+            form: ObjectForm { unpacked: self.unpacked, format, mapped },
             format: if of_disk { Format::Raw } else { self.format },
             input,
             in_use: self.in_use,
