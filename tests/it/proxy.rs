@@ -34,6 +34,8 @@ struct Shared {
     cuts: AtomicU64,
     requests: AtomicU64,
     in_vain: AtomicU64,
+    /// The requests of all connections.
+    open: Mutex<Vec<Arc<Open>>>,
     /// Whether a bit is to be flipped at the next chance.
     corrupts: AtomicBool,
     ended: AtomicBool,
@@ -76,9 +78,13 @@ impl Proxy {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
-    /// Returns how many bytes of requests were in vain: in flight when their connection ended, damaged, or refused.
+    /// Returns how many bytes of requests were in vain: in flight when their connection ended, damaged, or refused. To
+    /// be asked when no client runs: what has no answer then gets none, though a server that does not read may keep
+    /// the connection.
     pub(crate) fn bytes_in_vain(&self) -> u64 {
-        self.shared.in_vain.load(Ordering::Relaxed)
+        let open: u64 =
+            self.shared.open.lock().unwrap().iter().map(|open| open.bytes.load(Ordering::Relaxed)).sum();
+        self.shared.in_vain.load(Ordering::Relaxed) + open
     }
 
     /// Returns how many connections were cut.
@@ -103,6 +109,13 @@ const HEAD: u64 = 4 << 10;
 struct Open {
     bytes: AtomicU64,
     damaged: AtomicBool,
+    /// It was refused, perhaps before all of it had passed: what follows belongs to it until another one begins.
+    refused: AtomicBool,
+}
+
+/// Whether these are the first bytes of a request.
+fn begins_request(bytes: &[u8]) -> bool {
+    [&b"PUT "[..], b"POST ", b"GET ", b"HEAD ", b"DELETE "].iter().any(|method| bytes.starts_with(method))
 }
 
 fn host(endpoint: &str) -> String {
@@ -114,6 +127,7 @@ impl Shared {
         let up = (client.try_clone().unwrap(), server.try_clone().unwrap());
         let (both, open) = (self.clone(), Arc::new(Open::default()));
         let request = Arc::clone(&open);
+        self.open.lock().unwrap().push(Arc::clone(&open));
         std::thread::spawn(move || both.copy(up.0, up.1, &request, true));
         std::thread::spawn(move || self.copy(server, client, &open, false));
     }
@@ -129,7 +143,11 @@ impl Shared {
             let before = count.fetch_add(read as u64, Ordering::Relaxed);
             let after = before + read as u64;
             match upwards {
+                true if open.refused.load(Ordering::Relaxed) && !begins_request(&buffer[..read]) => {
+                    self.in_vain.fetch_add(read as u64, Ordering::Relaxed);
+                }
                 true => {
+                    open.refused.store(false, Ordering::Relaxed);
                     let already = open.bytes.fetch_add(read as u64, Ordering::Relaxed);
                     self.requests.fetch_add(u64::from(already == 0), Ordering::Relaxed);
                     if self.faults.corrupt_every.is_some_and(|every| before / every != after / every) {
@@ -144,7 +162,9 @@ impl Shared {
                 false => {
                     let bytes = open.bytes.swap(0, Ordering::Relaxed);
                     let damaged = open.damaged.swap(false, Ordering::Relaxed);
-                    let in_vain = damaged || !buffer.starts_with(b"HTTP/1.1 2");
+                    let refused = bytes > 0 && !buffer.starts_with(b"HTTP/1.1 2");
+                    open.refused.fetch_or(refused, Ordering::Relaxed);
+                    let in_vain = damaged || refused;
                     self.in_vain.fetch_add(if in_vain { bytes } else { 0 }, Ordering::Relaxed);
                 }
             }
