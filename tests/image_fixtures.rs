@@ -248,7 +248,9 @@ fn passes(name: &str, image: &dyn ReadAt, sizes: &[usize], whole: &Report) -> bo
     assert!(passing.held() <= 13 << 20, "{name}: {} bytes", passing.held());
     if let Some(so_far) = passing.so_far() {
         let early = format!("{name}: {} before the end, {} behind it", line(so_far), line(whole));
-        assert!(!so_far.verdict().is_refused() || whole.verdict().is_refused(), "{early}");
+        // A VHD whose copy of the footer at the front is damaged looks like RAW until its end.
+        let same_format = so_far.format == whole.format;
+        assert!(!so_far.verdict().is_refused() || whole.verdict().is_refused() || !same_format, "{early}");
     }
     let report = passing.finish().unwrap();
     let told = report.findings.iter().any(|finding| finding.rule == Rule::FPassed);
