@@ -69,9 +69,29 @@ impl FromStr for WebUrl {
         if !begins("http://") && !begins("https://") {
             return Err(InvalidWebUrl::Scheme);
         }
+        if !names_plain_host(text) {
+            return Err(InvalidWebUrl::Malformed);
+        }
         let url = Url::parse(text).map_err(|_| InvalidWebUrl::Malformed)?;
         Self::new(url, None).ok_or(InvalidWebUrl::Malformed)
     }
+}
+
+/// Whether the host that a URL names, if it names one, is written as DNS has it. The library that reads URLs is built
+/// without the tables of other scripts, and its checks of itself do not allow for such names.
+fn names_plain_host(text: &str) -> bool {
+    let text = text.replace(['\t', '\n', '\r'], "");
+    let text = text.trim_start_matches(|c: char| c <= ' ');
+    let is_scheme = |scheme: &str| scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let slash = ['/', '\\'];
+    let rest = match text.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => rest,
+        _ if text.starts_with(slash) && text[1..].starts_with(slash) => text,
+        _ => return true,
+    };
+    let authority = rest.trim_start_matches(slash).split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.bytes().all(|b| b.is_ascii() && b != b'%')
 }
 
 impl WebUrl {
@@ -108,6 +128,9 @@ impl WebUrl {
 
     /// Returns where a redirect from here leads.
     pub(super) fn redirected(&self, location: &str) -> Result<Self, BadRedirect> {
+        if !names_plain_host(location) {
+            return Err(BadRedirect::Location);
+        }
         let next = self.url.join(location).map_err(|_| BadRedirect::Location)?;
         match (self.url.scheme(), next.scheme()) {
             (_, "https") | ("http", "http") => {
@@ -157,6 +180,22 @@ mod tests {
 
     fn url(text: &str) -> WebUrl {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_host_in_another_script_is_refused_and_a_path_in_one_is_not() {
+        for text in
+            ["http://-BBBBBBB\u{17d}Bkk/", "http://%C5%BDB/", "http://a@B\u{17d}B/", "http:/\t/B\u{17d}B"]
+        {
+            assert!(text.parse::<WebUrl>().is_err(), "{text:?}");
+        }
+        let base = url("http://host.example/a");
+        for location in ["//B\u{17d}B/x", "http://B%C5%BDB/x", " ht\ttp:B\u{17d}B"] {
+            assert!(matches!(base.redirected(location), Err(BadRedirect::Location)), "{location:?}");
+        }
+        assert_eq!(url("http://host/\u{17d}.raw").to_string(), "http://host/%C5%BD.raw");
+        assert_eq!(base.redirected("/%C5%BD:x").unwrap().to_string(), "http://host.example/%C5%BD:x");
+        assert!("http://user%40b:p%20w@host/".parse::<WebUrl>().is_ok());
     }
 
     #[test]
