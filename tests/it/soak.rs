@@ -144,7 +144,9 @@ fn random_kills_end_in_the_same_bytes() {
         }
         let counted = Counts::of(&proxy).since(&before);
         let again = counted.up.saturating_sub(length + counted.requests * HEAD);
-        assert!(again <= counted.in_vain, "{context}: {again} bytes sent again, {counted:?}");
+        // What lands after its client gave it up may overlap a part that is in, of which the rest goes out once more.
+        let overlapped = (here + 1) * PART;
+        assert!(again <= counted.in_vain + overlapped, "{context}: {again} bytes sent again, {counted:?}");
         // Nor was more in flight than may be: all parts at a kill, and one at a cut or a fault.
         let most = here * PARALLEL + counted.cuts + counted.requests.saturating_sub(length / PART);
         assert!(counted.in_vain <= most * (PART + HEAD), "{context}: {here} kills, {counted:?}");
