@@ -37,8 +37,6 @@ pub(crate) enum Adopt {
 #[derive(Debug, Clone)]
 pub(crate) struct SessionOptions {
     pub(crate) object: ObjectRef,
-    /// How the object is made of the source.
-    pub(crate) form: ObjectForm,
     pub(crate) part_size: Option<u64>,
     pub(crate) overwrite: bool,
     pub(crate) storage_class: StorageClass,

@@ -143,7 +143,7 @@ impl Opener<'_> {
         let operation = InitiateMultipartUpload {
             overwrite: self.options.overwrite,
             storage_class: self.options.storage_class,
-            metadata: self.options.form.metadata(self.recipe.image_length()),
+            metadata: self.recipe.form().metadata(self.recipe.image_length()),
             ..InitiateMultipartUpload::new(self.options.object.clone())
         };
         let upload_id = match self.call(&operation).await {
@@ -285,7 +285,7 @@ impl Opener<'_> {
         // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared, and
         // so are bytes that were made of it.
         let unchanged = self.recipe.witness() == Witness::Always
-            && self.options.form.is_as_is()
+            && self.recipe.form().is_as_is()
             && identity.is_some_and(|now| now.difference(&checkpoint.source).is_none());
         // A time alone can be wrong, and where every part is compared it need not be asked.
         let mismatch = |now: &SourceIdentity| {
@@ -301,8 +301,8 @@ impl Opener<'_> {
                 reason,
             });
         }
-        if self.options.form != checkpoint.form {
-            let (object, now) = (self.options.object.clone(), self.options.form.clone());
+        if *self.recipe.form() != checkpoint.form {
+            let (object, now) = (self.options.object.clone(), self.recipe.form().clone());
             return Err(SessionError::OtherForm { object, first: checkpoint.form.clone(), now });
         }
         Ok(unchanged)
@@ -353,7 +353,7 @@ impl Opener<'_> {
                 object: self.options.object.clone(),
                 upload_id: upload_id.clone(),
                 source: self.identity(),
-                form: self.options.form.clone(),
+                form: self.recipe.form().clone(),
                 cut: plan.rule(),
                 overwrite,
                 storage_class: self.options.storage_class,

@@ -270,7 +270,7 @@ impl Recipe {
     }
 
     /// Whether the object is made of the image by a conversion.
-    fn converts(&self) -> bool {
+    pub(crate) fn converts(&self) -> bool {
         matches!(self.form.format, ObjectFormat::Qcow2 { .. })
     }
 

@@ -8,7 +8,7 @@ use super::{Upload, UploadError, UploadReport};
 use crate::client::Progress;
 use crate::complete::{self, StoredObject, Verified};
 use crate::event::Event;
-use crate::model::{Crc64, ObjectFormat, ObjectVersion};
+use crate::model::{Crc64, ObjectVersion};
 use crate::protocol::oss::ObjectHead;
 use crate::source::SourceIdentity::{Device, File, Stream, Web};
 use crate::supply::{self, Image, SupplyError};
@@ -32,7 +32,7 @@ impl Upload {
                 let promise = match (self.expected_sha256, self.recipe.fetched()) {
                     (Some(content), _) => format!("content {content}"),
                     (None, Some(fetched)) => {
-                        let unpacked = serde_json::to_string(&self.session.form.unpacked);
+                        let unpacked = serde_json::to_string(&self.recipe.form().unpacked);
                         format!("fetched {fetched} {}", unpacked.expect("it is plain data"))
                     }
                     (None, None) => return None,
@@ -71,7 +71,7 @@ impl Upload {
     /// Returns an object that is known to be made of the source, unread.
     fn taken(&self, head: ObjectHead) -> (StoredObject, Image) {
         let verified = if head.crc64.is_some() { Verified::Crc64 } else { Verified::Nothing };
-        let as_long = !matches!(self.session.form.format, ObjectFormat::Qcow2 { .. });
+        let as_long = !self.recipe.converts();
         let bytes = self.recipe.image_length().or(as_long.then_some(head.size)).unwrap_or_default();
         let image = Image { bytes, sha256: self.expected_sha256 };
         (StoredObject::from_head(&self.session.object, head, verified), image)

@@ -134,7 +134,6 @@ impl Upload {
     fn of(client: Client, recipe: Recipe, object: ObjectRef) -> Self {
         let session = SessionOptions {
             object,
-            form: ObjectForm::default(),
             part_size: None,
             overwrite: false,
             storage_class: StorageClass::default(),
@@ -167,7 +166,6 @@ impl Upload {
     /// given is unpacked already.
     #[must_use]
     pub fn form(mut self, form: ObjectForm) -> Self {
-        self.session.form = form.clone();
         self.recipe.set_form(form);
         self
     }

@@ -12,7 +12,7 @@ use super::{Upload, UploadError};
 use crate::client::Progress;
 use crate::complete::CompleteError;
 use crate::model::limits::MAX_OBJECT_SIZE;
-use crate::model::{ByteRange, Crc64, ObjectForm, ObjectFormat, ObjectRef, UploadId};
+use crate::model::{ByteRange, Crc64, ObjectForm, ObjectRef, UploadId};
 use crate::plan::Plan;
 use crate::protocol::oss::{self, HeadObject};
 use crate::session::{Claim, Foreseen};
@@ -168,7 +168,7 @@ impl Upload {
         let connections = self.parallel.unwrap_or(self.max_parallel).min(self.limits.max_connections());
         Ok(UploadPlan {
             object: self.session.object.clone(),
-            form: self.session.form.clone(),
+            form: self.recipe.form().clone(),
             image_bytes,
             data_bytes: forecast.map(|of| of.data_bytes()),
             zero_bytes: forecast.zip(image_bytes).map(|(of, image)| of.zero_bytes(image)),
@@ -186,8 +186,7 @@ impl Upload {
     async fn forecast(&self) -> Result<Option<Forecast>, UploadError> {
         let Some(source) = self.recipe.positional() else { return Ok(None) };
         // To look into a file on the web takes a request each time.
-        let is_converted = matches!(self.session.form.format, ObjectFormat::Qcow2 { .. });
-        if !is_converted && matches!(source.identity(), Some(SourceIdentity::Web(_))) {
+        if !self.recipe.converts() && matches!(source.identity(), Some(SourceIdentity::Web(_))) {
             return Ok(None);
         }
         let source = Arc::clone(source);
@@ -201,13 +200,11 @@ impl Upload {
     }
 
     fn object_bytes(&self, forecast: Option<&Forecast>) -> Option<Estimate> {
-        match self.session.form.format {
-            ObjectFormat::Qcow2 { .. } => forecast.map(Forecast::qcow2_bytes),
-            _ => {
-                let about = |likely| Estimate { likely, least: 0, most: MAX_OBJECT_SIZE };
-                self.recipe.length().map(Estimate::exactly).or_else(|| self.recipe.expected().map(about))
-            }
+        if self.recipe.converts() {
+            return forecast.map(Forecast::qcow2_bytes);
         }
+        let about = |likely| Estimate { likely, least: 0, most: MAX_OBJECT_SIZE };
+        self.recipe.length().map(Estimate::exactly).or_else(|| self.recipe.expected().map(about))
     }
 
     /// Looks at what is under the key.
