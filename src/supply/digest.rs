@@ -102,6 +102,7 @@ fn failed(error: io::Error, at: u64) -> SupplyError {
 mod tests {
     use super::*;
     use crate::blocks::{Content, Segment};
+    use crate::supply::on_thread;
 
     const LENGTH: u64 = 1000;
 
@@ -114,14 +115,14 @@ mod tests {
         let pieces: Vec<_> =
             pieces.iter().map(|(from, to)| (*from as u64, bytes[*from..*to].to_vec())).collect();
         let length = bytes.len() as u64;
-        Supply::on_thread(move |out| {
+        let told = on_thread(move |out| {
             for (at, bytes) in pieces {
                 let content = Content::from(Segment::Held(bytes.into()));
                 out.blocking_send(Ok(Supplied::Content { at, content, passed: 0 })).unwrap();
             }
             out.blocking_send(Ok(Supplied::End { length, image: Image::default() })).unwrap();
-        })
-        .unwrap()
+        });
+        Supply::reading(told.unwrap())
     }
 
     /// From the front, with the head last, and backwards.

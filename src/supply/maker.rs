@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use tokio::sync::mpsc::Sender;
 
 use super::convert::Conversion;
-use super::{Image, Supplied, SupplyError};
+use super::{Image, Supplied, SupplyError, Told};
 use crate::blocks::{BLOCK_SIZE, Content, Segment};
 use crate::checksum_file::Sha256;
 use crate::source::Passage;
@@ -44,7 +44,7 @@ pub(super) struct Maker {
     form: Form,
     passage: Option<Box<dyn Passage>>,
     hasher: Option<Hasher>,
-    out: Sender<Result<Supplied, SupplyError>>,
+    out: Sender<Told>,
     /// Content that is to go out together, and where it belongs.
     batch: Option<(u64, Content)>,
     /// Content that waits for the passage to let it go.
@@ -60,7 +60,7 @@ impl Maker {
         passage: Option<Box<dyn Passage>>,
         hash: bool,
         most_held: u64,
-        out: Sender<Result<Supplied, SupplyError>>,
+        out: Sender<Told>,
     ) -> Self {
         Self {
             form,

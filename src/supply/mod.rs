@@ -69,35 +69,32 @@ pub(crate) struct Supply {
 #[derive(Debug)]
 enum Step {
     /// The object is the source, which may be looked at beside.
-    Whole(Arc<dyn Source>, Option<Receiver<Result<Supplied, SupplyError>>>),
-    Reading(Receiver<Result<Supplied, SupplyError>>),
+    Whole(Arc<dyn Source>, Option<Receiver<Told>>),
+    Reading(Receiver<Told>),
     Ended(u64, Image),
 }
 
+/// What a thread that reads has to tell.
+type Told = Result<Supplied, SupplyError>;
+
+/// Has `work` read on a thread of its own, and returns what that tells. Nobody waits for the thread to end: a read of a
+/// pipe may never do.
+fn on_thread(work: impl FnOnce(Sender<Told>) + Send + 'static) -> Result<Receiver<Told>, SupplyError> {
+    let (sender, receiver) = mpsc::channel(MESSAGES);
+    let spawned = std::thread::Builder::new().name("source".to_owned()).spawn(move || work(sender));
+    spawned.map(|_| receiver).map_err(|source| SupplyError { offset: 0, source })
+}
+
 impl Supply {
-    /// Supplies an object that has the bytes of a source, all of which are known at once.
-    pub(crate) fn whole(source: Arc<dyn Source>) -> Self {
-        Self { step: Step::Whole(source, None) }
+    /// Supplies an object that has the bytes of a source, all of which are known at once. Its end waits for the thread
+    /// that looks at all of them, if there is one.
+    pub(crate) fn whole(source: Arc<dyn Source>, looking: Option<Receiver<Told>>) -> Self {
+        Self { step: Step::Whole(source, looking) }
     }
 
-    /// Lets the end wait for a thread that looks at all of it.
-    fn beside(self, looking: Self) -> Self {
-        match (self.step, looking.step) {
-            (Step::Whole(source, None), Step::Reading(receiver)) => {
-                Self { step: Step::Whole(source, Some(receiver)) }
-            }
-            (step, _) => Self { step },
-        }
-    }
-
-    /// Supplies what `work` sends, from a thread of its own. Nobody waits for that thread to end: a read of a pipe may
-    /// never do.
-    fn on_thread(
-        work: impl FnOnce(Sender<Result<Supplied, SupplyError>>) + Send + 'static,
-    ) -> io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(MESSAGES);
-        std::thread::Builder::new().name("source".to_owned()).spawn(move || work(sender))?;
-        Ok(Self { step: Step::Reading(receiver) })
+    /// Supplies what a thread tells.
+    fn reading(told: Receiver<Told>) -> Self {
+        Self { step: Step::Reading(told) }
     }
 
     /// Returns what becomes known next; after the end only the end again. Dropping the future loses nothing.

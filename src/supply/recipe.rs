@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use super::convert::Conversion;
 use super::maker::{Form, Maker};
-use super::{Supply, SupplyError, reading};
+use super::{Supply, SupplyError, on_thread, reading};
 use crate::blocks::Limits;
 use crate::checksum_file::Sha256;
 use crate::model::{ObjectForm, ObjectFormat};
@@ -233,38 +233,35 @@ impl Recipe {
     ///
     /// [`SupplyError`] if the stream has passed already, or the system has no more threads.
     pub(crate) fn supply(&self) -> Result<Supply, SupplyError> {
-        let failed = |source| SupplyError { offset: 0, source };
         let passage = self.passages.as_ref().map(|Passages(make)| make());
         let (form, sha256) = (self.making(), self.sha256);
         match &self.input {
-            Input::Positional(source) if !self.converts() => {
-                let supply = Supply::whole(Arc::clone(source));
-                if passage.is_none() && !sha256 {
-                    return Ok(supply);
-                }
-                let source = Arc::clone(source);
-                let looking = Supply::on_thread(move |out| {
-                    let maker = Maker::new(Form::Elsewhere, passage, sha256, u64::MAX, out);
-                    reading::scan(&source, maker);
-                });
-                Ok(supply.beside(looking.map_err(failed)?))
-            }
             Input::Positional(source) => {
-                let source = Arc::clone(source);
-                let supply = Supply::on_thread(move |out| {
-                    reading::scan(&source, Maker::new(form, passage, sha256, u64::MAX, out));
-                });
-                supply.map_err(failed)
+                let read = Arc::clone(source);
+                let scan = move |form| {
+                    on_thread(move |out| {
+                        reading::scan(&read, Maker::new(form, passage, sha256, u64::MAX, out));
+                    })
+                };
+                if self.converts() {
+                    return scan(form).map(Supply::reading);
+                }
+                let looks = self.passages.is_some() || sha256;
+                let looking = looks.then(|| scan(Form::Elsewhere)).transpose()?;
+                Ok(Supply::whole(Arc::clone(source), looking))
             }
             Input::Stream(stream) => {
-                let passed = || failed(io::Error::other("the stream has passed, and cannot be read again"));
+                let passed = || SupplyError {
+                    offset: 0,
+                    source: io::Error::other("the stream has passed, and cannot be read again"),
+                };
                 let reader = stream.take().ok_or_else(passed)?;
                 let (pool, runtime) = (Limits::new(stream.memory_limit()), Handle::current());
-                let supply = Supply::on_thread(move |out| {
+                let told = on_thread(move |out| {
                     let maker = Maker::new(form, passage, sha256, pool.memory() / 2, out);
                     reading::pass(reader, &pool, &runtime, maker);
                 });
-                supply.map_err(failed)
+                told.map(Supply::reading)
             }
         }
     }
