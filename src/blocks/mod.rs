@@ -13,5 +13,5 @@ pub(crate) mod zeros;
 pub(crate) use content::{Content, Segment};
 pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};
 pub use machine::HostLimits;
-pub(crate) use reader::{ContentReader, located};
+pub(crate) use reader::{ContentReader, ZEROS, located};
 pub(crate) use zeros::is_zero;

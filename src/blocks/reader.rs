@@ -52,8 +52,8 @@ fn read_block(source: &dyn Source, at: u64, buffer: &mut [u8]) -> io::Result<()>
     Ok(())
 }
 
-/// What zeros are read from.
-static ZEROS: [u8; BLOCK_SIZE] = [0; BLOCK_SIZE];
+/// A block of what zeros are read from.
+pub(crate) static ZEROS: [u8; BLOCK_SIZE] = [0; BLOCK_SIZE];
 
 /// Reads content block by block, segment after segment.
 pub(crate) struct ContentReader {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::convert::Conversion;
 use super::{Image, Supplied, SupplyError, Told};
-use crate::blocks::{BLOCK_SIZE, Content, Segment};
+use crate::blocks::{BLOCK_SIZE, Content, Segment, ZEROS};
 use crate::checksum_file::Sha256;
 use crate::source::Passage;
 
@@ -109,7 +109,7 @@ impl Maker {
             let mut left = count;
             while left > 0 {
                 let now = left.min(BLOCK_SIZE as u64);
-                hasher.update(&[0; BLOCK_SIZE][..now as usize]);
+                hasher.update(&ZEROS[..now as usize]);
                 left -= now;
             }
         }
@@ -131,11 +131,16 @@ impl Maker {
         if holds && self.held_bytes < self.most_held {
             return Ok(());
         }
+        self.let_go()
+    }
+
+    fn let_go(&mut self) -> Result<(), Stop> {
         self.held_bytes = 0;
-        for supplied in std::mem::take(&mut self.held_back) {
-            self.out.blocking_send(Ok(supplied)).map_err(|_| Stop::Unwanted)?;
-        }
-        Ok(())
+        std::mem::take(&mut self.held_back).into_iter().try_for_each(|supplied| self.send(supplied))
+    }
+
+    fn send(&self, supplied: Supplied) -> Result<(), Stop> {
+        self.out.blocking_send(Ok(supplied)).map_err(|_| Stop::Unwanted)
     }
 
     /// Ends the image, or reports why no object can be made of it.
@@ -160,12 +165,9 @@ impl Maker {
             }
         }
         self.flush()?;
-        for supplied in std::mem::take(&mut self.held_back) {
-            self.out.blocking_send(Ok(supplied)).map_err(|_| Stop::Unwanted)?;
-        }
+        self.let_go()?;
         let sha256 = self.hasher.take().map(|hasher| Sha256(hasher.finalize().into()));
-        let image = Image { bytes: self.image_bytes, sha256 };
-        self.out.blocking_send(Ok(Supplied::End { length, image })).map_err(|_| Stop::Unwanted)
+        self.send(Supplied::End { length, image: Image { bytes: self.image_bytes, sha256 } })
     }
 
     fn add(&mut self, at: u64, content: Content) -> Result<(), Stop> {
