@@ -132,6 +132,7 @@ impl Upload {
             self.check_image(image)?;
             let in_use = self.check_source(&list, progress).await?;
             let sent = list.parts().len();
+            let driven = |stored| Driven { stored, parts: sent, resumed_parts, in_use, image };
             let confirming = self.confirm(&session, list, progress);
             let list = match Watch::over(&self.client, progress, &self.events, ASKED_FOR, confirming).await? {
                 Confirmed::All(list) => list,
@@ -150,9 +151,7 @@ impl Upload {
                 // It was completed or aborted in the meantime.
                 Confirmed::Gone(list) => {
                     let stored = self.completer().resolve_missing_upload(&list).await?;
-                    return Ok(
-                        self.finished(session, Driven { stored, parts: sent, resumed_parts, in_use, image })
-                    );
+                    return Ok(self.finished(session, driven(stored)));
                 }
             };
             if self.session.require_verified && !list.is_proved() {
@@ -162,11 +161,7 @@ impl Upload {
             let completer = self.completer();
             let completing = completer.run(&session, &list, &mut journal, progress);
             match Watch::over(&self.client, progress, &self.events, PUTTING_TOGETHER, completing).await? {
-                CompleteOutcome::Stored(stored) => {
-                    return Ok(
-                        self.finished(session, Driven { stored, parts: sent, resumed_parts, in_use, image })
-                    );
-                }
+                CompleteOutcome::Stored(stored) => return Ok(self.finished(session, driven(stored))),
                 CompleteOutcome::PartsDiffer if round < RECONCILIATIONS => {
                     round += 1;
                     self.events
@@ -176,10 +171,7 @@ impl Upload {
                         // It was completed or aborted in the meantime.
                         None => {
                             let stored = self.completer().resolve_missing_upload(&list).await?;
-                            return Ok(self.finished(
-                                session,
-                                Driven { stored, parts: sent, resumed_parts, in_use, image },
-                            ));
+                            return Ok(self.finished(session, driven(stored)));
                         }
                     }
                 }
