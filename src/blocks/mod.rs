@@ -8,7 +8,7 @@ pub(crate) mod digest;
 mod limits;
 mod machine;
 mod reader;
-pub(crate) mod zeros;
+mod zeros;
 
 pub(crate) use content::{Content, Segment};
 pub use limits::{BLOCK_SIZE, DEFAULT_MAX_MEMORY, Limits, MIN_BANDWIDTH};

@@ -2,8 +2,7 @@
 
 use std::io;
 
-use super::saving::{SAMPLES, each_run, sampled};
-use crate::blocks::zeros::is_zero;
+use super::saving::{SAMPLES, cluster_is_zero, each_run, sampled};
 use crate::image::qcow2::write::{CLUSTER, DiskTooLong, Writer};
 use crate::model::Qcow2Compat;
 use crate::read::ReadAt;
@@ -84,14 +83,6 @@ fn too_long(error: DiskTooLong) -> io::Error {
 
 fn bytes_of(clusters: u64, length: u64) -> u64 {
     (clusters * CLUSTER).min(length)
-}
-
-/// Whether the cluster with this index holds nothing but zeros.
-fn cluster_is_zero(disk: &dyn ReadAt, index: u64) -> io::Result<bool> {
-    let start = index * CLUSTER;
-    let mut bytes = vec![0; (disk.length() - start).min(CLUSTER) as usize];
-    disk.read_at(start, &mut bytes).map_err(io::Error::from)?;
-    Ok(is_zero(&bytes))
 }
 
 #[cfg(test)]

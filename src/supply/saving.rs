@@ -1,13 +1,12 @@
 use std::io;
 
-use crate::blocks::zeros::is_zero;
+use crate::blocks::is_zero;
+use crate::image::qcow2::write::CLUSTER;
 use crate::read::ReadAt;
 
 /// The share of a RAW disk from which on it is worth to send it as QCOW2: a fifth.
 pub const WORTH_SAVING: f64 = 0.2;
 
-/// Bytes that a QCOW2 leaves out or holds as one: a cluster.
-const CLUSTER: u64 = 64 << 10;
 /// How many clusters are read where holes do not tell enough (16 MiB of reads).
 pub(super) const SAMPLES: u64 = 256;
 
@@ -43,25 +42,29 @@ pub fn saving(disk: &dyn ReadAt) -> io::Result<f64> {
 /// Reads clusters spread evenly over the `data` clusters that may hold data, at least one, and returns how many of them
 /// hold zeros, and how many were read.
 pub(super) fn sampled(disk: &dyn ReadAt, data: u64) -> io::Result<(u64, u64)> {
-    let (length, samples) = (disk.length(), data.min(SAMPLES));
+    let samples = data.min(SAMPLES);
     let (mut passed, mut next, mut zeros) = (0, 0, 0_u64);
-    let mut buffer = vec![0; CLUSTER as usize];
     each_run(disk, |first, end| {
         // The place of the sample among the clusters with data. A file that changes is found out elsewhere.
         while let place = next * data / samples
             && next < samples
             && place < passed + (end - first)
         {
-            let start = (first + (place - passed)) * CLUSTER;
-            let bytes = &mut buffer[..(length - start).min(CLUSTER) as usize];
-            disk.read_at(start, bytes)?;
-            zeros += u64::from(is_zero(bytes));
+            zeros += u64::from(cluster_is_zero(disk, first + (place - passed))?);
             next += 1;
         }
         passed += end - first;
         Ok(())
     })?;
     Ok((zeros, samples))
+}
+
+/// Reads the cluster with this index, and returns whether it holds nothing but zeros.
+pub(super) fn cluster_is_zero(disk: &dyn ReadAt, index: u64) -> io::Result<bool> {
+    let start = index * CLUSTER;
+    let mut bytes = vec![0; (disk.length() - start).min(CLUSTER) as usize];
+    disk.read_at(start, &mut bytes)?;
+    Ok(is_zero(&bytes))
 }
 
 /// Calls `each` with every run of clusters that may hold data: the numbers of its first and of the one behind its
