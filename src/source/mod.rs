@@ -10,6 +10,7 @@ mod disk;
 mod file;
 mod holes;
 mod identity;
+mod made;
 pub mod map;
 mod stream;
 
@@ -27,6 +28,7 @@ pub use identity::{
     DeviceIdentity, FileIdentity, STANDARD_INPUT, SourceIdentity, StreamIdentity, WebIdentity,
 };
 
+pub(crate) use made::Made;
 pub use stream::{DEFAULT_STREAM_MEMORY, Passage, Stream};
 
 use crate::model::ByteRange;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::blocks::{Content, Segment};
-use crate::image::qcow2::write::{CLUSTER, Tail, Writer};
+use crate::image::qcow2::write::{CLUSTER, Writer};
 use crate::model::{ByteRange, Qcow2Compat};
-use crate::read::{ReadAt, ReadError, check_range};
-use crate::source::{Source, SourceIdentity};
+use crate::source::Made;
 
 /// A conversion under way. It is told the disk in order, in whole clusters but for its end.
 #[derive(Debug)]
@@ -43,50 +42,15 @@ impl Conversion {
         let tail = self.writer.finish(disk_length).map_err(io::Error::other)?;
         let (at, length) = (tail.tables_at(), tail.object_length());
         let header = Content::from(Segment::Held(Bytes::from(tail.header())));
-        let tables = Arc::new(Tables { length: length - at, tail });
-        let tables = Content::read(tables, ByteRange::new(0, length - at));
-        Ok(([(at, tables), (0, header)], length))
-    }
-}
-
-/// The tables of the object, each cluster made when it is read: of a large disk they need not fit into memory.
-#[derive(Debug)]
-struct Tables {
-    tail: Tail,
-    length: u64,
-}
-
-impl ReadAt for Tables {
-    fn length(&self) -> u64 {
-        self.length
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        check_range(self.length, offset, buffer.len())?;
-        let mut at = offset;
-        let mut rest = buffer;
-        while !rest.is_empty() {
-            let table = self.tail.table(at / CLUSTER);
+        // Each cluster of the tables is made when it is read: of a large disk they need not fit into memory.
+        let tables = Made::new(length - at, move |at, rest| {
+            let table = tail.table(at / CLUSTER);
             let inside = &table[(at % CLUSTER) as usize..];
             let count = inside.len().min(rest.len());
-            let (now, later) = rest.split_at_mut(count);
-            now.copy_from_slice(&inside[..count]);
-            (at, rest) = (at + count as u64, later);
-        }
-        Ok(())
-    }
-
-    fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
-        self.read_at(offset, buffer).ok().map(|()| buffer.len())
-    }
-}
-
-impl Source for Tables {
-    fn identity(&self) -> Option<&SourceIdentity> {
-        None
-    }
-
-    fn current_identity(&self) -> io::Result<Option<SourceIdentity>> {
-        Ok(None)
+            rest[..count].copy_from_slice(&inside[..count]);
+            count
+        });
+        let tables = Content::read(Arc::new(tables), ByteRange::new(0, length - at));
+        Ok(([(at, tables), (0, header)], length))
     }
 }

@@ -12,9 +12,8 @@ use crate::model::ObjectRef;
 use crate::model::limits::MAX_PARTS;
 use crate::plan::{CutRule, Plan};
 use crate::protocol::oss::InitiateMultipartUpload;
-use crate::read::{ReadAt, ReadError, check_range};
 use crate::session::{SessionError, abort};
-use crate::source::{Source, SourceIdentity};
+use crate::source::{Made, Source};
 use crate::supply::Recipe;
 use crate::transfer::{Control, JournalWriter, Transfer, TransferError};
 
@@ -114,7 +113,7 @@ impl Upload {
         span: Duration,
         measured: &Mutex<Measured>,
     ) -> Result<(), TransferError> {
-        let supply = Recipe::as_is(Arc::new(Noise { length })).supply();
+        let supply = Recipe::as_is(Arc::new(noise(length))).supply();
         let supply = supply.map_err(|error| TransferError::Source { offset: 0, source: error.source })?;
         let (mut journal, mut acked) = (JournalWriter::new(None, events), 0);
         let over = async {
@@ -159,36 +158,14 @@ fn lock(measured: &Mutex<Measured>) -> std::sync::MutexGuard<'_, Measured> {
     measured.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes that no one on the way can make shorter.
-#[derive(Debug)]
-struct Noise {
-    length: u64,
-}
-
-impl ReadAt for Noise {
-    fn length(&self) -> u64 {
-        self.length
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        check_range(self.length, offset, buffer.len())?;
-        // A word that depends on its place alone (SplitMix64), shifted where the place is inside of one.
-        let mut at = offset;
-        let mut rest = buffer;
-        while !rest.is_empty() {
-            let inside = (at % 8) as usize;
-            let word = word(at / 8).to_le_bytes();
-            let count = rest.len().min(8 - inside);
-            let (now, later) = rest.split_at_mut(count);
-            now.copy_from_slice(&word[inside..inside + count]);
-            (at, rest) = (at + count as u64, later);
-        }
-        Ok(())
-    }
-
-    fn read_ready(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
-        self.read_at(offset, buffer).is_ok().then_some(buffer.len()).filter(|count| *count > 0)
-    }
+/// Returns bytes that no one on the way can make shorter: words that depend on their places alone (SplitMix64).
+fn noise(length: u64) -> impl Source {
+    Made::new(length, |at, rest| {
+        let inside = (at % 8) as usize;
+        let count = rest.len().min(8 - inside);
+        rest[..count].copy_from_slice(&word(at / 8).to_le_bytes()[inside..inside + count]);
+        count
+    })
 }
 
 fn word(index: u64) -> u64 {
@@ -196,14 +173,4 @@ fn word(index: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     word ^ (word >> 31)
-}
-
-impl Source for Noise {
-    fn identity(&self) -> Option<&SourceIdentity> {
-        None
-    }
-
-    fn current_identity(&self) -> std::io::Result<Option<SourceIdentity>> {
-        Ok(None)
-    }
 }
