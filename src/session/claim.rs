@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{ByteRange, Crc64, ETag, PartNumber, PartProof, PartRecord};
+use crate::model::{ByteRange, Crc64, ETag, PartProof, PartRecord};
 use crate::plan::{Part, Plan};
 use crate::protocol::oss::ListedPart;
 
@@ -12,14 +12,18 @@ pub(crate) enum Claim {
     /// It is recorded alike, of a source that cannot have changed since.
     Proved(PartRecord),
     /// It has to be compared with the content of its range.
-    Listed {
-        part: Part,
-        etag: ETag,
-        /// Its CRC-64, if the service lists one.
-        crc64: Option<Crc64>,
-        /// Whether a record says that this part was acknowledged: it held what was sent.
-        acknowledged: bool,
-    },
+    Listed(Unproved),
+}
+
+/// A listed part of which it is not known whether it has the content of its range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unproved {
+    pub(crate) part: Part,
+    pub(crate) etag: ETag,
+    /// Its CRC-64, if the service lists one.
+    pub(crate) crc64: Option<Crc64>,
+    /// Whether a record says that this part was acknowledged: it held what was sent.
+    pub(crate) acknowledged: bool,
 }
 
 impl Claim {
@@ -27,7 +31,7 @@ impl Claim {
     pub(crate) fn proved(&self) -> Option<&PartRecord> {
         match self {
             Self::Proved(record) => Some(record),
-            Self::Listed { .. } => None,
+            Self::Listed(_) => None,
         }
     }
 
@@ -35,14 +39,7 @@ impl Claim {
     pub(crate) fn was_acknowledged(&self) -> bool {
         match self {
             Self::Proved(_) => true,
-            Self::Listed { acknowledged, .. } => *acknowledged,
-        }
-    }
-
-    pub(crate) fn number(&self) -> PartNumber {
-        match self {
-            Self::Proved(record) => record.number,
-            Self::Listed { part, .. } => part.number,
+            Self::Listed(unproved) => unproved.acknowledged,
         }
     }
 
@@ -50,7 +47,7 @@ impl Claim {
     pub(crate) fn range(&self) -> ByteRange {
         match self {
             Self::Proved(record) => record.range,
-            Self::Listed { part, .. } => part.range,
+            Self::Listed(unproved) => unproved.part.range,
         }
     }
 }
@@ -98,7 +95,10 @@ pub(crate) fn claims(
         });
         claims.push(match record {
             Some(record) => Claim::Proved(record),
-            None => Claim::Listed { part, etag: there.etag, crc64: there.crc64, acknowledged },
+            None => {
+                let ListedPart { etag, crc64, .. } = there;
+                Claim::Listed(Unproved { part, etag, crc64, acknowledged })
+            }
         });
     }
     claims
@@ -107,6 +107,7 @@ pub(crate) fn claims(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PartNumber;
     use crate::plan::CutRule;
 
     const UNIT: u64 = 1 << 20;

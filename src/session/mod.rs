@@ -11,7 +11,7 @@ mod foresee;
 mod open;
 
 pub use bucket::{abort, list_parts, list_uploads};
-pub(crate) use claim::{Belief, Claim, claims};
+pub(crate) use claim::{Belief, Claim, Unproved, claims};
 pub(crate) use foresee::Foreseen;
 pub(crate) use open::Opener;
 

@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::model::{PartNumber, PartRecord};
 use crate::plan::Part;
 use crate::retry::Backoff;
-use crate::session::Claim;
+use crate::session::{Claim, Unproved};
 use crate::supply::{Image, Supplied, SupplyError};
 
 /// How long parts in flight may still get in after a gentle stop.
@@ -126,7 +126,7 @@ impl<'a> Course<'a> {
     }
 
     /// Returns the next part of an earlier run that is to be compared with its content.
-    pub(super) fn compare(&mut self) -> Option<(Claim, Content)> {
+    pub(super) fn compare(&mut self) -> Option<(Unproved, Content)> {
         if self.stop.is_some() || self.comparing >= COMPARED_AT_ONCE {
             return None;
         }
@@ -195,11 +195,11 @@ impl<'a> Course<'a> {
     }
 
     /// Takes in the outcome of a comparison.
-    pub(super) fn compared(&mut self, claim: &Claim, outcome: Result<Option<PartRecord>, TransferError>) {
+    pub(super) fn compared(&mut self, claim: &Unproved, outcome: Result<Option<PartRecord>, TransferError>) {
         self.comparing -= 1;
         // Reading takes as long as it takes, and does not mean that the service is silent.
         self.transfer.progress.acknowledge();
-        let (number, range) = (claim.number(), claim.range());
+        let Part { number, range, .. } = claim.part;
         match outcome {
             Ok(Some(record)) => {
                 self.journal.append(&record);
@@ -211,10 +211,10 @@ impl<'a> Course<'a> {
             Ok(None) => {
                 self.transfer.events.emit(Event::Verified { number, range, good: false });
                 // One that was never acknowledged may have arrived damaged, which shows nothing about the content.
-                if self.transfer.must_match && claim.was_acknowledged() {
+                if self.transfer.must_match && claim.acknowledged {
                     self.stop(TransferError::OtherContent { offset: range.start });
                 } else {
-                    self.ledger.refute(claim);
+                    self.ledger.refute(range);
                 }
             }
             Err(error) => self.stop(error),

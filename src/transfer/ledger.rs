@@ -11,7 +11,7 @@ use super::schedule::Schedule;
 use crate::blocks::Content;
 use crate::model::{ByteRange, PartRecord};
 use crate::plan::{Part, Plan, PlanError};
-use crate::session::Claim;
+use crate::session::{Claim, Unproved};
 use crate::supply::Known;
 
 /// A part and what it is made of.
@@ -34,7 +34,7 @@ pub(crate) struct Ledger {
     /// Parts of an earlier run whose content is not known yet, by where they begin.
     claims: BTreeMap<u64, Claim>,
     /// Those that are to be compared.
-    to_compare: VecDeque<Claim>,
+    to_compare: VecDeque<Unproved>,
     /// How many bytes are in these and in those that are being compared.
     comparing: u64,
     done: Vec<PartRecord>,
@@ -133,9 +133,9 @@ impl Ledger {
     }
 
     /// Returns the next claim to compare with its content.
-    pub(crate) fn compare(&mut self) -> Option<(Claim, Content)> {
+    pub(crate) fn compare(&mut self) -> Option<(Unproved, Content)> {
         let claim = self.to_compare.pop_front()?;
-        let content = self.content(claim.range());
+        let content = self.content(claim.part.range);
         Some((claim, content))
     }
 
@@ -159,10 +159,10 @@ impl Ledger {
         self.keep(record);
     }
 
-    /// Takes in that a claim that was compared is another part: its range is sent.
-    pub(crate) fn refute(&mut self, claim: &Claim) {
-        self.comparing -= claim.range().len();
-        self.schedule.give_back(claim.range());
+    /// Takes in that the claim to a range was compared and is another part: the range is sent.
+    pub(crate) fn refute(&mut self, range: ByteRange) {
+        self.comparing -= range.len();
+        self.schedule.give_back(range);
     }
 
     /// Takes back a range that is sent again in parts of at most `size` bytes.
@@ -194,9 +194,9 @@ impl Ledger {
             }
             match self.claims.remove(&range.start) {
                 Some(Claim::Proved(record)) if ends => self.keep(record),
-                Some(claim @ Claim::Listed { .. }) if ends => {
+                Some(Claim::Listed(unproved)) if ends => {
                     self.comparing += range.len();
-                    self.to_compare.push_back(claim);
+                    self.to_compare.push_back(unproved);
                 }
                 // The last part of an object that ended here. This one goes on.
                 _ => self.schedule.give_back(range),

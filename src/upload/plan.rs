@@ -261,7 +261,7 @@ fn present(foreseen: &Foreseen) -> Present {
     for claim in &foreseen.claims {
         let (parts, bytes) = match claim {
             Claim::Proved(_) => (&mut present.parts, &mut present.bytes),
-            Claim::Listed { .. } => (&mut present.compared_parts, &mut present.compared_bytes),
+            Claim::Listed(_) => (&mut present.compared_parts, &mut present.compared_bytes),
         };
         (*parts, *bytes) = (*parts + 1, *bytes + claim.range().len());
     }

@@ -25,7 +25,7 @@ fn record(part: Part) -> PartRecord {
 
 fn claim(plan: Plan, number: u16, size: u64) -> Claim {
     let part = plan.part(PartNumber::new(number).unwrap(), size).unwrap();
-    Claim::Listed { part, etag: ETag::new("tag"), crc64: Some(Crc64(0)), acknowledged: true }
+    Claim::Listed(Unproved { part, etag: ETag::new("tag"), crc64: Some(Crc64(0)), acknowledged: true })
 }
 
 fn listed(number: u16, size: u64) -> ListedPart {
@@ -61,8 +61,8 @@ fn a_claim_that_ends_with_the_object_is_compared_only_when_the_object_has_ended(
     assert_eq!(ledger.waiting(), 0);
     assert!(!ledger.end(UNIT + 7).unwrap());
     let (claim, content) = ledger.compare().unwrap();
-    assert_eq!((claim.range(), content.len()), (ByteRange::new(0, UNIT + 7), UNIT + 7));
-    ledger.confirm(record(plan.part(claim.number(), UNIT + 7).unwrap()));
+    assert_eq!((claim.part.range, content.len()), (ByteRange::new(0, UNIT + 7), UNIT + 7));
+    ledger.confirm(record(plan.part(claim.part.number, UNIT + 7).unwrap()));
     assert!(tiles(ledger));
 }
 
@@ -108,10 +108,10 @@ fn a_head_that_is_known_last_is_compared_last_and_what_is_behind_it_before() {
     let plan = open(EVEN);
     let mut ledger = Ledger::new(plan, [claim(plan, 1, UNIT), claim(plan, 2, UNIT)]);
     ledger.know(9, zeros(2 * UNIT - 9)).unwrap();
-    assert_eq!(ledger.compare().unwrap().0.number().get(), 2);
+    assert_eq!(ledger.compare().unwrap().0.part.number.get(), 2);
     assert!(ledger.compare().is_none());
     ledger.know(0, zeros(9)).unwrap();
-    assert_eq!(ledger.compare().unwrap().0.number().get(), 1);
+    assert_eq!(ledger.compare().unwrap().0.part.number.get(), 1);
     assert_eq!(ledger.waiting(), 0);
 }
 
@@ -124,9 +124,9 @@ fn what_is_compared_counts_until_it_is_decided() {
     let (first, second) = (ledger.compare().unwrap().0, ledger.compare().unwrap().0);
     assert!(!ledger.has_to_compare());
     assert_eq!(ledger.undecided(), 3 * UNIT);
-    ledger.refute(&first);
+    ledger.refute(first.part.range);
     assert_eq!((ledger.waiting(), ledger.undecided()), (2 * UNIT, 3 * UNIT));
-    ledger.confirm(record(plan.part(second.number(), UNIT).unwrap()));
+    ledger.confirm(record(plan.part(second.part.number, UNIT).unwrap()));
     assert_eq!(ledger.undecided(), 2 * UNIT);
 }
 
@@ -317,15 +317,14 @@ proptest! {
                 }
                 7 => {
                     if let Some((claim, content)) = ledger.compare() {
-                        prop_assert!(object.is(claim.range(), content));
+                        prop_assert!(object.is(claim.part.range, content));
                         comparing.push(claim);
                     }
                     if !comparing.is_empty() {
-                        let claim: Claim = comparing.swap_remove(which % comparing.len());
-                        let range = claim.range();
-                        match same(range) {
-                            true => ledger.confirm(record(Part { number: claim.number(), range })),
-                            false => ledger.refute(&claim),
+                        let claim: Unproved = comparing.swap_remove(which % comparing.len());
+                        match same(claim.part.range) {
+                            true => ledger.confirm(record(claim.part)),
+                            false => ledger.refute(claim.part.range),
                         }
                     }
                 }
