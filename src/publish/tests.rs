@@ -109,6 +109,25 @@ impl World {
             .share_with(["1234567890123456".parse().unwrap()])
     }
 
+    /// Runs a publish whose client dies at one request, before the request is carried out or after. Returns whether it
+    /// ended without getting that far.
+    async fn survives(
+        &self,
+        dies_at: usize,
+        after: bool,
+        publish: impl FnOnce(Arc<dyn Transport>) -> Publish,
+    ) -> bool {
+        let dead = Arc::new(Notify::new());
+        let (emulator, requests) = (self.emulator.clone(), AtomicUsize::new(0));
+        let dying = Dying { emulator, requests, dies_at, after, dead: Arc::clone(&dead) };
+        let publish = publish(Arc::new(dying));
+        tokio::select! {
+            biased;
+            () = dead.notified() => false,
+            result = publish.run() => result.map(|_| true).unwrap(),
+        }
+    }
+
     fn alive(&self) -> Arc<dyn Transport> {
         Arc::new(self.emulator.clone())
     }
@@ -165,21 +184,7 @@ async fn killed_at_every_request_it_ends_in_one_image_per_region() {
         for dies_at in 0.. {
             let world = World::new();
             world.image();
-            let dead = Arc::new(Notify::new());
-            let dying = Arc::new(Dying {
-                emulator: world.emulator.clone(),
-                requests: AtomicUsize::new(0),
-                dies_at,
-                after,
-                dead: Arc::clone(&dead),
-            });
-            let publish = world.publish(dying);
-            let finished = tokio::select! {
-                biased;
-                () = dead.notified() => false,
-                result = publish.run() => result.map(|_| true).unwrap(),
-            };
-            drop(publish);
+            let finished = world.survives(dies_at, after, |dying| world.publish(dying)).await;
             world.publish(world.alive()).run().await.unwrap();
             world.assert_one_image_in_each_region().await;
             if finished {
@@ -198,23 +203,12 @@ async fn killed_at_every_request_an_import_that_deletes_its_object_names_its_ima
             let world = World::new();
             world.image();
             world.publish(world.alive()).uploads[0].run().await.unwrap();
-            let dead = Arc::new(Notify::new());
-            let dying = Arc::new(Dying {
-                emulator: world.emulator.clone(),
-                requests: AtomicUsize::new(0),
-                dies_at,
-                after,
-                dead: Arc::clone(&dead),
-            });
-            let import = |transport| Publish { uploads: Vec::new(), ..world.publish(transport) };
-            let publish = import(dying).delete_objects(true);
-            let finished = tokio::select! {
-                biased;
-                () = dead.notified() => false,
-                result = publish.run() => result.map(|_| true).unwrap(),
+            let import = |transport| {
+                let import = Publish { uploads: Vec::new(), ..world.publish(transport) };
+                import.delete_objects(true)
             };
-            drop(publish);
-            let again = import(world.alive()).delete_objects(true).run().await;
+            let finished = world.survives(dies_at, after, import).await;
+            let again = import(world.alive()).run().await;
             let again = again.unwrap_or_else(|error| panic!("{dies_at}, {after}: {error}"));
             assert_eq!(again.deleted.len(), 1);
             world.assert_one_image_in_each_region().await;

@@ -66,21 +66,8 @@ async fn a_piped_publish_that_dies_anywhere_is_ended_by_the_same_command() {
     for after in [false, true] {
         for dies_at in 0.. {
             let world = World::new();
-            let dead = Arc::new(Notify::new());
-            let dying = Arc::new(Dying {
-                emulator: world.emulator.clone(),
-                requests: AtomicUsize::new(0),
-                dies_at,
-                after,
-                dead: Arc::clone(&dead),
-            });
-            let publish = world.publish_stream(dying, same(), |upload| upload);
-            let finished = tokio::select! {
-                biased;
-                () = dead.notified() => false,
-                result = publish.run() => result.map(|_| true).unwrap(),
-            };
-            drop(publish);
+            let publish = |dying| world.publish_stream(dying, same(), |upload| upload);
+            let finished = world.survives(dies_at, after, publish).await;
             let imported = world.importer(world.alive()).images(&region(REGIONS[0])).await.unwrap();
             let before = world.version().await;
             let again = world.publish_stream(world.alive(), same(), |upload| upload).run().await;
