@@ -376,6 +376,20 @@ struct Mutated<'a> {
     patches: Vec<(u64, Vec<u8>)>,
 }
 
+impl<'a> Mutated<'a> {
+    /// Patches an image at places from its front, and at one that is counted from its end.
+    fn of(
+        base: &'a [u8],
+        cut: Option<u64>,
+        mut patches: Vec<(u64, Vec<u8>)>,
+        tail: Option<(u64, Vec<u8>)>,
+    ) -> Self {
+        let length = cut.unwrap_or(base.length());
+        patches.extend(tail.map(|(back, bytes)| (length.saturating_sub(back), bytes)));
+        Self { base, length, patches }
+    }
+}
+
 impl ReadAt for Mutated<'_> {
     fn length(&self) -> u64 {
         self.length
@@ -449,12 +463,7 @@ proptest! {
         let names = small_images();
         let name = index.get(&names);
         let base = unpack(name);
-        let length = cut.unwrap_or(base.length());
-        let mut patches = patches.clone();
-        if let Some((back, bytes)) = &tail {
-            patches.push((length.saturating_sub(*back), bytes.clone()));
-        }
-        let mutated = Mutated { base: &base, length, patches };
+        let mutated = Mutated::of(&base, cut, patches, tail);
         let counting = Counting::new(&mutated);
         let report = inspect(&counting, &expected(name)).unwrap();
         prop_assert!(counting.bytes() <= READ_BUDGET, "{name}");
@@ -493,12 +502,7 @@ proptest! {
         let names = small_images();
         let name = index.get(&names);
         let base = unpack(name);
-        let length = cut.unwrap_or(base.length());
-        let mut patches = patches.clone();
-        if let Some((back, bytes)) = &tail {
-            patches.push((length.saturating_sub(*back), bytes.clone()));
-        }
-        let mutated = Mutated { base: &base, length, patches };
+        let mutated = Mutated::of(&base, cut, patches, tail);
         passes(name, &mutated, &sizes, &inspect(&mutated, &expected(name)).unwrap());
         let by = |sizes: &[usize]| {
             let passing = pass(&mutated, expected(name), sizes);

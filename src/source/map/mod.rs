@@ -10,6 +10,8 @@ mod bmap;
 mod mapped;
 mod passage;
 mod qemu;
+#[cfg(test)]
+mod testing;
 pub(crate) mod verify;
 
 use std::fmt;

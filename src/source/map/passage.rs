@@ -60,21 +60,11 @@ fn wrong(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BMAP: &[u8] = include_bytes!("../../../tests/data/maps/image.bmap");
-
-    /// The image that the map is of: 1025 KiB with a little data.
-    fn image() -> Vec<u8> {
-        let mut image = vec![0; 1_049_600];
-        image[..5000].fill(b'A');
-        image[300_000..300_010].fill(b'B');
-        image[1_049_000..].fill(b'C');
-        image
-    }
+    use crate::source::map::testing::{FILE, image};
 
     #[test]
     fn the_image_of_a_map_passes_and_others_do_not() {
-        let map = DataMap::from_bmap(BMAP).unwrap();
+        let map = DataMap::from_bmap(FILE.as_bytes()).unwrap();
         let pass = |image: &[u8]| {
             let mut passage = map.passage();
             for piece in image.chunks(5000) {

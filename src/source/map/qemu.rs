@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn qemu_and_bmaptool_map_the_same_image_alike() {
         let by_qemu = parse(include_bytes!("../../../tests/data/maps/image.json")).unwrap();
-        let by_bmaptool = DataMap::from_bmap(include_bytes!("../../../tests/data/maps/image.bmap")).unwrap();
+        let by_bmaptool = DataMap::from_bmap(crate::source::map::testing::FILE.as_bytes()).unwrap();
         assert_eq!((by_qemu.length, by_qemu.data), (by_bmaptool.length, by_bmaptool.data));
     }
 

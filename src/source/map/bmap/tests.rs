@@ -2,18 +2,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-
-/// As `bmaptool` 3.6 writes it for [`image`], without its comments.
-const FILE: &str = include_str!("../../../../tests/data/maps/image.bmap");
-
-/// 1025 KiB with a little data, also in the last block, which is a quarter of one.
-fn image() -> Vec<u8> {
-    let mut image = vec![0; 1_049_600];
-    image[..5000].fill(b'A');
-    image[300_000..300_010].fill(b'B');
-    image[1_049_000..].fill(b'C');
-    image
-}
+use crate::source::map::testing::{FILE, image};
 
 /// Changes the file, and gives it a checksum again.
 fn edited(from: &str, to: &str) -> Result<DataMap, MapError> {
