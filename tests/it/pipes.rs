@@ -79,16 +79,23 @@ fn a_named_pipe_is_read_like_standard_input() {
     assert_eq!(serde_json::from_str::<Value>(&finished.stdout).unwrap()["crc64"], expected);
 }
 
+/// Uploads a pipe.
+const UPLOAD: [&str; 5] = ["upload", "-", "oss://images/x", "--no-inspect", "--part-size=1MiB"];
+
+/// Begins to upload a pipe, stops that by a signal after a part or more, and returns the exit code.
+fn stopped_upload(world: &World, bytes: &[u8], signal: &str) -> Option<i32> {
+    let slow = ["--progress=json", "--parallel=1", "--bandwidth-limit=2MiB/s"];
+    let child = piped(world, &[&UPLOAD[..], &slow].concat(), bytes);
+    stopped_child(child, signal).0
+}
+
 #[test]
 fn a_killed_upload_of_a_pipe_goes_on_and_sends_nothing_twice() {
     let mut world = World::new();
     let _server = Server::start(&mut world, &[]);
     let bytes = noise(16 * MIB, 7);
-    let common = ["upload", "-", "oss://images/x", "--no-inspect", "--part-size=1MiB"];
-    let slow = ["--progress=json", "--parallel=1", "--bandwidth-limit=2MiB/s"];
-    let child = piped(&world, &[&common[..], &slow].concat(), &bytes);
-    assert_eq!(stopped_child(child, "KILL").0, None);
-    let value = json(&world, &common, &bytes);
+    assert_eq!(stopped_upload(&world, &bytes, "KILL"), None);
+    let value = json(&world, &UPLOAD, &bytes);
     let resumed = value["resumed_parts"].as_u64().unwrap() as usize;
     assert!(resumed >= 1, "{value}");
     assert_eq!(value["bytes_sent"], bytes.len() - resumed * MIB, "finished parts are not sent again");
@@ -101,15 +108,11 @@ fn a_killed_upload_of_a_pipe_goes_on_and_sends_nothing_twice() {
 fn another_stream_is_refused_before_anything_is_completed() {
     let mut world = World::new();
     let _server = Server::start(&mut world, &[]);
-    let bytes = noise(16 * MIB, 7);
-    let common = ["upload", "-", "oss://images/x", "--no-inspect", "--part-size=1MiB"];
-    let slow = ["--progress=json", "--parallel=1", "--bandwidth-limit=2MiB/s"];
-    let child = piped(&world, &[&common[..], &slow].concat(), &bytes);
-    assert_eq!(stopped_child(child, "TERM").0, Some(143));
-    let stderr = fails(&world, 6, &common, &noise(16 * MIB, 8));
+    assert_eq!(stopped_upload(&world, &noise(16 * MIB, 7), "TERM"), Some(143));
+    let stderr = fails(&world, 6, &UPLOAD, &noise(16 * MIB, 8));
     assert!(stderr.contains("differs") && stderr.contains("--restart"), "{stderr}");
     assert!(world.run(&["inspect", "oss://images/x"]).stderr.contains("NoSuchKey"));
-    let value = json(&world, &[&common[..], &["--restart"]].concat(), &noise(16 * MIB, 8));
+    let value = json(&world, &[&UPLOAD[..], &["--restart"]].concat(), &noise(16 * MIB, 8));
     assert_eq!(value["resumed_parts"], 0);
 }
 
