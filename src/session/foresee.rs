@@ -31,12 +31,8 @@ impl Opener<'_> {
                 self.foresee_adopted(id.clone(), wished).await
             }
             (_, Some(known)) if !self.options.restart => {
-                let unchanged = self.check(&known.checkpoint)?;
+                let belief = self.check(&known.checkpoint)?;
                 let plan = self.plan(known.checkpoint.cut)?;
-                let belief = match self.options.verify || !unchanged {
-                    true => Belief::Nothing,
-                    false => self.options.belief(),
-                };
                 let claims = claims(&plan, &known.journal.parts, listed, belief);
                 Ok(Foreseen { plan, upload_id: Some(known.checkpoint.upload_id), claims })
             }

@@ -240,7 +240,7 @@ impl Opener<'_> {
         wished: Plan,
     ) -> Result<OpenOutcome, SessionError> {
         let identity = self.recipe.identity();
-        let unchanged = self.check(&checkpoint)?;
+        let belief = self.check(&checkpoint)?;
         if self.options.part_size.is_some() && wished.rule() != checkpoint.cut {
             self.events.notice("the upload was started with another part size, which it keeps");
         }
@@ -249,10 +249,6 @@ impl Opener<'_> {
         for doubt in contents.doubts() {
             self.events.notice(doubt);
         }
-        let belief = match self.options.verify || !unchanged {
-            true => Belief::Nothing,
-            false => self.options.belief(),
-        };
         let Some(listed) = self.list(&checkpoint.upload_id).await? else {
             let parts = if belief == Belief::Nothing { Vec::new() } else { contents.parts };
             return Ok(OpenOutcome::Gone { plan, parts, dir });
@@ -278,9 +274,9 @@ impl Opener<'_> {
         Ok(OpenOutcome::Session(Box::new(session)))
     }
 
-    /// Checks that the source is the one that an upload was begun from, and returns whether it shows that it did not
-    /// change since.
-    pub(super) fn check(&self, checkpoint: &Checkpoint) -> Result<bool, SessionError> {
+    /// Checks that the source is the one that an upload was begun from, and returns how far its records are believed:
+    /// not at all unless the source shows that it did not change since.
+    pub(super) fn check(&self, checkpoint: &Checkpoint) -> Result<Belief, SessionError> {
         let identity = self.recipe.identity();
         // The journal speaks of the bytes that the source had. Where it may have other ones now they are compared, and
         // so are bytes that were made of it.
@@ -305,7 +301,10 @@ impl Opener<'_> {
             let (object, now) = (self.options.object.clone(), self.recipe.form().clone());
             return Err(SessionError::OtherForm { object, first: checkpoint.form.clone(), now });
         }
-        Ok(unchanged)
+        Ok(match self.options.verify || !unchanged {
+            true => Belief::Nothing,
+            false => self.options.belief(),
+        })
     }
 
     /// Makes the journal hold what is proved and nothing else: a record of other bytes must not be believed by a later
