@@ -19,6 +19,9 @@ pub enum Fix {
     },
     /// Options of an import to set or to omit.
     Set(Vec<Setting>),
+    /// Commands for a shell of root in the running guest, or in a `chroot` to its root, each of which may be run
+    /// again.
+    InGuest(Vec<String>),
     /// Something that a person does, in words.
     Do(String),
 }
@@ -123,6 +126,11 @@ impl Command {
 }
 
 impl Fix {
+    /// Runs commands in the guest.
+    pub(super) fn in_guest<T: Into<String>>(commands: impl IntoIterator<Item = T>) -> Self {
+        Self::InGuest(commands.into_iter().map(Into::into).collect())
+    }
+
     /// Runs one command that changes the image itself.
     pub(super) fn in_place(command: Command) -> Self {
         Self::Run { commands: vec![command], result: Word::Image }
@@ -222,6 +230,7 @@ impl fmt::Display for Fix {
         match self {
             Self::Run { commands, .. } => join(f, commands.iter().map(ToString::to_string).collect(), " && "),
             Self::Set(settings) => join(f, settings.iter().map(ToString::to_string).collect(), " "),
+            Self::InGuest(commands) => join(f, commands.clone(), "; "),
             Self::Do(text) => f.write_str(text),
         }
     }

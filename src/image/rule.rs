@@ -15,6 +15,12 @@ const MBR: &str = "layout of the master boot record";
 const BOOT: &str = "what BIOS and UEFI firmware start";
 const EXT4: &str = "ext4 on-disk format (Linux kernel documentation)";
 const SENSE: &str = "common sense";
+const IMAGE_CHECK: &str = "\"Detect custom images and repair\" page of ECS";
+const IMAGE_RULES: &str = "\"Linux image requirements\" page of ECS";
+const VIRTIO: &str = "\"Install the virtio driver\" page of ECS";
+const NVME: &str = "\"Adapt Linux custom images to NVMe-based system disks\" page of ECS";
+const CLOUD_INIT: &str = "\"Install cloud-init\" page of ECS";
+const COMPLIANCE: &str = "\"Image compliance tool\" page of ECS";
 
 /// Makes the enum of checks with each one's id and source.
 macro_rules! rules {
@@ -203,6 +209,85 @@ rules! {
     PKey = "P-KEY", IMPORT_IMAGE;
     /// Number and sizes of disks.
     PDisks = "P-DISKS", IMPORT_IMAGE;
+
+    /// An installed system.
+    GRoot = "G-ROOT", IMAGE_CHECK;
+    /// What could not be read inside.
+    GRead = "G-READ", SENSE;
+    /// The distribution against Platform.
+    GOs = "G-OS", IMAGE_CHECK;
+    /// The processor that the installed programs are for.
+    GArch = "G-ARCH", IMAGE_CHECK;
+    /// Installed kernels.
+    GKernel = "G-KERNEL", IMAGE_CHECK;
+    /// Drivers of the disk on ECS, at the time that the root is mounted.
+    GVirtio = "G-VIRTIO", VIRTIO;
+    /// Driver of the network on ECS.
+    GVnet = "G-VNET", VIRTIO;
+    /// Driver of disks that are attached by NVMe, at the time that the root is mounted.
+    GNvme = "G-NVME", NVME;
+    /// Time-out of NVMe.
+    GNvmeTo = "G-NVMETO", NVME;
+    /// How a password reaches the kernel.
+    GFwcfg = "G-FWCFG", IMAGE_RULES;
+    /// What fstab mounts.
+    GFstab = "G-FSTAB", IMAGE_CHECK;
+    /// Names of devices in fstab.
+    GFsDev = "G-FSDEV", IMAGE_CHECK;
+    /// Swap.
+    GSwap = "G-SWAP", IMAGE_RULES;
+    /// The root that the boot loader names.
+    GGrub = "G-GRUB", IMAGE_CHECK;
+    /// Names of devices in the boot loader's configuration.
+    GGrubDev = "G-GRUBDEV", IMAGE_CHECK;
+    /// The kernel that the boot loader names.
+    GNoBoot = "G-NOBOOT", IMAGE_CHECK;
+    /// Addresses by DHCP.
+    GDhcp = "G-DHCP", IMAGE_CHECK;
+    /// Names and hardware addresses of network interfaces.
+    GNicName = "G-NICNAME", IMAGE_CHECK;
+    /// Version of cloud-init.
+    GCiVer = "G-CIVER", CLOUD_INIT;
+    /// Data sources of cloud-init.
+    GCiDs = "G-CIDS", CLOUD_INIT;
+    /// Whether cloud-init runs.
+    GCiOff = "G-CIOFF", CLOUD_INIT;
+    /// Whether the root grows with the disk.
+    GGrow = "G-GROW", IMAGE_CHECK;
+    /// SSH server.
+    GSshd = "G-SSHD", COMPLIANCE;
+    /// SSH host keys.
+    GSshKey = "G-SSHKEY", SENSE;
+    /// The root account.
+    GRootUser = "G-ROOTUSER", COMPLIANCE;
+    /// Firewall.
+    GFirewall = "G-FIREWALL", COMPLIANCE;
+    /// SELinux.
+    GSelinux = "G-SELINUX", IMAGE_CHECK;
+    /// QEMU guest agent.
+    GQga = "G-QGA", COMPLIANCE;
+    /// Tools of other hypervisors.
+    GTools = "G-TOOLS", SENSE;
+    /// The hardware clock.
+    GRtc = "G-RTC", IMAGE_CHECK;
+    /// Cloud Assistant.
+    GAssist = "G-ASSIST", IMAGE_CHECK;
+    /// Agent of Security Center.
+    GAegis = "G-AEGIS", IMAGE_CHECK;
+    /// `/lib` as an absolute link.
+    GLib = "G-LIB", COMPLIANCE;
+    /// Free space on the root.
+    GSpace = "G-SPACE", COMPLIANCE;
+    /// What lies behind the root.
+    GLast = "G-LAST", IMAGE_RULES;
+    /// Configuration of Customized Linux.
+    GCustom = "G-CUSTOM", CUSTOMIZE;
+    /// Systems too old for current instance families.
+    GMoc = "G-MOC", IMAGE_CHECK;
+    /// UUIDs that stand twice.
+    GUuid = "G-UUID", SENSE;
+    /// Identities that every instance would share.
+    GIdentity = "G-IDENTITY", SENSE;
 }
 
 impl Rule {
@@ -233,6 +318,30 @@ impl Rule {
             _ => return None,
         })
     }
+
+    /// Returns the item of the service's own image check that looks at the same, as its page names it. What that check
+    /// decides is not published in full: the two need not agree.
+    pub fn vendor_item(self) -> Option<&'static str> {
+        Some(match self {
+            Self::GRoot => "GUESTOS.SystemImage",
+            Self::GOs => "GUESTOS.Platform",
+            Self::GArch => "GUESTOS.Architecture",
+            Self::GKernel => "GUESTOS.KernelVersion",
+            Self::GVirtio | Self::GVnet => "GUESTOS.Virtio",
+            Self::GNvme => "GUESTOS.Nvme",
+            Self::GFstab | Self::GFsDev => "GUESTOS.Fstab",
+            Self::GGrub | Self::GGrubDev | Self::GNoBoot => "GUESTOS.Grub",
+            Self::GDhcp | Self::GNicName => "GUESTOS.Dhcp",
+            Self::GCiVer | Self::GCiDs | Self::GCiOff => "GUESTOS.CloudInit",
+            Self::GGrow => "GUESTOS.OnlineResizeFS",
+            Self::GSelinux => "GUESTOS.Selinux",
+            Self::GRtc => "GUESTOS.RtcTimeMode",
+            Self::GAssist => "GUESTOS.CloudAssistant",
+            Self::GAegis => "GUESTOS.SecurityCenterAgent",
+            Self::GMoc => "GUESTOS.SupportMocInstanceTypes",
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for Rule {
@@ -259,7 +368,7 @@ mod tests {
         assert_eq!(ids.len(), Rule::ALL.len());
         for id in ids {
             let (family, name) = id.split_once('-').unwrap();
-            assert!("FQVRSP".contains(family) && family.len() == 1, "{id}");
+            assert!("FQVRSPG".contains(family) && family.len() == 1, "{id}");
             assert!(name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()), "{id}");
         }
         assert_eq!(serde_json::to_string(&Rule::VMte).unwrap(), r#""V-MTE""#);

@@ -25,7 +25,7 @@ pub(crate) fn look_at_damaged(bytes: &[u8]) {
     });
     let damaged =
         Damaged { disk: disk.disk.clone(), changes: changes.take(64).collect(), unreadable: BTreeSet::new() };
-    let guest = look(Arc::new(damaged), &disk.report);
+    let (guest, _) = look(Arc::new(damaged), &Expected::default(), &disk.report);
     assert!(guest.read_bytes <= super::pages::MOST_READ);
 }
 
@@ -52,7 +52,7 @@ pub(super) fn unpacked(packed: &[u8]) -> Disk {
     let report = inspect(&image, &Expected::default()).expect(SOUND);
     let disk = open_disk(Arc::new(image)).expect(SOUND);
     let traced = Arc::new(Traced { disk: disk.clone(), telling: Mutex::default() });
-    look(traced.clone(), &report);
+    look(traced.clone(), &Expected::default(), &report);
     let telling = traced.telling.lock().expect(HELD).iter().copied().collect();
     Disk { disk, report, telling }
 }

@@ -1,13 +1,15 @@
 //! What is installed on a disk: its file systems, read without mounting them, and what their files say.
 //!
 //! [`look_inside`] opens the file systems of the partitions that an inspection found, looks for the one that holds a
-//! system, and reads what tells which. Nothing is judged here.
+//! system, and reads what tells which. What that means on ECS is judged by the `checks`, each a function of facts and of
+//! the texts of a few files.
 //!
 //! Three crates read the file systems: `ext4-view`, `lamxfs` and `lambutter`. None has `unsafe` code, and none panicked
 //! on damaged file systems in some ten thousand runs each, as one for NTFS did, which therefore is not used. What `ext4-view`
 //! believes of the disk is checked first (`volume`), links are followed here and not by them (`tree`), and everything is
 //! read through one cache with one budget (`pages`), which makes an error of what would never end.
 
+mod checks;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod damage;
 mod facts;
@@ -21,6 +23,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tools;
 mod tree;
 mod volume;
 
@@ -35,8 +38,9 @@ use tree::Tree;
 use volume::{Read, Volume};
 
 use super::filesystem::{self, FileSystem};
+use super::finding::{Finding, Findings};
 use super::open::open_limited;
-use super::report::Report;
+use super::report::{Expected, Report};
 use crate::read::ReadAt;
 
 /// Most bytes that are unpacked for one look (512 MiB): each of a few places that are read may lie in a large cluster.
@@ -48,23 +52,37 @@ const SUBVOLUMES: [&str; 4] = ["@", "@rootfs", "root", "@/.snapshots/1/snapshot"
 /// What is mounted beside the root, as far as anything is looked at there.
 const MOUNT_POINTS: [&str; 2] = ["/boot", "/usr"];
 
-/// Looks for the installed system on the disk inside an image, of which `report` tells the partitions.
+/// Looks for the installed system on the disk inside an image, of which `report` tells the partitions, and adds to the
+/// report what it found and what that means on ECS.
 ///
 /// Reads at most 12 MiB of the disk, usually less than 4 MiB, and holds what it read. Whatever cannot be read is said in
 /// the answer, with the reason, and never counts as missing.
-pub fn look_inside(file: Arc<dyn ReadAt>, report: &Report) -> GuestReport {
-    match open_limited(file, UNPACK_BUDGET) {
-        Ok(disk) => look(disk, report),
-        Err(error) => GuestReport::unread(error.to_string()),
-    }
+pub fn look_inside(file: Arc<dyn ReadAt>, expected: &Expected, report: &mut Report) {
+    let (guest, findings) = match open_limited(file, UNPACK_BUDGET) {
+        Ok(disk) => look(disk, expected, report),
+        Err(error) => (GuestReport::unread(error.to_string()), Vec::new()),
+    };
+    report.guest = Some(guest);
+    report.findings.extend(findings);
 }
 
-fn look(disk: Arc<dyn ReadAt>, report: &Report) -> GuestReport {
+fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestReport, Vec<Finding>) {
     let pages = Pages::new(disk);
     let mut places = places(&pages, report);
-    let system = find_system(&mut places);
-    let volumes = places.into_iter().map(|(_, volume)| volume).collect();
-    GuestReport { system, volumes, read_bytes: pages.read_bytes() }
+    let mut findings = Findings::default();
+    let found = find_system(&mut places);
+    let volumes: Vec<_> = places.into_iter().map(|(_, volume)| volume).collect();
+    let system = match found {
+        Answer::Found((mut tree, system)) => {
+            let scene =
+                checks::Scene { tree: &mut tree, system: &system, volumes: &volumes, report, expected };
+            checks::run(scene, &mut findings);
+            Answer::Found(system)
+        }
+        Answer::Absent => Answer::Absent,
+        Answer::Unread(reason) => Answer::Unread(reason),
+    };
+    (GuestReport { system, volumes, read_bytes: pages.read_bytes() }, findings.0)
 }
 
 /// Lists what was recognised on the disk, with the names that it is known by.
@@ -150,17 +168,18 @@ fn recognise(view: &View) -> Read<FileSystem> {
     Ok(found.map(|found| found.filesystem))
 }
 
-/// Finds the first file system that holds a system.
-fn find_system(places: &mut [(View, GuestVolume)]) -> Answer<GuestSystem> {
+/// Finds the first file system that holds a system, and tells what that is.
+fn find_system(places: &mut [(View, GuestVolume)]) -> Answer<(Tree, GuestSystem)> {
     for index in 0..places.len() {
         let (view, volume) = &mut places[index];
         if volume.unread.is_some() || volume.filesystem == FileSystem::Swap {
             continue;
         }
         match root(view, volume.filesystem) {
-            Ok(Some(tree)) => {
+            Ok(Some(mut tree)) => {
                 let root = volume.place.clone();
-                return Answer::Found(describe(tree, root, places));
+                let system = describe(&mut tree, root, places);
+                return Answer::Found((tree, system));
             }
             Ok(None) => {}
             Err(reason) => volume.unread = Some(reason),
@@ -194,7 +213,7 @@ fn root(view: &View, filesystem: FileSystem) -> Read<Tree> {
     unread
 }
 
-fn describe(mut tree: Tree, root: String, places: &[(View, GuestVolume)]) -> GuestSystem {
+fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)]) -> GuestSystem {
     let volumes: Vec<_> = places.iter().map(|(_, volume)| volume.clone()).collect();
     let fstab = tree.read("/etc/fstab", system::LONGEST_TEXT);
     let fstab = fstab.map(|bytes| bytes.map(|bytes| fstab::read(&bytes, &volumes)));
@@ -204,16 +223,16 @@ fn describe(mut tree: Tree, root: String, places: &[(View, GuestVolume)]) -> Gue
             tree.mount(&line.mount_point, mounted(line, places));
         }
     }
-    let os = Answer::from(system::os_release(&mut tree));
+    let os = Answer::from(system::os_release(tree));
     GuestSystem {
         root,
         platform: os.found().and_then(system::platform),
         os,
-        init: system::init(&mut tree).into(),
-        architecture: system::architecture(&mut tree),
-        kernels: kernel::kernels(&mut tree).into(),
-        cloud_init: system::cloud_init(&mut tree).into(),
-        boot_entries: loader::entries(&mut tree, &volumes).into(),
+        init: system::init(tree).into(),
+        architecture: system::architecture(tree),
+        kernels: kernel::kernels(tree).into(),
+        cloud_init: system::cloud_init(tree).into(),
+        boot_entries: loader::entries(tree, &volumes).into(),
         fstab: fstab.into(),
     }
 }

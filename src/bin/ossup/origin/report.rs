@@ -20,12 +20,12 @@ impl Opened {
                 let both = move || {
                     let mut report = inspect(&source, &expected)?;
                     if inspection::may_hold_system(&report) {
-                        report.guest = Some(match source.identity() {
+                        match source.identity() {
                             Some(SourceIdentity::File(_) | SourceIdentity::Device(_)) => {
-                                look_inside(source, &report)
+                                look_inside(source, &expected, &mut report);
                             }
-                            _ => GuestReport::unread(ELSEWHERE),
-                        });
+                            _ => report.guest = Some(GuestReport::unread(ELSEWHERE)),
+                        }
                     }
                     Ok(report)
                 };

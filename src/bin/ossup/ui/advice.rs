@@ -56,6 +56,7 @@ pub(crate) fn text(fix: &Fix, subject: Option<&Subject>) -> String {
             let texts: Vec<_> = commands.iter().map(|each| command(each, subject)).collect();
             texts.join(" && ")
         }
+        (Fix::InGuest(commands), _) => format!("in the guest: {}", commands.join("; ")),
         (Fix::Set(settings), _) => settings.iter().map(setting).collect::<Vec<_>>().join(" "),
         _ => fix.to_string(),
     }
@@ -75,6 +76,7 @@ pub(crate) fn kind(fix: &Fix) -> &'static str {
     match fix {
         Fix::Run { .. } => "command",
         Fix::Set(_) => "setting",
+        Fix::InGuest(_) => "in-guest",
         _ => "sentence",
     }
 }

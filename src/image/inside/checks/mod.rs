@@ -1,0 +1,64 @@
+//! What the facts of a guest mean on ECS. Each check is a function of what was read, and says nothing of what was not.
+
+mod agents;
+mod fstab;
+
+use super::super::finding::{Finding, Findings, Severity};
+use super::super::report::{Expected, Report};
+use super::super::rule::Rule;
+use super::facts::{GuestSystem, GuestVolume};
+use super::tree::Tree;
+use super::volume::Reason;
+
+/// What the checks look at.
+pub(super) struct Scene<'a> {
+    /// The guest's files.
+    pub(super) tree: &'a mut Tree,
+    /// What was found of the system.
+    pub(super) system: &'a GuestSystem,
+    /// What the disk holds.
+    pub(super) volumes: &'a [GuestVolume],
+    #[expect(dead_code, reason = "no check looks at it yet")]
+    /// The disk's tables and what would start it.
+    pub(super) report: &'a Report,
+    #[expect(dead_code, reason = "no check looks at it yet")]
+    /// What the user asks for.
+    pub(super) expected: &'a Expected,
+}
+
+/// A check. It fails if what it needs could not be read; what it found until then counts.
+type Check = fn(&mut Scene<'_>, &mut Findings) -> Result<(), Reason>;
+
+/// The checks, and what each is about.
+const CHECKS: &[(&str, Check)] = &[("agents", agents::check), ("fstab", fstab::check)];
+
+/// Makes all checks, and says which could not be made. That is no verdict on the image.
+pub(super) fn run(mut scene: Scene<'_>, findings: &mut Findings) {
+    let mut unread: Vec<(Reason, Vec<&str>)> = Vec::new();
+    for (about, check) in CHECKS {
+        if let Err(reason) = check(&mut scene, findings) {
+            match unread.iter_mut().find(|(other, _)| *other == reason) {
+                Some((_, all)) => all.push(about),
+                None => unread.push((reason, vec![about])),
+            }
+        }
+    }
+    for (reason, about) in unread {
+        findings.info(Rule::GRead, format!("not all was checked of {}: {reason}", about.join(", ")));
+    }
+    for volume in scene.volumes {
+        if let Some(reason) = &volume.unread {
+            let GuestVolume { place, filesystem, .. } = volume;
+            findings.info(Rule::GRead, format!("{place} ({filesystem}) was not looked into: {reason}"));
+        }
+    }
+}
+
+/// Makes a finding with what mends it in the guest.
+fn finding(rule: Rule, severity: Severity, message: impl Into<String>, commands: &[String]) -> Finding {
+    let finding = Finding::new(rule, severity, message);
+    match commands {
+        [] => finding,
+        commands => finding.fixed_by(super::super::fix::Fix::in_guest(commands.iter().cloned())),
+    }
+}
