@@ -62,6 +62,7 @@ pub mod checksum;
 pub mod checksum_file;
 pub mod client;
 pub mod clock;
+mod codec;
 pub mod complete;
 pub mod credentials;
 #[cfg(feature = "emulator")]

@@ -17,8 +17,18 @@ struct Module {
 }
 
 const WORDS: &[&str] = &["model", "event", "clock"];
-const PURE: &[&str] =
-    &["read", "checksum", "checksum_file", "credentials", "plan", "image", "unpack", "retry", "protocol"];
+const PURE: &[&str] = &[
+    "read",
+    "codec",
+    "checksum",
+    "checksum_file",
+    "credentials",
+    "plan",
+    "image",
+    "unpack",
+    "retry",
+    "protocol",
+];
 const EDGES: &[&str] = &["source", "blocks", "supply", "state", "http"];
 const MEETING: &[&str] = &["client", "provider", "web"];
 
@@ -30,6 +40,7 @@ const MODULES: &[Module] = &[
     Module { name: "clock", may: &[] },
     // 1: pure.
     Module { name: "read", may: WORDS },
+    Module { name: "codec", may: WORDS },
     Module { name: "checksum", may: WORDS },
     Module { name: "checksum_file", may: WORDS },
     Module { name: "credentials", may: WORDS },
@@ -41,7 +52,7 @@ const MODULES: &[Module] = &[
     // Signing takes the key pair.
     Module { name: "protocol", may: &["model", "event", "clock", "credentials"] },
     // What is worth unpacking is told by what an image is.
-    Module { name: "unpack", may: &["model", "event", "clock", "image"] },
+    Module { name: "unpack", may: &["model", "event", "clock", "codec", "image"] },
     // 2: edges.
     // A source is read at any position; it may be the disk inside an image.
     Module {

@@ -2,6 +2,7 @@
 
 use super::UnpackError;
 use super::stream::Stream;
+use crate::codec::{Codec, Fault};
 use crate::image::Compression;
 
 /// Bytes read at once.
@@ -9,43 +10,9 @@ const BLOCK: usize = 128 << 10;
 /// How often in a row a decoder may get bytes and neither take nor give any.
 const IDLE: u32 = 4;
 
-/// A decoder for one format, without I/O.
-pub(super) trait Codec: Send {
-    /// Returns the format.
-    fn format(&self) -> Compression;
-
-    /// Takes from `input` and fills `out`. It is called until it takes and gives nothing; `end` says that nothing
-    /// follows `input`. Nothing is called after a fault.
-    fn step(&mut self, input: &[u8], out: &mut [u8], end: bool) -> Result<Step, Fault>;
-
-    /// Whether what was taken so far is a whole file.
-    fn is_whole(&self) -> bool;
-}
-
-/// What a decoder did.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Step {
-    /// Bytes of the input that are done with.
-    pub(super) taken: usize,
-    /// Bytes of the output that are filled.
-    pub(super) given: usize,
-}
-
-/// Why a decoder does not go on.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The data or a checksum is wrong.
-    Damaged(String),
-    /// What follows a whole file is neither another one nor padding.
-    Garbage,
-    /// The data needs more memory than allowed.
-    Memory { needed: Option<u64>, limit: u64 },
-    /// The data is of a kind that is not supported.
-    Unsupported(&'static str),
-}
-
 /// A compressed stream, as what is in it.
 pub(super) struct Decoder {
+    format: Compression,
     codec: Box<dyn Codec>,
     input: Box<dyn Stream>,
     buffer: Box<[u8]>,
@@ -63,9 +30,15 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Decodes `input`, at most `limit` bytes of output.
-    pub(super) fn new(codec: Box<dyn Codec>, input: Box<dyn Stream>, limit: u64) -> Self {
+    pub(super) fn new(
+        format: Compression,
+        codec: Box<dyn Codec>,
+        input: Box<dyn Stream>,
+        limit: u64,
+    ) -> Self {
         let buffer = vec![0; BLOCK].into_boxed_slice();
         Self {
+            format,
             codec,
             input,
             buffer,
@@ -80,7 +53,7 @@ impl Decoder {
     }
 
     fn explain(&self, fault: Fault) -> UnpackError {
-        let (format, offset) = (self.codec.format(), self.offset);
+        let (format, offset) = (self.format, self.offset);
         match fault {
             Fault::Damaged(reason) => UnpackError::Damaged { format, offset, reason },
             Fault::Garbage => UnpackError::TrailingGarbage { format, offset },
@@ -111,7 +84,7 @@ impl Stream for Decoder {
                     .ok_or(UnpackError::TooLarge { limit: self.limit })?;
                 return Ok(step.given);
             }
-            let format = self.codec.format();
+            let format = self.format;
             if self.ended && step.taken == 0 {
                 let cut = UnpackError::Truncated { format, offset: self.offset };
                 return if self.codec.is_whole() { Ok(0) } else { Err(cut) };

@@ -33,15 +33,10 @@
 //!   `flate2`'s of gzip members any garbage behind a member: so only their lowest layers are used, and where a file
 //!   ends is decided here.
 
-mod bzip2;
 mod decoder;
 mod error;
-mod gzip;
-mod lz4;
 mod stream;
 mod tar;
-mod xz;
-mod zstandard;
 
 #[cfg(test)]
 mod tests;
@@ -53,8 +48,9 @@ use std::thread::available_parallelism;
 pub use error::{Names, UnpackError};
 pub use tar::SMALLEST_IMAGE;
 
+use crate::codec::{Codec, Fault, bzip2, gzip, lz4, xz, zstandard};
 use crate::image::{Archive, Compression, Format, detect};
-use decoder::{Codec, Decoder, Fault};
+use decoder::Decoder;
 use stream::{Input, Peeked, Stream};
 
 /// Memory that a decoder may take for window, dictionary and threads unless told otherwise (256 MiB): all that
@@ -272,7 +268,7 @@ fn decompress(
         _ => UnpackError::Unsupported { format, what: "this" },
     })?;
     let limit = options.max_output.saturating_add(SURROUNDINGS);
-    let decoder = Decoder::new(codec, Box::new(stream), limit);
+    let decoder = Decoder::new(format, codec, Box::new(stream), limit);
     Ok((Peeked::new(Box::new(decoder), HEAD)?, size))
 }
 

@@ -3,14 +3,13 @@
 use zstd_safe::zstd_sys::ZSTD_ErrorCode;
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-use super::decoder::{Codec, Fault, Step};
-use crate::image::Compression;
+use super::{Codec, Fault, Step};
 
 /// Binary logarithms of the windows that the library can be limited to: 1 KiB to 2 GiB.
 const WINDOW_LOG: std::ops::RangeInclusive<u32> = 10..=31;
 
 /// Decoder for zstd. Checksums are verified where frames have them, as the program writes them by default.
-pub(super) struct Zstd {
+pub(crate) struct Zstd {
     context: DCtx<'static>,
     memory: u64,
     /// Between two frames.
@@ -21,7 +20,7 @@ pub(super) struct Zstd {
 
 impl Zstd {
     /// Decodes frames whose windows are not larger than `memory` bytes, nor than 2 GiB.
-    pub(super) fn new(memory: u64) -> Result<Self, Fault> {
+    pub(crate) fn new(memory: u64) -> Result<Self, Fault> {
         let mut context = DCtx::try_create().ok_or(Fault::Memory { needed: None, limit: memory })?;
         let log = memory.max(1).ilog2().clamp(*WINDOW_LOG.start(), *WINDOW_LOG.end());
         context
@@ -49,10 +48,6 @@ impl Zstd {
 }
 
 impl Codec for Zstd {
-    fn format(&self) -> Compression {
-        Compression::Zstd
-    }
-
     fn step(&mut self, input: &[u8], out: &mut [u8], _end: bool) -> Result<Step, Fault> {
         if self.between && input.is_empty() {
             return Ok(Step::default());
@@ -72,7 +67,7 @@ impl Codec for Zstd {
 }
 
 /// Returns what the first frame says of its content's length.
-pub(super) fn content_size(head: &[u8]) -> Option<u64> {
+pub(crate) fn content_size(head: &[u8]) -> Option<u64> {
     zstd_safe::get_frame_content_size(head).ok().flatten()
 }
 

@@ -2,26 +2,21 @@
 
 use bzip2::{Decompress, Status};
 
-use super::decoder::{Codec, Fault, Step};
-use crate::image::Compression;
+use super::{Codec, Fault, Step};
 
 /// Decoder for bzip2. The CRC of each block and stream is checked by the library.
-pub(super) struct Bzip2 {
+pub(crate) struct Bzip2 {
     /// None between two streams.
     stream: Option<Decompress>,
 }
 
 impl Bzip2 {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { stream: Some(Decompress::new(false)) }
     }
 }
 
 impl Codec for Bzip2 {
-    fn format(&self) -> Compression {
-        Compression::Bzip2
-    }
-
     fn step(&mut self, input: &[u8], out: &mut [u8], _end: bool) -> Result<Step, Fault> {
         let Some(stream) = &mut self.stream else {
             match input.first() {

@@ -2,8 +2,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::decoder::{Codec, Fault, Step};
-use crate::image::Compression;
+use super::{Codec, Fault, Step};
 
 /// The largest window that the format knows (32 KiB).
 const WINDOW_BITS: u8 = 15;
@@ -16,21 +15,17 @@ enum State {
 }
 
 /// Decoder for gzip. Header, CRC-32 and length of each member are checked by zlib.
-pub(super) struct Gzip {
+pub(crate) struct Gzip {
     state: State,
 }
 
 impl Gzip {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: State::Member(Box::new(Decompress::new_gzip(WINDOW_BITS))) }
     }
 }
 
 impl Codec for Gzip {
-    fn format(&self) -> Compression {
-        Compression::Gzip
-    }
-
     fn step(&mut self, input: &[u8], out: &mut [u8], _end: bool) -> Result<Step, Fault> {
         match &mut self.state {
             State::Member(member) => {

@@ -8,14 +8,13 @@ use std::hash::Hasher;
 use lz4_flex::block::decompress_into_with_dict;
 use twox_hash::XxHash32;
 
-use super::decoder::{Codec, Fault, Step};
-use crate::image::Compression;
+use super::{Codec, Fault, Step};
 
 const MAGIC: u32 = 0x184D_2204;
 /// What `lz4 -l` writes: blocks without a header, a checksum or an end mark.
-pub(super) const LEGACY_MAGIC: u32 = 0x184C_2102;
+pub(crate) const LEGACY_MAGIC: u32 = 0x184C_2102;
 /// Sixteen magic numbers of frames that decoders skip; zstd has the same.
-pub(super) const SKIPPABLE: std::ops::RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
+pub(crate) const SKIPPABLE: std::ops::RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
 /// How far back a block may point into the blocks before it (64 KiB).
 const WINDOW: usize = 64 << 10;
 /// The bit of a block's length that says that the block is not compressed.
@@ -48,7 +47,7 @@ struct Frame {
 }
 
 /// Decoder for LZ4 frames. Takes 10 MiB at most: a block, what it becomes and the window.
-pub(super) struct Lz4 {
+pub(crate) struct Lz4 {
     state: State,
     /// How many bytes the state wants, and those that are there.
     wanted: usize,
@@ -63,7 +62,7 @@ pub(super) struct Lz4 {
 }
 
 impl Lz4 {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let frame = Frame {
             linked: false,
             block_checksums: false,
@@ -193,10 +192,6 @@ impl Lz4 {
 }
 
 impl Codec for Lz4 {
-    fn format(&self) -> Compression {
-        Compression::Lz4
-    }
-
     fn step(&mut self, input: &[u8], out: &mut [u8], _end: bool) -> Result<Step, Fault> {
         let mut taken = 0;
         loop {
@@ -259,7 +254,7 @@ fn descriptor(bytes: &[u8]) -> Result<Frame, Fault> {
 }
 
 /// Returns what the first frame says of its content's length.
-pub(super) fn content_size(head: &[u8]) -> Option<u64> {
+pub(crate) fn content_size(head: &[u8]) -> Option<u64> {
     let says = head.get(4)? & 8 != 0;
     head.get(6..)?.first_chunk().filter(|_| says).map(|size| u64::from_le_bytes(*size))
 }

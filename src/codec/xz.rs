@@ -2,8 +2,7 @@
 
 use liblzma::stream::{Action, Error, MtStreamBuilder, Status, Stream};
 
-use super::decoder::{Codec, Fault, Step};
-use crate::image::Compression;
+use super::{Codec, Fault, Step};
 
 /// Where in the stream's header stands which check the blocks have.
 const CHECK_AT: u64 = 7;
@@ -18,7 +17,7 @@ enum State {
 }
 
 /// Decoder for xz. Blocks' checks, indexes and footers are checked by the library.
-pub(super) struct Xz {
+pub(crate) struct Xz {
     state: State,
     threads: u32,
     memory: u64,
@@ -26,7 +25,7 @@ pub(super) struct Xz {
 
 impl Xz {
     /// Decodes on `threads` threads at most, fewer where they would take more than `memory` bytes.
-    pub(super) fn new(threads: u32, memory: u64) -> Result<Self, Fault> {
+    pub(crate) fn new(threads: u32, memory: u64) -> Result<Self, Fault> {
         Ok(Self { state: State::Stream(stream(threads, memory)?), threads, memory })
     }
 }
@@ -50,10 +49,6 @@ fn fault(error: Error, limit: u64) -> Fault {
 }
 
 impl Codec for Xz {
-    fn format(&self) -> Compression {
-        Compression::Xz
-    }
-
     fn step(&mut self, input: &[u8], out: &mut [u8], end: bool) -> Result<Step, Fault> {
         match &mut self.state {
             State::Stream(stream) => {
