@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::fmt;
 
 use super::boot::BootEvidence;
@@ -139,6 +140,13 @@ impl Report {
     /// Returns what all findings together mean.
     pub fn verdict(&self) -> Verdict {
         Verdict::of(&self.findings)
+    }
+
+    /// Returns all findings, the worst first; those that are as bad as each other in the order of the checks.
+    pub fn worst_first(&self) -> Vec<&Finding> {
+        let mut findings: Vec<_> = self.findings.iter().collect();
+        findings.sort_by_key(|finding| Reverse(finding.severity));
+        findings
     }
 
     /// Returns the findings that speak against the upload.

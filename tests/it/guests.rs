@@ -4,22 +4,28 @@ use std::io::Read as _;
 
 use crate::support::World;
 
-const TITLE: &[u8] = b"Debian GNU/Linux 12 (bookworm)";
+const TITLE: &str = "Debian GNU/Linux 12 (bookworm)";
 
-/// Writes a disk with a small Debian on ext4 that calls itself something else, of the same length.
-fn debian(world: &World, title: &[u8]) {
+/// Writes a disk with a small Debian on ext4, in which texts are replaced by others, which are filled up with blanks.
+fn debian(world: &World, texts: &[(&str, &str)]) {
     let packed = include_bytes!("../data/images/guest-ext4.raw.gz").as_slice();
     let mut image = Vec::new();
     flate2::read::GzDecoder::new(packed).read_to_end(&mut image).unwrap();
-    let at = image.windows(TITLE.len()).position(|window| window == TITLE).unwrap();
-    image[at..at + title.len()].copy_from_slice(title);
+    for (old, new) in texts {
+        let at = image.windows(old.len()).position(|window| window == old.as_bytes()).expect(old);
+        image[at..at + old.len()].fill(b' ');
+        image[at..at + new.len()].copy_from_slice(new.as_bytes());
+    }
     std::fs::write(world.path("disk.raw"), image).unwrap();
 }
+
+/// What a line of the fstab names need not be there, and has to be.
+const HARD: (&str, &str) = ("ext4 nofail", "ext4 auto");
 
 #[test]
 fn inspect_tells_first_what_is_installed() {
     let world = World::new();
-    debian(&world, TITLE);
+    debian(&world, &[]);
     let text = world.ok(&["inspect", "disk.raw"]).stdout;
     let lines: Vec<_> = text.lines().collect();
     assert!(
@@ -28,10 +34,9 @@ fn inspect_tells_first_what_is_installed() {
         ),
         "{text}"
     );
-    assert!(lines[2].contains("virtio_blk a module") && lines[2].contains("cloud-init 22.4.2"), "{text}");
-    assert!(lines[3].contains("root on partition 3 (ext4 UUID=11111111-"), "{text}");
-    assert!(lines[3].contains("UUID=99999999-2222-3333-4444-555555555555 for /srv old (line 4)"), "{text}");
-    assert!(lines[4].starts_with("format "), "three lines, and no more: {text}");
+    assert!(lines[1].ends_with(", NVMe ready, cloud-init 22.4.2"), "{text}");
+    assert!(lines[2].contains("root on partition 3 (ext4 UUID=11111111-"), "{text}");
+    assert!(lines[3].starts_with("info "), "then what was found: {text}");
     let system = &world.json(&["inspect", "disk.raw"])["guest"]["system"]["found"];
     assert_eq!(system["platform"], "Debian");
     assert_eq!(system["os"]["found"]["version_id"], "12");
@@ -40,9 +45,30 @@ fn inspect_tells_first_what_is_installed() {
 }
 
 #[test]
+fn the_worst_finding_comes_first_with_what_mends_it_and_the_vendor_s_name_for_it() {
+    let world = World::new();
+    debian(&world, &[HARD]);
+    let text = world.run(&["inspect", "disk.raw"]).stdout;
+    let lines: Vec<_> = text.lines().skip_while(|line| !line.starts_with("fix ")).collect();
+    assert!(text.lines().nth(3) == lines.first().copied(), "{text}");
+    assert!(
+        lines[0].contains("/etc/fstab line 4: ") && lines[0].ends_with(" [G-FSTAB, GUESTOS.Fstab]"),
+        "{text}"
+    );
+    assert!(lines[1].starts_with("  in the guest  sed -i ") && lines[1].ends_with(" /etc/fstab"), "{text}");
+    let severities: Vec<_> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
+    let place = |severity| severities.iter().position(|known| *known == severity).unwrap();
+    assert!(place("fix") < place("info") && place("info") < place("set"), "{text}");
+    let json = world.run(&["inspect", "disk.raw", "--output=json"]).stdout;
+    let worst = &serde_json::from_str::<serde_json::Value>(&json).unwrap()["findings"][0];
+    assert_eq!((&worst["rule"], &worst["vendor_item"]), (&"G-FSTAB".into(), &"GUESTOS.Fstab".into()));
+    assert!(worst["fix_commands"][0].as_str().unwrap().starts_with("sed -i "), "{worst}");
+}
+
+#[test]
 fn what_a_guest_calls_itself_is_no_command_for_the_terminal() {
     let world = World::new();
-    debian(&world, b"\x1b[2J\x1b]0;owned\x07\xc2\x9b");
+    debian(&world, &[(TITLE, "\x1b[2J\x1b]0;owned\x07\u{9b}")]);
     for format in ["text", "json"] {
         let out = world.ok(&["inspect", "disk.raw", "--output", format]).stdout;
         assert!(out.contains("owned") && !out.contains(['\x1b', '\x07', '\u{9b}']), "{out:?}");
@@ -53,7 +79,7 @@ fn what_a_guest_calls_itself_is_no_command_for_the_terminal() {
 fn what_passes_once_or_lies_on_a_bucket_is_said_not_to_be_looked_at() {
     let world = World::new();
     let local = world.local();
-    debian(&world, TITLE);
+    debian(&world, &[]);
     world.ok(&["upload", "disk.raw", "oss://images/disk.raw", "--as", "as-is", &local]);
     let object = world.json(&["inspect", "oss://images/disk.raw", &local]);
     assert!(object["guest"]["system"]["unread"].as_str().unwrap().contains("not looked at"), "{object}");

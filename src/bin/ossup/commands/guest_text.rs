@@ -2,14 +2,14 @@
 
 use ossup::image::{Answer, BootsWith, Driver, Drivers, GuestReport, GuestSystem, GuestVolume};
 
+use crate::ui::counted;
+
 /// Returns the lines with their labels.
 pub(crate) fn rows(guest: &GuestReport, boots_with: BootsWith) -> Vec<(&'static str, String)> {
     match &guest.system {
-        Answer::Found(system) => vec![
-            ("guest", summary(system, boots_with)),
-            ("  drivers", equipment(system)),
-            ("  disks", disks(system, &guest.volumes)),
-        ],
+        Answer::Found(system) => {
+            vec![("guest", summary(system, boots_with)), ("  disks", disks(system, &guest.volumes))]
+        }
         Answer::Absent => vec![("guest", "no Linux system was found".to_owned())],
         Answer::Unread(reason) => vec![("guest", reason.clone())],
     }
@@ -29,11 +29,7 @@ fn summary(system: &GuestSystem, boots_with: BootsWith) -> String {
         Answer::Absent => "no kernel with modules".to_owned(),
         Answer::Unread(reason) => format!("kernels unread: {reason}"),
     });
-    match &system.architecture {
-        Answer::Found(architecture) => said.push(architecture.to_string()),
-        Answer::Absent => {}
-        Answer::Unread(reason) => said.push(format!("architecture unread: {reason}")),
-    }
+    said.extend(system.architecture.found().map(ToString::to_string));
     match boots_with {
         BootsWith::Both => said.push("UEFI+BIOS".to_owned()),
         BootsWith::Uefi => said.push("UEFI".to_owned()),
@@ -43,44 +39,39 @@ fn summary(system: &GuestSystem, boots_with: BootsWith) -> String {
     if system.init == Answer::Absent {
         said.push("no init program".to_owned());
     }
-    if let Some(platform) = system.platform {
-        said.push(format!("Platform {platform}"));
-    }
-    said.join(", ")
-}
-
-fn equipment(system: &GuestSystem) -> String {
-    let kernel = system.kernels.found().and_then(|kernels| kernels.first());
-    let mut said: Vec<String> =
-        kernel.and_then(|kernel| kernel.drivers.as_ref()).map(drivers).into_iter().collect();
+    let newest = system.kernels.found().and_then(|kernels| kernels.first());
+    said.extend(newest.and_then(|kernel| kernel.drivers.as_ref()).map(drivers));
     said.push(match &system.cloud_init {
         Answer::Found(version) => format!("cloud-init {version}"),
         Answer::Absent => "no cloud-init".to_owned(),
-        Answer::Unread(reason) => format!("cloud-init unread: {reason}"),
+        Answer::Unread(_) => "cloud-init not looked at".to_owned(),
     });
     said.join(", ")
 }
 
+/// Says in one word or two whether the newest kernel sees the disks of ECS.
 fn drivers(drivers: &Drivers) -> String {
-    let all = [
-        ("virtio_blk", &drivers.virtio_blk),
-        ("virtio_pci", &drivers.virtio_pci),
-        ("virtio_net", &drivers.virtio_net),
-        ("nvme", &drivers.nvme),
-    ];
-    let mut said: Vec<String> = all
-        .iter()
-        .map(|(name, answer)| match answer {
-            Answer::Found(driver) => format!("{name} {driver}"),
-            Answer::Absent => format!("{name} missing"),
-            Answer::Unread(_) => format!("{name} unread"),
-        })
-        .collect();
-    // A module that the disk needs has to be there before the disk is.
-    if all.iter().any(|(_, answer)| answer.found() == Some(&Driver::Module)) {
-        said.push("in the initramfs: not looked at".to_owned());
+    let virtio = of_disk(&[&drivers.virtio_blk, &drivers.virtio_pci]);
+    let nvme = of_disk(&[&drivers.nvme]);
+    if virtio == nvme {
+        return format!("virtio and NVMe {virtio}");
     }
-    said.join(", ")
+    format!("virtio {virtio}, NVMe {nvme}")
+}
+
+/// Says whether a kernel has all drivers of a disk when it starts.
+fn of_disk(drivers: &[&Answer<Driver>]) -> &'static str {
+    if drivers.iter().any(|driver| **driver == Answer::Absent) {
+        return "missing";
+    }
+    if drivers.iter().any(|driver| matches!(driver, Answer::Unread(_))) {
+        return "not looked at";
+    }
+    // A module has to be there before the disk is.
+    match drivers.iter().all(|driver| driver.found() == Some(&Driver::BuiltIn)) {
+        true => "ready",
+        false => "as modules (initramfs not looked at)",
+    }
 }
 
 fn disks(system: &GuestSystem, volumes: &[GuestVolume]) -> String {
@@ -89,17 +80,8 @@ fn disks(system: &GuestSystem, volumes: &[GuestVolume]) -> String {
     let uuid =
         root.and_then(|root| root.uuid.as_deref()).map(|uuid| format!(" UUID={uuid}")).unwrap_or_default();
     let mut said = vec![format!("root on {} ({filesystem}{uuid})", system.root)];
-    let missing = |lines: Vec<String>| match lines.len() {
-        0 => String::new(),
-        _ => format!(", not on this disk: {}", lines.join(", ")),
-    };
     said.push(match &system.fstab {
-        Answer::Found(lines) => {
-            let lost = lines.iter().filter(|line| line.is_missing());
-            let lost =
-                lost.map(|line| format!("{} for {} (line {})", line.device, line.mount_point, line.line));
-            format!("fstab of {}{}", count(lines.len(), "line"), missing(lost.collect()))
-        }
+        Answer::Found(lines) => format!("fstab of {}", counted(lines.len() as u64, "line", "lines")),
         Answer::Absent => "no fstab".to_owned(),
         Answer::Unread(reason) => format!("fstab unread: {reason}"),
     });
@@ -108,22 +90,13 @@ fn disks(system: &GuestSystem, volumes: &[GuestVolume]) -> String {
             let mut roots: Vec<_> = entries.iter().filter_map(|entry| entry.root.as_deref()).collect();
             roots.sort_unstable();
             roots.dedup();
-            let named = match roots.len() {
-                0 => ", which names no root".to_owned(),
-                _ => format!(" with root={}", roots.join(", root=")),
-            };
-            let lost = entries.iter().filter(|entry| entry.place == Some(Answer::Absent));
-            let mut lost: Vec<_> = lost.filter_map(|entry| entry.root.clone()).collect();
-            lost.sort_unstable();
-            lost.dedup();
-            format!("boot loader{named}{}", missing(lost))
+            match roots.len() {
+                0 => "boot loader, which names no root".to_owned(),
+                _ => format!("boot loader with root={}", roots.join(", root=")),
+            }
         }
         Answer::Absent => "no boot loader configuration".to_owned(),
         Answer::Unread(reason) => format!("boot loader configuration unread: {reason}"),
     });
     said.join("; ")
-}
-
-fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }

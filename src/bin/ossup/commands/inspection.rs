@@ -13,7 +13,7 @@ use super::range::ReadRange;
 use crate::args::InspectionArgs;
 use crate::failure::{Failure, Kind};
 use crate::ui::Output;
-use crate::ui::advice::{Subject, text};
+use crate::ui::advice::{Subject, in_guest, text};
 
 /// Inspects a file.
 pub(crate) fn file(source: &FileSource, mut expected: Expected) -> Result<Report, Failure> {
@@ -106,6 +106,16 @@ fn worst(report: &Report) -> Severity {
 pub(crate) fn sentence(finding: &Finding, subject: Option<&Subject>) -> String {
     let fix = finding.fix.as_ref().map(|fix| format!(" ({})", text(fix, subject))).unwrap_or_default();
     format!("{} [{}]{fix}", finding.message, finding.rule.id())
+}
+
+/// Returns a finding in one sentence, with the vendor's name for what it is about, and apart from it the commands that
+/// mend it in the guest.
+pub(crate) fn with_commands<'a>(finding: &'a Finding, subject: &Subject) -> (String, &'a [String]) {
+    let commands = finding.fix.as_ref().map(in_guest).unwrap_or_default();
+    let fix = finding.fix.as_ref().filter(|_| commands.is_empty());
+    let fix = fix.map(|fix| format!(" ({})", text(fix, Some(subject)))).unwrap_or_default();
+    let item = finding.rule.vendor_item().map(|item| format!(", {item}")).unwrap_or_default();
+    (format!("{} [{}{item}]{fix}", finding.message, finding.rule.id()), commands)
 }
 
 fn unreadable(error: &ReadError) -> Failure {

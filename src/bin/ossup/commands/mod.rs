@@ -19,6 +19,7 @@ mod plan;
 mod preflight;
 mod publish;
 mod range;
+mod report_text;
 mod resume;
 mod transfer;
 mod upload;

@@ -9,7 +9,7 @@ use ossup::transfer::Limits;
 use ossup::upload::{Estimate, Existing, Present, Upload, UploadPlan};
 use serde_json::{Value, json};
 
-use super::inspect::{finding_members, word};
+use super::report_text::{finding_members, word};
 use super::transfer::{self, Prepared};
 use crate::args::{PlanArgs, TargetArgs, TransferArgs};
 use crate::context::{Connection, Context};
@@ -128,8 +128,8 @@ fn fields(planned: &Planned, plan: &UploadPlan, rate: Option<(u64, &str)>, url: 
     };
     let report = planned.report.as_ref();
     let findings = report.map(|report| {
-        let findings = report.findings.iter().map(|finding| finding_members(finding, &planned.subject));
-        findings.collect::<Vec<_>>()
+        let findings = report.worst_first().into_iter();
+        findings.map(|finding| finding_members(finding, &planned.subject)).collect::<Vec<_>>()
     });
     let Present { upload_id, parts, bytes, compared_parts, compared_bytes, .. } = &plan.present;
     json!({
@@ -214,7 +214,7 @@ fn text(planned: &Planned, plan: &UploadPlan, rate: Option<(u64, &str)>) -> Stri
     if let Some(report) = &planned.report {
         let found = counted(report.findings.len() as u64, "finding", "findings");
         line("checks", &format!("{}, {found}", word(&report.verdict())));
-        for finding in &report.findings {
+        for finding in report.worst_first() {
             let said = super::inspection::sentence(finding, Some(&planned.subject));
             line(&format!("  {}", finding.severity.as_str()), &said);
         }

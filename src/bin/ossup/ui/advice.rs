@@ -71,6 +71,14 @@ pub(crate) fn result(fix: &Fix, subject: &Subject) -> Option<PathBuf> {
     }
 }
 
+/// Returns the commands that are meant for the guest.
+pub(crate) fn in_guest(fix: &Fix) -> &[String] {
+    match fix {
+        Fix::InGuest(commands) => commands,
+        _ => &[],
+    }
+}
+
 /// Returns the kind of advice, for JSON.
 pub(crate) fn kind(fix: &Fix) -> &'static str {
     match fix {
