@@ -55,8 +55,8 @@ pub use format::{Archive, Compression, Format, Inner};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use inside::damage::look_at_damaged;
 pub use inside::{
-    Answer, BootEntry, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume, Kernel, OsRelease,
-    look_inside,
+    Answer, BootEntry, BootFile, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume, Kernel,
+    OsRelease, look_inside,
 };
 pub use inspect::inspect;
 pub use open::{OpenDiskError, open_disk};

@@ -199,10 +199,41 @@ pub struct BootEntry {
     pub file: String,
     /// The number of the line in it, from 1 on.
     pub line: usize,
-    /// The kernel, as the loader names it.
-    pub kernel: Option<String>,
+    /// What the loader's configuration calls it, for others to name it by.
+    pub id: Option<String>,
+    /// What the menu shows.
+    pub title: String,
+    /// Whether it is what starts by itself, which one entry is at most. Where that cannot be told it is the first.
+    pub is_default: bool,
+    /// The kernel.
+    pub kernel: Option<BootFile>,
+    /// The initial RAM file systems, in order.
+    pub initrds: Vec<BootFile>,
+    /// The arguments of the kernel. What looks like a password has no value here.
+    pub arguments: Vec<String>,
     /// The argument `root=`.
     pub root: Option<String>,
     /// Where on this disk that root is; `None` if there is no such argument, or it is a device's name.
     pub place: Option<Answer<String>>,
+}
+
+impl BootEntry {
+    /// Returns the value of an argument of the kernel, the last if there are several: that of `console=tty0` is `tty0`,
+    /// that of `quiet` is empty.
+    pub fn argument(&self, name: &str) -> Option<&str> {
+        self.arguments.iter().rev().find_map(|argument| {
+            let rest = argument.strip_prefix(name)?;
+            if rest.is_empty() { Some(rest) } else { rest.strip_prefix('=') }
+        })
+    }
+}
+
+/// A file that a boot loader reads.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct BootFile {
+    /// As the loader names it, which may be without the `/boot` that the system has before it.
+    pub name: String,
+    /// Its path in the running system.
+    pub path: Answer<String>,
 }

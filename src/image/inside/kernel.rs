@@ -88,7 +88,7 @@ fn module(line: &[u8]) -> Option<String> {
 }
 
 /// Orders releases as people do: runs of digits by their value.
-fn version_key(release: &[u8]) -> Vec<(u64, Vec<u8>)> {
+pub(super) fn version_key(release: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut key = Vec::new();
     let mut rest = release;
     while !rest.is_empty() {

@@ -31,7 +31,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use facts::{
-    Answer, BootEntry, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume, Kernel, OsRelease,
+    Answer, BootEntry, BootFile, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume, Kernel,
+    OsRelease,
 };
 use pages::{Pages, View};
 use tree::Tree;

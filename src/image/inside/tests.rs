@@ -73,7 +73,13 @@ fn what_is_mounted_and_started_is_looked_for_on_the_disk() {
         assert_eq!(fstab[2].mount_point, "/srv old");
         let entries = system.boot_entries.found().unwrap();
         assert_eq!(entries[0].place, found(&system.root));
-        assert_eq!(entries[0].kernel.as_deref(), Some("/boot/vmlinuz-6.1.0-28-cloud-amd64"));
+        assert_eq!(
+            entries[0].kernel.as_ref().unwrap().path,
+            Answer::Found("/boot/vmlinuz-6.1.0-28-cloud-amd64".to_owned())
+        );
+        assert_eq!((entries[0].is_default, entries[1].is_default), (true, false));
+        assert_eq!(entries[0].argument("console"), Some("ttyS0,115200"));
+        assert_eq!(entries[0].initrds[0].path, Answer::Absent);
         assert_eq!((entries[1].root.as_deref(), &entries[1].place), (Some(ELSEWHERE), &Some(Answer::Absent)));
         if system.root != "partition 3" {
             continue;
