@@ -36,7 +36,7 @@ fn inspect_tells_first_what_is_installed() {
     );
     assert!(lines[1].ends_with(", NVMe ready, cloud-init 22.4.2"), "{text}");
     assert!(lines[2].contains("root on partition 3 (ext4 UUID=11111111-"), "{text}");
-    assert!(lines[3].starts_with("info "), "then what was found: {text}");
+    assert!(lines[3].starts_with("warn "), "then what was found: {text}");
     let system = &world.json(&["inspect", "disk.raw"])["guest"]["system"]["found"];
     assert_eq!(system["platform"], "Debian");
     assert_eq!(system["os"]["found"]["version_id"], "12");

@@ -18,6 +18,8 @@ mod identity;
 mod kernel;
 mod loader;
 mod lvm;
+#[cfg(test)]
+mod memory;
 mod pages;
 mod system;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod tests;
 mod text;
 mod tools;
 mod tree;
+mod units;
 mod volume;
 
 use std::rc::Rc;

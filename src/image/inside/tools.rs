@@ -139,6 +139,15 @@ impl Tools {
         })
     }
 
+    /// Returns the command that installs an SSH server.
+    pub(super) fn install_ssh_server(&self) -> Option<String> {
+        let package = match self.packages? {
+            Packages::Apt | Packages::Dnf | Packages::Yum => "openssh-server",
+            Packages::Zypper | Packages::Pacman | Packages::Apk => "openssh",
+        };
+        self.install(package)
+    }
+
     /// Returns the command that removes a package.
     pub(super) fn remove(&self, package: &str) -> Option<String> {
         Some(match self.packages? {

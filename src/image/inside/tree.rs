@@ -49,6 +49,21 @@ impl Tree {
         Ok(self.resolve(path.as_bytes())?.is_some())
     }
 
+    /// Returns the target of what is itself a link at `path`, wherever it leads; `None` if no link is there.
+    pub(super) fn link(&mut self, path: &str) -> Read<Vec<u8>> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some((mut path, Kind::Directory)) = self.resolve(folder.as_bytes())? else { return Ok(None) };
+        if path != b"/" {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name.as_bytes());
+        if self.kind(&path)? != Some(Kind::Link) {
+            return Ok(None);
+        }
+        let (volume, inner) = self.volume(&path)?;
+        volume.link(&inner)
+    }
+
     /// Follows `path`, from the root of the guest, to something that is no link.
     pub(super) fn resolve(&mut self, path: &[u8]) -> Read<(Vec<u8>, Kind)> {
         let mut ahead: VecDeque<Vec<u8>> = names(path);

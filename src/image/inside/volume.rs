@@ -38,9 +38,17 @@ enum Reader {
     Ext(Ext4),
     Xfs(Box<Xfs<View>>),
     Btrfs(Box<Btrfs<View>>),
+    #[cfg(test)]
+    Memory(super::memory::Files),
 }
 
 impl Volume {
+    /// Makes a volume of files in memory.
+    #[cfg(test)]
+    pub(super) fn of_files(view: View, files: super::memory::Files) -> Self {
+        Self { view, reader: Reader::Memory(files), is_partial: false }
+    }
+
     /// Opens a file system; btrfs at a subvolume if one is named. `None` if there is no reader for it.
     pub(super) fn open(view: &View, filesystem: FileSystem, subvolume: Option<&str>) -> Read<Self> {
         let opened = view.clone();
@@ -106,6 +114,8 @@ impl Volume {
                 Ok(btrfs_answer(found)?
                     .map(|found| kind_of(found.is_file(), found.is_dir(), found.is_symlink())))
             }
+            #[cfg(test)]
+            Reader::Memory(files) => Ok(files.kind(path)),
         })
     }
 
@@ -139,6 +149,8 @@ impl Volume {
                 }
                 btrfs_answer(btrfs.read_link(path))
             }
+            #[cfg(test)]
+            Reader::Memory(files) => Ok(files.bytes(path)),
         })
     }
 
@@ -173,6 +185,11 @@ impl Volume {
                 })?;
                 Ok(Some(bytes))
             }
+            #[cfg(test)]
+            Reader::Memory(files) => Ok(files.bytes(path).map(|mut bytes| {
+                bytes.truncate(most);
+                bytes
+            })),
         })
     }
 
@@ -195,6 +212,8 @@ impl Volume {
                 let found = btrfs_answer(btrfs.read_dir(btrfs_path(path)?))?;
                 Ok(found.map(|entries| entries.into_iter().map(|entry| entry.name).collect()))
             }
+            #[cfg(test)]
+            Reader::Memory(files) => Ok(files.list(path)),
         })?;
         let Some(mut names) = names else { return Ok(None) };
         if names.len() > MOST_ENTRIES {

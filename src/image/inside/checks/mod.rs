@@ -2,6 +2,7 @@
 
 mod agents;
 mod fstab;
+mod ssh;
 
 use super::super::finding::{Finding, Findings, Severity};
 use super::super::report::{Expected, Report};
@@ -27,10 +28,10 @@ pub(super) struct Scene<'a> {
 }
 
 /// A check. It fails if what it needs could not be read; what it found until then counts.
-type Check = fn(&mut Scene<'_>, &mut Findings) -> Result<(), Reason>;
+pub(super) type Check = fn(&mut Scene<'_>, &mut Findings) -> Result<(), Reason>;
 
 /// The checks, and what each is about.
-const CHECKS: &[(&str, Check)] = &[("agents", agents::check), ("fstab", fstab::check)];
+const CHECKS: &[(&str, Check)] = &[("agents", agents::check), ("fstab", fstab::check), ("SSH", ssh::check)];
 
 /// Makes all checks, and says which could not be made. That is no verdict on the image.
 pub(super) fn run(mut scene: Scene<'_>, findings: &mut Findings) {
