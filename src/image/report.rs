@@ -57,6 +57,8 @@ pub struct Expected {
     pub platform: Option<String>,
     /// DiskImageSize in GiB.
     pub disk_size: Option<u64>,
+    /// NvmeSupport.
+    pub nvme_support: Option<bool>,
 }
 
 impl Default for Expected {
@@ -73,6 +75,7 @@ impl Default for Expected {
             os_type: None,
             platform: None,
             disk_size: None,
+            nvme_support: None,
         }
     }
 }
@@ -101,6 +104,12 @@ pub struct Settings {
     pub boot_mode: Option<BootMode>,
     /// `Architecture`.
     pub architecture: Option<Architecture>,
+    /// `OSType`, of the system that was found.
+    pub os_type: Option<OsType>,
+    /// `Platform`, of the system that was found.
+    pub platform: Option<String>,
+    /// `NvmeSupport`, where it is certain.
+    pub nvme_support: Option<bool>,
     /// The suffix that an object key should have, with its dot.
     pub suffix: Option<&'static str>,
 }

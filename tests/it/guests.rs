@@ -86,3 +86,76 @@ fn what_passes_once_or_lies_on_a_bucket_is_said_not_to_be_looked_at() {
     let data = world.json(&["inspect", "disk.raw", "--role", "data"]);
     assert!(data["guest"].is_null(), "{data}");
 }
+
+/// Returns the names of all files below a folder; none if it is not there.
+fn files(folder: &std::path::Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path.display().to_string()] })
+        .collect()
+}
+
+#[test]
+fn no_part_of_a_disk_that_certainly_does_not_start_is_sent() {
+    let mut world = World::new();
+    let server = crate::support::Server::start(&mut world, &[]);
+    debian(&world, &[HARD]);
+    let stored = files(&world.path("data").join("buckets"));
+    let upload = ["upload", "disk.raw", "oss://images/"];
+    let publish = ["publish", "disk.raw", "oss://images/", "--name=web"];
+    for command in [&upload[..], &publish] {
+        let error = world.fails(3, command);
+        assert!(error.contains("/etc/fstab line 4") && error.contains("G-FSTAB"), "{error}");
+        assert!(error.contains("sed -i") && error.contains("--force"), "{error}");
+        assert!(world.json(&["list", "oss://images"])["uploads"].as_array().unwrap().is_empty());
+        assert_eq!(files(&world.path("data").join("buckets")), stored);
+    }
+    for wish in ["--no-guest", "--force", "--no-inspect"] {
+        world.ok(&[&upload[..], &["--overwrite", wish]].concat());
+    }
+    assert_ne!(files(&world.path("data").join("buckets")), stored, "this is where parts would be");
+    drop(server);
+}
+
+#[test]
+fn what_the_disk_says_is_asked_of_ecs_unless_the_user_says_otherwise() {
+    let world = World::new();
+    let local = world.local();
+    debian(&world, &[]);
+    let publish = ["publish", "disk.raw", "oss://images/", "--name=web", "--create-role", &local];
+    let asked = |more: &[&str]| {
+        let planned = world.run(&[&publish[..], &["--dry-run", "--output=json"], more].concat());
+        assert_eq!(planned.code, Some(0), "{planned:?}");
+        let json: serde_json::Value = serde_json::from_str(&planned.stdout).unwrap();
+        let request = &json["request"];
+        let of = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
+        (
+            ["OSType", "Platform", "Architecture", "BootMode", "Features.NvmeSupport"].map(of).join(" "),
+            planned.stderr,
+        )
+    };
+    let (found, said) = asked(&[]);
+    assert_eq!(found, "linux Debian x86_64 BIOS supported");
+    assert!(said.contains("Platform is Debian: the disk holds Debian GNU/Linux 12 (bookworm)"), "{said}");
+    let (wished, said) = asked(&["--platform=Ubuntu", "--boot-mode=UEFI", "--nvme=false"]);
+    assert_eq!(wished, "linux Ubuntu x86_64 UEFI unsupported");
+    assert!(said.contains("warning: platform Ubuntu is asked for, but the disk holds Debian"), "{said}");
+    assert_eq!(asked(&["--no-guest"]).0, "   BIOS ");
+    // What is wrong is told before anything is sent.
+    let error = world.fails(3, &[&publish[..], &["--architecture=arm64"]].concat());
+    assert!(error.contains("built for x86_64"), "{error}");
+}
+
+#[test]
+fn a_publish_that_is_run_again_asks_for_the_same_and_finds_its_image() {
+    let world = World::new();
+    let local = world.local();
+    debian(&world, &[]);
+    let publish = ["publish", "disk.raw", "oss://images/", "--name=web", "--create-role", &local];
+    let first = world.json(&publish);
+    assert_eq!(world.json(&publish)["image_id"], first["image_id"]);
+    let id = first["image_id"].as_str().unwrap();
+    let image = world.json(&["image", "show", id, "--region=cn-hangzhou", &local]);
+    assert_eq!(image["platform"], "Debian", "{image}");
+}

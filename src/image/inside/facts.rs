@@ -93,6 +93,8 @@ pub struct GuestSystem {
     pub init: Answer<String>,
     /// What that program, or the shell, is built for.
     pub architecture: Answer<Architecture>,
+    /// Its ELF machine, where that is none of ECS.
+    pub foreign_machine: Option<u16>,
     /// Kernels that have modules, the newest first.
     pub kernels: Answer<Vec<Kernel>>,
     /// The version of cloud-init.

@@ -21,6 +21,7 @@ mod lvm;
 #[cfg(test)]
 mod memory;
 mod pages;
+mod settings;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,7 @@ use tree::Tree;
 use volume::{Read, Volume};
 
 use super::filesystem::{self, FileSystem};
-use super::finding::{Finding, Findings};
+use super::finding::Findings;
 use super::open::open_limited;
 use super::report::{Expected, Report};
 use crate::read::ReadAt;
@@ -62,15 +63,18 @@ const MOUNT_POINTS: [&str; 2] = ["/boot", "/usr"];
 /// Reads at most 12 MiB of the disk, usually less than 4 MiB, and holds what it read. Whatever cannot be read is said in
 /// the answer, with the reason, and never counts as missing.
 pub fn look_inside(file: Arc<dyn ReadAt>, expected: &Expected, report: &mut Report) {
-    let (guest, findings) = match open_limited(file, UNPACK_BUDGET) {
+    let (guest, mut findings) = match open_limited(file, UNPACK_BUDGET) {
         Ok(disk) => look(disk, expected, report),
-        Err(error) => (GuestReport::unread(error.to_string()), Vec::new()),
+        Err(error) => (GuestReport::unread(error.to_string()), Findings::default()),
     };
+    if let Answer::Found(system) = &guest.system {
+        settings::settle(system, expected, report, &mut findings);
+    }
     report.guest = Some(guest);
-    report.findings.extend(findings);
+    report.findings.extend(findings.0);
 }
 
-fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestReport, Vec<Finding>) {
+fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestReport, Findings) {
     let pages = Pages::new(disk);
     let mut places = places(&pages, report);
     let mut findings = Findings::default();
@@ -86,7 +90,7 @@ fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestRe
         Answer::Absent => Answer::Absent,
         Answer::Unread(reason) => Answer::Unread(reason),
     };
-    (GuestReport { system, volumes, read_bytes: pages.read_bytes() }, findings.0)
+    (GuestReport { system, volumes, read_bytes: pages.read_bytes() }, findings)
 }
 
 /// Lists what was recognised on the disk, with the names that it is known by.
@@ -228,12 +232,14 @@ fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)]) -> Gu
         }
     }
     let os = Answer::from(system::os_release(tree));
+    let (architecture, foreign_machine) = system::architecture(tree);
     GuestSystem {
         root,
         platform: os.found().and_then(system::platform),
         os,
         init: system::init(tree).into(),
-        architecture: system::architecture(tree),
+        architecture,
+        foreign_machine,
         kernels: kernel::kernels(tree).into(),
         cloud_init: system::cloud_init(tree).into(),
         boot_entries: loader::entries(tree, &volumes).into(),

@@ -85,23 +85,24 @@ pub(super) fn init(tree: &mut Tree) -> Read<String> {
     Ok(None)
 }
 
-/// Tells what the first program, or the shell, is built for.
-pub(super) fn architecture(tree: &mut Tree) -> Answer<Architecture> {
+/// Tells what the first program, or the shell, is built for, and its ELF machine where that is none of ECS.
+pub(super) fn architecture(tree: &mut Tree) -> (Answer<Architecture>, Option<u16>) {
     let mut machine = None;
     for path in ["/sbin/init", "/bin/sh"] {
         match tree.read(path, 64) {
             Ok(Some(head)) => machine = machine.or_else(|| elf_machine(&head)),
             Ok(None) => {}
-            Err(reason) => return Answer::Unread(reason),
+            Err(reason) => return (Answer::Unread(reason), None),
         }
     }
-    match machine {
+    let answer = match machine {
         Some(3) => Answer::Found(Architecture::I386),
         Some(62) => Answer::Found(Architecture::X86_64),
         Some(183) => Answer::Found(Architecture::Arm64),
-        Some(other) => Answer::Unread(format!("a program for the ELF machine {other}")),
+        Some(other) => return (Answer::Absent, Some(other)),
         None => Answer::Absent,
-    }
+    };
+    (answer, None)
 }
 
 /// Returns `e_machine` of an ELF header.

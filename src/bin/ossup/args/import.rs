@@ -18,16 +18,16 @@ use super::values::{BucketUrl, DiskSize, FileOrObject, ObjectUrl, PlatformParser
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Custom image")]
 pub(crate) struct FactArgs {
-    /// Distribution, as listed by `ossup image platforms` [default: Others Linux]
+    /// Distribution, as listed by `ossup image platforms` [default: by os-release, else Others Linux]
     #[arg(long, value_parser = PlatformParser, hide_possible_values = true)]
     pub(crate) platform: Option<String>,
-    /// x86_64 (amd64), arm64 (aarch64) or i386
+    /// x86_64 (amd64), arm64 (aarch64) or i386 [default: what the system is built for]
     #[arg(long)]
     pub(crate) architecture: Option<Architecture>,
     /// BIOS, UEFI or UEFI-Preferred [default: detected from the image]
     #[arg(long)]
     pub(crate) boot_mode: Option<BootMode>,
-    /// linux or windows
+    /// linux or windows [default: what the disk holds]
     #[arg(long)]
     pub(crate) os_type: Option<OsType>,
     /// RAW, VHD, QCOW2 or VMDK
@@ -36,6 +36,9 @@ pub(crate) struct FactArgs {
     /// Size of the system disk in GiB, at least the image's size, such as 40 or 40GiB
     #[arg(long, value_name = "SIZE")]
     pub(crate) disk_size: Option<DiskSize>,
+    /// Whether to declare that the image starts from NVMe disks [default: if its kernel certainly does]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) nvme: Option<bool>,
 }
 
 impl FactArgs {
@@ -48,6 +51,7 @@ impl FactArgs {
         expected.os_type = self.os_type;
         expected.platform.clone_from(&self.platform);
         expected.disk_size = self.disk_size.map(|size| u64::from(size.0));
+        expected.nvme_support = self.nvme;
         expected
     }
 }
@@ -79,9 +83,6 @@ pub(crate) struct RequestArgs {
     /// Have ECS check the image after the import
     #[arg(long)]
     pub(crate) detection: bool,
-    /// Declare that the image has the NVMe driver in its initramfs
-    #[arg(long)]
-    pub(crate) nvme: bool,
     /// Version of the metadata service (IMDS) that instances offer
     #[arg(long, value_enum, value_name = "VERSION")]
     pub(crate) imds: Option<ImdsArg>,

@@ -54,6 +54,9 @@ pub(crate) struct InspectionArgs {
     /// Skip the inspection of the image
     #[arg(long, conflicts_with_all = ["strict", "force"])]
     pub(crate) no_inspect: bool,
+    /// Do not look at the system that is installed on the disk
+    #[arg(long)]
+    pub(crate) no_guest: bool,
     /// Refuse the image on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
@@ -210,6 +213,9 @@ pub(crate) struct InspectArgs {
     /// Role of the disk in the custom image
     #[arg(long, value_enum, default_value_t = RoleArg::System)]
     pub(crate) role: RoleArg,
+    /// Do not look at the system that is installed on the disk
+    #[arg(long)]
+    pub(crate) no_guest: bool,
     /// Fail on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
@@ -231,6 +237,11 @@ pub(crate) enum RoleArg {
 }
 
 impl InspectArgs {
+    /// Whether the system on the disk is looked at; a data disk has none that matters.
+    pub(crate) fn looks_inside(&self) -> bool {
+        !self.no_guest && self.role == RoleArg::System
+    }
+
     /// Returns what the contents are compared with.
     pub(crate) fn expected(&self, name: String) -> Expected {
         let role = match self.role {

@@ -71,6 +71,7 @@ async fn prepare(
     let request = importing::request(&args.request, connection.client.region(), &system, &data);
     refuse_by_rules(&request, std::iter::once(&system).chain(&data), &args.inspection, context)?;
     warn_of_unknown_boot_mode(&request, &system, context);
+    system.report.iter().for_each(|report| inspection::tell_settings(report, context.output));
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &args.connection, connection, limit)?;
     if args.dry_run {

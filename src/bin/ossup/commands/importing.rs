@@ -54,7 +54,8 @@ pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: 
     if let Some(text) = &args.description {
         request = request.with_description(text);
     }
-    if let Some(platform) = &args.facts.platform {
+    let platform = args.facts.platform.as_ref().or_else(|| found?.platform.as_ref());
+    if let Some(platform) = platform {
         request = request.with_platform(platform);
     }
     if let Some(architecture) = args.facts.architecture.or_else(|| found?.architecture) {
@@ -64,7 +65,7 @@ pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: 
     let windows = |platform: &String| platform_os_type(platform) == OsType::Windows;
     let of_platform =
         args.facts.platform.as_ref().filter(|platform| windows(platform)).map(|_| OsType::Windows);
-    if let Some(os_type) = args.facts.os_type.or(of_platform) {
+    if let Some(os_type) = args.facts.os_type.or(of_platform).or_else(|| found?.os_type) {
         request = request.with_os_type(os_type);
     }
     // ImportImage does not accept the mode that leaves the choice to the instance.
@@ -87,8 +88,8 @@ pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: 
     if let Some(arn) = &args.storage_location {
         request = request.with_storage_location(arn);
     }
-    if args.nvme {
-        request = request.with_nvme_support(true);
+    if let Some(supported) = args.facts.nvme.or_else(|| found?.nvme_support) {
+        request = request.with_nvme_support(supported);
     }
     if let Some(imds) = args.imds {
         request = request.with_imds_support(match imds {

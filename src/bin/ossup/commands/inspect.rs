@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
             };
             let opened = opening.open(image).await?;
             let (name, subject) = (opened.name.clone(), opened.subject.clone());
-            let report = opened.report(context, args.expected(name.clone())).await?;
+            let report = opened.report(context, args.expected(name.clone()), args.looks_inside()).await?;
             (name, subject, report)
         }
         ImageOrObject::Object(object) => {
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
             let mut expected = args.expected(object.to_string());
             expected.key = Some(object.key.as_str().to_owned());
             let mut report = inspection::object(&connection.client, object, &expected).await?;
-            if inspection::may_hold_system(&report) {
+            if args.looks_inside() && inspection::holds_files(&report) {
                 report.guest = Some(GuestReport::unread("not looked at, which is done for files alone"));
             }
             (object.to_string(), Subject::object(object.key.as_str()), report)

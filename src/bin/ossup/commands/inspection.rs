@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use ossup::client::{CallError, Client};
-use ossup::image::{DiskRole, Expected, FetchedRanges, Finding, Report, Rule, Severity, inspect};
+use ossup::image::{Answer, Expected, FetchedRanges, Finding, Report, Rule, Severity, inspect};
 use ossup::model::{ByteRange, ObjectRef};
 use ossup::protocol::oss::HeadObject;
 use ossup::read::ReadError;
@@ -45,11 +45,23 @@ pub(crate) async fn object(
     }
 }
 
-/// Whether it is a system disk with anything on it that was recognised, so that a look inside is worth it.
-pub(crate) fn may_hold_system(report: &Report) -> bool {
-    let holds = report.bare_filesystem.is_some()
-        || report.partitions.iter().any(|partition| partition.filesystem.is_some());
-    holds && report.role == DiskRole::System
+/// Whether anything was recognised on a disk, so that a look inside is worth it.
+pub(crate) fn holds_files(report: &Report) -> bool {
+    let known = |partition: &ossup::image::Partition| partition.filesystem.is_some();
+    report.bare_filesystem.is_some() || report.partitions.iter().any(known)
+}
+
+/// Tells what follows from the system on the disk for the request, and why, or that nothing was looked at.
+pub(crate) fn tell_settings(report: &Report, output: Output) {
+    const OF_SYSTEM: [Rule; 3] = [Rule::GOs, Rule::GArch, Rule::GNvme];
+    for finding in &report.findings {
+        if finding.severity == Severity::Set && OF_SYSTEM.contains(&finding.rule) {
+            output.status(&finding.message);
+        }
+    }
+    if let Some(Answer::Unread(reason)) = report.guest.as_ref().map(|guest| &guest.system) {
+        output.status(format!("the system on the disk is not known: {reason}"));
+    }
 }
 
 /// Shows the findings that matter even without an explicit inspection, and fails if they stop the image. What the

@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let begun = |object: &ObjectRef| transfer::begun_form(&connection, &args.object, object);
     let mut image = opened.settle(&opening, named, begun).await?;
     let expected = importing::expected(&args.request, &image.name);
-    let report = image.inspect(context, expected, &args.inspection).await?;
+    let report = image.inspect(context, expected, &args.inspection, true).await?;
     let published = image.file_identity().cloned();
     let system = Upload { image, report };
     let data = data_disks(args, context, &connection, &system.image.object).await?;
@@ -59,6 +59,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let request = importing::request(&args.request, connection.client.region(), &first, &disks);
     refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &args.inspection, context)?;
     warn_of_unknown_boot_mode(&request, &first, context);
+    first.report.iter().for_each(|report| inspection::tell_settings(report, context.output));
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &args.connection, &connection, limit)?;
     let force = args.inspection.force;
@@ -217,7 +218,7 @@ async fn data_disks(
                 }
                 keys.push(image.object.key.clone());
                 let expected = Expected::new(DiskRole::Data, image.name.clone());
-                let report = image.inspect(context, expected, &args.inspection).await?;
+                let report = image.inspect(context, expected, &args.inspection, false).await?;
                 DataDisk::File(Box::new(Upload { image, report }))
             }
         });

@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
     for image in &mut images {
         // The disk's role and operating system are known only when it is imported.
         let expected = Expected::new(DiskRole::Data, image.name.clone());
-        reports.push(image.inspect(context, expected, &args.inspection).await?);
+        reports.push(image.inspect(context, expected, &args.inspection, true).await?);
     }
     let limits = transfer::limits(&args.transfer);
     if args.plan.dry_run {

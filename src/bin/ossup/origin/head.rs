@@ -77,6 +77,11 @@ impl Head {
         self.ended.then_some(self.front.len() as u64)
     }
 
+    /// Returns the image, if all of it is here.
+    pub(super) fn image(&self) -> Option<&[u8]> {
+        self.ended.then_some(&self.front)
+    }
+
     /// Reports on what is known of the image by now.
     pub(super) fn report(&self, expected: Expected) -> io::Result<Option<Report>> {
         let mut image = PassingImage::new(expected);

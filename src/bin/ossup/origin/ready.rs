@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ossup::checksum_file::Sha256;
 use ossup::client::Client;
-use ossup::image::{Expected, Format, Report, Severity, inspect};
+use ossup::image::{Expected, Format, Report, Severity};
 use ossup::model::{DiskFormat, ObjectForm, ObjectRef};
 use ossup::source::map::DataMap;
 use ossup::source::{DiskSource, FileSource, Passage, Source, SourceIdentity, Stream};
@@ -13,7 +13,8 @@ use ossup::upload::Upload;
 
 use super::form::becomes;
 use super::passage::{All, Inspecting, Judge, Refused};
-use super::{Input, blocking, exactly, failed_read};
+use super::report::{of_head, of_source};
+use super::{Input, blocking, exactly};
 use crate::args::InspectionArgs;
 use crate::commands::inspection;
 use crate::context::Context;
@@ -45,13 +46,14 @@ pub(crate) struct Ready {
 pub(super) type MakePassage = Arc<dyn Fn() -> Box<dyn Passage> + Send + Sync>;
 
 impl Ready {
-    /// Inspects the image before anything is sent, shows what matters, and stops if it is refused. What a stream does not
-    /// show at its beginning is checked while it passes.
+    /// Inspects the image before anything is sent, shows what matters, and stops if it is refused. With `guest` the system
+    /// that is installed on it is looked at too. What a stream does not show at its beginning is checked while it passes.
     pub(crate) async fn inspect(
         &mut self,
         context: &Context,
         mut expected: Expected,
         args: &InspectionArgs,
+        guest: bool,
     ) -> Result<Option<Report>, Failure> {
         if args.no_inspect {
             self.refuse_empty()?;
@@ -70,12 +72,10 @@ impl Ready {
         };
         let report = match (looked, &self.input) {
             (Some(source), _) => {
-                let (source, asked) = (Arc::clone(source), expected.clone());
-                let report = blocking(context, move || inspect(&source, &asked)).await?;
-                Some(report.map_err(|error| failed_read(&error.into()))?)
+                Some(of_source(context, Arc::clone(source), expected.clone(), guest && !args.no_guest).await?)
             }
             (None, Input::Stream { head, .. }) if !head.is_unread() => {
-                head.report(expected.clone()).map_err(|error| failed_read(&error))?
+                of_head(head, expected.clone(), guest && !args.no_guest)?
             }
             _ => None,
         };

@@ -1,47 +1,79 @@
 //! The report on an image that is inspected and not sent.
 
-use ossup::image::{Expected, GuestReport, Report, inspect, look_inside};
-use ossup::read::ReadError;
-use ossup::source::SourceIdentity;
+use std::sync::Arc;
 
+use ossup::image::{Expected, GuestReport, Report, inspect, look_inside};
+use ossup::read::{ReadAt, ReadError};
+use ossup::source::{Source, SourceIdentity};
+
+use super::head::Head;
 use super::{Input, Opened, blocking, failed_read};
 use crate::commands::inspection;
 use crate::context::Context;
 use crate::failure::Failure;
 
+/// Why nothing is said of the system on a disk.
+const ELSEWHERE: &str = "not looked at, which is done for files alone";
+const PASSES: &str = "not looked at: the image passes once, and what is needed lies all over it";
+
+/// Inspects what is read at any position. With `guest` the system that is installed on it is looked at too.
+pub(super) async fn of_source(
+    context: &Context,
+    source: Arc<dyn Source>,
+    expected: Expected,
+    guest: bool,
+) -> Result<Report, Failure> {
+    let both = move || {
+        let mut report = inspect(&source, &expected)?;
+        if guest && inspection::holds_files(&report) {
+            match source.identity() {
+                Some(SourceIdentity::Web(_)) => report.guest = Some(GuestReport::unread(ELSEWHERE)),
+                _ => look_inside(source, &expected, &mut report),
+            }
+        }
+        Ok(report)
+    };
+    blocking(context, both).await?.map_err(|error: ReadError| failed_read(&error.into()))
+}
+
+/// Reports on what is known of a stream by now. With `guest` the system on it is looked at too, if all of the image is
+/// there.
+pub(super) fn of_head(head: &Head, expected: Expected, guest: bool) -> Result<Option<Report>, Failure> {
+    let mut report = head.report(expected.clone()).map_err(|error| failed_read(&error))?;
+    if let Some(report) = report.as_mut().filter(|report| guest && inspection::holds_files(report)) {
+        match head.image() {
+            Some(image) => look_inside(Arc::new(image.to_vec()) as Arc<dyn ReadAt>, &expected, report),
+            None => report.guest = Some(GuestReport::unread(PASSES)),
+        }
+    }
+    Ok(report)
+}
+
 impl Opened {
-    /// Inspects an image to its end, wherever it comes from. What is installed in it is looked at where that is a matter
-    /// of reading a file here and there.
-    pub(crate) async fn report(self, context: &Context, mut expected: Expected) -> Result<Report, Failure> {
-        const ELSEWHERE: &str = "not looked at, which is done for files alone";
-        let report = match self.input {
+    /// Inspects an image to its end, wherever it comes from.
+    pub(crate) async fn report(
+        self,
+        context: &Context,
+        mut expected: Expected,
+        guest: bool,
+    ) -> Result<Report, Failure> {
+        match self.input {
             Input::Positional { source, allocated } => {
                 expected.allocated_size = allocated;
-                let both = move || {
-                    let mut report = inspect(&source, &expected)?;
-                    if inspection::may_hold_system(&report) {
-                        match source.identity() {
-                            Some(SourceIdentity::File(_) | SourceIdentity::Device(_)) => {
-                                look_inside(source, &expected, &mut report);
-                            }
-                            _ => report.guest = Some(GuestReport::unread(ELSEWHERE)),
-                        }
-                    }
-                    Ok(report)
-                };
-                blocking(context, both).await?
+                of_source(context, source, expected, guest).await
             }
             Input::Stream { head, .. } => {
-                let read = blocking(context, move || head.inspect(expected)).await?;
-                let mut report = read.map_err(|error| failed_read(&error))?;
-                if let Ok(report) = &mut report
-                    && inspection::may_hold_system(report)
-                {
-                    report.guest = Some(GuestReport::unread(ELSEWHERE));
+                if let (Some(_), Some(report)) = (head.image(), of_head(&head, expected.clone(), guest)?) {
+                    return Ok(report);
                 }
-                report
+                let read = blocking(context, move || head.inspect(expected)).await?;
+                let read = read.map_err(|error| failed_read(&error))?;
+                let mut report = read.map_err(|error| failed_read(&error.into()))?;
+                if guest && inspection::holds_files(&report) {
+                    report.guest = Some(GuestReport::unread(PASSES));
+                }
+                Ok(report)
             }
-        };
-        report.map_err(|error: ReadError| failed_read(&error.into()))
+        }
     }
 }
