@@ -21,6 +21,7 @@
 //! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
 //!   read of a source passes through the blocks of [`transfer::Limits`];
 //! - [`web`] reads images from the web;
+//! - [`boot`] says how an image is started on this machine, and what to make of what is seen of it;
 //! - [`client`] joins protocol, transport and retries: the only retry loop for every service.
 //!
 //! The library prints nothing, reads no environment variable and no home directory. It works on any tokio
@@ -58,6 +59,7 @@
 //! ```
 
 mod blocks;
+pub mod boot;
 pub mod checksum;
 pub mod checksum_file;
 pub mod client;

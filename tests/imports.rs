@@ -47,6 +47,8 @@ const MODULES: &[Module] = &[
     Module { name: "plan", may: WORDS },
     // The checks look through whatever can be read at any position.
     Module { name: "image", may: &["model", "event", "clock", "read"] },
+    // What stops a start is explained by the checks of the image.
+    Module { name: "boot", may: &["model", "image"] },
     // The policy decides on what an error means, and `protocol` tells that.
     Module { name: "retry", may: &["model", "event", "clock", "protocol"] },
     // Signing takes the key pair.
