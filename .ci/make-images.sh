@@ -10,6 +10,7 @@
 # network.
 set -euo pipefail
 
+here=$(dirname "$(realpath "$0")")
 out=${1:?usage: make-images.sh DIR [PACKED]}
 packed=${2:+$(realpath -m "$2")}
 mkdir -p "$out"
@@ -344,79 +345,9 @@ mkfs.xfs -q -L system -m uuid=$GUEST_ROOT -p proto.tmp root.tmp; guest_disk xfs.
 guest_tree guest.tmp btrfs; disk root.tmp 128M
 mkfs.btrfs -q -L system -U $GUEST_ROOT --rootdir guest.tmp root.tmp; guest_disk btrfs.tmp btrfs 128
 for filesystem in xfs btrfs; do qemu-img convert -f raw -O qcow2 $filesystem.tmp guest-$filesystem.qcow2; done
-# The same on a logical volume of two pieces, behind another one. The tools of LVM want block devices; `pvck --dump headers`
-# finds nothing wrong here.
-physical_volume() { # FILE ROOT: with root.tmp as volume `system/root`
-  python3 - "$@" <<'PYTHON'
-import struct, sys
-AREA, MIB = 4096, 1 << 20
-SIZE = MIB - AREA
-def crc(data, value=0xF597A6CF):
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
-    return value
-ids = {name: name * 6 + "-" + "-".join([name * 4] * 5) + "-" + name * 6 for name in "gprs"}
-def volume(name, id, segments):
-    text = f'{name} {{\nid = "{ids[id]}"\nstatus = ["READ", "WRITE", "VISIBLE"]\nflags = []\nsegment_count = {len(segments)}\n'
-    for number, (start, count, at) in enumerate(segments, 1):
-        text += f'segment{number} {{\nstart_extent = {start}\nextent_count = {count}\ntype = "striped"\nstripe_count = 1\n'
-        text += f'stripes = [\n"pv0", {at}\n]\n}}\n'
-    return text + "}\n"
-text = f'''system {{
-id = "{ids["g"]}"
-seqno = 3
-format = "lvm2"
-status = ["RESIZEABLE", "READ", "WRITE"]
-flags = []
-extent_size = 2048 # 1024 Kilobytes
-max_lv = 0
-max_pv = 0
-metadata_copies = 0
-physical_volumes {{
-pv0 {{
-id = "{ids["p"]}"
-device = "/dev/vda3" # Hint only
-status = ["ALLOCATABLE"]
-flags = []
-dev_size = 24576
-pe_start = 2048
-pe_count = 11
-}}
-}}
-logical_volumes {{
-{volume("swap", "s", [(0, 1, 0)])}{volume("root", "r", [(0, 5, 6), (5, 3, 2)])}}}
-}}
-# Generated for tests
-contents = "Text Format Volume Group"
-version = 1
-description = ""
-creation_host = "test"
-creation_time = 1700000000
-'''.encode() + b"\0"
-# The text begins shortly before the end of its place, and goes on at the beginning.
-offset = SIZE - 1024
-area = bytearray(SIZE)
-area[offset:] = text[:1024]
-area[512:512 + len(text) - 1024] = text[1024:]
-area[4:68] = b" LVM2 x[5A%r0N*>" + struct.pack("<IQQQQII", 1, AREA, SIZE, offset, len(text), crc(text), 0) + bytes(4)
-area[0:4] = struct.pack("<I", crc(area[4:512]))
-label = bytearray(512)
-label[0:32] = b"LABELONE" + struct.pack("<QII", 1, 0, 32) + b"LVM2 001"
-label[32:144] = ids["p"].replace("-", "").encode() + struct.pack("<10Q", 12 * MIB, MIB, 0, 0, 0, AREA, SIZE, 0, 0, 0)
-label[16:20] = struct.pack("<I", crc(label[20:]))
-with open(sys.argv[2], "rb") as file:
-    root = file.read()
-with open(sys.argv[1], "wb") as file:
-    file.truncate(12 * MIB)
-    for at, data in [(512, label), (AREA, area), (7 * MIB, root[:5 * MIB]), (3 * MIB, root[5 * MIB:])]:
-        file.seek(at)
-        file.write(data)
-PYTHON
-}
+# The same on a logical volume of two pieces, behind another one.
 guest_tree guest.tmp ext4; disk root.tmp 8M; ext4 root.tmp 0 8M -L system -d guest.tmp
-physical_volume physical.tmp root.tmp; mv physical.tmp root.tmp; guest_disk guest-lvm.raw lvm 12
+"$here/physical-volume" physical.tmp root.tmp; mv physical.tmp root.tmp; guest_disk guest-lvm.raw lvm 12
 rm -r ./*.tmp
 
 # The small ones for the repository: at most 48 KiB each.
