@@ -72,14 +72,18 @@ pub(super) fn judged(check: super::checks::Check, files: &[(&str, &str)]) -> Vec
 /// Returns what a check says of a system, and whether it could read all of it.
 pub(super) fn judged_tree(check: super::checks::Check, tree: &mut Tree) -> (Vec<Finding>, Read<()>) {
     let system = system(tree);
+    judged_system(check, tree, &system)
+}
+
+/// Returns what a check says of a system of which these facts are known.
+pub(super) fn judged_system(
+    check: super::checks::Check,
+    tree: &mut Tree,
+    system: &GuestSystem,
+) -> (Vec<Finding>, Read<()>) {
     let report = crate::image::testing::report(&[0; 512]);
-    let mut scene = super::checks::Scene {
-        tree,
-        system: &system,
-        volumes: &[],
-        report: &report,
-        expected: &Expected::default(),
-    };
+    let expected = Expected::default();
+    let mut scene = super::checks::Scene { tree, system, volumes: &[], report: &report, expected: &expected };
     let mut findings = Findings::default();
     let unread = check(&mut scene, &mut findings).map(|()| None);
     (findings.0, unread)

@@ -1,7 +1,9 @@
 //! What the facts of a guest mean on ECS. Each check is a function of what was read, and says nothing of what was not.
 
 mod agents;
+mod basics;
 mod fstab;
+mod selinux;
 mod ssh;
 
 use super::super::finding::{Finding, Findings, Severity};
@@ -31,7 +33,15 @@ pub(super) struct Scene<'a> {
 pub(super) type Check = fn(&mut Scene<'_>, &mut Findings) -> Result<(), Reason>;
 
 /// The checks, and what each is about.
-const CHECKS: &[(&str, Check)] = &[("agents", agents::check), ("fstab", fstab::check), ("SSH", ssh::check)];
+const CHECKS: &[(&str, Check)] = &[
+    ("agents", agents::check),
+    ("the clock", basics::clock),
+    ("root's account", basics::account),
+    ("libraries", basics::libraries),
+    ("fstab", fstab::check),
+    ("SELinux", selinux::check),
+    ("SSH", ssh::check),
+];
 
 /// Makes all checks, and says which could not be made. That is no verdict on the image.
 pub(super) fn run(mut scene: Scene<'_>, findings: &mut Findings) {
@@ -53,6 +63,16 @@ pub(super) fn run(mut scene: Scene<'_>, findings: &mut Findings) {
             findings.info(Rule::GRead, format!("{place} ({filesystem}) was not looked into: {reason}"));
         }
     }
+}
+
+/// Returns the first of these paths that is there.
+fn first<'a>(tree: &mut Tree, paths: &[&'a str]) -> Result<Option<&'a str>, Reason> {
+    for path in paths {
+        if tree.has(path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// Makes a finding with what mends it in the guest.
