@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::image::{Expected, PassingImage, inspect, look_at_damaged, open_disk};
+use crate::image::{Expected, PassingImage, inspect, look_at_damaged, look_through_initramfs, open_disk};
 use crate::model::{BucketName, ObjectRef, Region, UploadId};
 use crate::protocol::{Operation, Response, ecs, oss, ram, rpc, sts};
 use crate::unpack;
@@ -28,6 +28,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("words", words),
     ("images", images),
     ("guests", guests),
+    ("initramfs", initramfs),
     ("data_maps", data_maps),
     ("packed", packed),
     ("passing_images", passing_images),
@@ -131,6 +132,11 @@ pub fn guests(bytes: &[u8]) {
     look_at_damaged(bytes);
 }
 
+/// Initial RAM file systems.
+pub fn initramfs(bytes: &[u8]) {
+    look_through_initramfs(bytes);
+}
+
 /// Disk images of any kind: what the checks say, and the disk inside as the transfer reads it.
 pub fn images(bytes: &[u8]) {
     let _ = inspect(&bytes.to_vec(), &Expected::default()).map(|report| report.verdict());
@@ -218,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    const SEEDS: [&[u8]; 20] = [
+    const SEEDS: [&[u8]; 25] = [
         include_bytes!("../tests/data/maps/image.bmap"),
         b"[{\"start\":0,\"length\":512,\"zero\":true},{\"start\":512,\"length\":3584,\"zero\":false,\"depth\":0}]",
         b"<?xml version=\"1.0\"?><Error><Code>NoSuchUpload</Code><Message>m</Message><EC>0042-00000203</EC></Error>",
@@ -241,6 +247,11 @@ mod tests {
         include_bytes!("../tests/data/packed/streams.bz2"),
         include_bytes!("../tests/data/packed/frames.lz4"),
         include_bytes!("../tests/data/packed/sparse-pax-1.0.tar.xz"),
+        include_bytes!("../tests/data/initramfs/plain.img"),
+        include_bytes!("../tests/data/initramfs/zstd.img"),
+        include_bytes!("../tests/data/initramfs/xz.img"),
+        include_bytes!("../tests/data/initramfs/lzma.img"),
+        include_bytes!("../tests/data/initramfs/lz4-legacy.img"),
         b"QFI\xfb\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x10",
     ];
 

@@ -46,7 +46,7 @@ const MODULES: &[Module] = &[
     Module { name: "credentials", may: WORDS },
     Module { name: "plan", may: WORDS },
     // The checks look through whatever can be read at any position.
-    Module { name: "image", may: &["model", "event", "clock", "read"] },
+    Module { name: "image", may: &["model", "event", "clock", "read", "codec"] },
     // What stops a start is explained by the checks of the image.
     Module { name: "boot", may: &["model", "image"] },
     // The policy decides on what an error means, and `protocol` tells that.

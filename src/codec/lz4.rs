@@ -218,6 +218,10 @@ impl Codec for Lz4 {
                 return Ok(Step { taken, given: 0 });
             }
             self.advance()?;
+            if self.is_whole() {
+                // What follows may be no frame, and then none of it is taken.
+                return Ok(Step { taken, given: 0 });
+            }
         }
     }
 

@@ -5,6 +5,8 @@
 pub(crate) mod bzip2;
 pub(crate) mod gzip;
 pub(crate) mod lz4;
+pub(crate) mod lz4_legacy;
+pub(crate) mod lzma;
 pub(crate) mod xz;
 pub(crate) mod zstandard;
 

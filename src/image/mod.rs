@@ -52,12 +52,12 @@ pub use filesystem::FileSystem;
 pub use finding::{Finding, Severity, Verdict};
 pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use inside::damage::look_at_damaged;
 pub use inside::{
-    Answer, BootEntry, BootFile, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume, Kernel,
-    OsRelease, look_inside,
+    Answer, BootEntry, BootFile, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume,
+    Initramfs, Kernel, OsRelease, look_inside,
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use inside::{damage::look_at_damaged, initramfs::fixture::look_through_initramfs};
 pub use inspect::inspect;
 pub use open::{OpenDiskError, open_disk};
 pub use passing::PassingImage;

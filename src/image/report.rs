@@ -59,6 +59,9 @@ pub struct Expected {
     pub disk_size: Option<u64>,
     /// NvmeSupport.
     pub nvme_support: Option<bool>,
+    /// Whether a look inside unpacks the initial RAM file system too, of which up to 256 MiB are read: for what lies on
+    /// this machine, as it is by default.
+    pub initramfs: bool,
 }
 
 impl Default for Expected {
@@ -76,6 +79,7 @@ impl Default for Expected {
             platform: None,
             disk_size: None,
             nvme_support: None,
+            initramfs: true,
         }
     }
 }

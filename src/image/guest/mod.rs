@@ -1,6 +1,6 @@
 //! The disk inside an image, for the checks and for the transfer alike: what differs between formats is where it is.
 
-mod recent;
+pub(super) mod recent;
 mod tables;
 
 use std::fmt;

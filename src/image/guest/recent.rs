@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The stretches of bytes that were used last, by where they come from. Several threads share it; none waits while
 /// another one reads or unpacks.
-pub(super) struct Recent {
+pub(in crate::image) struct Recent {
     most: usize,
     held: Mutex<Held>,
 }
@@ -24,11 +24,11 @@ impl fmt::Debug for Recent {
 
 impl Recent {
     /// Holds at most `most` stretches, at least one.
-    pub(super) fn new(most: usize) -> Self {
+    pub(in crate::image) fn new(most: usize) -> Self {
         Self { most, held: Mutex::default() }
     }
 
-    pub(super) fn get(&self, key: u64) -> Option<Arc<[u8]>> {
+    pub(in crate::image) fn get(&self, key: u64) -> Option<Arc<[u8]>> {
         let mut held = self.held();
         held.uses += 1;
         let uses = held.uses;
@@ -38,7 +38,7 @@ impl Recent {
     }
 
     /// Takes a stretch, in place of the one that was not used for longest.
-    pub(super) fn put(&self, key: u64, bytes: Arc<[u8]>) {
+    pub(in crate::image) fn put(&self, key: u64, bytes: Arc<[u8]>) {
         let mut held = self.held();
         if held.stretches.len() >= self.most && !held.stretches.contains_key(&key) {
             let oldest = held.stretches.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
@@ -50,7 +50,7 @@ impl Recent {
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::image) fn len(&self) -> usize {
         self.held().stretches.len()
     }
 

@@ -97,12 +97,33 @@ pub struct GuestSystem {
     pub foreign_machine: Option<u16>,
     /// Kernels that have modules, the newest first.
     pub kernels: Answer<Vec<Kernel>>,
+    /// Whether it is certain which kernel starts: the boot loader's default entry names one of those, or there is no other.
+    pub is_kernel_certain: bool,
     /// The version of cloud-init.
     pub cloud_init: Answer<String>,
     /// The lines of `/etc/fstab`.
     pub fstab: Answer<Vec<FstabLine>>,
     /// What the boot loader's configuration starts, each different line once.
     pub boot_entries: Answer<Vec<BootEntry>>,
+}
+
+impl GuestSystem {
+    /// Returns the kernel that starts: the one that the boot loader starts by default, or the newest where that cannot
+    /// be told.
+    pub fn kernel(&self) -> Option<&Kernel> {
+        self.kernels.found()?.iter().find(|kernel| kernel.starts)
+    }
+
+    /// Whether the kernel sees a disk that is attached by virtio at the time that it mounts its root; `None` if that
+    /// could not be told.
+    pub fn is_virtio_ready(&self) -> Option<bool> {
+        self.kernel()?.drivers.as_ref()?.is_virtio_ready()
+    }
+
+    /// The same for a disk that is attached by NVMe, which is what `NvmeSupport` of ImportImage declares.
+    pub fn is_nvme_ready(&self) -> Option<bool> {
+        self.kernel()?.drivers.as_ref()?.is_nvme_ready()
+    }
 }
 
 /// What `os-release` says.
@@ -136,7 +157,10 @@ pub struct Kernel {
     pub release: String,
     /// The kernel itself, where it has the usual name.
     pub image: Answer<String>,
-    /// What it needs on ECS; only of the newest two.
+    /// Whether it is the one that is judged: the boot loader starts it by default, or that cannot be told and it is the
+    /// newest.
+    pub starts: bool,
+    /// What it needs on ECS; only of the newest two, and of the one that starts.
     pub drivers: Option<Drivers>,
 }
 
@@ -152,8 +176,80 @@ pub struct Drivers {
     pub virtio_net: Answer<Driver>,
     /// Disks of the instance families that attach them by NVMe.
     pub nvme: Answer<Driver>,
-    /// Whether those that are modules are in the initial RAM file system too, which is not looked at.
-    pub initramfs: Answer<()>,
+    /// What hands passwords and keys of the hypervisor to programs (`qemu_fw_cfg`).
+    pub fw_cfg: Answer<Driver>,
+    /// The initial RAM file system, where those drivers have to be that are modules and that the root needs. It is looked
+    /// at only of the kernel that starts.
+    pub initramfs: Answer<Initramfs>,
+}
+
+impl Drivers {
+    /// Whether a disk that is attached by virtio is seen before the root is mounted; `None` if that could not be told.
+    pub fn is_virtio_ready(&self) -> Option<bool> {
+        match [self.is_early("virtio_blk"), self.is_early("virtio_pci")] {
+            [Some(true), Some(true)] => Some(true),
+            [Some(false), _] | [_, Some(false)] => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether a disk that is attached by NVMe is.
+    pub fn is_nvme_ready(&self) -> Option<bool> {
+        self.is_early("nvme")
+    }
+
+    /// Whether a driver of a disk is there before the root is mounted.
+    pub(super) fn is_early(&self, module: &str) -> Option<bool> {
+        match self.disk_drivers().into_iter().find(|(name, _)| *name == module)?.1 {
+            Answer::Found(Driver::BuiltIn) => Some(true),
+            Answer::Found(Driver::Module) => match &self.initramfs {
+                Answer::Found(initramfs) => initramfs.has(module),
+                Answer::Absent => Some(false),
+                Answer::Unread(_) => None,
+            },
+            Answer::Absent => Some(false),
+            Answer::Unread(_) => None,
+        }
+    }
+
+    /// Returns the drivers that a disk needs, with their names.
+    pub(super) fn disk_drivers(&self) -> [(&'static str, &Answer<Driver>); 3] {
+        [("virtio_blk", &self.virtio_blk), ("virtio_pci", &self.virtio_pci), ("nvme", &self.nvme)]
+    }
+}
+
+/// What an initial RAM file system holds of the drivers that a disk needs and that are modules.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[non_exhaustive]
+pub struct Initramfs {
+    /// The file.
+    pub file: String,
+    /// How it is compressed, by what it is and not by what a configuration says; `None` if it is not, or was not read so
+    /// far.
+    pub compression: Option<&'static str>,
+    /// Modules that are in it.
+    pub seen: Vec<&'static str>,
+    /// Modules that are certainly not in it, or not for this kernel.
+    pub missing: Vec<&'static str>,
+    /// Whether it holds any module of this kernel.
+    pub any_module: bool,
+    /// Why it was not read to its end, so that there may be more in it.
+    pub unread: Option<String>,
+    /// Bytes that were read of it, until all was seen.
+    pub read_bytes: u64,
+    /// Bytes that were unpacked of it.
+    pub unpacked_bytes: u64,
+}
+
+impl Initramfs {
+    /// Whether a module is in it; `None` if that could not be told.
+    pub(super) fn has(&self, module: &str) -> Option<bool> {
+        match (self.seen.contains(&module), self.missing.contains(&module)) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        }
+    }
 }
 
 /// How a kernel has a driver.

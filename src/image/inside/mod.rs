@@ -15,6 +15,7 @@ pub(super) mod damage;
 mod facts;
 mod fstab;
 mod identity;
+pub(super) mod initramfs;
 mod kernel;
 mod loader;
 mod lvm;
@@ -35,8 +36,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use facts::{
-    Answer, BootEntry, BootFile, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume, Kernel,
-    OsRelease,
+    Answer, BootEntry, BootFile, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume,
+    Initramfs, Kernel, OsRelease,
 };
 use pages::{Pages, View};
 use tree::Tree;
@@ -60,8 +61,9 @@ const MOUNT_POINTS: [&str; 2] = ["/boot", "/usr"];
 /// Looks for the installed system on the disk inside an image, of which `report` tells the partitions, and adds to the
 /// report what it found and what that means on ECS.
 ///
-/// Reads at most 12 MiB of the disk, usually less than 4 MiB, and holds what it read. Whatever cannot be read is said in
-/// the answer, with the reason, and never counts as missing.
+/// Reads at most 12 MiB of the disk, usually less than 4 MiB, and holds what it read; beside that, where
+/// [`Expected::initramfs`] says so, at most 256 MiB of the initial RAM file system, which pass. Whatever cannot be read is
+/// said in the answer, with the reason, and never counts as missing.
 pub fn look_inside(file: Arc<dyn ReadAt>, expected: &Expected, report: &mut Report) {
     let (guest, mut findings) = match open_limited(file, UNPACK_BUDGET) {
         Ok(disk) => look(disk, expected, report),
@@ -78,7 +80,7 @@ fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestRe
     let pages = Pages::new(disk);
     let mut places = places(&pages, report);
     let mut findings = Findings::default();
-    let found = find_system(&mut places);
+    let found = find_system(&mut places, expected.initramfs);
     let volumes: Vec<_> = places.into_iter().map(|(_, volume)| volume).collect();
     let system = match found {
         Answer::Found((mut tree, system)) => {
@@ -176,8 +178,9 @@ fn recognise(view: &View) -> Read<FileSystem> {
     Ok(found.map(|found| found.filesystem))
 }
 
-/// Finds the first file system that holds a system, and tells what that is.
-fn find_system(places: &mut [(View, GuestVolume)]) -> Answer<(Tree, GuestSystem)> {
+/// Finds the first file system that holds a system, and tells what that is; with `deep` also of its initial RAM file
+/// system.
+fn find_system(places: &mut [(View, GuestVolume)], deep: bool) -> Answer<(Tree, GuestSystem)> {
     for index in 0..places.len() {
         let (view, volume) = &mut places[index];
         if volume.unread.is_some() || volume.filesystem == FileSystem::Swap {
@@ -186,7 +189,7 @@ fn find_system(places: &mut [(View, GuestVolume)]) -> Answer<(Tree, GuestSystem)
         match root(view, volume.filesystem) {
             Ok(Some(mut tree)) => {
                 let root = volume.place.clone();
-                let system = describe(&mut tree, root, places);
+                let system = describe(&mut tree, root, places, deep);
                 return Answer::Found((tree, system));
             }
             Ok(None) => {}
@@ -221,7 +224,7 @@ fn root(view: &View, filesystem: FileSystem) -> Read<Tree> {
     unread
 }
 
-fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)]) -> GuestSystem {
+fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)], deep: bool) -> GuestSystem {
     let volumes: Vec<_> = places.iter().map(|(_, volume)| volume.clone()).collect();
     let fstab = tree.read("/etc/fstab", system::LONGEST_TEXT);
     let fstab = fstab.map(|bytes| bytes.map(|bytes| fstab::read(&bytes, &volumes)));
@@ -233,6 +236,9 @@ fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)]) -> Gu
     }
     let os = Answer::from(system::os_release(tree));
     let (architecture, foreign_machine) = system::architecture(tree);
+    let boot_entries: Answer<Vec<BootEntry>> = loader::entries(tree, &volumes).into();
+    let default = boot_entries.found().and_then(|entries| entries.iter().find(|entry| entry.is_default));
+    let (kernels, is_kernel_certain) = kernels(tree, default, deep);
     GuestSystem {
         root,
         platform: os.found().and_then(system::platform),
@@ -240,11 +246,32 @@ fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)]) -> Gu
         init: system::init(tree).into(),
         architecture,
         foreign_machine,
-        kernels: kernel::kernels(tree).into(),
+        kernels,
+        is_kernel_certain,
         cloud_init: system::cloud_init(tree).into(),
-        boot_entries: loader::entries(tree, &volumes).into(),
+        boot_entries,
         fstab: fstab.into(),
     }
+}
+
+/// Lists the kernels, with the drivers of the one that starts as far as its initial RAM file system. Tells whether it is
+/// certain which one that is.
+fn kernels(tree: &mut Tree, entry: Option<&BootEntry>, deep: bool) -> (Answer<Vec<Kernel>>, bool) {
+    let mut kernels = match kernel::kernels(tree) {
+        Ok(Some(kernels)) => kernels,
+        other => return (other.into(), false),
+    };
+    let is_certain = kernel::choose(tree, &mut kernels, entry);
+    // Where it is uncertain which kernel starts, the files of the entry may be another's.
+    let named = entry.filter(|entry| is_certain && entry.kernel.is_some()).map(|entry| &*entry.initrds);
+    for Kernel { release, drivers, .. } in kernels.iter_mut().filter(|kernel| kernel.starts) {
+        let Some(drivers) = drivers else { continue };
+        drivers.initramfs = match deep {
+            true => initramfs::look(tree, release, drivers, named),
+            false => Answer::Unread("it was not asked for".to_owned()),
+        };
+    }
+    (Answer::Found(kernels), is_certain)
 }
 
 /// Opens what a line of the fstab mounts.

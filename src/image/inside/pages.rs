@@ -1,9 +1,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::image::guest::recent::Recent;
 use crate::read::{ReadAt, ReadError};
 
 /// Bytes of a page.
@@ -17,23 +19,60 @@ const MOST_SERVED_AT_ONCE: u64 = 16 << 20;
 /// Most reads by the readers of file systems.
 const MOST_READS: u64 = 250_000;
 
+/// Most bytes that are read of the disk for what passes (384 MiB): the largest file that is read whole, and where it lies.
+const MOST_PASSING: u64 = 384 << 20;
+/// Most bytes that the readers of file systems are given for what passes (2 GiB).
+const MOST_PASSING_SERVED: u64 = 2 << 30;
+/// Most reads for what passes.
+const MOST_PASSING_READS: u64 = 1 << 20;
+/// Pages of what passes that are held (4 MiB): those that tell where a file lies are read again and again.
+const MOST_PASSING_HELD: usize = 256;
+
 /// A disk through a cache of pages, with one budget for whoever reads it.
 ///
 /// The readers of file systems turn every failure of the source into an error of their own, or into "not found": the
 /// first failure is kept here, and counts more than what they say.
+///
+/// A large file that is read once passes through a few pages of its own, with a budget of its own
+/// ([`Pages::let_pass`]).
 pub(super) struct Pages {
     disk: Arc<dyn ReadAt>,
     held: RefCell<HashMap<u64, Box<[u8]>>>,
-    read: Cell<u64>,
-    served: Cell<u64>,
+    spent: Spent,
     served_now: Cell<u64>,
-    reads: Cell<u64>,
+    passing: Cell<bool>,
+    passing_held: Recent,
+    passing_spent: Spent,
     failure: RefCell<Option<String>>,
+}
+
+/// What was spent of a budget.
+#[derive(Debug, Default)]
+struct Spent {
+    /// Bytes of the disk.
+    read: Cell<u64>,
+    /// Bytes that were given out, and how often.
+    served: Cell<u64>,
+    reads: Cell<u64>,
+}
+
+/// Takes `amount` off a budget of `most`.
+fn spend(spent: &Cell<u64>, amount: u64, most: u64) -> Result<(), String> {
+    match spent.get().saturating_add(amount) {
+        sum if sum > most => Err("more than may be read for one disk".to_owned()),
+        sum => {
+            spent.set(sum);
+            Ok(())
+        }
+    }
 }
 
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages").field("read", &self.read).field("reads", &self.reads).finish_non_exhaustive()
+        f.debug_struct("Pages")
+            .field("spent", &self.spent)
+            .field("passing", &self.passing_spent)
+            .finish_non_exhaustive()
     }
 }
 
@@ -42,10 +81,11 @@ impl Pages {
         Rc::new(Self {
             disk,
             held: RefCell::default(),
-            read: Cell::new(0),
-            served: Cell::new(0),
+            spent: Spent::default(),
             served_now: Cell::new(0),
-            reads: Cell::new(0),
+            passing: Cell::new(false),
+            passing_held: Recent::new(MOST_PASSING_HELD),
+            passing_spent: Spent::default(),
             failure: RefCell::default(),
         })
     }
@@ -54,9 +94,14 @@ impl Pages {
         self.disk.length()
     }
 
-    /// Returns how many bytes were read of the disk.
+    /// Returns how many bytes were read of the disk, without those that passed.
     pub(super) fn read_bytes(&self) -> u64 {
-        self.read.get()
+        self.spent.read.get()
+    }
+
+    /// Has what is read from here on pass, or be held again.
+    pub(super) fn let_pass(&self, passing: bool) {
+        self.passing.set(passing);
     }
 
     /// Begins a question: forgets the failure of the one before.
@@ -72,41 +117,53 @@ impl Pages {
 
     fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), String> {
         let wanted = buffer.len() as u64;
-        let spend = |spent: &Cell<u64>, amount: u64, most: u64| match spent.get().saturating_add(amount) {
-            sum if sum > most => Err("more than may be read for one disk".to_owned()),
-            sum => {
-                spent.set(sum);
-                Ok(())
-            }
+        let (spent, most_reads, most_served) = match self.passing.get() {
+            true => (&self.passing_spent, MOST_PASSING_READS, MOST_PASSING_SERVED),
+            false => (&self.spent, MOST_READS, MOST_SERVED),
         };
-        spend(&self.reads, 1, MOST_READS)?;
-        spend(&self.served, wanted, MOST_SERVED)?;
+        spend(&spent.reads, 1, most_reads)?;
+        spend(&spent.served, wanted, most_served)?;
         spend(&self.served_now, wanted, MOST_SERVED_AT_ONCE)?;
         let end = offset.checked_add(wanted).filter(|end| *end <= self.length());
         end.ok_or_else(|| format!("{wanted} bytes at {offset} lie beyond the end"))?;
         let mut at = offset;
         let mut rest = buffer;
         while !rest.is_empty() {
-            let start = at / PAGE * PAGE;
-            let mut held = self.held.borrow_mut();
-            let page = match held.entry(start) {
-                std::collections::hash_map::Entry::Occupied(page) => page.into_mut(),
-                std::collections::hash_map::Entry::Vacant(place) => {
-                    let length = PAGE.min(self.length() - start);
-                    spend(&self.read, length, MOST_READ)?;
-                    let mut page = vec![0; usize::try_from(length).expect("at most a page")];
-                    self.disk.read_at(start, &mut page).map_err(|error| reason(&error))?;
-                    place.insert(page.into_boxed_slice())
-                }
-            };
-            let skipped = usize::try_from(at - start).expect("less than a page");
-            let count = rest.len().min(page.len() - skipped);
-            let (now, later) = rest.split_at_mut(count);
-            now.copy_from_slice(&page[skipped..skipped + count]);
-            rest = later;
-            at += count as u64;
+            let skipped = usize::try_from(at % PAGE).expect("less than a page");
+            let copied = self.with_page(at - at % PAGE, |page| {
+                let count = rest.len().min(page.len() - skipped);
+                rest[..count].copy_from_slice(&page[skipped..skipped + count]);
+                count
+            })?;
+            rest = &mut rest[copied..];
+            at += copied as u64;
         }
         Ok(())
+    }
+
+    /// Takes what is wanted of the page at `start`.
+    fn with_page<T>(&self, start: u64, take: impl FnOnce(&[u8]) -> T) -> Result<T, String> {
+        if !self.passing.get() {
+            let mut held = self.held.borrow_mut();
+            return Ok(match held.entry(start) {
+                Entry::Occupied(page) => take(page.get()),
+                Entry::Vacant(place) => take(place.insert(self.page(start, &self.spent, MOST_READ)?.into())),
+            });
+        }
+        if let Some(page) = self.passing_held.get(start) {
+            return Ok(take(&page));
+        }
+        let page: Arc<[u8]> = self.page(start, &self.passing_spent, MOST_PASSING)?.into();
+        self.passing_held.put(start, page.clone());
+        Ok(take(&page))
+    }
+
+    fn page(&self, start: u64, spent: &Spent, most: u64) -> Result<Vec<u8>, String> {
+        let length = PAGE.min(self.length() - start);
+        spend(&spent.read, length, most)?;
+        let mut page = vec![0; usize::try_from(length).expect("at most a page")];
+        self.disk.read_at(start, &mut page).map_err(|error| reason(&error))?;
+        Ok(page)
     }
 }
 
@@ -255,6 +312,27 @@ mod tests {
         assert_eq!(view.fill(u64::MAX, &mut buffer[..11]), Err(Unreadable));
         assert!(pages.failure().unwrap().contains("behind 30"));
         assert_eq!(view.head::<4>(38).unwrap()[2..], [0, 0]);
+    }
+
+    #[test]
+    fn what_passes_is_not_held_and_has_a_budget_of_its_own() {
+        let pages = Pages::new(Arc::new(vec![5_u8; (MOST_READ + 2 * PAGE) as usize]));
+        let view = View::new(&pages, 0, pages.length());
+        pages.let_pass(true);
+        for at in (0..view.length()).step_by(PAGE as usize) {
+            pages.begin();
+            let mut byte = [0];
+            assert_eq!((view.fill(at, &mut byte), byte), (Ok(()), [5]));
+        }
+        assert_eq!(pages.read_bytes(), 0);
+        assert!(pages.held.borrow().is_empty());
+        let passed = pages.passing_spent.read.get();
+        assert_eq!(passed, view.length());
+        view.fill(view.length() - 1, &mut [0]).unwrap();
+        assert_eq!(pages.passing_spent.read.get(), passed, "the last ones are there still");
+        pages.let_pass(false);
+        view.fill(0, &mut [0]).unwrap();
+        assert_eq!(pages.read_bytes(), PAGE);
     }
 
     #[test]

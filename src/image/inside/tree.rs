@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::volume::{Kind, Read, Volume};
+use super::volume::{Kind, OpenFile, Read, Volume};
 
 /// Most links on the way to a file, as Linux has it.
 const MOST_LINKS: usize = 40;
@@ -35,6 +35,13 @@ impl Tree {
         let Some((path, Kind::File)) = self.resolve(path.as_bytes())? else { return Ok(None) };
         let (volume, inner) = self.volume(&path)?;
         volume.read(&inner, most)
+    }
+
+    /// Opens the file at `path`, so that it can be read piece by piece. What is no regular file is not there.
+    pub(super) fn open(&mut self, path: &str) -> Read<OpenFile<'_>> {
+        let Some((path, Kind::File)) = self.resolve(path.as_bytes())? else { return Ok(None) };
+        let (volume, inner) = self.volume(&path)?;
+        volume.open_file(&inner)
     }
 
     /// Returns the names in the directory at `path`, in order of their bytes.

@@ -193,6 +193,23 @@ impl Volume {
         })
     }
 
+    /// Opens the file at `path`, so that it can be read piece by piece.
+    pub(super) fn open_file(&mut self, path: &[u8]) -> Read<OpenFile<'_>> {
+        let reader = &mut self.reader;
+        let place = guarded(&self.view, || {
+            Ok(match reader {
+                Reader::Ext(ext) => {
+                    ext_answer(ext.open(ext_path(path)?))?.map(|file| Place::Ext(Box::new(file)))
+                }
+                Reader::Xfs(xfs) => xfs_answer(xfs.resolve(lamxfs::Path::new(path)))?.map(Place::Xfs),
+                Reader::Btrfs(btrfs) => btrfs_answer(btrfs.resolve(btrfs_path(path)?))?.map(Place::Btrfs),
+                #[cfg(test)]
+                Reader::Memory(files) => files.bytes(path).map(Place::Memory),
+            })
+        })?;
+        Ok(place.map(|place| OpenFile { volume: self, place }))
+    }
+
     /// Returns the names in the directory at `path`, without `.` and `..`.
     pub(super) fn list(&mut self, path: &[u8]) -> Read<Vec<Vec<u8>>> {
         let reader = &mut self.reader;
@@ -222,6 +239,58 @@ impl Volume {
         names.retain(|name| name != b"." && name != b"..");
         names.sort_unstable();
         Ok(Some(names))
+    }
+}
+
+/// A file that is read piece by piece. What is read of it is not held.
+pub(super) struct OpenFile<'v> {
+    volume: &'v mut Volume,
+    place: Place,
+}
+
+enum Place {
+    Ext(Box<ext4_view::File>),
+    Xfs(lamxfs::Inode),
+    Btrfs(lambutter::Inode),
+    #[cfg(test)]
+    Memory(Vec<u8>),
+}
+
+impl OpenFile<'_> {
+    /// Fills the beginning of `buffer` from `offset` on, and returns how much; 0 at the end.
+    pub(super) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Reason> {
+        let Self { volume, place } = self;
+        let Volume { view, reader, .. } = &mut **volume;
+        view.pages().let_pass(true);
+        let read = guarded(view, || match (reader, place) {
+            (_, Place::Ext(file)) => {
+                if file.position() != offset {
+                    file.seek_to(offset).map_err(|error| error.to_string())?;
+                }
+                let mut done = 0;
+                // It reads a block at most.
+                while done < buffer.len() {
+                    match file.read_bytes(&mut buffer[done..]).map_err(|error| error.to_string())? {
+                        0 => break,
+                        count => done += count,
+                    }
+                }
+                Ok(Some(done))
+            }
+            (Reader::Xfs(xfs), Place::Xfs(inode)) => {
+                xfs.read_file_at(inode, offset, buffer).map(Some).map_err(|error| error.to_string())
+            }
+            (Reader::Btrfs(btrfs), Place::Btrfs(inode)) => {
+                btrfs.read_file_at(inode, offset, buffer).map(Some).map_err(|error| error.to_string())
+            }
+            #[cfg(test)]
+            (_, Place::Memory(bytes)) => {
+                super::initramfs::File::read_at(&mut &**bytes, offset, buffer).map(Some)
+            }
+            _ => Err("the file is of another file system".to_owned()),
+        });
+        view.pages().let_pass(false);
+        Ok(read?.unwrap_or(0))
     }
 }
 
