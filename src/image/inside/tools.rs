@@ -13,6 +13,8 @@ pub(super) struct Tools {
     pub(super) services: Services,
     /// Writes the configuration of the boot loader.
     pub(super) loader: Option<&'static str>,
+    /// Whether `grubby` is there, which changes the arguments of kernels where GRUB takes its entries from files.
+    pub(super) grubby: bool,
 }
 
 /// What makes the initial RAM file system.
@@ -84,6 +86,7 @@ impl Tools {
             packages: first(tree, &packages)?,
             services: first(tree, &services)?.unwrap_or_default(),
             loader: first(tree, &loader)?,
+            grubby: tree.has("/usr/sbin/grubby")? || tree.has("/sbin/grubby")?,
         })
     }
 
@@ -125,6 +128,19 @@ impl Tools {
             }
             None => Vec::new(),
         }
+    }
+
+    /// Returns the commands that give an argument to every kernel.
+    pub(super) fn add_to_kernel(&self, argument: &str, value: &str) -> Vec<String> {
+        if self.grubby {
+            return vec![format!("grubby --update-kernel=ALL --args={argument}={value}")];
+        }
+        let Some(loader) = self.loader else { return Vec::new() };
+        let add = format!(
+            "grep -q {argument}= /etc/default/grub || echo 'GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX \
+             {argument}={value}\"' >> /etc/default/grub"
+        );
+        vec![add, loader.to_owned()]
     }
 
     /// Returns the command that installs a package, which has the same name everywhere.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod basics;
+mod drivers;
 mod fstab;
 mod selinux;
 mod ssh;
@@ -34,6 +35,7 @@ pub(super) type Check = fn(&mut Scene<'_>, &mut Findings) -> Result<(), Reason>;
 
 /// The checks, and what each is about.
 const CHECKS: &[(&str, Check)] = &[
+    ("drivers", drivers::check),
     ("agents", agents::check),
     ("the clock", basics::clock),
     ("root's account", basics::account),

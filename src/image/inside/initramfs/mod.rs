@@ -6,12 +6,14 @@
 
 mod cpio;
 mod find;
+mod hint;
 mod input;
 mod segment;
 
 use std::fmt;
 
 pub(super) use find::look;
+pub(super) use hint::{Hint, hint};
 
 use super::volume::Reason;
 use input::Input;
