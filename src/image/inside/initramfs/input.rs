@@ -1,6 +1,6 @@
 //! The file of an initial RAM file system, from its beginning on.
 
-use super::{File, MOST_READ, Stream};
+use super::{File, Stream};
 use crate::image::inside::volume::Reason;
 
 /// Most bytes that are read at once.
@@ -19,12 +19,14 @@ pub(super) struct Input<'f> {
     filled: usize,
     piece: usize,
     read: u64,
+    most: u64,
 }
 
 impl<'f> Input<'f> {
-    pub(super) fn new(file: &'f mut dyn File) -> Self {
+    /// Reads at most `most` bytes, and what was begun with them.
+    pub(super) fn new(file: &'f mut dyn File, most: u64) -> Self {
         let buffer = vec![0; PIECE].into_boxed_slice();
-        Self { file, offset: 0, buffer, at: 0, filled: 0, piece: FIRST_PIECE, read: 0 }
+        Self { file, offset: 0, buffer, at: 0, filled: 0, piece: FIRST_PIECE, read: 0, most }
     }
 
     /// Returns how many bytes of the file were read.
@@ -41,8 +43,8 @@ impl<'f> Input<'f> {
             self.at = 0;
             while self.filled < count {
                 let end = (self.filled + self.piece).min(PIECE);
-                if self.read >= MOST_READ {
-                    return Err(format!("more than {} MiB would have to be read", MOST_READ >> 20));
+                if self.read >= self.most {
+                    return Err(format!("more than {} MiB would have to be read", self.most >> 20));
                 }
                 let count = self.file.read_at(self.offset, &mut self.buffer[self.filled..end])?;
                 if count == 0 {

@@ -18,14 +18,21 @@ pub(super) use hint::{Hint, hint};
 use super::volume::Reason;
 use input::Input;
 
-/// Most bytes of the file that are read (256 MiB).
-pub(super) const MOST_READ: u64 = 256 << 20;
-/// Most bytes that come out of compressed segments (1 GiB).
-pub(super) const MOST_UNPACKED: u64 = 1 << 30;
-/// Most files in the archives.
-const MOST_ENTRIES: u32 = 200_000;
-/// Most segments.
-const MOST_SEGMENTS: u32 = 1_000;
+/// What one look may cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Bytes of the file that are read.
+    read: u64,
+    /// Bytes that come out of compressed segments.
+    unpacked: u64,
+    /// Files in the archives.
+    entries: u32,
+    /// Segments, and compressed streams one behind the other in them.
+    segments: u32,
+}
+
+/// Several times what the largest ones have.
+const LIMITS: Limits = Limits { read: 256 << 20, unpacked: 1 << 30, entries: 200_000, segments: 4_000 };
 /// File systems inside of it that hold the modules where dracut was told so; they are not looked into.
 const INNER: [&[u8]; 3] = [b"squash-root.img", b"squashfs-root.img", b"erofs-root.img"];
 
@@ -66,8 +73,12 @@ pub(super) struct Contents {
 
 /// Looks for modules of a kernel in an initial RAM file system.
 pub(super) fn look_for(wanted: &[&str], release: &str, file: &mut dyn File) -> Contents {
-    let mut search = Search::new(wanted, release);
-    let mut input = Input::new(file);
+    look_within(LIMITS, wanted, release, file)
+}
+
+fn look_within(limits: Limits, wanted: &[&str], release: &str, file: &mut dyn File) -> Contents {
+    let mut search = Search::new(limits, wanted, release);
+    let mut input = Input::new(file, limits.read);
     let ended = if search.is_complete() { Ok(()) } else { segment::read_all(&mut input, &mut search) };
     let unread = match ended {
         _ if search.is_complete() => None,
@@ -86,12 +97,14 @@ pub(super) fn look_for(wanted: &[&str], release: &str, file: &mut dyn File) -> C
 
 /// What is looked for, and what it may cost.
 struct Search<'a> {
+    limits: Limits,
     wanted: Vec<(&'a str, bool)>,
     release: &'a str,
     any_module: bool,
     inner: Option<&'static str>,
     compression: Option<&'static str>,
     entries: u32,
+    segments: u32,
     unpacked: u64,
 }
 
@@ -102,14 +115,16 @@ impl fmt::Debug for Search<'_> {
 }
 
 impl<'a> Search<'a> {
-    fn new(wanted: &[&'a str], release: &'a str) -> Self {
+    fn new(limits: Limits, wanted: &[&'a str], release: &'a str) -> Self {
         Self {
+            limits,
             wanted: wanted.iter().map(|name| (*name, false)).collect(),
             release,
             any_module: false,
             inner: None,
             compression: None,
             entries: 0,
+            segments: 0,
             unpacked: 0,
         }
     }
@@ -122,8 +137,8 @@ impl<'a> Search<'a> {
     /// Takes note of the name of a file.
     fn note(&mut self, path: &[u8]) -> Result<(), Reason> {
         self.entries += 1;
-        if self.entries > MOST_ENTRIES {
-            return Err(format!("it holds more than {MOST_ENTRIES} files"));
+        if self.entries > self.limits.entries {
+            return Err(format!("it holds more than {} files", self.limits.entries));
         }
         let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         if let Some(inner) = INNER.into_iter().find(|inner| *inner == file) {

@@ -2,7 +2,7 @@
 
 use super::cpio::read_archives;
 use super::input::Input;
-use super::{MOST_SEGMENTS, MOST_UNPACKED, Search, Stream};
+use super::{Limits, Search, Stream};
 use crate::codec::{Codec, Fault, bzip2, gzip, lz4, lz4_legacy, lzma, xz, zstandard};
 use crate::image::inside::volume::Reason;
 
@@ -92,7 +92,8 @@ fn explain(format: Format, fault: Fault) -> Reason {
 
 /// Reads one segment after the other, until the end or until all was seen.
 pub(super) fn read_all(input: &mut Input<'_>, search: &mut Search<'_>) -> Result<(), Reason> {
-    for _ in 0..MOST_SEGMENTS {
+    while search.segments < search.limits.segments {
+        search.segments += 1;
         read_archives(input, search)?;
         let head = input.peek(MAGIC)?;
         if head.is_empty() || search.is_complete() {
@@ -100,16 +101,20 @@ pub(super) fn read_all(input: &mut Input<'_>, search: &mut Search<'_>) -> Result
         }
         let format = Format::of(head).ok_or("it is no archive, or compressed in a way that is not known")?;
         search.compression.get_or_insert(format.name());
-        let mut unpacked = Unpacked::new(format, input, search.unpacked)?;
+        let mut unpacked = Unpacked::new(format, input, search)?;
         let read = read_archives(&mut unpacked, search).and_then(|()| match unpacked.fill()? {
             [] => Ok(()),
             _ if search.is_complete() => Ok(()),
             _ => Err("what was compressed in it is no archive".to_owned()),
         });
-        search.unpacked = unpacked.total;
+        (search.unpacked, search.segments) = (unpacked.total, unpacked.segments);
         read?;
     }
-    Err(format!("it has more than {MOST_SEGMENTS} parts"))
+    Err(too_many(search.limits))
+}
+
+fn too_many(limits: Limits) -> Reason {
+    format!("it has more than {} parts", limits.segments)
 }
 
 /// What is in a compressed segment.
@@ -121,21 +126,42 @@ struct Unpacked<'i, 'f> {
     at: usize,
     filled: usize,
     ended: bool,
+    limits: Limits,
     /// Bytes that came out of this segment and those before it.
     total: u64,
+    /// Segments and compressed streams so far.
+    segments: u32,
 }
 
 impl<'i, 'f> Unpacked<'i, 'f> {
-    fn new(format: Format, input: &'i mut Input<'f>, total: u64) -> Result<Self, Reason> {
-        let buffer = vec![0; PIECE].into_boxed_slice();
-        Ok(Self { format, codec: format.codec()?, input, buffer, at: 0, filled: 0, ended: false, total })
+    fn new(format: Format, input: &'i mut Input<'f>, search: &Search<'_>) -> Result<Self, Reason> {
+        Ok(Self {
+            format,
+            codec: format.codec()?,
+            input,
+            buffer: vec![0; PIECE].into_boxed_slice(),
+            at: 0,
+            filled: 0,
+            ended: false,
+            limits: search.limits,
+            total: search.unpacked,
+            segments: search.segments,
+        })
     }
 
     /// Whether the segment ends here: nothing follows that begins like it.
     fn ends(&mut self) -> Result<bool, Reason> {
         let head = self.input.peek(MAGIC)?;
-        // Blocks of this one follow each other without a sign.
-        Ok(head.is_empty() || self.format != Format::Lz4Legacy && Format::of(head) != Some(self.format))
+        // Blocks of the old LZ4 follow each other without a sign.
+        let is_more = self.format == Format::Lz4Legacy || Format::of(head) == Some(self.format);
+        if head.is_empty() || !is_more {
+            return Ok(true);
+        }
+        self.segments += 1;
+        if self.segments > self.limits.segments {
+            return Err(too_many(self.limits));
+        }
+        Ok(false)
     }
 }
 
@@ -160,8 +186,8 @@ impl Stream for Unpacked<'_, '_> {
             self.input.consume(step.taken);
             (self.at, self.filled) = (0, step.given);
             self.total = self.total.saturating_add(step.given as u64);
-            if self.total > MOST_UNPACKED {
-                return Err(format!("more than {} MiB come out of it", MOST_UNPACKED >> 20));
+            if self.total > self.limits.unpacked {
+                return Err(format!("more than {} MiB come out of it", self.limits.unpacked >> 20));
             }
             match (step.taken, step.given) {
                 (0, 0) if end => return Err(format!("the {} data in it is cut off", self.format.name())),
