@@ -53,8 +53,8 @@ pub use finding::{Finding, Severity, Verdict};
 pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inside::{
-    Answer, BootEntry, BootFile, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume,
-    Initramfs, Kernel, OsRelease, look_inside,
+    Answer, BootEntry, BootFile, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
+    GuestVolume, Initramfs, Kernel, OsRelease, Told, look_inside,
 };
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use inside::{damage::look_at_damaged, initramfs::fixture::look_through_initramfs};

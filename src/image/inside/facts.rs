@@ -99,8 +99,8 @@ pub struct GuestSystem {
     pub kernels: Answer<Vec<Kernel>>,
     /// Whether it is certain which kernel starts: the boot loader's default entry names one of those, or there is no other.
     pub is_kernel_certain: bool,
-    /// The version of cloud-init.
-    pub cloud_init: Answer<String>,
+    /// What sets up the instance.
+    pub cloud_init: Answer<CloudInit>,
     /// The lines of `/etc/fstab`.
     pub fstab: Answer<Vec<FstabLine>>,
     /// What the boot loader's configuration starts, each different line once.
@@ -268,6 +268,58 @@ impl fmt::Display for Driver {
             Self::BuiltIn => "built in",
             Self::Module => "a module",
         })
+    }
+}
+
+/// An installed cloud-init.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct CloudInit {
+    /// Its version, if it says one.
+    pub version: Option<String>,
+    /// The folder of Python that it is in.
+    pub folder: String,
+    /// Whether it is started with the system.
+    pub runs: Told,
+    /// Whether it looks for what ECS has for the instance.
+    pub finds_ecs: Told,
+    /// Whether it configures the network by what it finds there.
+    pub sets_up_network: Told,
+}
+
+impl CloudInit {
+    /// Tells whether it will set up an instance on ECS: make SSH keys, let the root grow, run user data.
+    pub fn works(&self) -> Told {
+        self.runs.clone().and(&self.finds_ecs)
+    }
+}
+
+/// The answer to a question of yes or no, with what a no or a "could not be read" comes from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Told {
+    /// It is so.
+    Yes,
+    /// It is not so, because of this.
+    No(String),
+    /// It could not be told, because of this. Nothing follows from that.
+    Unread(String),
+}
+
+impl Told {
+    /// Whether it is so for certain.
+    pub fn is_yes(&self) -> bool {
+        *self == Self::Yes
+    }
+
+    /// Tells whether both are so.
+    pub fn and(self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Yes, other) => other.clone(),
+            (no @ Self::No(_), _) => no,
+            (Self::Unread(_), no @ Self::No(_)) => no.clone(),
+            (unread @ Self::Unread(_), _) => unread,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! read through one cache with one budget (`pages`), which makes an error of what would never end.
 
 mod checks;
+mod cloud_init;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod damage;
 mod facts;
@@ -31,13 +32,14 @@ mod tools;
 mod tree;
 mod units;
 mod volume;
+mod yaml;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 pub use facts::{
-    Answer, BootEntry, BootFile, Driver, Drivers, FstabLine, GuestReport, GuestSystem, GuestVolume,
-    Initramfs, Kernel, OsRelease,
+    Answer, BootEntry, BootFile, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
+    GuestVolume, Initramfs, Kernel, OsRelease, Told,
 };
 use pages::{Pages, View};
 use tree::Tree;
@@ -239,6 +241,7 @@ fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)], deep:
     let boot_entries: Answer<Vec<BootEntry>> = loader::entries(tree, &volumes).into();
     let default = boot_entries.found().and_then(|entries| entries.iter().find(|entry| entry.is_default));
     let (kernels, is_kernel_certain) = kernels(tree, default, deep);
+    let cloud_init = cloud_init::read(tree, &boot_entries);
     GuestSystem {
         root,
         platform: os.found().and_then(system::platform),
@@ -248,7 +251,7 @@ fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)], deep:
         foreign_machine,
         kernels,
         is_kernel_certain,
-        cloud_init: system::cloud_init(tree).into(),
+        cloud_init: cloud_init.map(|evidence| evidence.map(|evidence| evidence.facts())).into(),
         boot_entries,
         fstab: fstab.into(),
     }

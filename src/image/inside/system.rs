@@ -1,4 +1,4 @@
-//! What a Linux says of itself: its name, its first program, its version of cloud-init.
+//! What a Linux says of itself: its name and its first program.
 
 use super::facts::{Answer, OsRelease};
 use super::text::{assigned, lines, shown};
@@ -113,30 +113,6 @@ fn elf_machine(head: &[u8]) -> Option<u16> {
     Some(if head[5] == 2 { be16(head, 18) } else { le16(head, 18) })
 }
 
-/// Finds the version of cloud-init by its own file, which every distribution has in one of a few places.
-pub(super) fn cloud_init(tree: &mut Tree) -> Read<String> {
-    // The vendor's own builds lie below `/usr/local`, and come first there.
-    for folder in ["/usr/local/lib", "/usr/lib"] {
-        let pythons = tree.list(folder)?.unwrap_or_default();
-        for python in pythons.iter().filter(|name| name.starts_with(b"python")).take(16) {
-            let Ok(python) = std::str::from_utf8(python) else { continue };
-            for packages in ["dist-packages", "site-packages"] {
-                let path = format!("{folder}/{python}/{packages}/cloudinit/version.py");
-                if let Some(bytes) = tree.read(&path, 64 << 10)? {
-                    return Ok(cloud_init_version(&bytes));
-                }
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn cloud_init_version(bytes: &[u8]) -> Option<String> {
-    let value = |key| lines(bytes).find_map(|(_, line)| assigned(line, key));
-    let packaged = value("_PACKAGED_VERSION").filter(|version| !version.starts_with("@@"));
-    packaged.or_else(|| value("__VERSION__")).map(|version| shown(version.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,15 +150,6 @@ mod tests {
             let platform = of(id, "", "").unwrap();
             assert!(crate::image::request::PLATFORMS.contains(&platform), "{platform}");
         }
-    }
-
-    #[test]
-    fn the_version_of_cloud_init_is_the_packages_where_it_says_so() {
-        let debian = b"__VERSION__ = \"22.4.2\"\n_PACKAGED_VERSION = \"@@PACKAGED_VERSION@@\"\n";
-        assert_eq!(cloud_init_version(debian).as_deref(), Some("22.4.2"));
-        let packaged = b"__VERSION__ = \"23.4\"\n_PACKAGED_VERSION = '23.4-7.el9_4'\n";
-        assert_eq!(cloud_init_version(packaged).as_deref(), Some("23.4-7.el9_4"));
-        assert_eq!(cloud_init_version(b"nothing"), None);
     }
 
     #[test]

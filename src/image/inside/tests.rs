@@ -39,7 +39,12 @@ fn the_system_is_told_alike_on_every_file_system() {
         assert_eq!(system.platform, Some("Debian"));
         assert_eq!(system.init.found().map(String::as_str), Some("/usr/lib/systemd/systemd"));
         assert_eq!(system.architecture, Answer::Found(Architecture::X86_64));
-        assert_eq!(system.cloud_init, Answer::Found("22.4.2".to_owned()));
+        let cloud_init = system.cloud_init.found().unwrap();
+        assert_eq!(cloud_init.version.as_deref(), Some("22.4.2"));
+        assert!(
+            cloud_init.finds_ecs.is_yes() && matches!(cloud_init.runs, Told::Unread(_)),
+            "{cloud_init:?}"
+        );
         let kernels = system.kernels.found().unwrap();
         assert_eq!(kernels.len(), 2);
         assert_eq!(kernels[0].release, "6.1.0-28-cloud-amd64");
@@ -134,7 +139,14 @@ fn what_cannot_be_read_is_never_missing() {
                         kept(&part.os, &whole.os),
                         kept(&part.init, &whole.init),
                         kept(&part.architecture, &whole.architecture),
-                        kept(&part.cloud_init, &whole.cloud_init),
+                        match (part.cloud_init.found(), whole.cloud_init.found().unwrap()) {
+                            (None, _) => matches!(part.cloud_init, Answer::Unread(_)),
+                            (Some(part), whole) => {
+                                assert_eq!(part.version, whole.version);
+                                assert!(!matches!(part.works(), Told::No(_)), "{part:?}");
+                                part == whole
+                            }
+                        },
                     ];
                     unread += usize::from(all.contains(&false));
                 }

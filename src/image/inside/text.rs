@@ -23,3 +23,8 @@ pub(super) fn assigned<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
     Some(quoted('"').or_else(|| quoted('\'')).unwrap_or(value))
 }
+
+/// Whether a text of the guest may stand in a command as it is: no shell takes any of it for more than itself.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/:=+-".contains(&byte))
+}

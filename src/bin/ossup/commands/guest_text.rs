@@ -42,7 +42,9 @@ fn summary(system: &GuestSystem, boots_with: BootsWith) -> String {
     let newest = system.kernels.found().and_then(|kernels| kernels.first());
     said.extend(newest.and_then(|kernel| kernel.drivers.as_ref()).map(drivers));
     said.push(match &system.cloud_init {
-        Answer::Found(version) => format!("cloud-init {version}"),
+        Answer::Found(found) => {
+            format!("cloud-init {}", found.version.as_deref().unwrap_or("of an unknown version"))
+        }
         Answer::Absent => "no cloud-init".to_owned(),
         Answer::Unread(_) => "cloud-init not looked at".to_owned(),
     });

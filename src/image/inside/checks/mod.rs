@@ -2,6 +2,7 @@
 
 mod agents;
 mod basics;
+mod cloud_init;
 mod drivers;
 mod fstab;
 mod selinux;
@@ -42,6 +43,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("libraries", basics::libraries),
     ("fstab", fstab::check),
     ("SELinux", selinux::check),
+    ("cloud-init", cloud_init::check),
     ("SSH", ssh::check),
 ];
 
