@@ -22,6 +22,7 @@ mod loader;
 mod lvm;
 #[cfg(test)]
 mod memory;
+mod network;
 mod pages;
 mod settings;
 mod system;

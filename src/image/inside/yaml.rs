@@ -50,7 +50,6 @@ impl Node {
     }
 
     /// Returns the items of a list.
-    #[cfg(test)]
     pub(super) fn items(&self) -> &[Self] {
         match &self.value {
             Value::List(items) => items,

@@ -5,6 +5,7 @@ mod basics;
 mod cloud_init;
 mod drivers;
 mod fstab;
+mod network;
 mod selinux;
 mod ssh;
 
@@ -42,6 +43,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("root's account", basics::account),
     ("libraries", basics::libraries),
     ("fstab", fstab::check),
+    ("the network", network::check),
     ("SELinux", selinux::check),
     ("cloud-init", cloud_init::check),
     ("SSH", ssh::check),
