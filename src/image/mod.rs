@@ -53,7 +53,7 @@ pub use finding::{Finding, Severity, Verdict};
 pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inside::{
-    Answer, BootEntry, BootFile, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
+    Answer, BootEntry, BootFile, BootSearch, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
     GuestVolume, Initramfs, Kernel, OsRelease, Told, look_inside,
 };
 #[cfg(any(test, feature = "fuzzing"))]

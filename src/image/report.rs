@@ -62,6 +62,8 @@ pub struct Expected {
     /// Whether a look inside unpacks the initial RAM file system too, of which up to 256 MiB are read: for what lies on
     /// this machine, as it is by default.
     pub initramfs: bool,
+    /// Whether the image has other disks too, from which the system may mount what is not on this one.
+    pub more_disks: bool,
 }
 
 impl Default for Expected {
@@ -80,6 +82,7 @@ impl Default for Expected {
             disk_size: None,
             nvme_support: None,
             initramfs: true,
+            more_disks: false,
         }
     }
 }

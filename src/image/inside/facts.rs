@@ -75,6 +75,8 @@ pub struct GuestVolume {
     pub partition_uuid: Option<String>,
     /// `PARTLABEL`, of a partition of a GPT.
     pub partition_label: Option<String>,
+    /// What all members of the same software RAID have alike, of a member.
+    pub array: Option<String>,
     /// Why it was not looked into; `None` if it was, or holds no files.
     pub unread: Option<String>,
 }
@@ -105,6 +107,10 @@ pub struct GuestSystem {
     pub fstab: Answer<Vec<FstabLine>>,
     /// What the boot loader's configuration starts, each different line once.
     pub boot_entries: Answer<Vec<BootEntry>>,
+    /// What the boot loader looks for by itself.
+    pub boot_searches: Vec<BootSearch>,
+    /// Where on this disk is what the default entry resumes from, if it names that by what is written there.
+    pub resume: Option<Answer<String>>,
 }
 
 impl GuestSystem {
@@ -376,6 +382,22 @@ impl BootEntry {
             if rest.is_empty() { Some(rest) } else { rest.strip_prefix('=') }
         })
     }
+}
+
+/// A file system that a boot loader looks for, to read its own files or a kernel from there.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct BootSearch {
+    /// The file that says so.
+    pub file: String,
+    /// The number of the line in it, from 1 on.
+    pub line: usize,
+    /// What is looked for, as in fstab.
+    pub device: String,
+    /// Where that is on this disk.
+    pub place: Answer<String>,
+    /// Whether it is for what starts by itself.
+    pub is_needed: bool,
 }
 
 /// A file that a boot loader reads.

@@ -1,7 +1,7 @@
 //! What a guest mounts.
 
-use super::facts::{Answer, FstabLine, GuestVolume};
-use super::identity;
+use super::facts::{Answer, FstabLine};
+use super::identity::Names;
 use super::text::{lines, shown};
 
 /// Most lines that are told of.
@@ -33,7 +33,7 @@ const ELSEWHERE: [&str; 22] = [
 ];
 
 /// Reads the lines of an fstab, and finds on the disk what they name.
-pub(super) fn read(bytes: &[u8], volumes: &[GuestVolume]) -> Vec<FstabLine> {
+pub(super) fn read(bytes: &[u8], names: &Names) -> Vec<FstabLine> {
     let found = lines(bytes).filter_map(|(line, text)| {
         let mut fields = text.split_whitespace();
         let device = fields.next().filter(|field| !field.starts_with('#'))?;
@@ -43,7 +43,7 @@ pub(super) fn read(bytes: &[u8], volumes: &[GuestVolume]) -> Vec<FstabLine> {
             && !filesystem.starts_with("fuse.")
             && !options.split(',').any(|option| matches!(option, "bind" | "rbind"));
         let device = unescaped(device);
-        let place = on_disk.then(|| identity::find(volumes, &device)).flatten();
+        let place = on_disk.then(|| names.find(&device)).flatten();
         Some(FstabLine { line, device: shown(device.as_bytes()), mount_point, filesystem, options, place })
     });
     found.take(MOST_LINES).collect()
@@ -90,7 +90,7 @@ mod tests {
     fn only_what_is_named_by_its_contents_is_looked_for() {
         let text = "\n# UUID=a / ext4\nUUID=\"a\"\t/ ext4 defaults,subvol=@ 0 1\nLABEL=a\\040b /b\\134c xfs\n\
                     server:/x /x nfs\nUUID=a /bind none bind\n//s/x /y cifs\nUUID=a /z fuse.x\nodd\n";
-        let lines = read(text.as_bytes(), &[]);
+        let lines = read(text.as_bytes(), &Names::default());
         let absent: Vec<_> = lines.iter().filter(|line| line.is_missing()).map(|line| line.line).collect();
         assert_eq!(absent, [3, 4]);
         assert_eq!((&*lines[0].device, lines[0].subvolume()), ("UUID=\"a\"", Some("@")));

@@ -3,6 +3,7 @@
 use super::facts::{Answer, GuestVolume};
 use super::pages::{Unreadable, View};
 use super::text;
+use super::volume::Read;
 use crate::image::filesystem::FileSystem;
 use crate::image::read::{le16, le32, le64};
 use crate::image::report::Report;
@@ -74,11 +75,13 @@ fn label_of(bytes: &[u8]) -> Option<String> {
 }
 
 /// Reads `PARTUUID` of a partition: a GUID, or the signature of the disk and the number.
-pub(super) fn partition_uuid(
-    disk: &View,
-    report: &Report,
-    number: u32,
-) -> Result<Option<String>, Unreadable> {
+pub(super) fn partition_uuid(disk: &View, report: &Report, number: u32) -> Result<Option<String>, String> {
+    disk.pages().begin();
+    let uuid = read_partition_uuid(disk, report, number);
+    uuid.map_err(|_| disk.pages().failure().unwrap_or_else(|| "the first GPT is damaged".to_owned()))
+}
+
+fn read_partition_uuid(disk: &View, report: &Report, number: u32) -> Result<Option<String>, Unreadable> {
     Ok(match report.partition_table {
         TableKind::None => None,
         TableKind::Mbr => {
@@ -89,7 +92,7 @@ pub(super) fn partition_uuid(
             let header = disk.head::<92>(512)?;
             if !header.starts_with(b"EFI PART") {
                 // The partitions are those of the backup, which is to be repaired first.
-                return Ok(None);
+                return Err(Unreadable);
             }
             let size = u64::from(le32(&header, 84));
             let index = u64::from(number.saturating_sub(1));
@@ -103,51 +106,107 @@ pub(super) fn partition_uuid(
     })
 }
 
-/// Finds what a device of `/etc/fstab` or of the kernel's argument `root=` is on this disk; `None` for one that is named
-/// otherwise than by what is written on the disk.
-pub(super) fn find(volumes: &[GuestVolume], device: &str) -> Option<Answer<String>> {
-    let index = position(volumes, device)?;
-    Some(match index {
-        Some(index) => Answer::Found(volumes[index].place.clone()),
-        // It may be inside of what cannot be looked into.
-        None => match volumes.iter().find(|volume| hides_others(volume)) {
-            Some(hiding) => Answer::Unread(format!("{} is not looked into", hiding.place)),
-            None => Answer::Absent,
-        },
-    })
+/// The place of a partition, its `PARTUUID`, or why that is not known, and its `PARTLABEL`.
+pub(super) type PartitionNames = (String, Read<String>, Option<String>);
+
+/// By which names what lies on the disk is known.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Names {
+    pub(super) volumes: Vec<GuestVolume>,
+    /// Every partition, also those that hold nothing known.
+    pub(super) partitions: Vec<PartitionNames>,
+    /// A place that holds what is not known, which may have any UUID and label.
+    pub(super) unknown: Option<String>,
+    /// Whether the system will have other disks too, which are not looked at here.
+    pub(super) more_disks: bool,
 }
 
-/// Finds a device by what is written on the disk: outer `None` if it is not named by that.
-pub(super) fn position(volumes: &[GuestVolume], device: &str) -> Option<Option<usize>> {
+impl Names {
+    /// Finds what a device of `/etc/fstab` or of the kernel's argument `root=` is on this disk; `None` for one that is
+    /// named otherwise than by what is written on the disk.
+    pub(super) fn find(&self, device: &str) -> Option<Answer<String>> {
+        if let Some(volume) = self.volumes.iter().find(|volume| is_mapped(volume, device)) {
+            return Some(Answer::Found(volume.place.clone()));
+        }
+        let (tag, value) = tagged(device)?;
+        let place = match &*tag {
+            "UUID" | "LABEL" => self.volume(device)?.map(|index| self.volumes[index].place.clone()),
+            _ => {
+                let named = self.partitions.iter().find(|(_, uuid, label)| match &*tag {
+                    "PARTUUID" => matches!(uuid, Ok(Some(uuid)) if uuid.eq_ignore_ascii_case(value)),
+                    _ => label.as_deref() == Some(value),
+                });
+                if named.is_none()
+                    && let Some(Err(reason)) =
+                        self.partitions.iter().map(|(_, uuid, _)| uuid).find(|uuid| uuid.is_err())
+                {
+                    return Some(Answer::Unread(reason.clone()));
+                }
+                named.map(|(place, ..)| place.clone())
+            }
+        };
+        Some(match place {
+            Some(place) => Answer::Found(place),
+            None if self.more_disks => Answer::Unread("it may be on another of the disks".to_owned()),
+            None if tag.starts_with("PART") => Answer::Absent,
+            // It may be inside of what cannot be looked into.
+            None => match self.hiding() {
+                Some(hiding) => Answer::Unread(format!("{hiding} is not looked into")),
+                None => Answer::Absent,
+            },
+        })
+    }
+
+    /// Finds a file system by what is written on the disk: outer `None` if it is not named by that.
+    pub(super) fn volume(&self, device: &str) -> Option<Option<usize>> {
+        if let Some(index) = self.volumes.iter().position(|volume| is_mapped(volume, device)) {
+            return Some(Some(index));
+        }
+        let (tag, value) = tagged(device)?;
+        let is = |have: &Option<String>| have.as_deref() == Some(value);
+        let is_in_any_case =
+            |have: &Option<String>| have.as_deref().is_some_and(|have| have.eq_ignore_ascii_case(value));
+        Some(self.volumes.iter().position(|volume| match &*tag {
+            "UUID" => is_in_any_case(&volume.uuid),
+            "PARTUUID" => is_in_any_case(&volume.partition_uuid),
+            "LABEL" => is(&volume.label),
+            _ => is(&volume.partition_label),
+        }))
+    }
+
+    /// Returns a place in which a file system with any UUID may lie.
+    fn hiding(&self) -> Option<&str> {
+        let hiding = self.volumes.iter().find(|volume| hides_others(volume));
+        hiding.map(|volume| &*volume.place).or(self.unknown.as_deref())
+    }
+}
+
+/// Returns the tag and the value of `UUID=…` and the like, also where it is written as a path.
+fn tagged(device: &str) -> Option<(String, &str)> {
     const FOLDERS: [(&str, &str); 4] = [
         ("/dev/disk/by-uuid/", "UUID"),
         ("/dev/disk/by-label/", "LABEL"),
         ("/dev/disk/by-partuuid/", "PARTUUID"),
         ("/dev/disk/by-partlabel/", "PARTLABEL"),
     ];
-    if let Some(index) = volumes.iter().position(|volume| is_mapped(volume, device)) {
-        return Some(Some(index));
-    }
     let in_folder = FOLDERS.iter().find_map(|(folder, tag)| Some((*tag, device.strip_prefix(folder)?)));
     let (tag, value) = in_folder.or_else(|| device.split_once('='))?;
-    let value = value.trim_matches(['"', '\'']);
-    let is = |have: &Option<String>| have.as_deref() == Some(value);
-    let is_in_any_case =
-        |have: &Option<String>| have.as_deref().is_some_and(|have| have.eq_ignore_ascii_case(value));
-    let known: &dyn Fn(&GuestVolume) -> bool = match tag.to_ascii_uppercase().as_str() {
-        "UUID" => &|volume| is_in_any_case(&volume.uuid),
-        "PARTUUID" => &|volume| is_in_any_case(&volume.partition_uuid),
-        "LABEL" => &|volume| is(&volume.label),
-        "PARTLABEL" => &|volume| is(&volume.partition_label),
-        _ => return None,
-    };
-    Some(volumes.iter().position(known))
+    let tag = tag.to_ascii_uppercase();
+    matches!(&*tag, "UUID" | "LABEL" | "PARTUUID" | "PARTLABEL")
+        .then(|| (tag, value.trim_matches(['"', '\''])))
 }
 
-/// Whether volumes with names of their own may lie inside that are not known.
+/// Whether volumes may lie inside that are not known, or it has a UUID and a label that are not known.
 fn hides_others(volume: &GuestVolume) -> bool {
-    let holds_others = volume.filesystem == FileSystem::Lvm || volume.filesystem.is_encrypted();
-    holds_others && volume.unread.is_some()
+    match volume.filesystem {
+        FileSystem::Lvm => volume.unread.is_some(),
+        filesystem if filesystem.is_encrypted() => true,
+        FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 | FileSystem::Xfs | FileSystem::Btrfs => false,
+        FileSystem::Swap => false,
+        // Its label is elsewhere, but it has no part in a Linux that starts.
+        FileSystem::Ntfs => false,
+        filesystem => !filesystem.is_fat(),
+    }
 }
 
 /// Whether a device is a logical volume by another of its names, in which each `-` of a name is doubled.

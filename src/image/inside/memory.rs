@@ -58,7 +58,7 @@ pub(super) fn tree(files: &[(&str, &str)]) -> Tree {
 
 /// Tells what is found of a system that has these files.
 pub(super) fn system(tree: &mut Tree) -> GuestSystem {
-    super::describe(tree, "partition 1".to_owned(), &[], true)
+    super::describe(tree, "partition 1".to_owned(), &[], &super::identity::Names::default(), true)
 }
 
 /// Returns what a check says of a system that has these files.

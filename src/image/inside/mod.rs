@@ -20,10 +20,12 @@ pub(super) mod initramfs;
 mod kernel;
 mod loader;
 mod lvm;
+mod md;
 #[cfg(test)]
 mod memory;
 mod network;
 mod pages;
+mod places;
 mod settings;
 mod system;
 #[cfg(test)]
@@ -35,27 +37,26 @@ mod units;
 mod volume;
 mod yaml;
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 pub use facts::{
-    Answer, BootEntry, BootFile, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
+    Answer, BootEntry, BootFile, BootSearch, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
     GuestVolume, Initramfs, Kernel, OsRelease, Told,
 };
+use identity::Names;
 use pages::{Pages, View};
 use tree::Tree;
 use volume::{Read, Volume};
 
-use super::filesystem::{self, FileSystem};
+use super::filesystem::FileSystem;
 use super::finding::Findings;
 use super::open::open_limited;
 use super::report::{Expected, Report};
+use super::rule::Rule;
 use crate::read::ReadAt;
 
 /// Most bytes that are unpacked for one look (512 MiB): each of a few places that are read may lie in a large cluster.
 const UNPACK_BUDGET: u64 = 512 << 20;
-/// Most partitions that are looked into.
-const MOST_VOLUMES: usize = 64;
 /// Where distributions keep their root on btrfs, if it is not what is mounted by default.
 const SUBVOLUMES: [&str; 4] = ["@", "@rootfs", "root", "@/.snapshots/1/snapshot"];
 /// What is mounted beside the root, as far as anything is looked at there.
@@ -81,9 +82,10 @@ pub fn look_inside(file: Arc<dyn ReadAt>, expected: &Expected, report: &mut Repo
 
 fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestReport, Findings) {
     let pages = Pages::new(disk);
-    let mut places = places(&pages, report);
+    let (mut places, mut names) = places::places(&pages, report);
+    names.more_disks = expected.more_disks;
     let mut findings = Findings::default();
-    let found = find_system(&mut places, expected.initramfs);
+    let found = find_system(&mut places, &names, expected.initramfs, &mut findings);
     let volumes: Vec<_> = places.into_iter().map(|(_, volume)| volume).collect();
     let system = match found {
         Answer::Found((mut tree, system)) => {
@@ -95,109 +97,53 @@ fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestRe
         Answer::Absent => Answer::Absent,
         Answer::Unread(reason) => Answer::Unread(reason),
     };
+    // What could not be read may hold it.
+    if system == Answer::Absent {
+        checks::no_system(&volumes, report, expected, &mut findings);
+    }
     (GuestReport { system, volumes, read_bytes: pages.read_bytes() }, findings)
 }
 
-/// Lists what was recognised on the disk, with the names that it is known by.
-fn places(pages: &Rc<Pages>, report: &Report) -> Vec<(View, GuestVolume)> {
-    let disk = View::new(pages, 0, pages.length());
-    let mut places = Vec::new();
-    if let Some(filesystem) = report.bare_filesystem {
-        places.push((disk.clone(), volume(&disk, "the whole disk".to_owned(), filesystem)));
-    }
-    let known = report.partitions.iter().filter_map(|partition| Some((partition, partition.filesystem?)));
-    for (partition, filesystem) in known.take(MOST_VOLUMES) {
-        let length = partition.length.min(disk.length().saturating_sub(partition.start));
-        let view = View::new(pages, partition.start, length);
-        let mut found = volume(&view, format!("partition {}", partition.number), filesystem);
-        found.partition_label.clone_from(&partition.name);
-        found.partition_uuid = identity::partition_uuid(&disk, report, partition.number).unwrap_or_default();
-        places.push((view, found));
-    }
-    let mut logical = Vec::new();
-    for (view, physical) in &mut places {
-        if physical.filesystem == FileSystem::Lvm {
-            let looked = logical_volumes(view, &mut logical);
-            physical.unread = looked.err().map(|reason| format!("not all of LVM was looked into: {reason}"));
-        }
-    }
-    places.extend(logical);
-    places
-}
-
-/// Describes what holds a file system that was recognised.
-fn volume(view: &View, place: String, filesystem: FileSystem) -> GuestVolume {
-    view.pages().begin();
-    let identity = identity::identify(view, filesystem).unwrap_or_default();
-    let unread = view.pages().failure().or_else(|| match filesystem {
-        FileSystem::Swap | FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 => None,
-        FileSystem::Xfs | FileSystem::Btrfs => None,
-        encrypted if encrypted.is_encrypted() => Some("it is encrypted".to_owned()),
-        other => Some(format!("{other} is not looked into")),
-    });
-    GuestVolume {
-        place,
-        device: None,
-        filesystem,
-        uuid: identity.uuid,
-        label: identity.label,
-        partition_uuid: None,
-        partition_label: None,
-        unread,
-    }
-}
-
-/// Adds the logical volumes that lie on a partition; an error if there are others, of which nothing is known.
-fn logical_volumes(view: &View, places: &mut Vec<(View, GuestVolume)>) -> Result<(), String> {
-    let mut unread = Ok(());
-    for lvm::Logical { name: (group, name), pieces } in lvm::volumes(view)? {
-        let place = format!("logical volume {group}/{name}");
-        let found = pieces.and_then(|pieces| {
-            let view = view.parts(&pieces);
-            Ok(recognise(&view)?.map(|filesystem| (view, filesystem)))
-        });
-        match found {
-            Ok(Some((view, filesystem))) if places.len() < MOST_VOLUMES => {
-                let mut volume = volume(&view, place, filesystem);
-                volume.device = Some(format!("/dev/{group}/{name}"));
-                places.push((view, volume));
-            }
-            Ok(_) => {}
-            Err(reason) => unread = Err(format!("{place}: {reason}")),
-        }
-    }
-    unread
-}
-
-/// Recognises a file system by its front.
-fn recognise(view: &View) -> Read<FileSystem> {
-    view.pages().begin();
-    let head = view.head::<{ 68 << 10 }>(0).map(|head| head.to_vec());
-    if let Some(reason) = view.pages().failure() {
-        return Err(reason);
-    }
-    let head = head.map_err(|error| error.to_string())?;
-    let found = filesystem::probe(&head, 0, head.length()).map_err(|error| error.to_string())?;
-    Ok(found.map(|found| found.filesystem))
-}
-
-/// Finds the first file system that holds a system, and tells what that is; with `deep` also of its initial RAM file
-/// system.
-fn find_system(places: &mut [(View, GuestVolume)], deep: bool) -> Answer<(Tree, GuestSystem)> {
-    for index in 0..places.len() {
-        let (view, volume) = &mut places[index];
-        if volume.unread.is_some() || volume.filesystem == FileSystem::Swap {
+/// Finds the file system that holds the system, and tells what that is. Of several it is the one that the boot loader of
+/// the first starts, else the first. With `deep` its initial RAM file system is looked into too.
+fn find_system(
+    places: &mut [(View, GuestVolume)],
+    names: &Names,
+    deep: bool,
+    findings: &mut Findings,
+) -> Answer<(Tree, GuestSystem)> {
+    let mut found = Vec::new();
+    for (view, volume) in places.iter_mut() {
+        if volume.unread.is_some() || volume.filesystem == FileSystem::Swap || volume.filesystem.is_fat() {
             continue;
         }
+        // Of the members of an array one is enough.
+        let is_known =
+            |(_, other): &(Tree, GuestVolume)| other.array.is_some() && other.array == volume.array;
         match root(view, volume.filesystem) {
-            Ok(Some(mut tree)) => {
-                let root = volume.place.clone();
-                let system = describe(&mut tree, root, places, deep);
-                return Answer::Found((tree, system));
-            }
+            Ok(Some(_)) if found.iter().any(is_known) => {}
+            Ok(Some(tree)) => found.push((tree, volume.clone())),
             Ok(None) => {}
             Err(reason) => volume.unread = Some(reason),
         }
+    }
+    let roots: Vec<_> = found.iter().map(|(_, volume)| volume.place.clone()).collect();
+    let mut found = found.into_iter();
+    if let Some((mut tree, volume)) = found.next() {
+        let mut system = describe(&mut tree, volume.place, places, names, deep);
+        let default =
+            system.boot_entries.found().and_then(|entries| entries.iter().find(|entry| entry.is_default));
+        let started = default.and_then(|entry| entry.place.as_ref()?.found()).cloned();
+        if let Some((mut other, volume)) = found.find(|(_, volume)| Some(&volume.place) == started.as_ref()) {
+            system = describe(&mut other, volume.place, places, names, deep);
+            tree = other;
+        }
+        if roots.len() > 1 {
+            let message =
+                format!("there are systems on {}: that on {} was looked at", roots.join(", "), system.root);
+            findings.info(Rule::GRoot, message);
+        }
+        return Answer::Found((tree, system));
     }
     let unread = places.iter().find_map(|(_, volume)| {
         Some(format!("{} ({}): {}", volume.place, volume.filesystem, volume.unread.as_ref()?))
@@ -227,20 +173,32 @@ fn root(view: &View, filesystem: FileSystem) -> Read<Tree> {
     unread
 }
 
-fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)], deep: bool) -> GuestSystem {
-    let volumes: Vec<_> = places.iter().map(|(_, volume)| volume.clone()).collect();
+fn describe(
+    tree: &mut Tree,
+    root: String,
+    places: &[(View, GuestVolume)],
+    names: &Names,
+    deep: bool,
+) -> GuestSystem {
     let fstab = tree.read("/etc/fstab", system::LONGEST_TEXT);
-    let fstab = fstab.map(|bytes| bytes.map(|bytes| fstab::read(&bytes, &volumes)));
+    let fstab = fstab.map(|bytes| bytes.map(|bytes| fstab::read(&bytes, names)));
     for line in fstab.iter().flatten().flatten() {
+        // What the boot loader reads is in `/boot`, also where the system does not mount it by itself.
+        let always = line.mount_point.starts_with("/boot");
         let wanted = MOUNT_POINTS.contains(&line.mount_point.as_str());
-        if wanted && !line.options.split(',').any(|option| option == "noauto") {
-            tree.mount(&line.mount_point, mounted(line, places));
+        if wanted && (always || !line.options.split(',').any(|option| option == "noauto")) {
+            tree.mount(&line.mount_point, mounted(line, places, names));
         }
     }
     let os = Answer::from(system::os_release(tree));
     let (architecture, foreign_machine) = system::architecture(tree);
-    let boot_entries: Answer<Vec<BootEntry>> = loader::entries(tree, &volumes).into();
+    let (boot_entries, boot_searches) = match loader::read(tree, names) {
+        Ok(Some((entries, searches))) => (Answer::Found(entries), searches),
+        Ok(None) => (Answer::Absent, Vec::new()),
+        Err(reason) => (Answer::Unread(reason), Vec::new()),
+    };
     let default = boot_entries.found().and_then(|entries| entries.iter().find(|entry| entry.is_default));
+    let resume = default.and_then(|entry| names.find(entry.argument("resume")?));
     let (kernels, is_kernel_certain) = kernels(tree, default, deep);
     let cloud_init = cloud_init::read(tree, &boot_entries);
     GuestSystem {
@@ -254,6 +212,8 @@ fn describe(tree: &mut Tree, root: String, places: &[(View, GuestVolume)], deep:
         is_kernel_certain,
         cloud_init: cloud_init.map(|evidence| evidence.map(|evidence| evidence.facts())).into(),
         boot_entries,
+        boot_searches,
+        resume,
         fstab: fstab.into(),
     }
 }
@@ -279,10 +239,10 @@ fn kernels(tree: &mut Tree, entry: Option<&BootEntry>, deep: bool) -> (Answer<Ve
 }
 
 /// Opens what a line of the fstab mounts.
-fn mounted(line: &FstabLine, places: &[(View, GuestVolume)]) -> Result<Volume, String> {
+fn mounted(line: &FstabLine, places: &[(View, GuestVolume)], names: &Names) -> Result<Volume, String> {
     let because = |reason: &str| format!("{} is mounted from {}, {reason}", line.mount_point, line.device);
-    let volumes: Vec<_> = places.iter().map(|(_, volume)| volume.clone()).collect();
-    let index = identity::position(&volumes, &line.device)
+    let index = names
+        .volume(&line.device)
         .ok_or_else(|| because("which is named by its device"))?
         .ok_or_else(|| because("which was not found on this disk"))?;
     let (view, volume) = &places[index];

@@ -102,7 +102,7 @@ fn what_is_mounted_and_started_is_looked_for_on_the_disk() {
 fn links_are_followed_inside_of_the_guest_and_not_for_ever() {
     for disk in DISKS.iter() {
         let pages = Pages::new(disk.disk.clone());
-        let (view, volume) = places(&pages, &disk.report).pop().unwrap();
+        let (view, volume) = places::places(&pages, &disk.report).0.pop().unwrap();
         let mut tree = root(&view, volume.filesystem).unwrap().unwrap();
         assert!(tree.read("/etc/loop", 10).unwrap_err().contains("links"));
         assert_eq!(tree.read("/etc/above", 11).unwrap().as_deref(), Some(b"PRETTY_NAME".as_slice()));
@@ -160,21 +160,42 @@ fn what_cannot_be_read_is_never_missing() {
 
 #[test]
 fn a_logical_volume_is_known_by_each_of_its_names() {
-    let mut volumes = look_at(&DISKS[3]).volumes;
-    assert_eq!(volumes.iter().map(|volume| &volume.unread).collect::<Vec<_>>()[1..], [&None, &None]);
-    volumes[2].device = Some("/dev/a-b/c-d".to_owned());
+    let mut names = Names { volumes: look_at(&DISKS[3]).volumes, ..Names::default() };
+    assert_eq!(names.volumes.iter().map(|volume| &volume.unread).collect::<Vec<_>>()[1..], [&None, &None]);
+    names.volumes[2].device = Some("/dev/a-b/c-d".to_owned());
     let place = Some(Answer::Found("logical volume system/root".to_owned()));
     for device in
         ["/dev/a-b/c-d", "/dev/mapper/a--b-c--d", "LABEL=system", "UUID=11111111-2222-3333-4444-555555555555"]
     {
-        assert_eq!(identity::find(&volumes, device), place, "{device}");
+        assert_eq!(names.find(device), place, "{device}");
     }
     for device in ["/dev/mapper/a-b-c-d", "/dev/mapper/luks", "/dev/sda1", "none"] {
-        assert_eq!(identity::find(&volumes, device), None, "{device}");
+        assert_eq!(names.find(device), None, "{device}");
     }
-    assert_eq!(identity::find(&volumes, "LABEL=other"), Some(Answer::Absent));
-    volumes[1].unread = Some("a mirror".to_owned());
-    assert!(matches!(identity::find(&volumes, "LABEL=other"), Some(Answer::Unread(_))));
+    assert_eq!(names.find("LABEL=other"), Some(Answer::Absent));
+    names.volumes[1].unread = Some("a mirror".to_owned());
+    assert!(matches!(names.find("LABEL=other"), Some(Answer::Unread(_))));
+}
+
+#[test]
+fn what_may_lie_in_the_unknown_is_not_absent() {
+    let partition = |uuid: Result<Option<&str>, &str>| {
+        let uuid = uuid.map(|uuid| uuid.map(str::to_owned)).map_err(str::to_owned);
+        ("partition 4".to_owned(), uuid, Some("data".to_owned()))
+    };
+    let mut names = Names { partitions: vec![partition(Ok(Some("ab-01")))], ..Names::default() };
+    let place = Some(Answer::Found("partition 4".to_owned()));
+    assert_eq!(names.find("PARTUUID=AB-01"), place, "though nothing is known of what it holds");
+    assert_eq!(names.find("/dev/disk/by-partlabel/data"), place);
+    assert_eq!(names.find("PARTUUID=ab-02"), Some(Answer::Absent));
+    assert_eq!(names.find("UUID=1"), Some(Answer::Absent));
+    names.unknown = Some("partition 4".to_owned());
+    assert_eq!(names.find("PARTUUID=ab-02"), Some(Answer::Absent));
+    assert!(matches!(names.find("UUID=1"), Some(Answer::Unread(_))));
+    names.more_disks = true;
+    assert!(matches!(names.find("PARTUUID=ab-02"), Some(Answer::Unread(_))));
+    names = Names { partitions: vec![partition(Err("the table is damaged"))], ..Names::default() };
+    assert!(matches!(names.find("PARTUUID=ab-02"), Some(Answer::Unread(_))));
 }
 
 #[test]

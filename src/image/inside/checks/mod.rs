@@ -2,12 +2,14 @@
 
 mod agents;
 mod basics;
+mod boot;
 mod cloud_init;
 mod drivers;
 mod fstab;
 mod network;
 mod selinux;
 mod ssh;
+mod volumes;
 
 use super::super::finding::{Finding, Findings, Severity};
 use super::super::report::{Expected, Report};
@@ -24,7 +26,6 @@ pub(super) struct Scene<'a> {
     pub(super) system: &'a GuestSystem,
     /// What the disk holds.
     pub(super) volumes: &'a [GuestVolume],
-    #[expect(dead_code, reason = "no check looks at it yet")]
     /// The disk's tables and what would start it.
     pub(super) report: &'a Report,
     #[expect(dead_code, reason = "no check looks at it yet")]
@@ -44,6 +45,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("libraries", basics::libraries),
     ("fstab", fstab::check),
     ("the network", network::check),
+    ("swap", fstab::swap),
+    ("the boot loader", boot::check),
+    ("the disk", volumes::check),
     ("SELinux", selinux::check),
     ("cloud-init", cloud_init::check),
     ("SSH", ssh::check),
@@ -79,6 +83,39 @@ fn first<'a>(tree: &mut Tree, paths: &[&'a str]) -> Result<Option<&'a str>, Reas
         }
     }
     Ok(None)
+}
+
+pub(super) use volumes::no_system;
+
+/// Whether a text may stand in a command as it is.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/:=+-".contains(&byte))
+}
+
+/// Returns the disk and the number of the partition that a device's name means: `sda` and 1 of `/dev/sda1`. `None` for
+/// what is not named so.
+fn disk_name(device: &str) -> Option<(&str, Option<u32>)> {
+    let name = device.strip_prefix("/dev/")?;
+    let (disk, number) = if name.starts_with("nvme") {
+        name.split_once('p').unwrap_or((name, ""))
+    } else {
+        let kinds = ["sd", "hd", "xvd", "vd"];
+        let letters = kinds.iter().find_map(|kind| name.strip_prefix(kind))?;
+        let digits = letters.trim_start_matches(|char: char| char.is_ascii_lowercase());
+        if digits.len() == letters.len() {
+            return None;
+        }
+        name.split_at(name.len() - digits.len())
+    };
+    match number {
+        "" => Some((disk, None)),
+        number => Some((disk, Some(number.parse().ok()?))),
+    }
+}
+
+/// Whether a name is that of the disk that a machine starts from, usually.
+fn is_first_disk(name: &str) -> bool {
+    matches!(name, "sda" | "hda" | "xvda" | "vda" | "nvme0n1")
 }
 
 /// Makes a finding with what mends it in the guest.

@@ -9,7 +9,7 @@ const MOST_SEARCHES: usize = 64;
 
 /// Reads a `grub.cfg`; `variables` are those of the environment block, to which those are added that it sets.
 pub(super) fn read(file: &str, bytes: &[u8], variables: &mut Variables) -> Menu {
-    let mut menu = Menu::default();
+    let mut menu = Menu { file: file.to_owned(), ..Menu::default() };
     // The braces that are open, with the entry or menu that each belongs to, if to one.
     let mut open: Vec<Option<usize>> = Vec::new();
     let mut is_for_once = false;
@@ -122,7 +122,7 @@ fn searched(command: &str, words: &[&str]) -> Option<String> {
 
 /// Reads a `menu.lst` or `grub.conf` of the first GRUB.
 pub(super) fn read_legacy(file: &str, bytes: &[u8]) -> Menu {
-    let mut menu = Menu::default();
+    let mut menu = Menu { file: file.to_owned(), ..Menu::default() };
     for (line, text) in lines(bytes) {
         let (command, rest) = text.split_once([' ', '\t', '=']).unwrap_or((text, ""));
         let rest = rest.trim_start_matches(['=', ' ', '\t']).trim_end();

@@ -6,6 +6,7 @@ pub(super) const MOST_ENTRIES: usize = 64;
 /// A menu as a configuration has it: entries and menus inside of it, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Menu {
+    pub(super) file: String,
     pub(super) items: Vec<Item>,
     /// What starts by itself, as the configuration names it; the first if nothing is named.
     pub(super) default: Option<String>,

@@ -6,8 +6,8 @@ mod menu;
 mod script;
 mod specified;
 
-use super::facts::{Answer, BootEntry, BootFile, GuestVolume};
-use super::identity;
+use super::facts::{Answer, BootEntry, BootFile, BootSearch};
+use super::identity::Names;
 use super::text::shown;
 use super::tree::Tree;
 use super::volume::Read;
@@ -34,10 +34,11 @@ const EXTLINUX: [&str; 4] = [
 ];
 const ENTRIES: &str = "/boot/loader/entries";
 
-/// Reads the configurations that there are; `None` if there is none.
-pub(super) fn entries(tree: &mut Tree, volumes: &[GuestVolume]) -> Read<Vec<BootEntry>> {
+/// Reads the configurations that there are: what they start, and what the loader looks for. `None` if there is none.
+pub(super) fn read(tree: &mut Tree, names: &Names) -> Read<(Vec<BootEntry>, Vec<BootSearch>)> {
     let Some(menus) = menus(tree)? else { return Ok(None) };
     let mut entries: Vec<BootEntry> = Vec::new();
+    let mut searches = Vec::new();
     for menu in &menus {
         let default = menu.default_item().filter(|_| !entries.iter().any(|entry| entry.is_default));
         for (index, item) in menu.items.iter().enumerate() {
@@ -46,8 +47,19 @@ pub(super) fn entries(tree: &mut Tree, volumes: &[GuestVolume]) -> Read<Vec<Boot
             for start in &item.starts {
                 let is_default = default == Some(index) && most.is_some_and(|most| std::ptr::eq(most, start));
                 if entries.len() < MOST_ENTRIES || is_default {
-                    entries.push(entry(tree, volumes, item, start, is_default));
+                    entries.push(entry(tree, names, item, start, is_default));
                 }
+            }
+        }
+        for search in &menu.searches {
+            let Some(place) = names.find(&search.device) else { continue };
+            let is_needed = default.is_some() && search.item.is_none_or(|item| Some(item) == default);
+            let (file, device) = (menu.file.clone(), shown(search.device.as_bytes()));
+            let same = |other: &BootSearch| {
+                other.device == device && other.file == file && other.is_needed == is_needed
+            };
+            if !searches.iter().any(same) {
+                searches.push(BootSearch { file, line: search.line, device, place, is_needed });
             }
         }
     }
@@ -56,7 +68,7 @@ pub(super) fn entries(tree: &mut Tree, volumes: &[GuestVolume]) -> Read<Vec<Boot
     {
         first.is_default = true;
     }
-    Ok(Some(entries))
+    Ok(Some((entries, searches)))
 }
 
 /// Reads the menus, the one that counts first.
@@ -126,13 +138,7 @@ fn specified_default(tree: &mut Tree, items: &[Item]) -> Read<String> {
     Ok(place.map(|place| place.to_string()))
 }
 
-fn entry(
-    tree: &mut Tree,
-    volumes: &[GuestVolume],
-    item: &Item,
-    start: &Start,
-    is_default: bool,
-) -> BootEntry {
+fn entry(tree: &mut Tree, names: &Names, item: &Item, start: &Start, is_default: bool) -> BootEntry {
     let shown = |text: &str| shown(text.as_bytes());
     // What holds a variable that nothing is known of is not the root.
     let root = start.arguments.iter().filter_map(|word| word.strip_prefix("root=")).next_back();
@@ -154,7 +160,7 @@ fn entry(
             .map(|word| argument(word))
             .collect(),
         root: root.map(shown),
-        place: root.and_then(|root| identity::find(volumes, root)),
+        place: root.and_then(|root| names.find(root)),
     }
 }
 
