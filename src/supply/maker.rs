@@ -13,7 +13,7 @@ use crate::checksum_file::Sha256;
 use crate::source::Passage;
 
 /// Bytes of content that go out together at most, so that small runs do not cost a message each.
-const BATCH: u64 = 4 << 20;
+const BATCH: u64 = 16 << 20;
 
 /// What the object has of the image's bytes.
 pub(super) enum Form {

@@ -12,7 +12,7 @@ use crate::model::ByteRange;
 use crate::source::Source;
 
 /// How much of a cluster is looked at first: what is data mostly shows it there.
-const BEGINNING: usize = 4 << 10;
+const BEGINNING: usize = 1 << 10;
 /// How much of a source is asked for ahead.
 const READ_AHEAD: u64 = 4 << 20;
 /// How much of a stream may pass before it is told, however little of it is data.
@@ -39,13 +39,16 @@ fn walk(source: &Arc<dyn Source>, maker: &mut Maker) -> Result<(), Stop> {
         let end = next.map_or(length, |data| data.end.next_multiple_of(CLUSTER).min(length));
         let mut advised = at;
         while at < end {
-            if advised < at + READ_AHEAD / 2 {
-                let ahead = ByteRange::new(advised, (at + READ_AHEAD).min(end).max(advised));
-                source.will_need(ahead);
-                advised = ahead.end;
-            }
             let bytes = &mut block[..(end - at).min(BLOCK_SIZE as u64) as usize];
-            look(source, at, bytes, maker.looks())?;
+            if !look_ready(source, at, bytes, maker.looks())? {
+                // To ask for what is there already costs a look at each page of it.
+                if advised < at + READ_AHEAD / 2 {
+                    let ahead = ByteRange::new(advised.max(at), (at + READ_AHEAD).min(end));
+                    source.will_need(ahead);
+                    advised = ahead.end;
+                }
+                source.read_at(at, bytes).map_err(io::Error::from)?;
+            }
             tell(bytes, maker, |from, to| {
                 Segment::Read(Arc::clone(source), ByteRange::new(at + from as u64, at + to as u64))
             })?;
@@ -55,24 +58,23 @@ fn walk(source: &Arc<dyn Source>, maker: &mut Maker) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Fills a block, so that it shows which clusters are zeros. If nobody looks at the bytes and they are ready, that is the
-/// beginning of a cluster of data alone: where a part is made of it, all of it is read.
-fn look(source: &Arc<dyn Source>, at: u64, block: &mut [u8], all: bool) -> io::Result<()> {
-    let mut done = 0;
-    while done < block.len() {
-        let rest = &mut block[done..];
-        let cluster = rest.len().min(CLUSTER as usize);
-        let beginning = &mut rest[..cluster.min(BEGINNING)];
-        let ready = !all && source.read_ready(at + done as u64, beginning) == Some(beginning.len());
-        if !ready {
-            return Ok(source.read_at(at + done as u64, rest)?);
+/// Fills a block so that it shows which clusters are zeros, if the bytes are ready, and tells whether they are. If nobody
+/// looks at them, that is the beginning of a cluster of data alone: where a part is made of it, all of it is read.
+fn look_ready(source: &Arc<dyn Source>, at: u64, block: &mut [u8], all: bool) -> io::Result<bool> {
+    if all {
+        return Ok(source.read_ready(at, block) == Some(block.len()));
+    }
+    for (at, cluster) in (at..).step_by(CLUSTER as usize).zip(block.chunks_mut(CLUSTER as usize)) {
+        let length = cluster.len().min(BEGINNING);
+        let beginning = &mut cluster[..length];
+        if source.read_ready(at, beginning) != Some(length) {
+            return Ok(false);
         }
         if is_zero(beginning) {
-            source.read_at(at + done as u64, &mut rest[..cluster])?;
+            source.read_at(at, cluster).map_err(io::Error::from)?;
         }
-        done += cluster;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Tells a stream. What is data is held, in blocks of the pool.
