@@ -154,8 +154,14 @@ fn random_kills_end_in_the_same_bytes() {
         assert!(read_back(&world, &target) == object, "{context}: {target}");
     }
     eprintln!("{killed} kills, {uploads} uploads, {resent} of {sent} bytes sent again");
+    // A kill between Initiate and its record leaves an upload that nobody knows, and that holds nothing.
     let open = world.json(&["list", "oss://images"]);
-    assert_eq!(open["uploads"].as_array().unwrap().len(), 0, "seed {seed}: {open}");
+    let left = open["uploads"].as_array().unwrap();
+    assert!(
+        left.iter().all(|upload| upload["parts"] == 0 && upload["local"] == false),
+        "seed {seed}: {open}"
+    );
+    assert!(left.len() as u64 <= killed, "seed {seed}: {open}");
 }
 
 /// What the proxy counted.
