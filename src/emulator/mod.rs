@@ -6,12 +6,13 @@
 //! code; never how requests are built or answers are read.
 //!
 //! There are two doors: an [`Emulator`] is a [`Transport`](crate::http::Transport) in process, and a [`Server`]
-//! offers it over TCP.
+//! offers it over TCP. Beside them stands the [`MetadataService`] of one instance.
 
 mod api;
 mod dispatch;
 mod faults;
 mod keys;
+mod metadata;
 mod options;
 mod oss;
 mod server;
@@ -32,6 +33,7 @@ use crate::model::{BucketName, Region};
 
 pub use api::{EcsOptionError, EcsOptions};
 pub use faults::{Fault, FaultPlan, FaultPlanError, FaultRule, When};
+pub use metadata::{InstanceMetadata, MetadataService};
 pub use options::{DEFAULT_REGION, EmulatorOptions};
 pub use server::{IDLE_LIMIT, MAX_CONNECTIONS, MAX_HEAD, Server};
 pub use store::{BucketRecord, Encryption, StoreError, Versioning};
