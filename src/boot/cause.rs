@@ -40,8 +40,8 @@ pub enum Cause {
     NoAddress,
     /// cloud-init asked the metadata service for nothing.
     SourceNotTaken,
-    /// cloud-init has not finished, or failed.
-    CloudInitFailed,
+    /// cloud-init has not finished.
+    CloudInitNotFinished,
     /// No SSH server answers.
     NoSsh,
     /// The SSH server does not take the key that the metadata service handed in.
@@ -54,7 +54,7 @@ impl Cause {
     /// Returns the checks whose findings explain it, the likeliest first.
     pub fn rules(self, bus: DiskBus) -> &'static [Rule] {
         match self {
-            Self::NoBootableDevice => &[Rule::RBoot, Rule::GNoBoot, Rule::RArch],
+            Self::NoBootableDevice => &[Rule::FZero, Rule::RBoot, Rule::GNoBoot, Rule::RArch],
             Self::GrubRescue | Self::GrubPrompt | Self::LoaderFailed | Self::NoKernel => {
                 &[Rule::GGrub, Rule::GNoBoot, Rule::GUuid, Rule::GKernel, Rule::RBoot]
             }
@@ -83,7 +83,7 @@ impl Cause {
             Self::SourceNotTaken => {
                 &[Rule::GCiDs, Rule::GCiOff, Rule::GCiVer, Rule::GVnet, Rule::GDhcp, Rule::GNicName]
             }
-            Self::CloudInitFailed => &[Rule::GCiVer, Rule::GSpace, Rule::GSelinux],
+            Self::CloudInitNotFinished => &[Rule::GCiVer, Rule::GSpace, Rule::GSelinux],
             Self::NoSsh => &[Rule::GSshd, Rule::GFirewall, Rule::GDhcp, Rule::GNicName, Rule::GSelinux],
             Self::KeyRefused => {
                 &[Rule::GCiDs, Rule::GCiOff, Rule::GCiVer, Rule::GRootUser, Rule::GSelinux, Rule::GSpace]
@@ -112,7 +112,7 @@ impl fmt::Display for Cause {
             Self::NoLogin => "the system starts, but there is neither a login prompt nor a network",
             Self::NoAddress => "the system runs, but takes no address by DHCP",
             Self::SourceNotTaken => "cloud-init does not ask the metadata service of ECS",
-            Self::CloudInitFailed => "cloud-init does not finish without errors",
+            Self::CloudInitNotFinished => "cloud-init does not finish",
             Self::NoSsh => "no SSH server answers",
             Self::KeyRefused => "the SSH server does not take the key that the metadata service hands in",
             Self::Ended => "the system switches off, or starts again, before a login",

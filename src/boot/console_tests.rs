@@ -155,7 +155,9 @@ fn what_only_looks_like_a_stop_or_a_prompt_is_none() {
 }
 
 #[test]
-fn an_initramfs_does_not_pass_for_the_system() {
+fn an_initramfs_and_a_firmware_s_shell_do_not_pass_for_the_system() {
+    let shell = "BdsDxe: starting Boot0002 \"EFI Internal Shell\" from Fv(7CB8BDC9)/FvFile(7C04A583)\r\n";
+    assert_eq!(story(shell), (vec![], None));
     let text =
         "Welcome to openSUSE Leap 15.6 dracut-055 (Initramfs)!\r\nWelcome to Arch Linux (initramfs)!\r\n";
     assert_eq!(story(text), (vec![], None));

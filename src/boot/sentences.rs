@@ -151,7 +151,6 @@ pub(super) fn of_line(line: &str) -> Option<Meaning> {
     if let Some((_, cause)) = STOPS.iter().find(|(sentence, _)| line.contains(sentence)) {
         return Some(Stopped(*cause));
     }
-    // The unit's name ends in a period or a job's remark; a failed one is a clue.
     if CLUES.iter().any(|clue| line.contains(clue)) {
         return Some(Clue);
     }
@@ -163,6 +162,10 @@ pub(super) fn of_line(line: &str) -> Option<Meaning> {
     }
     if line.contains("Cloud-init v. ") && line.contains(" finished at ") {
         return Some(Reached(Milestone::CloudInit));
+    }
+    // OVMF starts its own shell when nothing else is there to start.
+    if line.contains("BdsDxe: starting Boot") && line.contains("Shell") {
+        return Some(Clue);
     }
     if let Some((_, milestone)) = MILESTONES.iter().find(|(sentence, _)| line.contains(sentence)) {
         return Some(Reached(*milestone));

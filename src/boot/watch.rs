@@ -91,7 +91,6 @@ pub struct Watch {
     /// When something was last seen that counts as progress.
     moved: Duration,
     key_refused: bool,
-    cloud_init_failed: bool,
     ended: bool,
 }
 
@@ -105,7 +104,6 @@ impl Watch {
             stop: None,
             moved: Duration::ZERO,
             key_refused: false,
-            cloud_init_failed: false,
             ended: false,
         }
     }
@@ -151,7 +149,14 @@ impl Watch {
     pub fn cloud_init_status(&mut self, status: &str, now: Duration) {
         match status.lines().find_map(|line| line.strip_prefix("status: ")) {
             Some("done") => self.reach(Milestone::CloudInit, now, "status: done".to_owned()),
-            Some("error" | "degraded") => self.cloud_init_failed = true,
+            // The system can be used, but not all of its settings were made.
+            Some("error" | "degraded") => {
+                self.reach(
+                    Milestone::CloudInit,
+                    now,
+                    "status: error, see /var/log/cloud-init.log".to_owned(),
+                );
+            }
             _ => {}
         }
     }
@@ -185,10 +190,6 @@ impl Watch {
         }
         if self.is_goal() {
             return Some(self.conclude(Outcome::Boots));
-        }
-        if self.cloud_init_failed && self.has(Milestone::SshLogin) {
-            self.stop(Cause::CloudInitFailed, now, false, Some("cloud-init status: error".to_owned()));
-            return None;
         }
         let waits = self.has(Milestone::Prompt) || self.console.is_loader_in_trouble();
         if now >= self.goal.limit || waits && now >= self.moved + self.goal.patience {
@@ -231,7 +232,7 @@ impl Watch {
             Some(_) if !source => Cause::SourceNotTaken,
             Some(_) if !self.has(Milestone::SshAnswers) => Cause::NoSsh,
             Some(_) if self.key_refused && !self.has(Milestone::SshLogin) => Cause::KeyRefused,
-            Some(_) => Cause::CloudInitFailed,
+            Some(_) => Cause::CloudInitNotFinished,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod after_import;
 mod arguments;
+mod boot;
 mod demo;
 mod devices;
 mod examples;

@@ -29,6 +29,9 @@ use ui::{Output, printable, printable_lines, terminal};
 const MAX_FILE: u64 = 8 << 20;
 
 fn main() -> ExitCode {
+    if let Some(code) = commands::boot::helper::run() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(args::with_suggestion(error)),

@@ -189,6 +189,9 @@ pub(crate) struct PublishArgs {
     /// Write a JSON record of what was published, with the image's SHA-256, to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+    /// Boot the image first, and send nothing if it does not boot: `local` is on this machine, see `ossup boot`
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) boot_test: Option<BootTestArg>,
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
     #[command(flatten)]
@@ -207,6 +210,13 @@ pub(crate) struct PublishArgs {
     pub(crate) transfer: TransferArgs,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+}
+
+/// Where an image is booted before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BootTestArg {
+    /// On this machine, by the QEMU that is installed
+    Local,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! The arguments as typed; `settings` resolves what they mean.
 
+mod boot;
 mod emulator;
 mod import;
 mod plan;
@@ -8,10 +9,11 @@ mod source;
 mod transfer;
 pub(crate) mod values;
 
+pub(crate) use boot::{BootArgs, BootModeArg, MachineArgs, UntilArg};
 pub(crate) use emulator::EmulatorArgs;
 pub(crate) use import::{
-    FanOutArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
-    ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskOrImage,
+    BootTestArg, FanOutArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs,
+    ImageShareArgs, ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskOrImage,
 };
 pub(crate) use plan::PlanArgs;
 pub(crate) use remote::{AddressingArg, ConnectionArgs, RetryArgs, SignVersionArg};
@@ -47,7 +49,8 @@ Examples:
 Exit codes: 0 success; 1 other failure; 2 usage; 3 image refused; 4 credentials or permission;
 5 network failure, resumable; 6 integrity, or the source changed; 7 import refused or failed;
 8 wait timed out, the import continues; 9 locked, or the object exists;
-10 server certificate refused; 129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
+10 server certificate refused; 11 the image does not boot;
+129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -68,6 +71,8 @@ pub(crate) enum Command {
     Publish(Box<PublishArgs>),
     /// Show what an image is and whether ECS can import it
     Inspect(InspectArgs),
+    /// Boot an image on this machine, as ECS would show it the world
+    Boot(BootArgs),
     /// Print an object's URL
     Url(UrlArgs),
     /// List open uploads, known to this machine or on a bucket
@@ -139,7 +144,9 @@ impl Command {
             Self::Bucket(BucketCommand::Create(args) | BucketCommand::Show(args)) => {
                 (&mut args.connection, args.bucket.region.as_ref())
             }
-            Self::Demo(_) | Self::Image(_) | Self::Emulator(_) | Self::Completions(_) => return self,
+            Self::Demo(_) | Self::Boot(_) | Self::Image(_) | Self::Emulator(_) | Self::Completions(_) => {
+                return self;
+            }
         };
         if connection.endpoint.is_none() && connection.region.is_none() {
             connection.region = region.cloned();

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod abort;
+pub(crate) mod boot;
 mod bucket;
 mod completions;
 mod demo;
@@ -39,6 +40,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Import(args) => import::run(&args, context).await,
         Command::Publish(args) => publish::run(&args, context).await,
         Command::Inspect(args) => stop.or(inspect::run(&args, context)).await,
+        Command::Boot(args) => boot::run(&args, context).await,
         Command::Url(args) => stop.or(url::run(&args, context)).await,
         Command::List(args) => stop.or(list::run(&args, context)).await,
         Command::Abort(args) => stop.or(abort::run(&args, context)).await,

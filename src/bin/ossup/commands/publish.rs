@@ -3,13 +3,14 @@ use std::path::Path;
 
 use ossup::checksum_file::Sha256;
 use ossup::image::{DiskRole, Expected, Report};
-use ossup::model::{DiskFormat, ObjectRef};
+use ossup::model::{BootMode, DiskFormat, ObjectRef};
 use ossup::publish::PublishReport;
 use ossup::source::{Change, FileSource, Source, SourceIdentity};
 use serde_json::{Value, json};
 use sha2::Digest;
 use tempfile::NamedTempFile;
 
+use super::boot;
 use super::import;
 use super::importing::{self, Disk, Imports};
 use super::inspection;
@@ -17,7 +18,7 @@ use super::plan::{self, Planned};
 use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
 use super::transfer::{self, Prepared};
 use crate::args::values::FileOrObject;
-use crate::args::{FormArg, ImageArg, PublishArgs, SourceArgs};
+use crate::args::{BootModeArg, BootTestArg, FormArg, ImageArg, MachineArgs, PublishArgs, SourceArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, ResumeHint};
 use crate::origin::{Opening, Ready};
@@ -81,6 +82,9 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         let (request, text) = import::shown(&request);
         return plans.show(context, json!({"request": request}), &text);
     }
+    if let Some(BootTestArg::Local) = args.boot_test {
+        boot_test(args, first.report.as_ref(), context).await?;
+    }
     if let Some(path) = &args.manifest {
         manifest_aside(path)?;
     }
@@ -120,6 +124,24 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         write_manifest(path, &args.image, (passed, published.as_ref()), json_fields.clone())?;
     }
     context.output.print(json_fields, &importing::lines(&report))
+}
+
+/// Boots the image, as the instance would be booted that is asked for.
+async fn boot_test(args: &PublishArgs, report: Option<&Report>, context: &Context) -> Result<(), Failure> {
+    let ImageArg::File(path) = &args.image else {
+        let text = "--boot-test needs a file: what passes once cannot be booted and sent";
+        return Err(Failure::new(Kind::Usage, text).hint("download the image, and publish the file"));
+    };
+    let facts = &args.request.facts;
+    let boot_mode = match facts.boot_mode {
+        None => None,
+        Some(BootMode::Bios) => Some(BootModeArg::Bios),
+        Some(BootMode::Uefi) => Some(BootModeArg::Uefi),
+        // It may start either way.
+        Some(_) => Some(BootModeArg::Both),
+    };
+    let machine = MachineArgs { boot_mode, architecture: facts.architecture, ..MachineArgs::default() };
+    boot::test(path, report, &machine, context).await
 }
 
 /// Returns what was published: the object as `upload` reports it, the images, the timings.

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     WaitEnded,
     /// Another process has the upload, or the object exists.
     Conflict,
+    /// The image does not boot, or cannot be reached once it has.
+    DoesNotBoot,
     Interrupted(Signal),
 }
 
@@ -62,6 +64,7 @@ impl Kind {
             Self::WaitEnded => 8,
             Self::Conflict => 9,
             Self::Certificate => 10,
+            Self::DoesNotBoot => 11,
             Self::Interrupted(Signal::Hangup) => 129,
             Self::Interrupted(Signal::Interrupt) => 130,
             Self::Interrupted(Signal::Terminate) => 143,
@@ -80,6 +83,7 @@ impl Kind {
             Self::Import => "import",
             Self::WaitEnded => "wait_ended",
             Self::Conflict => "conflict",
+            Self::DoesNotBoot => "does_not_boot",
             Self::Interrupted(_) => "interrupted",
         }
     }
@@ -356,6 +360,7 @@ mod tests {
             (Kind::WaitEnded, 8),
             (Kind::Conflict, 9),
             (Kind::Certificate, 10),
+            (Kind::DoesNotBoot, 11),
             (Kind::Interrupted(Signal::Hangup), 129),
             (Kind::Interrupted(Signal::Interrupt), 130),
             (Kind::Interrupted(Signal::Terminate), 143),
