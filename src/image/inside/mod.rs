@@ -13,6 +13,8 @@ mod checks;
 mod cloud_init;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod damage;
+#[cfg(test)]
+mod distribution_tests;
 mod facts;
 mod fstab;
 mod identity;
