@@ -78,14 +78,74 @@ fn what_a_guest_calls_itself_is_no_command_for_the_terminal() {
     }
 }
 
+/// Writes a fixture as an image.
+fn fixture(world: &World, name: &str) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images");
+    let packed = std::fs::File::open(folder.join(format!("{name}.gz"))).unwrap();
+    let mut plain = std::fs::File::create(world.path(name)).unwrap();
+    std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
+}
+
 #[test]
-fn what_passes_once_or_lies_on_a_bucket_is_said_not_to_be_looked_at() {
+fn an_object_is_looked_into_by_a_few_ranges_and_is_told_as_the_file_is() {
     let world = World::new();
     let local = world.local();
+    for name in ["guest-ext4.raw", "guest-xfs.qcow2", "guest-btrfs.qcow2", "guest-lvm.raw"] {
+        fixture(&world, name);
+        let object = format!("oss://images/{name}");
+        world.ok(&["upload", name, &object, &local]);
+        let of_file = world.json(&["inspect", name]);
+        let inspected = world.ok(&["inspect", &object, "-v", "--output=json", &local]);
+        let of_object: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
+        assert_eq!(of_object["guest"]["system"], of_file["guest"]["system"], "{name}");
+        assert_eq!(of_object["findings"], of_file["findings"], "{name}");
+        let requests = inspected.stderr.lines().filter(|line| line.contains("GetObject")).count();
+        assert!((1..=64).contains(&requests), "{requests} of {name}: {}", inspected.stderr);
+    }
+    let out = world.json(&["inspect", "oss://images/guest-ext4.raw", "--no-guest", &local]);
+    assert!(out["guest"].is_null(), "{out}");
+}
+
+#[test]
+fn an_import_asks_for_what_the_object_says() {
+    let world = World::new();
+    let local = world.local();
+    debian(&world, &[HARD]);
+    world.ok(&["upload", "disk.raw", "oss://images/disk.raw", "--force", &local]);
+    let import = ["import", "oss://images/disk.raw", "--name=web", "--dry-run", &local];
+    assert!(world.fails(3, &import).contains("/etc/fstab line 4"));
+    let request = &world.json(&[&import[..], &["--force"]].concat())["request"];
+    assert_eq!((&request["Platform"], &request["OSType"]), (&"Debian".into(), &"linux".into()));
+}
+
+#[test]
+fn an_answer_that_failed_is_no_property_of_the_image() {
+    let mut world = World::new();
+    let plan = r#"{"rules": [{"operation": "GetObject", "attempts": [5, 1000],
+        "fault": {"kind": "status", "status": 403, "code": "AccessDenied"}}]}"#;
+    std::fs::write(world.path("faults.json"), plan).unwrap();
+    let _server = crate::support::Server::start(&mut world, &["--faults", "faults.json"]);
+    fixture(&world, "guest-btrfs.qcow2");
+    world.ok(&["upload", "guest-btrfs.qcow2", "oss://images/disk.qcow2"]);
+    let finished = world.run(&["inspect", "oss://images/disk.qcow2"]);
+    assert_eq!((finished.code, &*finished.stdout), (Some(4), ""), "{finished:?}");
+    assert!(finished.stderr.contains("AccessDenied"), "{finished:?}");
+}
+
+#[test]
+fn of_what_passes_once_only_what_is_there_whole_is_looked_into() {
+    let world = World::new();
     debian(&world, &[]);
-    world.ok(&["upload", "disk.raw", "oss://images/disk.raw", "--as", "as-is", &local]);
-    let object = world.json(&["inspect", "oss://images/disk.raw", &local]);
-    assert!(object["guest"]["system"]["unread"].as_str().unwrap().contains("not looked at"), "{object}");
+    fixture(&world, "guest-xfs.qcow2");
+    let piped = |name: &str| {
+        let mut command = world.command(&["inspect", "-", "--output=json"]);
+        command.stdin(std::fs::File::open(world.path(name)).unwrap());
+        let finished = crate::support::finish(command.spawn().unwrap());
+        serde_json::from_str::<serde_json::Value>(&finished.stdout).unwrap()
+    };
+    assert_eq!(piped("guest-xfs.qcow2")["guest"]["system"]["found"]["platform"], "Debian");
+    let long = piped("disk.raw");
+    assert!(long["guest"]["system"]["unread"].as_str().unwrap().contains("passes once"), "{long}");
     let data = world.json(&["inspect", "disk.raw", "--role", "data"]);
     assert!(data["guest"].is_null(), "{data}");
 }

@@ -216,6 +216,9 @@ pub(crate) struct InspectArgs {
     /// Do not look at the system that is installed on the disk
     #[arg(long)]
     pub(crate) no_guest: bool,
+    /// Of an object or a file on the web, read the initial RAM file system too, which may be some 100 MiB
+    #[arg(long, conflicts_with = "no_guest")]
+    pub(crate) deep: bool,
     /// Fail on warnings too
     #[arg(long)]
     pub(crate) strict: bool,

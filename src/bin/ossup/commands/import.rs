@@ -3,7 +3,7 @@ use ossup::model::ObjectRef;
 use serde_json::{Map, Value, json};
 
 use super::importing::{self, Disk, Imports};
-use super::inspection;
+use super::inspection::{self, Depth};
 use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
 use crate::args::ImportArgs;
 use crate::context::{Connection, Context};
@@ -96,7 +96,9 @@ async fn look(
     let report = match args.inspection.no_inspect {
         true => None,
         false => {
-            let report = inspection::object(&connection.client, object, &expected).await?;
+            let guest = expected.role == DiskRole::System && !args.inspection.no_guest;
+            let depth = if guest { Depth::Guest } else { Depth::Image };
+            let report = inspection::object(&connection.client, object, &expected, depth).await?;
             let subject = Subject::object(object.key.as_str());
             inspection::settle(&object.to_string(), &subject, &report, &args.inspection, context.output)?;
             Some(report)

@@ -1,6 +1,4 @@
-use ossup::image::GuestReport;
-
-use super::inspection;
+use super::inspection::{self, Depth};
 use super::report_text::{json_fields, text};
 use crate::args::{FormArg, ImageOrObject, InspectArgs, SourceArgs};
 use crate::context::Context;
@@ -33,10 +31,12 @@ pub(crate) async fn run(args: &InspectArgs, context: &Context) -> Result<(), Fai
             let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
             let mut expected = args.expected(object.to_string());
             expected.key = Some(object.key.as_str().to_owned());
-            let mut report = inspection::object(&connection.client, object, &expected).await?;
-            if args.looks_inside() && inspection::holds_files(&report) {
-                report.guest = Some(GuestReport::unread("not looked at, which is done for files alone"));
-            }
+            let depth = match (args.looks_inside(), args.deep) {
+                (false, _) => Depth::Image,
+                (true, false) => Depth::Guest,
+                (true, true) => Depth::Deep,
+            };
+            let report = inspection::object(&connection.client, object, &expected, depth).await?;
             (object.to_string(), Subject::object(object.key.as_str()), report)
         }
     };

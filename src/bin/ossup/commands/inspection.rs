@@ -1,17 +1,20 @@
 //! The inspection of an image before anything is sent.
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use ossup::client::{CallError, Client};
-use ossup::image::{Answer, Expected, FetchedRanges, Finding, Report, Rule, Severity, inspect};
-use ossup::model::{ByteRange, ObjectRef};
+use ossup::image::{Answer, Expected, Finding, Report, Rule, Severity, inspect, look_inside};
+use ossup::model::ObjectRef;
 use ossup::protocol::oss::HeadObject;
 use ossup::read::ReadError;
 use ossup::source::FileSource;
+use tokio::runtime::Handle;
 
 use super::range::ReadRange;
 use crate::args::InspectionArgs;
 use crate::failure::{Failure, Kind};
+use crate::origin::ranged::{MOST_DEEP_REQUESTS, MOST_REQUESTS, Ranged};
 use crate::ui::Output;
 use crate::ui::advice::{Subject, in_guest, text};
 
@@ -22,26 +25,48 @@ pub(crate) fn file(source: &FileSource, mut expected: Expected) -> Result<Report
     inspect(source, &expected).map_err(|error| unreadable(&error))
 }
 
+/// How far an object is looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The image alone.
+    Image,
+    /// The system that is installed on it, too.
+    Guest,
+    /// That and its initial RAM file system, which may be large.
+    Deep,
+}
+
 /// Inspects an object by reading a few of its ranges.
 pub(crate) async fn object(
     client: &Client,
     object: &ObjectRef,
     expected: &Expected,
+    depth: Depth,
 ) -> Result<Report, Failure> {
     let failed = |error: CallError| Failure::from(error).context(format!("cannot inspect `{object}`"));
     let head = client.call(&HeadObject::new(object.clone())).await.map_err(failed)?;
-    let mut windows = FetchedRanges::new(head.size);
-    loop {
-        match inspect(&windows, expected) {
-            Err(ReadError::Missing { offset, length }) => {
-                let range = ByteRange::new(offset, offset + length);
-                windows.insert(
-                    offset,
-                    client.call(&ReadRange::new(object.clone(), range)).await.map_err(failed)?,
-                );
-            }
-            result => return result.map_err(|error| unreadable(&error)),
+    let fetch = {
+        let (client, object, runtime) = (client.clone(), object.clone(), Handle::current());
+        move |range| {
+            let read = ReadRange::of_version(object.clone(), head.etag.clone(), range);
+            runtime.block_on(client.call(&read)).map_err(Box::new)
         }
+    };
+    let most = if depth == Depth::Deep { MOST_DEEP_REQUESTS } else { MOST_REQUESTS };
+    let ranged = Arc::new(Ranged::new(head.size, most, fetch));
+    let (source, expected) = (Arc::clone(&ranged), expected.clone());
+    let look = move || {
+        let mut report = inspect(&source, &expected)?;
+        if depth != Depth::Image && holds_files(&report) {
+            look_inside(source, &expected, &mut report);
+        }
+        Ok(report)
+    };
+    let looked = tokio::task::spawn_blocking(look).await;
+    let looked = looked.map_err(|error| Failure::from_error(Kind::Other, &error))?;
+    match ranged.failure() {
+        Some(error) => Err(failed(*error)),
+        None => looked.map_err(|error| unreadable(&error)),
     }
 }
 

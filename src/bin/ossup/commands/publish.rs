@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 use super::boot;
 use super::import;
 use super::importing::{self, Disk, Imports};
-use super::inspection;
+use super::inspection::{self, Depth};
 use super::plan::{self, Planned};
 use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
 use super::transfer::{self, Prepared};
@@ -215,8 +215,10 @@ async fn data_disks(
                 if !args.inspection.no_inspect {
                     let mut expected = Expected::new(DiskRole::Data, object.to_string());
                     expected.key = Some(object.key.as_str().to_owned());
-                    let found =
-                        context.stop.or(inspection::object(&connection.client, object, &expected)).await?;
+                    let found = context
+                        .stop
+                        .or(inspection::object(&connection.client, object, &expected, Depth::Image))
+                        .await?;
                     let subject = Subject::object(object.key.as_str());
                     inspection::settle(
                         &object.to_string(),

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use ossup::model::{ByteRange, ObjectRef};
+use ossup::model::{ByteRange, ETag, ObjectRef};
 use ossup::protocol::oss::GetObject;
 use ossup::protocol::{DecodeError, Operation, Request, Response};
 
@@ -10,6 +10,13 @@ pub(crate) struct ReadRange {
 }
 
 impl ReadRange {
+    /// Reads a range of the version with this tag.
+    pub(crate) fn of_version(object: ObjectRef, etag: Option<ETag>, range: ByteRange) -> Self {
+        let mut read = Self::new(object, range);
+        read.head.etag = etag;
+        read
+    }
+
     pub(crate) fn new(object: ObjectRef, range: ByteRange) -> Self {
         let mut head = GetObject::new(object);
         head.range = Some(range);

@@ -10,6 +10,7 @@ mod checks;
 mod form;
 mod head;
 mod passage;
+pub(crate) mod ranged;
 mod ready;
 mod report;
 mod sequential;

@@ -1,19 +1,26 @@
 //! The report on an image that is inspected and not sent.
 
+use std::io;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+use futures::TryStreamExt;
 use ossup::image::{Expected, GuestReport, Report, inspect, look_inside};
-use ossup::read::{ReadAt, ReadError};
+use ossup::model::ByteRange;
+use ossup::read::ReadAt;
 use ossup::source::{Source, SourceIdentity};
+use tokio::runtime::Handle;
 
 use super::head::Head;
+use super::ranged::{MOST_REQUESTS, Ranged};
 use super::{Input, Opened, blocking, failed_read};
 use crate::commands::inspection;
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Why nothing is said of the system on a disk.
-const ELSEWHERE: &str = "not looked at, which is done for files alone";
+const CONVERTED: &str =
+    "not looked at: what is inside another format is read of a file on the web in order alone";
 const PASSES: &str = "not looked at: the image passes once, and what is needed lies all over it";
 
 /// Inspects what is read at any position. With `guest` the system that is installed on it is looked at too.
@@ -27,13 +34,32 @@ pub(super) async fn of_source(
         let mut report = inspect(&source, &expected)?;
         if guest && inspection::holds_files(&report) {
             match source.identity() {
-                Some(SourceIdentity::Web(_)) => report.guest = Some(GuestReport::unread(ELSEWHERE)),
+                Some(SourceIdentity::Web(_)) => look_inside_web(source, &expected, &mut report)?,
                 _ => look_inside(source, &expected, &mut report),
             }
         }
         Ok(report)
     };
-    blocking(context, both).await?.map_err(|error: ReadError| failed_read(&error.into()))
+    blocking(context, both).await?.map_err(|error: io::Error| failed_read(&error))
+}
+
+/// Looks inside a file on the web by ranges of it.
+fn look_inside_web(source: Arc<dyn Source>, expected: &Expected, report: &mut Report) -> io::Result<()> {
+    if source.stream(ByteRange::new(0, 1)).is_none() {
+        report.guest = Some(GuestReport::unread(CONVERTED));
+        return Ok(());
+    }
+    let (length, runtime) = (source.length(), Handle::current());
+    let ranged = Arc::new(Ranged::new(length, MOST_REQUESTS, move |range| {
+        let stream = source.stream(range).ok_or(io::ErrorKind::Unsupported)?;
+        let fetch = stream.try_fold(BytesMut::new(), async |mut all, bytes| {
+            all.extend_from_slice(&bytes);
+            Ok(all)
+        });
+        runtime.block_on(fetch).map(BytesMut::freeze)
+    }));
+    look_inside(Arc::clone(&ranged) as Arc<dyn ReadAt>, expected, report);
+    ranged.failure().map_or(Ok(()), Err)
 }
 
 /// Reports on what is known of a stream by now. With `guest` the system on it is looked at too, if all of the image is
