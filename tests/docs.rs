@@ -30,3 +30,22 @@ fn every_promise_names_tests_that_exist() {
     let missing: Vec<_> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "docs/reliability.md names tests that do not exist: {missing:?}");
 }
+
+#[test]
+fn the_page_of_a_finding_is_named_after_its_rule_and_says_so() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/findings");
+    let pages: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(pages.len() > 1, "{pages:?}");
+    for page in pages {
+        let name = page.file_stem().unwrap().to_str().unwrap();
+        let rule = ossup::image::Rule::ALL.iter().find(|rule| rule.id().eq_ignore_ascii_case(name));
+        let id = rule.unwrap_or_else(|| panic!("no rule has the page {name}")).id();
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(
+            text.starts_with(&format!("# {id}: ")),
+            "{name}: {}",
+            text.lines().next().unwrap_or_default()
+        );
+        assert_eq!(name, id.to_ascii_lowercase());
+    }
+}

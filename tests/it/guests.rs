@@ -95,10 +95,10 @@ fn an_object_is_looked_into_by_a_few_ranges_and_is_told_as_the_file_is() {
         let object = format!("oss://images/{name}");
         world.ok(&["upload", name, &object, &local]);
         let of_file = world.json(&["inspect", name]);
-        let inspected = world.ok(&["inspect", &object, "-v", "--output=json", &local]);
-        let of_object: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
+        let of_object = world.json(&["inspect", &object, "--deep", &local]);
         assert_eq!(of_object["guest"]["system"], of_file["guest"]["system"], "{name}");
         assert_eq!(of_object["findings"], of_file["findings"], "{name}");
+        let inspected = world.ok(&["inspect", &object, "-v", &local]);
         let requests = inspected.stderr.lines().filter(|line| line.contains("GetObject")).count();
         assert!((1..=64).contains(&requests), "{requests} of {name}: {}", inspected.stderr);
     }
@@ -221,4 +221,94 @@ fn a_publish_that_is_run_again_asks_for_the_same_and_finds_its_image() {
     let id = first["image_id"].as_str().unwrap();
     let image = world.json(&["image", "show", id, "--region=cn-hangzhou", &local]);
     assert_eq!(image["platform"], "Debian", "{image}");
+}
+
+#[test]
+fn the_script_of_the_remedies_can_be_run_by_any_shell_and_again() {
+    let world = World::new();
+    debian(&world, &[HARD]);
+    let script = world.ok(&["inspect", "disk.raw", "--fix-script"]).stdout;
+    std::fs::write(world.path("fix.sh"), &script).unwrap();
+    let mut shell = std::process::Command::new("sh");
+    assert!(shell.arg("-n").arg(world.path("fix.sh")).status().unwrap().success(), "{script}");
+    assert!(script.starts_with("#!/bin/sh\n# What mends ") && script.contains("\nset -eu\n"), "{script}");
+    assert!(script.contains("virt-customize -a "), "{script}");
+    let mended =
+        script.lines().skip_while(|line| !line.starts_with("# fix G-FSTAB: /etc/fstab line 4: ")).nth(1);
+    assert!(
+        mended.is_some_and(|line| line.starts_with("sed -i ") && line.ends_with(" /etc/fstab")),
+        "{script}"
+    );
+    assert!(script.ends_with("\ncloud-init clean\n"), "{script}");
+    let json = world.json(&["inspect", "disk.raw", "--fix-script"]);
+    assert_eq!(json["fix_script"].as_str().unwrap(), script.trim_end());
+    // A comment cannot become a command.
+    debian(&world, &[HARD, (TITLE, "x\nrm -rf /")]);
+    let script = world.ok(&["inspect", "disk.raw", "--fix-script"]).stdout;
+    assert!(!script.lines().any(|line| line.starts_with("rm ")), "{script}");
+}
+
+#[test]
+fn many_images_are_a_table_that_ends_as_the_worst_of_them() {
+    let world = World::new();
+    std::fs::create_dir(world.path("images")).unwrap();
+    debian(&world, &[]);
+    std::fs::rename(world.path("disk.raw"), world.path("images/good.raw")).unwrap();
+    std::fs::write(world.path("images/.hidden"), "x").unwrap();
+    let table = world.ok(&["inspect", "images"]).stdout;
+    assert_eq!(table.lines().count(), 2, "{table}");
+    debian(&world, &[HARD]);
+    std::fs::rename(world.path("disk.raw"), world.path("images/hard.raw")).unwrap();
+    let many = ["inspect", "images", "gone.raw", "--output=json"];
+    let finished = world.run(&many);
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    let json: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(
+        (&json["images"][1]["verdict"], &json["images"][2]["verdict"]),
+        (&"refused".into(), &().into())
+    );
+    assert_ne!(json["images"][0]["verdict"], "refused", "{json}");
+    assert!(json["images"][2]["error"].as_str().unwrap().contains("gone.raw"), "{json}");
+    let table = world.run(&many[..3]).stdout;
+    for (line, told) in table.lines().skip(1).zip(["good.raw", "G-FSTAB", "unread"]) {
+        assert!(line.contains(told), "{table}");
+    }
+    assert!(table.contains("Debian GNU/Linux 12 (bookworm)"), "{table}");
+    assert_eq!(world.run(&["inspect", "gone.raw", "images/good.raw"]).code, Some(2));
+}
+
+#[test]
+fn what_the_image_check_of_ecs_finds_is_shown_with_our_names_and_fails_nothing() {
+    let world = World::new();
+    let local = world.local();
+    debian(&world, &[HARD]);
+    let publish = [
+        "publish",
+        "disk.raw",
+        "oss://images/",
+        "--name=web",
+        "--create-role",
+        "--force",
+        "--detect",
+        &local,
+    ];
+    let finished = world.ok(&[&publish[..], &["--output=json"]].concat());
+    assert!(finished.stderr.contains("risk (high): GUESTOS.Fstab, /etc/fstab line 4"), "{finished:?}");
+    assert!(finished.stderr.contains("[G-FSTAB]"), "{finished:?}");
+    let json: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    let risks = json["risks"].as_array().unwrap();
+    let fstab = risks.iter().find(|risk| risk["name"] == "GUESTOS.Fstab").unwrap();
+    assert_eq!((&fstab["level"], &fstab["rules"]), (&"High".into(), &serde_json::json!(["G-FSTAB"])));
+    let strict = [
+        "import",
+        "oss://images/disk.qcow2",
+        "--name=strict",
+        "--wait",
+        "--detect",
+        "--no-guest",
+        "--strict",
+        &local,
+    ];
+    let error = world.fails(3, &strict);
+    assert!(error.contains("GUESTOS.Fstab") && error.contains("G-FSTAB, G-FSDEV"), "{error}");
 }

@@ -45,6 +45,9 @@ pub(super) struct Image {
     pub(super) disks: Vec<Disk>,
     /// Whether the image check was asked for.
     pub(super) detect: bool,
+    /// What it finds.
+    #[serde(default)]
+    pub(super) checked: Vec<super::ecs::check::Item>,
     pub(super) deprecated: bool,
     pub(super) created: Timestamp,
     pub(super) shared_with: Vec<String>,

@@ -137,6 +137,7 @@ pub(super) mod tests {
             tags: vec![],
             disks: vec![],
             detect: false,
+            checked: vec![],
             deprecated: false,
             created,
             shared_with: vec![],

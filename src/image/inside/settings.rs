@@ -1,6 +1,6 @@
 //! What to ask of ECS for the system that was found: what the user wishes, else what the disk says.
 
-use super::facts::{Answer, Driver, GuestSystem, Kernel, OsRelease};
+use super::facts::{Answer, GuestSystem, OsRelease};
 use crate::image::finding::{Finding, Findings, Severity};
 use crate::image::fix::Setting;
 use crate::image::report::{DiskRole, Expected, Report, Settings};
@@ -145,26 +145,23 @@ fn settle_architecture(
 
 fn settle_nvme(system: &GuestSystem, expected: &Expected, settings: &mut Settings, findings: &mut Findings) {
     settings.nvme_support = expected.nvme_support;
-    let Some(kernels) = system.kernels.found() else { return };
-    let of = |kernel: &Kernel, driver: &Answer<Driver>| {
-        kernel.drivers.as_ref().is_some_and(|drivers| drivers.nvme == *driver)
-    };
-    let starts = kernels.first().filter(|kernel| of(kernel, &Answer::Found(Driver::BuiltIn)));
-    match (expected.nvme_support, starts) {
+    match (expected.nvme_support, system.is_nvme_ready()) {
         // ECS does not take it for a system of 32 bits.
-        (None, Some(kernel)) if settings.architecture != Some(Architecture::I386) => {
-            settings.nvme_support = Some(true);
-            let message =
-                format!("NvmeSupport is supported: kernel {} starts from NVMe disks", kernel.release);
-            findings.set(Rule::GNvme, message);
-        }
-        (Some(true), _)
-            if !kernels.is_empty() && kernels.iter().all(|kernel| of(kernel, &Answer::Absent)) =>
+        (None, Some(true))
+            if system.is_kernel_certain && settings.architecture != Some(Architecture::I386) =>
         {
+            settings.nvme_support = Some(true);
+            let kernel = system.kernel().map_or("", |kernel| kernel.release.as_str());
+            findings.set(
+                Rule::GNvme,
+                format!("NvmeSupport is supported: kernel {kernel} starts from NVMe disks"),
+            );
+        }
+        (Some(true), Some(false)) => {
             let warning = Finding::new(
                 Rule::GNvme,
                 Severity::Warn,
-                "NvmeSupport is asked for, but no kernel has the driver nvme: it does not start from NVMe disks",
+                "NvmeSupport is asked for, but the kernel that starts does not see an NVMe disk",
             );
             findings.push(warning.fixed_by(Setting::without("--nvme")));
         }
@@ -176,6 +173,7 @@ fn settle_nvme(system: &GuestSystem, expected: &Expected, settings: &mut Setting
 mod tests {
     use super::*;
     use crate::image::inside::damage::DISKS;
+    use crate::image::inside::facts::Driver;
 
     /// Settles on the fixture's system, which is a Debian for x86_64, changed as a case needs it.
     fn settled(change: impl Fn(&mut GuestSystem, &mut Expected, &mut Report)) -> (Settings, Vec<Finding>) {
@@ -309,21 +307,23 @@ mod tests {
 
     #[test]
     fn nvme_is_declared_only_where_it_is_certain() {
-        let nvme = |found: Answer<Driver>, asked: Option<bool>| {
+        let nvme = |found: Answer<Driver>, asked: Option<bool>, certain: bool| {
             settled(|system, expected, _| {
                 let Answer::Found(kernels) = &mut system.kernels else { panic!("{system:?}") };
-                for kernel in kernels {
-                    kernel.drivers.as_mut().unwrap().nvme = found.clone();
+                for drivers in kernels.iter_mut().filter_map(|kernel| kernel.drivers.as_mut()) {
+                    drivers.nvme = found.clone();
+                    drivers.initramfs = Answer::Unread(String::new());
                 }
-                expected.nvme_support = asked;
+                (system.is_kernel_certain, expected.nvme_support) = (certain, asked);
             })
         };
         let built_in = Answer::Found(Driver::BuiltIn);
-        assert_eq!(nvme(built_in.clone(), None).0.nvme_support, Some(true));
-        assert_eq!(nvme(built_in, Some(false)).0.nvme_support, Some(false), "the user's word");
-        assert_eq!(nvme(Answer::Found(Driver::Module), None).0.nvme_support, None);
-        assert_eq!(nvme(Answer::Unread(String::new()), None).0.nvme_support, None);
-        let (settings, findings) = nvme(Answer::Absent, Some(true));
+        assert_eq!(nvme(built_in.clone(), None, true).0.nvme_support, Some(true));
+        assert_eq!(nvme(built_in.clone(), None, false).0.nvme_support, None, "another kernel may start");
+        assert_eq!(nvme(built_in, Some(false), true).0.nvme_support, Some(false), "the user's word");
+        assert_eq!(nvme(Answer::Found(Driver::Module), None, true).0.nvme_support, None);
+        assert_eq!(nvme(Answer::Unread(String::new()), None, true).0.nvme_support, None);
+        let (settings, findings) = nvme(Answer::Absent, Some(true), true);
         assert_eq!(settings.nvme_support, Some(true));
         assert!(told(&findings).contains(&(Rule::GNvme, Severity::Warn, "no --nvme".to_owned())));
     }

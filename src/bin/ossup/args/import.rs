@@ -80,9 +80,9 @@ pub(crate) struct RequestArgs {
     /// RAM role that lets ECS read the bucket [default: AliyunECSImageImportDefaultRole]
     #[arg(long, value_name = "NAME")]
     pub(crate) role_name: Option<String>,
-    /// Have ECS check the image after the import
-    #[arg(long)]
-    pub(crate) detection: bool,
+    /// Have ECS check the image after the import, and show what it found; with --strict a risk fails the command
+    #[arg(long, alias = "detection")]
+    pub(crate) detect: bool,
     /// Version of the metadata service (IMDS) that instances offer
     #[arg(long, value_enum, value_name = "VERSION")]
     pub(crate) imds: Option<ImdsArg>,

@@ -66,7 +66,7 @@ pub(crate) enum Command {
     /// Upload an image in parts; run it again to resume
     Upload(Box<UploadArgs>),
     /// Import an object into ECS as a custom image
-    Import(ImportArgs),
+    Import(Box<ImportArgs>),
     /// Upload an image, import it and wait until it is available
     Publish(Box<PublishArgs>),
     /// Show what an image is and whether ECS can import it
@@ -128,10 +128,13 @@ impl Command {
             Self::Upload(args) => (&mut args.connection, args.target.region.as_ref()),
             Self::Import(args) => (&mut args.connection, args.object.region.as_ref()),
             Self::Publish(args) => (&mut args.connection, args.target.region.as_ref()),
-            Self::Inspect(args) => match &args.image {
-                ImageOrObject::Object(object) => (&mut args.connection, object.region.as_ref()),
-                ImageOrObject::Image(_) => return self,
-            },
+            Self::Inspect(args) => {
+                let region = args.images.iter().find_map(|image| match image {
+                    ImageOrObject::Object(object) => object.region.as_ref(),
+                    ImageOrObject::Image(_) => None,
+                });
+                (&mut args.connection, region)
+            }
             Self::Url(args) => (&mut args.connection, args.object.region.as_ref()),
             Self::List(args) => {
                 (&mut args.connection, args.bucket.as_ref().and_then(|url| url.region.as_ref()))

@@ -93,6 +93,15 @@ pub(crate) enum ImageOrObject {
     Object(ObjectUrl),
 }
 
+impl fmt::Display for ImageOrObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(image) => image.fmt(f),
+            Self::Object(object) => object.to_string().fmt(f),
+        }
+    }
+}
+
 /// Parses what `inspect` takes. An address that the console shows is an object's; any other URL is of the web.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ImageOrObjectParser;

@@ -199,11 +199,13 @@ pub(crate) struct GcArgs {
 Examples:
   ossup inspect disk.qcow2
   ossup inspect data.raw --role data
+  ossup inspect disk.raw --fix-script > fix.sh
+  ossup inspect images/                     a table
   ossup inspect oss://images/disk.qcow2 --region cn-hangzhou --output json")]
 pub(crate) struct InspectArgs {
-    /// File, pipe, URL, - for standard input, or oss://BUCKET/KEY; of what is packed, what is inside is inspected
-    #[arg(value_name = "IMAGE|oss://BUCKET/KEY", value_parser = ImageOrObjectParser)]
-    pub(crate) image: ImageOrObject,
+    /// File, pipe, URL, - for standard input, or oss://BUCKET/KEY; of what is packed, what is inside is inspected; of several, or of a folder, a table is printed
+    #[arg(required = true, value_name = "IMAGE|DIR|oss://BUCKET/KEY", value_parser = ImageOrObjectParser)]
+    pub(crate) images: Vec<ImageOrObject>,
     /// Member of a tar archive that is the image; needed if the archive holds several
     #[arg(long, value_name = "NAME", conflicts_with = "as_is")]
     pub(crate) member: Option<String>,
@@ -219,6 +221,9 @@ pub(crate) struct InspectArgs {
     /// Of an object or a file on the web, read the initial RAM file system too, which may be some 100 MiB
     #[arg(long, conflicts_with = "no_guest")]
     pub(crate) deep: bool,
+    /// Print a shell script that mends in the guest what was found, instead of the report
+    #[arg(long, conflicts_with = "no_guest")]
+    pub(crate) fix_script: bool,
     /// Fail on warnings too
     #[arg(long)]
     pub(crate) strict: bool,

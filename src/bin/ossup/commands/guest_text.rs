@@ -1,6 +1,6 @@
 //! What is installed on a disk, for people: at most three lines.
 
-use ossup::image::{Answer, BootsWith, Driver, Drivers, GuestReport, GuestSystem, GuestVolume};
+use ossup::image::{Answer, BootsWith, Drivers, GuestReport, GuestSystem, GuestVolume};
 
 use crate::ui::counted;
 
@@ -24,7 +24,8 @@ fn summary(system: &GuestSystem, boots_with: BootsWith) -> String {
                 0 | 1 => String::new(),
                 count => format!(" (and {} more)", count - 1),
             };
-            kernels.first().map(|kernel| format!("kernel {}{more}", kernel.release)).unwrap_or_default()
+            let kernel = system.kernel().or(kernels.first());
+            kernel.map(|kernel| format!("kernel {}{more}", kernel.release)).unwrap_or_default()
         }
         Answer::Absent => "no kernel with modules".to_owned(),
         Answer::Unread(reason) => format!("kernels unread: {reason}"),
@@ -39,8 +40,7 @@ fn summary(system: &GuestSystem, boots_with: BootsWith) -> String {
     if system.init == Answer::Absent {
         said.push("no init program".to_owned());
     }
-    let newest = system.kernels.found().and_then(|kernels| kernels.first());
-    said.extend(newest.and_then(|kernel| kernel.drivers.as_ref()).map(drivers));
+    said.extend(system.kernel().and_then(|kernel| kernel.drivers.as_ref()).map(drivers));
     said.push(match &system.cloud_init {
         Answer::Found(found) => {
             format!("cloud-init {}", found.version.as_deref().unwrap_or("of an unknown version"))
@@ -51,28 +51,17 @@ fn summary(system: &GuestSystem, boots_with: BootsWith) -> String {
     said.join(", ")
 }
 
-/// Says in one word or two whether the newest kernel sees the disks of ECS.
+/// Says in one word or two whether a kernel sees the disks of ECS.
 fn drivers(drivers: &Drivers) -> String {
-    let virtio = of_disk(&[&drivers.virtio_blk, &drivers.virtio_pci]);
-    let nvme = of_disk(&[&drivers.nvme]);
-    if virtio == nvme {
-        return format!("virtio and NVMe {virtio}");
-    }
-    format!("virtio {virtio}, NVMe {nvme}")
-}
-
-/// Says whether a kernel has all drivers of a disk when it starts.
-fn of_disk(drivers: &[&Answer<Driver>]) -> &'static str {
-    if drivers.iter().any(|driver| **driver == Answer::Absent) {
-        return "missing";
-    }
-    if drivers.iter().any(|driver| matches!(driver, Answer::Unread(_))) {
-        return "not looked at";
-    }
-    // A module has to be there before the disk is.
-    match drivers.iter().all(|driver| driver.found() == Some(&Driver::BuiltIn)) {
-        true => "ready",
-        false => "as modules (initramfs not looked at)",
+    let said = |ready| match ready {
+        Some(true) => "ready",
+        Some(false) => "missing",
+        None => "not known",
+    };
+    let (virtio, nvme) = (said(drivers.is_virtio_ready()), said(drivers.is_nvme_ready()));
+    match virtio == nvme {
+        true => format!("virtio and NVMe {virtio}"),
+        false => format!("virtio {virtio}, NVMe {nvme}"),
     }
 }
 

@@ -1,4 +1,4 @@
-use ossup::image::{DiskRole, Expected};
+use ossup::image::{DiskRole, Expected, Report};
 use ossup::model::ObjectRef;
 use serde_json::{Map, Value, json};
 
@@ -25,15 +25,17 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     let object = &args.object;
     let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
     let prepared = context.stop.or(prepare(args, context, &connection)).await?;
-    let Some((imports, request)) = prepared else { return Ok(()) };
+    let Some((imports, request, looked)) = prepared else { return Ok(()) };
     let publish = imports.publish(request, &args.after, context).wait(wait);
     let report = imports.run(context, &publish, ResumeHint::Same).await?;
     let mut json_fields = importing::joined(
         json!({"bucket": object.bucket, "key": object.key, "url": connection.url(object)}),
         importing::json_fields(&report),
     );
-    if args.request.detection && wait {
-        json_fields["risks"] = imports.detection(context, &report.import).await?;
+    let mut risks = Ok(());
+    if args.request.detect && wait {
+        json_fields["risks"] = imports.detection(context, &report.import, looked.as_ref()).await?;
+        risks = importing::judge_risks(&json_fields["risks"], args.inspection.strict);
     }
     let task = &report.import.task;
     let text = match (&report.import.image, &task.task_id) {
@@ -49,7 +51,11 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     if let Some(next) = importing::next_step(&report.import) {
         context.output.status(next);
     }
-    context.output.print(json_fields, &text)
+    context.output.text(&text)?;
+    match risks {
+        Ok(()) => context.output.object(json_fields),
+        Err(failure) => Err(failure.with_members(json_fields)),
+    }
 }
 
 /// Inspects the objects and checks what else could prevent the import. A dry run ends here.
@@ -57,7 +63,7 @@ async fn prepare(
     args: &ImportArgs,
     context: &Context,
     connection: &Connection,
-) -> Result<Option<(Imports, ossup::import::ImportRequest)>, Failure> {
+) -> Result<Option<(Imports, ossup::import::ImportRequest, Option<Report>)>, Failure> {
     let name = args.object.to_string();
     let mut expected = importing::expected(&args.request, &name);
     expected.key = Some(args.object.key.as_str().to_owned());
@@ -83,7 +89,7 @@ async fn prepare(
     }
     refuse_unknown_regions(imports.importer(), &args.after.copy_to).await?;
     imports.check(context, &request, args.request.create_role, args.inspection.force, false).await?;
-    Ok(Some((imports, request)))
+    Ok(Some((imports, request, system.report)))
 }
 
 async fn look(

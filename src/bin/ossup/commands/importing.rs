@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ossup::image::request::platform_os_type;
-use ossup::image::{DiskRole, Expected, Report};
+use ossup::image::{DiskRole, Expected, Report, Rule, Severity};
 use ossup::import::{ImdsSupport, ImportDisk, ImportRequest, Importer, Risk};
 use ossup::model::{BootMode, DiskFormat, ObjectRef, OsType, Region};
 use ossup::publish::{Publish, PublishError, PublishReport, Published};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ConnectionArgs, FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{Failure, ResumeHint, again};
+use crate::failure::{Failure, Kind, ResumeHint, again};
 use crate::ui::ImportsShown;
 
 /// Minimum size of an instance's system disk in GiB ("RunInstances" page).
@@ -97,7 +97,7 @@ pub(crate) fn request(args: &RequestArgs, region: &Region, system: &Disk, data: 
             ImdsArg::V2 => ImdsSupport::V2,
         });
     }
-    request.with_detection(args.detection)
+    request.with_detection(args.detect)
 }
 
 fn disk(disk: &Disk) -> ImportDisk {
@@ -182,8 +182,14 @@ impl Imports {
         Err(Failure::from(error).resumable(true).with_members(done).context(said(&region)))
     }
 
-    /// Waits for the service's check of the image, and shows what it found.
-    pub(crate) async fn detection(&self, context: &Context, import: &Published) -> Result<Value, Failure> {
+    /// Waits for the service's check of the image, and shows what it found and which of our checks look at the same. The
+    /// image is there whatever that is.
+    pub(crate) async fn detection(
+        &self,
+        context: &Context,
+        import: &Published,
+        report: Option<&Report>,
+    ) -> Result<Value, Failure> {
         let task = &import.task;
         let detection = self.importer.detection(&task.region, &task.image_id, DETECTION_LIMIT);
         let found = context.stop.or(async { Ok(detection.await?) }).await?;
@@ -195,12 +201,17 @@ impl Imports {
             return Ok(Value::Null);
         };
         for risk in &found.risks {
-            context.output.warning(format!("risk ({}): {}", risk.level.to_lowercase(), said(risk)));
+            let ours = match &ours(&risk.name, report)[..] {
+                [] => String::new(),
+                rules => format!(" [{}]", rules.join(", ")),
+            };
+            context.output.warning(format!("risk ({}): {}{ours}", risk.level.to_lowercase(), said(risk)));
         }
         if found.risks.is_empty() {
             context.output.status("the image check found no risks");
         }
-        Ok(found.risks.iter().map(risk_members).collect())
+        let with_ours = |risk| joined(risk_members(risk), json!({"rules": ours(&risk.name, report)}));
+        Ok(found.risks.iter().map(with_ours).collect())
     }
 
     fn stopped(&self, context: &Context) -> Failure {
@@ -250,6 +261,30 @@ fn failure_members((region, error): (&Region, &PublishError)) -> Value {
     json!({"region": region, "message": crate::failure::chain(error)})
 }
 
+/// Returns the rules of ours that are about an item of the image check: those that found something, else all. The
+/// service prints names with and without what stands in front of the last point.
+fn ours(item: &str, report: Option<&Report>) -> Vec<&'static str> {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+    let about = |rule: &&Rule| rule.vendor_item().is_some_and(|known| last(known) == last(item));
+    let all: Vec<_> = Rule::ALL.iter().filter(about).collect();
+    let found = |rule: &&Rule| {
+        let findings = report.iter().flat_map(|report| &report.findings);
+        findings.filter(|finding| finding.severity >= Severity::Warn).any(|finding| finding.rule == **rule)
+    };
+    let told: Vec<_> = all.iter().copied().filter(found).collect();
+    let rules = if told.is_empty() { all } else { told };
+    rules.into_iter().map(|rule| rule.id()).collect()
+}
+
+/// Fails a strict command if the image check found a risk, or has not ended.
+pub(crate) fn judge_risks(risks: &Value, strict: bool) -> Result<(), Failure> {
+    if !strict || risks.as_array().is_some_and(Vec::is_empty) {
+        return Ok(());
+    }
+    let failure = Failure::new(Kind::ImageRefused, "the image check of ECS found risks, or has not ended");
+    Err(failure.hint("the image is there all the same; without --strict, risks are not errors"))
+}
+
 /// Returns a risk of the image check for people.
 pub(crate) fn said(risk: &Risk) -> String {
     let details = [&risk.value, &risk.code].into_iter().flatten().map(String::as_str);
@@ -276,4 +311,26 @@ pub(crate) fn joined(mut first: Value, second: Value) -> Value {
         json_fields.extend(more);
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_of_the_image_check_is_known_by_its_last_word() {
+        assert_eq!(ours("GUESTOS.Nvme", None), ["G-NVME"]);
+        assert_eq!(ours("nvme", None), ["G-NVME"], "as the service prints it");
+        assert_eq!(ours("Fstab", None), ["G-FSTAB", "G-FSDEV"]);
+        assert!(ours("GUESTOS.Unheard", None).is_empty());
+    }
+
+    #[test]
+    fn risks_fail_only_what_is_strict() {
+        let risks = json!([{"name": "GUESTOS.Fstab"}]);
+        judge_risks(&risks, false).unwrap();
+        judge_risks(&json!([]), true).unwrap();
+        assert_eq!(judge_risks(&risks, true).unwrap_err().kind, Kind::ImageRefused);
+        assert!(judge_risks(&Value::Null, true).is_err(), "what has not ended shows nothing");
+    }
 }

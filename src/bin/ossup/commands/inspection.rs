@@ -54,7 +54,8 @@ pub(crate) async fn object(
     };
     let most = if depth == Depth::Deep { MOST_DEEP_REQUESTS } else { MOST_REQUESTS };
     let ranged = Arc::new(Ranged::new(head.size, most, fetch));
-    let (source, expected) = (Arc::clone(&ranged), expected.clone());
+    let (source, mut expected) = (Arc::clone(&ranged), expected.clone());
+    expected.initramfs = depth == Depth::Deep;
     let look = move || {
         let mut report = inspect(&source, &expected)?;
         if depth != Depth::Image && holds_files(&report) {

@@ -90,7 +90,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     }
     let mut publish = imports.publish(request, &args.after, context);
     let files = data.into_iter().filter_map(DataDisk::file);
-    let (object, mut shown, mut all_begun) = (first.object, Vec::new(), Vec::new());
+    let (object, mut shown, mut all_begun) = (first.object.clone(), Vec::new(), Vec::new());
     for (index, Upload { image, .. }) in std::iter::once(system).chain(files).enumerate() {
         // Of a file as it is, the manifest's checksum is computed at the end.
         let hashed = index == 0 && args.manifest.is_some() && !image.is_file_as_it_is();
@@ -116,14 +116,20 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         context.output.status(next);
     }
     let mut json_fields = json_fields(&connection, &object, &report);
-    if args.request.detection {
-        json_fields["risks"] = imports.detection(context, &report.import).await?;
+    let mut risks = Ok(());
+    if args.request.detect {
+        json_fields["risks"] = imports.detection(context, &report.import, first.report.as_ref()).await?;
+        risks = importing::judge_risks(&json_fields["risks"], args.inspection.strict);
     }
     if let Some(path) = &args.manifest {
         let passed = report.uploads.first().and_then(|upload| upload.content_sha256);
         write_manifest(path, &args.image, (passed, published.as_ref()), json_fields.clone())?;
     }
-    context.output.print(json_fields, &importing::lines(&report))
+    context.output.text(&importing::lines(&report))?;
+    match risks {
+        Ok(()) => context.output.object(json_fields),
+        Err(failure) => Err(failure.with_members(json_fields)),
+    }
 }
 
 /// Boots the image, as the instance would be booted that is asked for.

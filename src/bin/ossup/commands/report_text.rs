@@ -88,6 +88,13 @@ pub(super) fn text(name: &str, subject: &Subject, report: &Report) -> String {
     text
 }
 
+/// Returns the name of the system that was found.
+pub(super) fn title(report: &Report) -> String {
+    let system = report.guest.as_ref().and_then(|guest| guest.system.found());
+    let os = system.and_then(|system| system.os.found());
+    os.map(|os| os.title().to_owned()).unwrap_or_default()
+}
+
 /// Returns the JSON name of an enum's value.
 pub(super) fn word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {

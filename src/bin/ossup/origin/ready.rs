@@ -71,9 +71,10 @@ impl Ready {
             Input::Stream { ranged, .. } => (ranged.as_ref(), ranged.is_some()),
         };
         let report = match (looked, &self.input) {
-            (Some(source), _) => {
-                Some(of_source(context, Arc::clone(source), expected.clone(), guest && !args.no_guest).await?)
-            }
+            (Some(source), _) => Some(
+                of_source(context, Arc::clone(source), expected.clone(), guest && !args.no_guest, false)
+                    .await?,
+            ),
             (None, Input::Stream { head, .. }) if !head.is_unread() => {
                 of_head(head, expected.clone(), guest && !args.no_guest)?
             }

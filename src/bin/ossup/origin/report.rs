@@ -12,7 +12,7 @@ use ossup::source::{Source, SourceIdentity};
 use tokio::runtime::Handle;
 
 use super::head::Head;
-use super::ranged::{MOST_REQUESTS, Ranged};
+use super::ranged::{MOST_DEEP_REQUESTS, MOST_REQUESTS, Ranged};
 use super::{Input, Opened, blocking, failed_read};
 use crate::commands::inspection;
 use crate::context::Context;
@@ -23,19 +23,23 @@ const CONVERTED: &str =
     "not looked at: what is inside another format is read of a file on the web in order alone";
 const PASSES: &str = "not looked at: the image passes once, and what is needed lies all over it";
 
-/// Inspects what is read at any position. With `guest` the system that is installed on it is looked at too.
+/// Inspects what is read at any position. With `guest` the system that is installed on it is looked at too; with `deep`
+/// the initial RAM file system also of what lies on the web.
 pub(super) async fn of_source(
     context: &Context,
     source: Arc<dyn Source>,
-    expected: Expected,
+    mut expected: Expected,
     guest: bool,
+    deep: bool,
 ) -> Result<Report, Failure> {
+    let web = matches!(source.identity(), Some(SourceIdentity::Web(_)));
+    expected.initramfs = deep || !web;
     let both = move || {
         let mut report = inspect(&source, &expected)?;
         if guest && inspection::holds_files(&report) {
-            match source.identity() {
-                Some(SourceIdentity::Web(_)) => look_inside_web(source, &expected, &mut report)?,
-                _ => look_inside(source, &expected, &mut report),
+            match web {
+                true => look_inside_web(source, &expected, &mut report)?,
+                false => look_inside(source, &expected, &mut report),
             }
         }
         Ok(report)
@@ -50,7 +54,8 @@ fn look_inside_web(source: Arc<dyn Source>, expected: &Expected, report: &mut Re
         return Ok(());
     }
     let (length, runtime) = (source.length(), Handle::current());
-    let ranged = Arc::new(Ranged::new(length, MOST_REQUESTS, move |range| {
+    let most = if expected.initramfs { MOST_DEEP_REQUESTS } else { MOST_REQUESTS };
+    let ranged = Arc::new(Ranged::new(length, most, move |range| {
         let stream = source.stream(range).ok_or(io::ErrorKind::Unsupported)?;
         let fetch = stream.try_fold(BytesMut::new(), async |mut all, bytes| {
             all.extend_from_slice(&bytes);
@@ -82,11 +87,12 @@ impl Opened {
         context: &Context,
         mut expected: Expected,
         guest: bool,
+        deep: bool,
     ) -> Result<Report, Failure> {
         match self.input {
             Input::Positional { source, allocated } => {
                 expected.allocated_size = allocated;
-                of_source(context, source, expected, guest).await
+                of_source(context, source, expected, guest, deep).await
             }
             Input::Stream { head, .. } => {
                 if let (Some(_), Some(report)) = (head.image(), of_head(&head, expected.clone(), guest)?) {

@@ -20,7 +20,7 @@ pub(crate) use import_progress::ImportsShown;
 pub(crate) use output::{Output, print_json};
 pub(crate) use progress::{Form, Progress};
 pub(crate) use table::Table;
-pub(crate) use text::{bytes, counted, duration, of, parts, printable, printable_lines, word};
+pub(crate) use text::{bytes, counted, duration, of, parts, printable, printable_lines, quoted, word};
 pub(crate) use trouble::retries;
 
 /// Version of the form of all JSON objects. Fields may be added without a new version.

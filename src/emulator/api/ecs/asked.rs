@@ -102,6 +102,7 @@ impl Service<'_> {
             tags,
             disks: Vec::new(),
             detect: !detect.is_empty(),
+            checked: Vec::new(),
             deprecated: false,
             created: self.now,
             shared_with: Vec::new(),

@@ -51,6 +51,7 @@ impl Service<'_> {
             tags,
             created: self.now,
             detect: false,
+            checked: Vec::new(),
             deprecated: false,
             // A family is of one region's images; a copy is put into one by ModifyImageAttribute.
             family: String::new(),

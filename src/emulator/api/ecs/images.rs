@@ -240,8 +240,8 @@ fn detection(entry: &Entry, now: Millis, options: &EcsOptions) -> Value {
         "RiskLevel": "High",
         "RiskCode": "CloudInit.NotInstallded",
     });
-    let fine = json!({"Name": "GUESTOS.Virtio", "Value": "virtio", "RiskLevel": "", "RiskCode": ""});
-    let items = if options.detection_risks { vec![fine, risk] } else { vec![fine] };
+    let items = entry.image.checked.iter().map(super::check::Item::shown);
+    let items: Vec<_> = items.chain(options.detection_risks.then_some(risk)).collect();
     json!({"Status": "Finished", "Items": {"Item": items}})
 }
 

@@ -34,7 +34,8 @@ impl Service<'_> {
         for disk in &disks {
             self.check_bucket(&disk.bucket)?;
             let object = self.check_object(disk)?;
-            let seen = self.probe(disk, &image.os_type, &object)?;
+            let seen = self.probe(disk, &image, &object)?;
+            image.checked.extend_from_slice(&seen.checked);
             objects.push((object, seen));
         }
         self.check_quota(&image.region)?;

@@ -1,6 +1,7 @@
 //! ECS: importing, copying, sharing and deleting custom images.
 
 mod asked;
+pub(super) mod check;
 mod copy;
 mod images;
 mod import;

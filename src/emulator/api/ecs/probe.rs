@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::super::Service;
 use super::super::answer::Refusal;
-use super::super::entry::Failure;
+use super::super::entry::{Failure, Image};
 use super::asked::AskedDisk;
+use super::check::{self, Item};
 use crate::emulator::StoreError;
 use crate::emulator::store::{Object, ObjectReader};
-use crate::image::{self, DiskRole, Expected, Rule};
+use crate::image::{DiskRole, Expected, Rule, inspect, look_inside};
 use crate::read::{ReadAt, ReadError};
 
 /// How far an import gets before it notices damage.
@@ -24,6 +25,8 @@ pub(super) struct Seen {
     pub(super) size_gib: Option<u64>,
     /// Damage that the task will run into.
     pub(super) failure: Option<Failure>,
+    /// What the image check finds, where it is asked for.
+    pub(super) checked: Vec<Item>,
 }
 
 /// An object as the image checks read it.
@@ -60,14 +63,14 @@ impl Service<'_> {
     pub(super) fn probe(
         &self,
         disk: &AskedDisk,
-        os_type: &str,
+        image: &Image,
         object: &Arc<Object>,
     ) -> Result<Seen, Refusal> {
         if !self.state.options.probe {
             return Ok(Seen::default());
         }
         let reader = match self.store().reader(object) {
-            Ok(reader) => Stored(reader),
+            Ok(reader) => Arc::new(Stored(reader)),
             Err(StoreError::Discarded) => return Ok(Seen::default()),
             Err(error) => return Err(error.into()),
         };
@@ -75,12 +78,17 @@ impl Service<'_> {
         let mut expected = Expected::new(role, disk.key.as_str());
         expected.format = disk.format.as_deref().and_then(|format| format.parse().ok());
         expected.disk_size = disk.size_gib;
-        expected.os_type = os_type.parse().ok();
-        let report = image::inspect(&reader, &expected).map_err(|error| {
+        expected.os_type = image.os_type.parse().ok();
+        let mut report = inspect(&reader, &expected).map_err(|error| {
             Refusal::new(500, "InternalError", format!("The emulator's store failed, {error}"))
         })?;
+        // The system inside never fails an import; the check that follows it tells of it.
+        let findings = report.findings.clone();
+        if image.detect && role == DiskRole::System {
+            look_inside(reader, &expected, &mut report);
+        }
         let mut failure = None;
-        for finding in &report.findings {
+        for finding in &findings {
             // The service refuses odd block sizes, of which the check itself only warns.
             if !finding.refuses() && finding.rule != Rule::VBlk {
                 continue;
@@ -100,6 +108,7 @@ impl Service<'_> {
             format: report.format.disk_format().map(|format| format.as_str()),
             size_gib: report.settings.disk_size,
             failure,
+            checked: check::items(&report),
         })
     }
 }

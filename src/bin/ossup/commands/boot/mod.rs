@@ -109,7 +109,7 @@ async fn inspect(image: &Path, machine: &MachineArgs, context: &Context) -> Resu
     let opened = opening.open(&ImageArg::File(image.to_owned())).await?;
     let mut expected = Expected::new(DiskRole::System, image.display().to_string());
     expected.architecture = machine.architecture;
-    opened.report(context, expected, true).await
+    opened.report(context, expected, true, true).await
 }
 
 fn read(path: &Path, context: &Context) -> Result<Vec<u8>, Failure> {
