@@ -345,6 +345,21 @@ mkfs.xfs -q -L system -m uuid=$GUEST_ROOT -p proto.tmp root.tmp; guest_disk xfs.
 guest_tree guest.tmp btrfs; disk root.tmp 128M
 mkfs.btrfs -q -L system -U $GUEST_ROOT --rootdir guest.tmp root.tmp; guest_disk btrfs.tmp btrfs 128
 for filesystem in xfs btrfs; do qemu-img convert -f raw -O qcow2 $filesystem.tmp guest-$filesystem.qcow2; done
+
+# Disks with a small Windows Server 2022 on them, as BIOS and as UEFI start it.
+windows_volume() { # MODE [OFFSET SIGNATURE]: makes root.tmp
+  disk root.tmp 8M; mkfs.ntfs -q -F -f -p 2048 -H 255 -S 63 -L system root.tmp 2> /dev/null
+  python3 "$here/windows_guest.py" root.tmp "$@"
+}
+disk guest-windows-bios.raw 10M; dos guest-windows-bios.raw 'start=2048, size=16384, type=7, bootable'
+boot_code guest-windows-bios.raw; windows_volume bios 1048576 0x12345678; place guest-windows-bios.raw root.tmp 1
+disk guest-windows-uefi.raw 13M; gpt guest-windows-uefi.raw "start=2048, size=4096, type=$ESP
+size=16384, type=$BASIC, uuid=33333333-1111-1111-1111-111111111111, name=\"Basic data partition\""
+windows_volume uefi; place guest-windows-uefi.raw root.tmp 3
+esp guest-windows-uefi.raw 1 BOOTX64.EFI; dd if=guest-windows-uefi.raw of=esp.tmp bs=1M skip=1 count=2 status=none
+mmd -i esp.tmp ::/EFI/Microsoft ::/EFI/Microsoft/Boot; printf 'MZ' | mcopy -i esp.tmp - ::/EFI/Microsoft/Boot/bootmgfw.efi
+python3 "$here/windows_guest.py" --bcd bcd.tmp 33333333-1111-1111-1111-111111111111 11111111-1111-1111-1111-111111111111
+mcopy -i esp.tmp bcd.tmp ::/EFI/Microsoft/Boot/BCD; place guest-windows-uefi.raw esp.tmp 1; rm root.tmp esp.tmp bcd.tmp
 # The same on a logical volume of two pieces, behind another one.
 guest_tree guest.tmp ext4; disk root.tmp 8M; ext4 root.tmp 0 8M -L system -d guest.tmp
 "$here/physical-volume" physical.tmp root.tmp; mv physical.tmp root.tmp; guest_disk guest-lvm.raw lvm 12

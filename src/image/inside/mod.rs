@@ -4,8 +4,8 @@
 //! system, and reads what tells which. What that means on ECS is judged by the `checks`, each a function of facts and of
 //! the texts of a few files.
 //!
-//! Three crates read the file systems: `ext4-view`, `lamxfs` and `lambutter`. None has `unsafe` code, and none panicked
-//! on damaged file systems in some ten thousand runs each, as one for NTFS did, which therefore is not used. What `ext4-view`
+//! Three crates read the file systems of Linux: `ext4-view`, `lamxfs` and `lambutter`. None has `unsafe` code, and none
+//! panicked on damaged file systems in some ten thousand runs each, as the one for NTFS did, which is read here. What `ext4-view`
 //! believes of the disk is checked first (`volume`), links are followed here and not by them (`tree`), and everything is
 //! read through one cache with one budget (`pages`), which makes an error of what would never end.
 
@@ -16,6 +16,7 @@ pub(super) mod damage;
 #[cfg(test)]
 mod distribution_tests;
 mod facts;
+mod fields;
 mod fstab;
 mod identity;
 pub(super) mod initramfs;
@@ -26,6 +27,7 @@ mod md;
 #[cfg(test)]
 mod memory;
 mod network;
+mod ntfs;
 mod pages;
 mod places;
 mod settings;
@@ -116,7 +118,8 @@ fn find_system(
 ) -> Answer<(Tree, GuestSystem)> {
     let mut found = Vec::new();
     for (view, volume) in places.iter_mut() {
-        if volume.unread.is_some() || volume.filesystem == FileSystem::Swap || volume.filesystem.is_fat() {
+        let is_other = matches!(volume.filesystem, FileSystem::Swap | FileSystem::Ntfs);
+        if volume.unread.is_some() || is_other || volume.filesystem.is_fat() {
             continue;
         }
         // Of the members of an array one is enough.

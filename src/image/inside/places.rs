@@ -94,7 +94,7 @@ fn volume(view: &View, place: String, filesystem: FileSystem) -> GuestVolume {
     let identity = identity::identify(view, filesystem).unwrap_or_default();
     let unread = view.pages().failure().or_else(|| match filesystem {
         FileSystem::Swap | FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 => None,
-        FileSystem::Xfs | FileSystem::Btrfs => None,
+        FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Ntfs => None,
         encrypted if encrypted.is_encrypted() => Some("it is encrypted".to_owned()),
         other => Some(format!("{other} is not looked into")),
     });

@@ -2,6 +2,7 @@ use ext4_view::{Ext4, Ext4Error};
 use lambutter::Btrfs;
 use lamxfs::Xfs;
 
+use super::ntfs::Ntfs;
 use super::pages::View;
 use crate::image::filesystem::FileSystem;
 use crate::image::read::{le16, le32, le64};
@@ -30,8 +31,8 @@ pub(super) enum Kind {
 pub(super) struct Volume {
     view: View,
     reader: Reader,
-    /// Whether there may be files that are not seen, so that nothing is certainly absent.
-    is_partial: bool,
+    /// Why there may be files that are not seen, so that nothing is certainly absent.
+    partial: Option<&'static str>,
 }
 
 enum Reader {
@@ -40,13 +41,14 @@ enum Reader {
     Btrfs(Box<Btrfs<View>>),
     #[cfg(test)]
     Memory(super::memory::Files),
+    Ntfs(Box<Ntfs>),
 }
 
 impl Volume {
     /// Makes a volume of files in memory.
     #[cfg(test)]
     pub(super) fn of_files(view: View, files: super::memory::Files) -> Self {
-        Self { view, reader: Reader::Memory(files), is_partial: false }
+        Self { view, reader: Reader::Memory(files), partial: None }
     }
 
     /// Opens a file system; btrfs at a subvolume if one is named. `None` if there is no reader for it.
@@ -74,13 +76,18 @@ impl Volume {
                         Err(error) => return Err(error.to_string()),
                     }
                 }
+                FileSystem::Ntfs => Reader::Ntfs(Box::new(Ntfs::open(&opened)?)),
                 _ => return Ok(None),
             }))
         })
         .and_then(|reader| {
             let Some(reader) = reader else { return Ok(None) };
-            let is_partial = matches!(reader, Reader::Btrfs(_)) && has_btrfs_log(view)?;
-            Ok(Some(Self { view: view.clone(), reader, is_partial }))
+            let partial = match &reader {
+                Reader::Btrfs(_) if has_btrfs_log(view)? => Some("btrfs"),
+                Reader::Ntfs(ntfs) if !guarded(view, || ntfs.was_unmounted())? => Some("NTFS"),
+                _ => None,
+            };
+            Ok(Some(Self { view: view.clone(), reader, partial }))
         })
     }
 
@@ -90,7 +97,10 @@ impl Volume {
             return Ok(Some(Kind::Directory));
         }
         match self.seen_kind(path)? {
-            None if self.is_partial => Err("it may be in the log of btrfs, which is not applied".to_owned()),
+            None => match self.partial {
+                Some(by) => Err(format!("it may be in the log of {by}, which is not applied")),
+                None => Ok(None),
+            },
             kind => Ok(kind),
         }
     }
@@ -116,6 +126,7 @@ impl Volume {
             }
             #[cfg(test)]
             Reader::Memory(files) => Ok(files.kind(path)),
+            Reader::Ntfs(ntfs) => ntfs.kind(path),
         })
     }
 
@@ -151,6 +162,8 @@ impl Volume {
             }
             #[cfg(test)]
             Reader::Memory(files) => Ok(files.bytes(path)),
+            // Links of Windows are not told apart, nor followed.
+            Reader::Ntfs(_) => Ok(None),
         })
     }
 
@@ -190,6 +203,7 @@ impl Volume {
                 bytes.truncate(most);
                 bytes
             })),
+            Reader::Ntfs(ntfs) => ntfs.file(path)?.map(|file| file.front(most)).transpose(),
         })
     }
 
@@ -205,6 +219,7 @@ impl Volume {
                 Reader::Btrfs(btrfs) => btrfs_answer(btrfs.resolve(btrfs_path(path)?))?.map(Place::Btrfs),
                 #[cfg(test)]
                 Reader::Memory(files) => files.bytes(path).map(Place::Memory),
+                Reader::Ntfs(_) => return Err("files are not read piece by piece from NTFS".to_owned()),
             })
         })?;
         Ok(place.map(|place| OpenFile { volume: self, place }))
@@ -231,6 +246,7 @@ impl Volume {
             }
             #[cfg(test)]
             Reader::Memory(files) => Ok(files.list(path)),
+            Reader::Ntfs(ntfs) => ntfs.list(path, MOST_ENTRIES),
         })?;
         let Some(mut names) = names else { return Ok(None) };
         if names.len() > MOST_ENTRIES {
@@ -295,7 +311,7 @@ impl OpenFile<'_> {
 }
 
 /// Asks a reader. A failure of the disk counts, whatever the reader made of it.
-fn guarded<T>(view: &View, ask: impl FnOnce() -> Read<T>) -> Read<T> {
+pub(super) fn guarded<T>(view: &View, ask: impl FnOnce() -> Result<T, Reason>) -> Result<T, Reason> {
     view.pages().begin();
     let answer = ask();
     match view.pages().failure() {
