@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::image::{Expected, PassingImage, inspect, look_at_damaged, look_through_initramfs, open_disk};
+use crate::image::{
+    Expected, PassingImage, inspect, look_at_damaged, look_at_damaged_windows, look_through_initramfs,
+    open_disk,
+};
 use crate::model::{BucketName, ObjectRef, Region, UploadId};
 use crate::protocol::{Operation, Response, ecs, oss, ram, rpc, sts};
 use crate::unpack;
@@ -29,6 +32,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("images", images),
     ("guests", guests),
     ("initramfs", initramfs),
+    ("windows_guests", windows_guests),
     ("data_maps", data_maps),
     ("packed", packed),
     ("passing_images", passing_images),
@@ -125,6 +129,11 @@ pub fn words(bytes: &[u8]) {
     let _ = text.parse::<Region>().map(drop);
     let _ = text.parse::<crate::web::WebUrl>().map(|url| (url.to_string(), url.file_name()));
     let _ = crate::protocol::sign::encode::decode_query(text).map(drop);
+}
+
+/// Damaged file systems and registries of Windows.
+pub fn windows_guests(bytes: &[u8]) {
+    look_at_damaged_windows(bytes);
 }
 
 /// Damaged file systems of a guest.

@@ -54,10 +54,14 @@ pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inside::{
     Answer, BootEntry, BootFile, BootSearch, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
-    GuestVolume, Initramfs, Kernel, OsRelease, Told, look_inside,
+    GuestVolume, Initramfs, Kernel, OsRelease, Told, WindowsBoot, WindowsDriver, WindowsEntry, WindowsSystem,
+    look_inside,
 };
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use inside::{damage::look_at_damaged, initramfs::fixture::look_through_initramfs};
+pub(crate) use inside::{
+    damage::{look_at_damaged, look_at_damaged_windows},
+    initramfs::fixture::look_through_initramfs,
+};
 pub use inspect::inspect;
 pub use open::{OpenDiskError, open_disk};
 pub use passing::PassingImage;

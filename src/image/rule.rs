@@ -20,6 +20,7 @@ const IMAGE_RULES: &str = "\"Linux image requirements\" page of ECS";
 const VIRTIO: &str = "\"Install the virtio driver\" page of ECS";
 const NVME: &str = "\"Adapt Linux custom images to NVMe-based system disks\" page of ECS";
 const CLOUD_INIT: &str = "\"Install cloud-init\" page of ECS";
+const VMINIT: &str = "\"Initialization tools\" page of ECS";
 const COMPLIANCE: &str = "\"Image compliance tool\" page of ECS";
 
 /// Makes the enum of checks with each one's id and source.
@@ -288,6 +289,49 @@ rules! {
     GUuid = "G-UUID", SENSE;
     /// Identities that every instance would share.
     GIdentity = "G-IDENTITY", SENSE;
+
+    /// Driver of virtio disks in Windows, and when it is started.
+    WVirtio = "W-VIRTIO", VIRTIO;
+    /// Driver of the network in Windows.
+    WVnet = "W-VNET", VIRTIO;
+    /// Driver of NVMe disks in Windows.
+    WNvme = "W-NVME", NVME;
+    /// Boot manager of Windows.
+    WBootMgr = "W-BOOTMGR", IMAGE_CHECK;
+    /// Boot configuration data.
+    WBcd = "W-BCD", IMAGE_CHECK;
+    /// Loader of Windows.
+    WLoader = "W-LOADER", IMAGE_CHECK;
+    /// Hives of the registry.
+    WHive = "W-HIVE", IMAGE_CHECK;
+    /// Updates of Windows that do harm on ECS, or are needed there.
+    WHotfix = "W-HOTFIX", IMAGE_CHECK;
+    /// Updates of Windows that are not finished.
+    WUpdate = "W-UPDATE", IMAGE_CHECK;
+    /// Whether Sysprep and the installation of Windows came to an end.
+    WSysprep = "W-SYSPREP", IMAGE_CHECK;
+    /// Filters of the disk in Windows.
+    WFilter = "W-FILTER", IMAGE_CHECK;
+    /// Devices that drivers of Xen hide.
+    WXen = "W-XEN", IMAGE_CHECK;
+    /// Whether Windows installs devices.
+    WDevices = "W-DEVICES", IMAGE_CHECK;
+    /// Cloud Assistant in Windows.
+    WAssist = "W-ASSIST", IMAGE_CHECK;
+    /// Vminit.
+    WVminit = "W-VMINIT", VMINIT;
+    /// QEMU guest agent in Windows.
+    WQga = "W-QGA", INSTRUCTIONS;
+    /// Driver files of Windows that cannot be replaced.
+    WReadOnly = "W-READONLY", INSTRUCTIONS;
+    /// Client editions of Windows.
+    WClient = "W-CLIENT", INSTRUCTIONS;
+    /// Hibernation and fast startup.
+    WHibernate = "W-HIBERNATE", SENSE;
+    /// The state of the volume of Windows.
+    WDirty = "W-DIRTY", SENSE;
+    /// Dynamic disks.
+    WDynamic = "W-DYNAMIC", SENSE;
 }
 
 impl Rule {
@@ -339,6 +383,20 @@ impl Rule {
             Self::GAssist => "GUESTOS.CloudAssistant",
             Self::GAegis => "GUESTOS.SecurityCenterAgent",
             Self::GMoc => "GUESTOS.SupportMocInstanceTypes",
+            Self::WVirtio | Self::WVnet => "GUESTOS.Virtio",
+            Self::WNvme => "GUESTOS.Nvme",
+            Self::WBootMgr => "GUESTOS.BootMgr",
+            Self::WBcd => "GUESTOS.BCD",
+            Self::WLoader => "GUESTOS.OSLoader",
+            Self::WHive => "GUESTOS.Registry",
+            Self::WHotfix => "GUESTOS.Hotfix",
+            Self::WUpdate => "GUESTOS.Update",
+            Self::WSysprep => "GUESTOS.Sysprep",
+            Self::WFilter => "GUESTOS.Disk",
+            Self::WXen => "GUESTOS.Xen",
+            Self::WDevices => "GUESTOS.Server",
+            Self::WAssist => "GUESTOS.CloudAssistant",
+            Self::WVminit => "GUESTOS.Vminit",
             _ => return None,
         })
     }
@@ -368,7 +426,7 @@ mod tests {
         assert_eq!(ids.len(), Rule::ALL.len());
         for id in ids {
             let (family, name) = id.split_once('-').unwrap();
-            assert!("FQVRSPG".contains(family) && family.len() == 1, "{id}");
+            assert!("FQVRSPGW".contains(family) && family.len() == 1, "{id}");
             assert!(name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()), "{id}");
         }
         assert_eq!(serde_json::to_string(&Rule::VMte).unwrap(), r#""V-MTE""#);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::filesystem::FileSystem;
-use crate::model::Architecture;
+use crate::model::{Architecture, BootMode};
 
 /// What was found of something in the guest.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -42,8 +42,11 @@ impl<T> From<Result<Option<T>, String>> for Answer<T> {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct GuestReport {
-    /// The installed system.
+    /// The installed Linux.
     pub system: Answer<GuestSystem>,
+    /// The installed Windows, if there is one; then `system` is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowsSystem>,
     /// The partitions, or the disk if it has none, with what was recognised there.
     pub volumes: Vec<GuestVolume>,
     /// Bytes of the disk that were read for it.
@@ -53,7 +56,7 @@ pub struct GuestReport {
 impl GuestReport {
     /// Says why nothing was looked at.
     pub fn unread(reason: impl Into<String>) -> Self {
-        Self { system: Answer::Unread(reason.into()), volumes: Vec::new(), read_bytes: 0 }
+        Self { system: Answer::Unread(reason.into()), windows: None, volumes: Vec::new(), read_bytes: 0 }
     }
 }
 
@@ -130,6 +133,68 @@ impl GuestSystem {
     pub fn is_nvme_ready(&self) -> Option<bool> {
         self.kernel()?.drivers.as_ref()?.is_nvme_ready()
     }
+}
+
+/// An installed Windows.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WindowsSystem {
+    /// Where it is, as in [`GuestVolume::place`].
+    pub root: String,
+    /// `ProductName`, such as `Windows Server 2022 Datacenter`.
+    pub product: Answer<String>,
+    /// `EditionID`, such as `ServerDatacenter`.
+    pub edition: Answer<String>,
+    /// `CurrentBuild`, such as 20348.
+    pub build: Answer<u32>,
+    /// `UBR`: which cumulative update of that build. Windows older than 10 may have none.
+    pub revision: Answer<u32>,
+    /// `InstallationType`: `Server`, `Server Core` or `Client`.
+    pub installation: Answer<String>,
+    /// The `Platform` of ImportImage that goes with it. A client edition has none.
+    pub platform: Option<&'static str>,
+    /// What it is built for.
+    pub architecture: Answer<Architecture>,
+    /// What it needs on ECS.
+    pub drivers: Vec<WindowsDriver>,
+    /// What starts it.
+    pub boot: Vec<WindowsBoot>,
+}
+
+/// A driver of Windows.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WindowsDriver {
+    /// Name of its service.
+    pub name: &'static str,
+    /// When it is started: 0 by the loader, 1 by the kernel, 2 with the services, 3 when asked for, 4 never.
+    pub start: Answer<u32>,
+    /// Its file.
+    pub file: Answer<String>,
+}
+
+/// A partition from which firmware starts Windows.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WindowsBoot {
+    /// Where it is, as in [`GuestVolume::place`].
+    pub place: String,
+    /// The firmware that starts from there.
+    pub firmware: BootMode,
+    /// The boot manager.
+    pub manager: Answer<String>,
+    /// What the boot configuration data start if nobody chooses.
+    pub entry: Answer<WindowsEntry>,
+}
+
+/// The default entry of the boot configuration data.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WindowsEntry {
+    /// The loader, such as `\Windows\system32\winload.efi`.
+    pub loader: Option<String>,
+    /// Where on this disk the partition is that it names; `None` if it names none by its identity.
+    pub device: Option<Answer<String>>,
 }
 
 /// What `os-release` says.

@@ -39,13 +39,14 @@ mod tools;
 mod tree;
 mod units;
 mod volume;
+mod windows;
 mod yaml;
 
 use std::sync::Arc;
 
 pub use facts::{
     Answer, BootEntry, BootFile, BootSearch, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
-    GuestVolume, Initramfs, Kernel, OsRelease, Told,
+    GuestVolume, Initramfs, Kernel, OsRelease, Told, WindowsBoot, WindowsDriver, WindowsEntry, WindowsSystem,
 };
 use identity::Names;
 use pages::{Pages, View};
@@ -80,6 +81,9 @@ pub fn look_inside(file: Arc<dyn ReadAt>, expected: &Expected, report: &mut Repo
     if let Answer::Found(system) = &guest.system {
         settings::settle(system, expected, report, &mut findings);
     }
+    if let Some(system) = &guest.windows {
+        windows::settle(system, expected, report, &mut findings);
+    }
     report.guest = Some(guest);
     report.findings.extend(findings.0);
 }
@@ -89,7 +93,19 @@ fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestRe
     let (mut places, mut names) = places::places(&pages, report);
     names.more_disks = expected.more_disks;
     let mut findings = Findings::default();
-    let found = find_system(&mut places, &names, expected.initramfs, &mut findings);
+    windows::dynamic_disks(&report.partitions, &mut findings);
+    let mut found = find_system(&mut places, &names, expected.initramfs, &mut findings);
+    let mut windows = None;
+    if found.found().is_none() {
+        found = match windows::find(&mut places) {
+            Some(installed) => {
+                windows = Some(windows::look(&installed, &places, report, expected, &mut findings));
+                // What was not read may hold a Linux beside it, which is not what starts.
+                Answer::Absent
+            }
+            None => nothing_found(&places),
+        };
+    }
     let volumes: Vec<_> = places.into_iter().map(|(_, volume)| volume).collect();
     let system = match found {
         Answer::Found((mut tree, system)) => {
@@ -102,10 +118,10 @@ fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestRe
         Answer::Unread(reason) => Answer::Unread(reason),
     };
     // What could not be read may hold it.
-    if system == Answer::Absent {
+    if system == Answer::Absent && windows.is_none() {
         checks::no_system(&volumes, report, expected, &mut findings);
     }
-    (GuestReport { system, volumes, read_bytes: pages.read_bytes() }, findings)
+    (GuestReport { system, windows, volumes, read_bytes: pages.read_bytes() }, findings)
 }
 
 /// Finds the file system that holds the system, and tells what that is. Of several it is the one that the boot loader of
@@ -150,11 +166,16 @@ fn find_system(
         }
         return Answer::Found((tree, system));
     }
+    nothing_found(places)
+}
+
+/// Says that no system was found, or what of the disk was not read, and may hold one.
+fn nothing_found<T>(places: &[(View, GuestVolume)]) -> Answer<T> {
     let unread = places.iter().find_map(|(_, volume)| {
         Some(format!("{} ({}): {}", volume.place, volume.filesystem, volume.unread.as_ref()?))
     });
     match unread {
-        Some(unread) => Answer::Unread(format!("no Linux system was found; {unread}")),
+        Some(unread) => Answer::Unread(format!("no system was found; {unread}")),
         None => Answer::Absent,
     }
 }

@@ -205,7 +205,6 @@ impl File {
         }
     }
 
-    #[expect(dead_code, reason = "the registry asks")]
     pub(in crate::image::inside) fn view(&self) -> &View {
         &self.view
     }

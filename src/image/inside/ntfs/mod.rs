@@ -105,7 +105,6 @@ impl Ntfs {
         Ok(Some(data.readable(&self.view)?))
     }
 
-    #[expect(dead_code, reason = "the checks of Windows ask")]
     /// Whether the file at `path` is marked as read-only.
     pub(super) fn is_read_only(&self, path: &[u8]) -> Read<bool> {
         let Some(entry) = self.find(path)? else { return Ok(None) };
@@ -120,7 +119,6 @@ impl Ntfs {
         }
     }
 
-    #[expect(dead_code, reason = "the checks of Windows ask")]
     /// Whether the volume is marked to be checked at the next start.
     pub(super) fn is_dirty(&self) -> Result<bool, Reason> {
         let record = self.record_of(VOLUME)?;
