@@ -1,18 +1,52 @@
 //! What is installed on a disk, for people: at most three lines.
 
-use ossup::image::{Answer, BootsWith, Drivers, GuestReport, GuestSystem, GuestVolume};
+use ossup::image::{Answer, BootsWith, Drivers, GuestReport, GuestSystem, GuestVolume, WindowsSystem};
 
 use crate::ui::counted;
 
 /// Returns the lines with their labels.
 pub(crate) fn rows(guest: &GuestReport, boots_with: BootsWith) -> Vec<(&'static str, String)> {
+    if let Some(system) = &guest.windows {
+        return vec![("guest", windows(system, boots_with))];
+    }
     match &guest.system {
         Answer::Found(system) => {
             vec![("guest", summary(system, boots_with)), ("  disks", disks(system, &guest.volumes))]
         }
-        Answer::Absent => vec![("guest", "no Linux system was found".to_owned())],
+        Answer::Absent => vec![("guest", "no system was found".to_owned())],
         Answer::Unread(reason) => vec![("guest", reason.clone())],
     }
+}
+
+fn windows(system: &WindowsSystem, boots_with: BootsWith) -> String {
+    let product = system.product.found().map_or("an unknown Windows", String::as_str);
+    let build = system.build.found().map(|build| match system.revision.found() {
+        Some(revision) => format!("build {build}.{revision}"),
+        None => format!("build {build}"),
+    });
+    let starts = |name: &str| {
+        let driver = system.drivers.iter().find(|driver| driver.name == name)?;
+        Some(match (&driver.start, &driver.file) {
+            (Answer::Found(0), Answer::Found(_)) => "ready",
+            (Answer::Unread(_), _) | (_, Answer::Unread(_)) => "not looked at",
+            (Answer::Absent, _) | (_, Answer::Absent) => "missing",
+            (Answer::Found(_), _) => "not started in time",
+        })
+    };
+    let firmware = match boots_with {
+        BootsWith::Both => Some("UEFI+BIOS".to_owned()),
+        BootsWith::Uefi => Some("UEFI".to_owned()),
+        BootsWith::Bios => Some("BIOS".to_owned()),
+        BootsWith::Nothing | BootsWith::Unknown => None,
+    };
+    let architecture = system.architecture.found().map(ToString::to_string);
+    let drivers = match (starts("viostor"), starts("stornvme")) {
+        (Some(virtio), Some(nvme)) if virtio == nvme => Some(format!("virtio and NVMe {virtio}")),
+        (Some(virtio), Some(nvme)) => Some(format!("virtio {virtio}, NVMe {nvme}")),
+        _ => None,
+    };
+    let rest = [build, architecture, firmware, drivers].into_iter().flatten();
+    std::iter::once(product.to_owned()).chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 fn summary(system: &GuestSystem, boots_with: BootsWith) -> String {
