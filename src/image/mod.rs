@@ -54,8 +54,8 @@ pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inside::{
     Answer, BootEntry, BootFile, BootSearch, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
-    GuestVolume, Initramfs, Kernel, OsRelease, Told, WindowsBoot, WindowsDriver, WindowsEntry, WindowsSystem,
-    look_inside,
+    GuestVolume, Initramfs, Kernel, OsRelease, Space, Told, WindowsBoot, WindowsDriver, WindowsEntry,
+    WindowsSystem, look_inside,
 };
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use inside::{

@@ -80,8 +80,22 @@ pub struct GuestVolume {
     pub partition_label: Option<String>,
     /// What all members of the same software RAID have alike, of a member.
     pub array: Option<String>,
+    /// How much is free, of a file system that is looked into.
+    pub space: Option<Space>,
     /// Why it was not looked into; `None` if it was, or holds no files.
     pub unread: Option<String>,
+}
+
+/// How much of a file system is free, as it was last written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Space {
+    /// Bytes of the file system.
+    pub total: u64,
+    /// Bytes that are free.
+    pub free: u64,
+    /// How many more files there can be, where that was fixed when the file system was made.
+    pub free_inodes: Option<u64>,
 }
 
 /// An installed Linux.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::facts::GuestSystem;
+use super::facts::{GuestSystem, GuestVolume};
 use super::pages::{Pages, View};
 use super::tree::Tree;
 use super::volume::{Kind, Read, Volume};
+use crate::image::filesystem::FileSystem;
 use crate::image::finding::{Finding, Findings};
 use crate::image::report::Expected;
 
@@ -83,7 +84,20 @@ pub(super) fn judged_system(
 ) -> (Vec<Finding>, Read<()>) {
     let report = crate::image::testing::report(&[0; 512]);
     let expected = Expected::default();
-    let mut scene = super::checks::Scene { tree, system, volumes: &[], report: &report, expected: &expected };
+    let root = GuestVolume {
+        place: system.root.clone(),
+        device: None,
+        filesystem: FileSystem::Ext4,
+        uuid: None,
+        label: None,
+        partition_uuid: None,
+        partition_label: None,
+        array: None,
+        space: None,
+        unread: None,
+    };
+    let mut scene =
+        super::checks::Scene { tree, system, volumes: &[root], report: &report, expected: &expected };
     let mut findings = Findings::default();
     let unread = check(&mut scene, &mut findings).map(|()| None);
     (findings.0, unread)

@@ -31,6 +31,7 @@ mod ntfs;
 mod pages;
 mod places;
 mod settings;
+mod space;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,8 @@ use std::sync::Arc;
 
 pub use facts::{
     Answer, BootEntry, BootFile, BootSearch, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
-    GuestVolume, Initramfs, Kernel, OsRelease, Told, WindowsBoot, WindowsDriver, WindowsEntry, WindowsSystem,
+    GuestVolume, Initramfs, Kernel, OsRelease, Space, Told, WindowsBoot, WindowsDriver, WindowsEntry,
+    WindowsSystem,
 };
 use identity::Names;
 use pages::{Pages, View};

@@ -6,7 +6,7 @@ use super::facts::GuestVolume;
 use super::identity::{self, Names};
 use super::pages::{Pages, View};
 use super::volume::Read;
-use super::{lvm, md};
+use super::{lvm, md, space};
 use crate::image::filesystem::{self, FileSystem};
 use crate::image::report::Report;
 use crate::image::table::{Partition, PartitionKind};
@@ -92,6 +92,7 @@ fn note_arrays(places: &mut [(View, GuestVolume)]) {
 fn volume(view: &View, place: String, filesystem: FileSystem) -> GuestVolume {
     view.pages().begin();
     let identity = identity::identify(view, filesystem).unwrap_or_default();
+    let space = space::space(view, filesystem).unwrap_or_default();
     let unread = view.pages().failure().or_else(|| match filesystem {
         FileSystem::Swap | FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 => None,
         FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Ntfs => None,
@@ -107,6 +108,7 @@ fn volume(view: &View, place: String, filesystem: FileSystem) -> GuestVolume {
         partition_uuid: None,
         partition_label: None,
         array: None,
+        space,
         unread,
     }
 }

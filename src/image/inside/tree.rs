@@ -30,6 +30,11 @@ impl Tree {
         self.mounts.push((point.trim_end_matches('/').as_bytes().to_vec(), volume));
     }
 
+    /// Whether a volume is mounted at a path without a slash at its end, so that its own files are seen there.
+    pub(super) fn is_mounted(&self, point: &str) -> bool {
+        self.mounts.iter().any(|(mounted, _)| mounted == point.as_bytes())
+    }
+
     /// Reads the file at `path` up to `most` bytes. What is no regular file is not there.
     pub(super) fn read(&mut self, path: &str, most: usize) -> Read<Vec<u8>> {
         let Some((path, Kind::File)) = self.resolve(path.as_bytes())? else { return Ok(None) };

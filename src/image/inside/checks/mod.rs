@@ -5,7 +5,10 @@ mod basics;
 mod boot;
 mod cloud_init;
 mod drivers;
+mod firewall;
 mod fstab;
+mod growth;
+mod identity;
 mod network;
 mod selinux;
 mod ssh;
@@ -28,7 +31,6 @@ pub(super) struct Scene<'a> {
     pub(super) volumes: &'a [GuestVolume],
     /// The disk's tables and what would start it.
     pub(super) report: &'a Report,
-    #[expect(dead_code, reason = "no check looks at it yet")]
     /// What the user asks for.
     pub(super) expected: &'a Expected,
 }
@@ -48,6 +50,10 @@ const CHECKS: &[(&str, Check)] = &[
     ("swap", fstab::swap),
     ("the boot loader", boot::check),
     ("the disk", volumes::check),
+    ("the firewall", firewall::check),
+    ("the room on the root", growth::check),
+    ("identities", identity::check),
+    ("Customized Linux", identity::customized),
     ("SELinux", selinux::check),
     ("cloud-init", cloud_init::check),
     ("SSH", ssh::check),

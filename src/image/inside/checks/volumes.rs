@@ -121,6 +121,7 @@ mod tests {
             partition_uuid: None,
             partition_label: None,
             array: None,
+            space: None,
             unread: None,
         }
     }
