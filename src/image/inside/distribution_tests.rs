@@ -159,3 +159,19 @@ fn a_system_that_is_put_in_place_at_its_first_start_gets_no_bad_verdict() {
     let bad = found(&report, &[Severity::Fix, Severity::Refuse, Severity::Warn]);
     assert!(bad.is_subset(&BTreeSet::from([Rule::GRoot])), "{bad:?}");
 }
+
+#[test]
+fn the_partition_of_boot_is_read_where_no_fstab_mounts_it() {
+    let mut image = Vec::new();
+    flate2::read::GzDecoder::new(&disk!("rocky-9")[..]).read_to_end(&mut image).unwrap();
+    let report = inspect(&image, &Expected::default()).unwrap();
+    let pages = Pages::new(crate::image::open::open_disk(Arc::new(image)).unwrap());
+    let (places, _) = places::places(&pages, &report);
+    let (view, volume) = places.iter().find(|(_, volume)| volume.place == "partition 4").unwrap();
+    let mut tree = root(view, volume.filesystem).unwrap().unwrap();
+    assert_eq!(tree.has("/boot/loader/entries"), Ok(false));
+    let other = fstab::read(b"LABEL=none /boot ext4 defaults 0 0", &Names::default());
+    assert!(!mounts::unnamed_boot(&mut tree, "partition 4", &other, &places), "the fstab says which it is");
+    assert!(mounts::unnamed_boot(&mut tree, "partition 4", &[], &places));
+    assert_eq!(tree.has("/boot/loader/entries"), Ok(true));
+}

@@ -26,6 +26,7 @@ mod lvm;
 mod md;
 #[cfg(test)]
 mod memory;
+mod mounts;
 mod network;
 mod ntfs;
 mod pages;
@@ -66,8 +67,6 @@ use crate::read::ReadAt;
 const UNPACK_BUDGET: u64 = 512 << 20;
 /// Where distributions keep their root on btrfs, if it is not what is mounted by default.
 const SUBVOLUMES: [&str; 4] = ["@", "@rootfs", "root", "@/.snapshots/1/snapshot"];
-/// What is mounted beside the root, as far as anything is looked at there.
-const MOUNT_POINTS: [&str; 2] = ["/boot", "/usr"];
 
 /// Looks for the installed system on the disk inside an image, of which `report` tells the partitions, and adds to the
 /// report what it found and what that means on ECS.
@@ -210,18 +209,18 @@ fn describe(
 ) -> GuestSystem {
     let fstab = tree.read("/etc/fstab", system::LONGEST_TEXT);
     let fstab = fstab.map(|bytes| bytes.map(|bytes| fstab::read(&bytes, names)));
-    for line in fstab.iter().flatten().flatten() {
-        // What the boot loader reads is in `/boot`, also where the system does not mount it by itself.
-        let always = line.mount_point.starts_with("/boot");
-        let wanted = MOUNT_POINTS.contains(&line.mount_point.as_str());
-        if wanted && (always || !line.options.split(',').any(|option| option == "noauto")) {
-            tree.mount(&line.mount_point, mounted(line, places, names));
-        }
-    }
+    let lines = fstab.as_ref().ok().and_then(Option::as_deref).unwrap_or_default();
+    mounts::of_fstab(tree, lines, places, names);
     let os = Answer::from(system::os_release(tree));
     let (architecture, foreign_machine) = system::architecture(tree);
-    let (boot_entries, boot_searches) = match loader::read(tree, names) {
+    let mut loader = loader::read(tree, names);
+    if loader == Ok(None) && mounts::unnamed_boot(tree, &root, lines, places) {
+        loader = loader::read(tree, names);
+    }
+    let (boot_entries, boot_searches) = match loader {
         Ok(Some((entries, searches))) => (Answer::Found(entries), searches),
+        // What is mounted is not known without it.
+        Ok(None) if fstab.is_err() => (Answer::Unread("/etc/fstab could not be read".to_owned()), Vec::new()),
         Ok(None) => (Answer::Absent, Vec::new()),
         Err(reason) => (Answer::Unread(reason), Vec::new()),
     };
@@ -264,22 +263,4 @@ fn kernels(tree: &mut Tree, entry: Option<&BootEntry>, deep: bool) -> (Answer<Ve
         };
     }
     (Answer::Found(kernels), is_certain)
-}
-
-/// Opens what a line of the fstab mounts.
-fn mounted(line: &FstabLine, places: &[(View, GuestVolume)], names: &Names) -> Result<Volume, String> {
-    let because = |reason: &str| format!("{} is mounted from {}, {reason}", line.mount_point, line.device);
-    let index = names
-        .volume(&line.device)
-        .ok_or_else(|| because("which is named by its device"))?
-        .ok_or_else(|| because("which was not found on this disk"))?;
-    let (view, volume) = &places[index];
-    if let Some(unread) = &volume.unread {
-        return Err(because(unread));
-    }
-    match Volume::open(view, volume.filesystem, line.subvolume()) {
-        Ok(Some(volume)) => Ok(volume),
-        Ok(None) => Err(because("which has no files")),
-        Err(reason) => Err(because(&reason)),
-    }
 }

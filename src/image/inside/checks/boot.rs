@@ -1,6 +1,7 @@
 //! Whether the boot loader finds what it starts, and the kernel its root.
 
 use super::{Reason, Scene, disk_name, finding, is_first_disk, is_plain};
+use crate::image::boot::BootsWith;
 use crate::image::finding::{Finding, Findings, Severity};
 use crate::image::inside::facts::{Answer, BootEntry, BootFile, BootSearch, GuestVolume};
 use crate::image::rule::Rule;
@@ -12,9 +13,7 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
     let entries = match &scene.system.boot_entries {
         Answer::Found(entries) => entries,
         Answer::Absent => {
-            let message =
-                "no configuration of a boot loader was found: what starts the system is not known here";
-            findings.push(finding(Rule::GNoBoot, Severity::Warn, message, &[]));
+            findings.push(no_configuration(scene.report.boot.boots_with, scene.volumes)?);
             return Ok(());
         }
         Answer::Unread(reason) => return Err(reason.clone()),
@@ -31,6 +30,17 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
         findings.0.extend(searched(search, &disk));
     }
     Ok(())
+}
+
+/// Judges that there is no configuration; an error if it may be where it was not looked for.
+fn no_configuration(boots_with: BootsWith, volumes: &[GuestVolume]) -> Result<Finding, Reason> {
+    let is_hidden = |volume: &&GuestVolume| volume.filesystem.is_fat() && volume.unread.is_some();
+    if let Some(volume) = volumes.iter().find(is_hidden).filter(|_| boots_with == BootsWith::Uefi) {
+        let place = &volume.place;
+        return Err(format!("its configuration may be on {place}, which was not looked into"));
+    }
+    let message = "no configuration of a boot loader was found: what starts the system is not known here";
+    Ok(finding(Rule::GNoBoot, Severity::Warn, message, &[]))
 }
 
 /// What the entries are judged by.
@@ -230,6 +240,17 @@ mod tests {
         }
         let odd = judged(&entry("LABEL=a'b", Some(Answer::Absent)), false).unwrap();
         assert_eq!(odd.2, "", "no command is made of odd texts");
+    }
+
+    #[test]
+    fn a_configuration_that_may_be_in_the_efi_partition_is_not_missing() {
+        let mut esp = volumes();
+        esp[0].filesystem = FileSystem::Fat16;
+        let read = no_configuration(BootsWith::Uefi, &esp).unwrap();
+        assert_eq!((read.rule, read.severity), (Rule::GNoBoot, Severity::Warn));
+        esp[0].unread = Some("damaged".to_owned());
+        assert!(no_configuration(BootsWith::Uefi, &esp).unwrap_err().contains("partition 1"));
+        assert!(no_configuration(BootsWith::Both, &esp).is_ok(), "the one for BIOS is not there");
     }
 
     #[test]
