@@ -186,6 +186,9 @@ fn no_part_of_a_disk_that_certainly_does_not_start_is_sent() {
             assert_eq!(files(&world.path("data").join("buckets")), stored, "{rule}");
         }
     }
+    // What it mounts may be on the other disk.
+    std::fs::write(world.path("data.raw"), vec![0; 1 << 20]).unwrap();
+    world.ok(&[&publish[..], &["--data-disk=data.raw", "--dry-run", "--create-role"]].concat());
     for wish in ["--no-guest", "--force", "--no-inspect"] {
         world.ok(&[&upload[..], &["--overwrite", wish]].concat());
     }

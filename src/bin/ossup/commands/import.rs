@@ -65,7 +65,7 @@ async fn prepare(
     connection: &Connection,
 ) -> Result<Option<(Imports, ossup::import::ImportRequest, Option<Report>)>, Failure> {
     let name = args.object.to_string();
-    let mut expected = importing::expected(&args.request, &name);
+    let mut expected = importing::expected(&args.request, &name, !args.data_disk.is_empty());
     expected.key = Some(args.object.key.as_str().to_owned());
     let system = look(args, context, connection, expected, &args.object).await?;
     let mut data = Vec::new();

@@ -29,9 +29,11 @@ pub(crate) struct Disk {
     pub(crate) made: Option<DiskFormat>,
 }
 
-/// Returns what the user expects of the system disk, so that contradictions with its contents are found.
-pub(crate) fn expected(args: &RequestArgs, name: &str) -> Expected {
+/// Returns what the user expects of the system disk, so that contradictions with its contents are found. With
+/// `more_disks` what it mounts may be on another of the image's disks.
+pub(crate) fn expected(args: &RequestArgs, name: &str, more_disks: bool) -> Expected {
     let mut expected = args.facts.expected(DiskRole::System, name);
+    expected.more_disks = more_disks;
     // The service assumes Linux by default.
     expected.os_type = Some(expected.os_type().unwrap_or(OsType::Linux));
     expected

@@ -50,7 +50,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     };
     let begun = |object: &ObjectRef| transfer::begun_form(&connection, &args.object, object);
     let mut image = opened.settle(&opening, named, begun).await?;
-    let expected = importing::expected(&args.request, &image.name);
+    let expected = importing::expected(&args.request, &image.name, !args.data_disk.is_empty());
     let report = image.inspect(context, expected, &args.inspection, true).await?;
     let published = image.file_identity().cloned();
     let system = Upload { image, report };
