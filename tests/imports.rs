@@ -389,16 +389,20 @@ fn without_tests(code: &str) -> String {
     out + rest
 }
 
-/// Returns where the item ends: behind its `;`, or behind the brace that closes its body.
+/// Returns where the item ends: behind its `;`, or behind the brace that closes its body; a variant or an arm of a match,
+/// which begins with a capital, ends behind its comma, or before the brace that closes what it stands in.
 fn end_of_item(item: &str) -> usize {
+    let named = item.trim_start_matches(CFG_TEST).trim_start();
+    let listed = named.starts_with(char::is_uppercase);
     let mut depth = 0_u32;
     for (at, c) in item.char_indices() {
         match c {
             '{' | '(' | '[' => depth += 1,
+            '}' | ')' | ']' if depth == 0 => return at,
             '}' | ')' | ']' => depth -= 1,
             _ => {}
         }
-        if depth == 0 && (c == ';' || c == '}') {
+        if depth == 0 && (c == ';' || if listed { c == ',' } else { c == '}' }) {
             return at + 1;
         }
     }
