@@ -20,17 +20,18 @@ const MAX_PROGRAMS: usize = 16;
 const FAT32_CLUSTERS: u64 = 65_525;
 
 /// Where things lie in a FAT file system, in bytes from its start.
-struct Layout {
+pub(super) struct Layout {
     fat_at: u64,
     /// Start and bytes of the fixed root directory (FAT12 and FAT16), or the root's first cluster (FAT32).
-    root: Root,
+    pub(super) root: Root,
     data_at: u64,
-    cluster: u64,
+    pub(super) cluster: u64,
     clusters: u64,
     bits: u8,
 }
 
-enum Root {
+/// Where the root directory is.
+pub(super) enum Root {
     Fixed(u64, usize),
     Cluster(u32),
 }
@@ -163,7 +164,7 @@ pub(super) fn kind(sector: &[u8; 512]) -> Option<FileSystem> {
 }
 
 /// Reads the boot sector; none if its numbers make no sense.
-fn layout(sector: &[u8; 512]) -> Option<Layout> {
+pub(super) fn layout(sector: &[u8; 512]) -> Option<Layout> {
     let bytes = u64::from(le16(sector, 11));
     let per_cluster = u64::from(sector[13]);
     let reserved = u64::from(le16(sector, 14));
@@ -203,8 +204,29 @@ fn layout(sector: &[u8; 512]) -> Option<Layout> {
 
 impl Layout {
     /// Returns where a cluster begins; none for the two numbers that name no cluster.
-    fn at(&self, cluster: u32) -> Option<u64> {
+    pub(super) fn at(&self, cluster: u32) -> Option<u64> {
         cluster.checked_sub(2).map(|index| self.data_at + u64::from(index) * self.cluster)
+    }
+
+    /// Returns where the table says which cluster follows, and by how many bits what is read there is to be shifted.
+    pub(super) fn link(&self, cluster: u32) -> (u64, u32) {
+        let number = u64::from(cluster);
+        let (offset, shift) = match self.bits {
+            12 => (number + number / 2, if cluster.is_multiple_of(2) { 0 } else { 4 }),
+            16 => (number * 2, 0),
+            _ => (number * 4, 0),
+        };
+        (self.fat_at + offset, shift)
+    }
+
+    /// Returns the cluster that follows, of what the table says; none at the end of the chain.
+    pub(super) fn following(&self, raw: u32) -> Option<u32> {
+        let (value, end) = match self.bits {
+            12 => (raw & 0xFFF, 0xFF7),
+            16 => (raw & 0xFFFF, 0xFFF7),
+            _ => (raw & 0x0FFF_FFFF, 0x0FFF_FFF7),
+        };
+        (2..end).contains(&value).then_some(value)
     }
 }
 
@@ -233,22 +255,10 @@ fn read_chain(partition: &dyn ReadAt, layout: &Layout, first: u32) -> Result<Vec
 
 /// Returns the cluster after `cluster`; none at the end of the chain.
 fn next(partition: &dyn ReadAt, layout: &Layout, cluster: u32) -> Result<Option<u32>, ReadError> {
-    let number = u64::from(cluster);
-    let (offset, length) = match layout.bits {
-        12 => (number + number / 2, 2),
-        16 => (number * 2, 2),
-        _ => (number * 4, 4),
-    };
-    let mut entry = up_to(partition, layout.fat_at + offset, length)?;
+    let (offset, shift) = layout.link(cluster);
+    let mut entry = up_to(partition, offset, if layout.bits == 32 { 4 } else { 2 })?;
     entry.resize(4, 0);
-    let raw = le32(&entry, 0);
-    let (value, end) = match layout.bits {
-        12 if cluster.is_multiple_of(2) => (raw & 0xFFF, 0xFF7),
-        12 => ((raw >> 4) & 0xFFF, 0xFF7),
-        16 => (raw & 0xFFFF, 0xFFF7),
-        _ => (raw & 0x0FFF_FFFF, 0x0FFF_FFF7),
-    };
-    Ok((2..end).contains(&value).then_some(value))
+    Ok(layout.following(le32(&entry, 0) >> shift))
 }
 
 /// Lists the entries of a directory that name something: not those deleted, labels and parts of long names.

@@ -115,6 +115,8 @@ pub(super) struct Names {
     pub(super) volumes: Vec<GuestVolume>,
     /// Every partition, also those that hold nothing known.
     pub(super) partitions: Vec<PartitionNames>,
+    /// The partitions that are marked as those of EFI.
+    pub(super) efi: Vec<String>,
     /// A place that holds what is not known, which may have any UUID and label.
     pub(super) unknown: Option<String>,
     /// Whether the system will have other disks too, which are not looked at here.

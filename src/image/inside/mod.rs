@@ -16,6 +16,7 @@ pub(super) mod damage;
 #[cfg(test)]
 mod distribution_tests;
 mod facts;
+mod fat;
 mod fields;
 mod fstab;
 mod identity;
@@ -175,10 +176,23 @@ fn nothing_found<T>(places: &[(View, GuestVolume)]) -> Answer<T> {
     let unread = places.iter().find_map(|(_, volume)| {
         Some(format!("{} ({}): {}", volume.place, volume.filesystem, volume.unread.as_ref()?))
     });
-    match unread {
+    match unread.or_else(|| made_later(places)) {
         Some(unread) => Answer::Unread(format!("no system was found; {unread}")),
         None => Answer::Absent,
     }
+}
+
+/// Says which place holds what a root is made of when the system starts.
+fn made_later(places: &[(View, GuestVolume)]) -> Option<String> {
+    const SIGNS: [(&str, &str); 2] = [
+        ("/ostree/deploy", "deployments of ostree, which are not looked into"),
+        ("/lib/os-release", "a /usr whose root is made when it starts"),
+    ];
+    places.iter().filter(|(_, volume)| volume.filesystem != FileSystem::Swap).find_map(|(view, volume)| {
+        let mut tree = Tree::new(Volume::open(view, volume.filesystem, None).ok().flatten()?);
+        let (_, what) = SIGNS.iter().find(|(sign, _)| tree.has(sign) == Ok(true))?;
+        Some(format!("{} ({}) holds {what}", volume.place, volume.filesystem))
+    })
 }
 
 /// Opens a file system, if it holds a system.
@@ -213,9 +227,10 @@ fn describe(
     mounts::of_fstab(tree, lines, places, names);
     let os = Answer::from(system::os_release(tree));
     let (architecture, foreign_machine) = system::architecture(tree);
-    let mut loader = loader::read(tree, names);
-    if loader == Ok(None) && mounts::unnamed_boot(tree, &root, lines, places) {
-        loader = loader::read(tree, names);
+    let efi = mounts::efi(tree, lines, places, names);
+    let mut loader = loader::read(tree, names, efi.as_deref());
+    if loader == Ok(None) && mounts::unnamed_boot(tree, &root, lines, places, names) {
+        loader = loader::read(tree, names, efi.as_deref());
     }
     let (boot_entries, boot_searches) = match loader {
         Ok(Some((entries, searches))) => (Answer::Found(entries), searches),

@@ -8,7 +8,7 @@ use super::volume::Volume;
 use crate::image::filesystem::FileSystem;
 
 /// What is mounted, as far as anything is looked at there.
-const MOUNT_POINTS: [&str; 2] = ["/boot", "/usr"];
+const MOUNT_POINTS: [&str; 4] = ["/boot", "/usr", "/boot/efi", "/efi"];
 /// What stands at the top of a file system that is there for the boot loader.
 const SIGNS: [&str; 3] = ["/loader/entries", "/grub2", "/grub"];
 
@@ -16,7 +16,7 @@ const SIGNS: [&str; 3] = ["/loader/entries", "/grub2", "/grub"];
 pub(super) fn of_fstab(tree: &mut Tree, lines: &[FstabLine], places: &[(View, GuestVolume)], names: &Names) {
     for line in lines {
         // What the boot loader reads is in `/boot`, also where the system does not mount it by itself.
-        let always = line.mount_point.starts_with("/boot");
+        let always = line.mount_point.starts_with("/boot") || line.mount_point == "/efi";
         let wanted = MOUNT_POINTS.contains(&line.mount_point.as_str());
         if wanted && (always || !line.options.split(',').any(|option| option == "noauto")) {
             tree.mount(&line.mount_point, mounted(line, places, names));
@@ -49,6 +49,7 @@ pub(super) fn unnamed_boot(
     root: &str,
     lines: &[FstabLine],
     places: &[(View, GuestVolume)],
+    names: &Names,
 ) -> bool {
     if lines.iter().any(|line| line.mount_point == "/boot") {
         return false;
@@ -60,7 +61,7 @@ pub(super) fn unnamed_boot(
     let mut found = Vec::new();
     for (view, volume) in places {
         let is_left_out = volume.unread.is_some() || volume.filesystem == FileSystem::Swap;
-        if is_left_out || is_used(&volume.place) {
+        if is_left_out || is_used(&volume.place) || names.efi.contains(&volume.place) {
             continue;
         }
         let Ok(Some(opened)) = Volume::open(view, volume.filesystem, None) else { continue };
@@ -78,4 +79,26 @@ pub(super) fn unnamed_boot(
     };
     tree.mount("/boot", opened.and_then(|opened| opened.ok_or_else(|| "it has no files".to_owned())));
     true
+}
+
+/// Mounts the EFI partition, also where no line of the fstab does, and returns where. Of several it is the first.
+pub(super) fn efi(
+    tree: &mut Tree,
+    lines: &[FstabLine],
+    places: &[(View, GuestVolume)],
+    names: &Names,
+) -> Option<String> {
+    let mut partitions = places.iter().filter(|(_, volume)| names.efi.contains(&volume.place));
+    let (view, volume) = partitions.find(|(_, volume)| volume.filesystem.is_fat())?;
+    let is_mounted = |line: &&FstabLine| {
+        let place = line.place.as_ref().and_then(|place| place.found());
+        place == Some(&volume.place) && MOUNT_POINTS.contains(&&*line.mount_point)
+    };
+    if let Some(line) = lines.iter().find(is_mounted) {
+        return Some(line.mount_point.clone());
+    }
+    let point = "/boot/efi".to_owned();
+    let opened = Volume::open(view, volume.filesystem, None);
+    tree.mount(&point, opened.and_then(|opened| opened.ok_or_else(|| "it has no files".to_owned())));
+    Some(point)
 }

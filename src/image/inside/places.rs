@@ -46,6 +46,9 @@ pub(super) fn places(pages: &Rc<Pages>, report: &Report) -> (Vec<(View, GuestVol
             found.array = array;
             places.push((view, found));
         }
+        if partition.kind == PartitionKind::Esp {
+            names.efi.push(place.clone());
+        }
         names.partitions.push((place, uuid, partition.name.clone()));
     }
     let mut logical = Vec::new();
@@ -96,6 +99,7 @@ fn volume(view: &View, place: String, filesystem: FileSystem) -> GuestVolume {
     let unread = view.pages().failure().or_else(|| match filesystem {
         FileSystem::Swap | FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4 => None,
         FileSystem::Xfs | FileSystem::Btrfs | FileSystem::Ntfs => None,
+        fat if fat.is_fat() => None,
         encrypted if encrypted.is_encrypted() => Some("it is encrypted".to_owned()),
         other => Some(format!("{other} is not looked into")),
     });

@@ -2,6 +2,7 @@ use ext4_view::{Ext4, Ext4Error};
 use lambutter::Btrfs;
 use lamxfs::Xfs;
 
+use super::fat::{Fat, FatFile};
 use super::ntfs::Ntfs;
 use super::pages::View;
 use crate::image::filesystem::FileSystem;
@@ -39,6 +40,7 @@ enum Reader {
     Ext(Ext4),
     Xfs(Box<Xfs<View>>),
     Btrfs(Box<Btrfs<View>>),
+    Fat(Fat),
     #[cfg(test)]
     Memory(super::memory::Files),
     Ntfs(Box<Ntfs>),
@@ -76,6 +78,7 @@ impl Volume {
                         Err(error) => return Err(error.to_string()),
                     }
                 }
+                fat if fat.is_fat() => Reader::Fat(Fat::open(opened)?),
                 FileSystem::Ntfs => Reader::Ntfs(Box::new(Ntfs::open(&opened)?)),
                 _ => return Ok(None),
             }))
@@ -124,6 +127,7 @@ impl Volume {
                 Ok(btrfs_answer(found)?
                     .map(|found| kind_of(found.is_file(), found.is_dir(), found.is_symlink())))
             }
+            Reader::Fat(fat) => fat.kind(path),
             #[cfg(test)]
             Reader::Memory(files) => Ok(files.kind(path)),
             Reader::Ntfs(ntfs) => ntfs.kind(path),
@@ -160,6 +164,7 @@ impl Volume {
                 }
                 btrfs_answer(btrfs.read_link(path))
             }
+            Reader::Fat(_) => Ok(None),
             #[cfg(test)]
             Reader::Memory(files) => Ok(files.bytes(path)),
             // Links of Windows are not told apart, nor followed.
@@ -198,6 +203,7 @@ impl Volume {
                 })?;
                 Ok(Some(bytes))
             }
+            Reader::Fat(fat) => fat.read(path, most),
             #[cfg(test)]
             Reader::Memory(files) => Ok(files.bytes(path).map(|mut bytes| {
                 bytes.truncate(most);
@@ -217,6 +223,7 @@ impl Volume {
                 }
                 Reader::Xfs(xfs) => xfs_answer(xfs.resolve(lamxfs::Path::new(path)))?.map(Place::Xfs),
                 Reader::Btrfs(btrfs) => btrfs_answer(btrfs.resolve(btrfs_path(path)?))?.map(Place::Btrfs),
+                Reader::Fat(fat) => fat.file(path)?.map(Place::Fat),
                 #[cfg(test)]
                 Reader::Memory(files) => files.bytes(path).map(Place::Memory),
                 Reader::Ntfs(_) => return Err("files are not read piece by piece from NTFS".to_owned()),
@@ -244,6 +251,7 @@ impl Volume {
                 let found = btrfs_answer(btrfs.read_dir(btrfs_path(path)?))?;
                 Ok(found.map(|entries| entries.into_iter().map(|entry| entry.name).collect()))
             }
+            Reader::Fat(fat) => fat.list(path),
             #[cfg(test)]
             Reader::Memory(files) => Ok(files.list(path)),
             Reader::Ntfs(ntfs) => ntfs.list(path, MOST_ENTRIES),
@@ -268,6 +276,7 @@ enum Place {
     Ext(Box<ext4_view::File>),
     Xfs(lamxfs::Inode),
     Btrfs(lambutter::Inode),
+    Fat(FatFile),
     #[cfg(test)]
     Memory(Vec<u8>),
 }
@@ -299,6 +308,7 @@ impl OpenFile<'_> {
             (Reader::Btrfs(btrfs), Place::Btrfs(inode)) => {
                 btrfs.read_file_at(inode, offset, buffer).map(Some).map_err(|error| error.to_string())
             }
+            (Reader::Fat(fat), Place::Fat(file)) => fat.read_at(file, offset, buffer).map(Some),
             #[cfg(test)]
             (_, Place::Memory(bytes)) => {
                 super::initramfs::File::read_at(&mut &**bytes, offset, buffer).map(Some)

@@ -6,8 +6,8 @@ use crate::image::finding::{Finding, Findings, Severity};
 use crate::image::inside::facts::{Answer, BootEntry, BootFile, BootSearch, GuestVolume};
 use crate::image::rule::Rule;
 
-/// Where the boot loader's own partition is mounted.
-const ESP: [&str; 2] = ["/boot/efi/", "/efi/"];
+/// Where the boot loader's own partition has its programs.
+const ESP: [&str; 3] = ["/boot/efi/EFI/", "/efi/EFI/", "/boot/EFI/"];
 
 pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<(), Reason> {
     let entries = match &scene.system.boot_entries {
@@ -27,7 +27,8 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
     }
     findings.0.extend(others(entries));
     for search in &scene.system.boot_searches {
-        findings.0.extend(searched(search, &disk));
+        let is_alone = !entries.iter().any(|entry| entry.file == search.file);
+        findings.0.extend(searched(search, is_alone, scene.report.boot.boots_with, &disk));
     }
     Ok(())
 }
@@ -64,7 +65,8 @@ impl Disk<'_> {
             let command = format!("grubby --update-kernel=ALL --args=root=UUID={uuid}");
             return if self.has_grubby { vec![command] } else { Vec::new() };
         }
-        if !is_plain(root) || !is_plain(&entry.file) {
+        // A unified kernel image is a program, and signed perhaps.
+        if !is_plain(root) || !is_plain(&entry.file) || entry.file.ends_with(".efi") {
             return Vec::new();
         }
         let pattern = root.replace('.', r"\.");
@@ -151,15 +153,17 @@ fn resumed(entry: &BootEntry, resume: Option<&Answer<String>>) -> Option<Finding
     Some(finding(Rule::GGrub, Severity::Info, message, &[]))
 }
 
-/// Judges what the boot loader itself looks for.
-fn searched(search: &BootSearch, disk: &Disk<'_>) -> Option<Finding> {
+/// Judges what the boot loader itself looks for; `is_alone` says that the file has no entries of its own.
+fn searched(search: &BootSearch, is_alone: bool, boots_with: BootsWith, disk: &Disk<'_>) -> Option<Finding> {
     let BootSearch { file, line, device, place, is_needed } = search;
     if *place != Answer::Absent || !is_needed {
         return None;
     }
     // From the EFI partition it finds nothing else; else it falls back to where it was loaded from.
-    let (severity, then) = match ESP.iter().any(|folder| file.starts_with(folder)) {
-        true => (Severity::Fix, "GRUB stops at its own prompt"),
+    let is_in_esp = is_alone && ESP.iter().any(|folder| file.starts_with(folder));
+    let (severity, then) = match is_in_esp {
+        true if boots_with == BootsWith::Uefi => (Severity::Fix, "GRUB stops at its own prompt"),
+        true => (Severity::Warn, "GRUB stops at its own prompt where UEFI starts it"),
         false => (Severity::Warn, "GRUB complains, and looks on the partition that it was loaded from"),
     };
     let message =
@@ -304,12 +308,18 @@ mod tests {
             place: Answer::Absent,
             is_needed: true,
         };
-        let found = searched(&search, &disk).unwrap();
+        let found = searched(&search, true, BootsWith::Uefi, &disk).unwrap();
         assert_eq!((found.rule, found.severity), (Rule::GGrub, Severity::Fix));
+        for (is_alone, boots_with) in
+            [(false, BootsWith::Uefi), (true, BootsWith::Both), (true, BootsWith::Bios)]
+        {
+            let found = searched(&search, is_alone, boots_with, &disk).unwrap();
+            assert_eq!(found.severity, Severity::Warn, "{boots_with:?}");
+        }
         assert!(found.fix.unwrap().to_string().contains("s#old#abcd#"));
         search.file = "/boot/grub/grub.cfg".to_owned();
-        assert_eq!(searched(&search, &disk).unwrap().severity, Severity::Warn);
+        assert_eq!(searched(&search, true, BootsWith::Uefi, &disk).unwrap().severity, Severity::Warn);
         search.is_needed = false;
-        assert_eq!(searched(&search, &disk), None);
+        assert_eq!(searched(&search, true, BootsWith::Uefi, &disk), None);
     }
 }

@@ -1,10 +1,12 @@
 //! What the configuration of a boot loader starts.
 
+mod efi;
 mod extlinux;
 mod grub;
 mod menu;
 mod script;
 mod specified;
+mod unified;
 
 use super::facts::{Answer, BootEntry, BootFile, BootSearch};
 use super::identity::Names;
@@ -34,9 +36,27 @@ const EXTLINUX: [&str; 4] = [
 ];
 const ENTRIES: &str = "/boot/loader/entries";
 
-/// Reads the configurations that there are: what they start, and what the loader looks for. `None` if there is none.
-pub(super) fn read(tree: &mut Tree, names: &Names) -> Read<(Vec<BootEntry>, Vec<BootSearch>)> {
-    let Some(menus) = menus(tree)? else { return Ok(None) };
+/// Reads the configurations that there are: what they start, and what the loader looks for. `None` if there is none. `efi`
+/// is where the EFI partition is mounted.
+pub(super) fn read(
+    tree: &mut Tree,
+    names: &Names,
+    efi: Option<&str>,
+) -> Read<(Vec<BootEntry>, Vec<BootSearch>)> {
+    let mut menus = menus(tree)?;
+    let mut pointers = Vec::new();
+    match efi.map_or_else(|| Ok(Default::default()), |point| efi::read(tree, point)) {
+        Ok((inner, found)) => {
+            pointers = found;
+            if !inner.is_empty() {
+                menus.get_or_insert_default().extend(inner);
+            }
+        }
+        // What the system has in its own /boot counts alone then.
+        Err(reason) if menus.is_none() => return Err(reason),
+        Err(_) => {}
+    }
+    let Some(menus) = menus else { return Ok(None) };
     let mut entries: Vec<BootEntry> = Vec::new();
     let mut searches = Vec::new();
     for menu in &menus {
@@ -47,7 +67,7 @@ pub(super) fn read(tree: &mut Tree, names: &Names) -> Read<(Vec<BootEntry>, Vec<
             for start in &item.starts {
                 let is_default = default == Some(index) && most.is_some_and(|most| std::ptr::eq(most, start));
                 if entries.len() < MOST_ENTRIES || is_default {
-                    entries.push(entry(tree, names, item, start, is_default));
+                    entries.push(entry(tree, names, efi, (item, start), is_default));
                 }
             }
         }
@@ -61,6 +81,17 @@ pub(super) fn read(tree: &mut Tree, names: &Names) -> Read<(Vec<BootEntry>, Vec<
             if !searches.iter().any(same) {
                 searches.push(BootSearch { file, line: search.line, device, place, is_needed });
             }
+        }
+    }
+    // Of several lines that look for it one is enough.
+    let places =
+        |menu: &Menu| menu.searches.iter().map(|search| names.find(&search.device)).collect::<Vec<_>>();
+    let is_needed = pointers.iter().flat_map(places).all(|place| place == Some(Answer::Absent));
+    for pointer in &pointers {
+        for search in &pointer.searches {
+            let Some(place) = names.find(&search.device) else { continue };
+            let (file, device) = (pointer.file.clone(), shown(search.device.as_bytes()));
+            searches.push(BootSearch { file, line: search.line, device, place, is_needed });
         }
     }
     if !entries.iter().any(|entry| entry.is_default)
@@ -106,7 +137,7 @@ fn menus(tree: &mut Tree) -> Read<Vec<Menu>> {
     match menus.iter_mut().find(|menu| menu.specified_at.is_some()) {
         Some(menu) => menu.put_specified(specified),
         None => {
-            let default = specified_default(tree, &specified)?;
+            let default = specified_default(tree, "/boot", &specified)?;
             menus.push(Menu { items: specified, default, ..Menu::default() });
         }
     }
@@ -124,21 +155,31 @@ fn menus(tree: &mut Tree) -> Read<Vec<Menu>> {
     Ok(any.then_some(menus))
 }
 
-/// Returns the number of the entry that systemd-boot starts by itself.
-fn specified_default(tree: &mut Tree, items: &[Item]) -> Read<String> {
-    let Some(bytes) = tree.read("/boot/loader/loader.conf", LONGEST)? else { return Ok(None) };
+/// Returns the number of the entry that systemd-boot starts by itself, as configured below `point`.
+fn specified_default(tree: &mut Tree, point: &str, items: &[Item]) -> Read<String> {
+    let Some(bytes) = tree.read(&format!("{point}/loader/loader.conf"), LONGEST)? else { return Ok(None) };
     let pattern = super::text::lines(&bytes).find_map(|(_, line)| {
         let value = line.strip_prefix("default")?;
         value.starts_with([' ', '\t']).then_some(value.trim())
     });
     let Some(pattern) = pattern else { return Ok(None) };
+    if pattern.starts_with('@') {
+        // `@saved` is in a variable of the firmware.
+        return Ok(None);
+    }
     let pattern = pattern.strip_suffix(".conf").unwrap_or(pattern);
     let place =
         items.iter().position(|item| specified::matches(pattern, item.id.as_deref().unwrap_or_default()));
     Ok(place.map(|place| place.to_string()))
 }
 
-fn entry(tree: &mut Tree, names: &Names, item: &Item, start: &Start, is_default: bool) -> BootEntry {
+fn entry(
+    tree: &mut Tree,
+    names: &Names,
+    efi: Option<&str>,
+    (item, start): (&Item, &Start),
+    is_default: bool,
+) -> BootEntry {
     let shown = |text: &str| shown(text.as_bytes());
     // What holds a variable that nothing is known of is not the root.
     let root = start.arguments.iter().filter_map(|word| word.strip_prefix("root=")).next_back();
@@ -150,8 +191,8 @@ fn entry(tree: &mut Tree, names: &Names, item: &Item, start: &Start, is_default:
         id: item.id.as_deref().map(shown),
         title: shown(&item.title),
         is_default,
-        kernel: start.kernel.as_ref().map(|name| file(tree, &start.file, name)),
-        initrds: start.initrds.iter().filter(known).map(|name| file(tree, &start.file, name)).collect(),
+        kernel: start.kernel.as_ref().map(|name| file(tree, efi, &start.file, name)),
+        initrds: start.initrds.iter().filter(known).map(|name| file(tree, efi, &start.file, name)).collect(),
         arguments: start
             .arguments
             .iter()
@@ -176,8 +217,8 @@ fn argument(word: &str) -> String {
 }
 
 /// Finds a file that the configuration in `by` names.
-fn file(tree: &mut Tree, by: &str, name: &str) -> BootFile {
-    let path = match candidates(by, name) {
+fn file(tree: &mut Tree, efi: Option<&str>, by: &str, name: &str) -> BootFile {
+    let path = match candidates(efi, by, name) {
         None => Answer::Unread("its name holds a variable".to_owned()),
         Some(candidates) => {
             let found = candidates.iter().find_map(|path| match tree.has(path) {
@@ -192,8 +233,8 @@ fn file(tree: &mut Tree, by: &str, name: &str) -> BootFile {
 }
 
 /// Lists where a file may be in the running system that a loader reads from the file system with `/boot`: that begins at
-/// `/boot`, or is the root, or holds the root in a subvolume.
-fn candidates(by: &str, name: &str) -> Option<Vec<String>> {
+/// `/boot`, or is the root, or holds the root in a subvolume. What the EFI partition at `efi` names may be there.
+fn candidates(efi: Option<&str>, by: &str, name: &str) -> Option<Vec<String>> {
     // `($root)/boot/vmlinuz`, `(hd0,1)/vmlinuz`: the partition.
     let name = match name.strip_prefix('(') {
         Some(rest) => rest.split_once(')').map_or(name, |(_, path)| path),
@@ -203,6 +244,9 @@ fn candidates(by: &str, name: &str) -> Option<Vec<String>> {
         return None;
     }
     let mut paths = Vec::new();
+    if let Some(point) = efi.filter(|point| by.starts_with(*point) && *point != "/boot") {
+        paths.push(format!("{point}/{}", name.trim_start_matches('/')));
+    }
     if !name.starts_with('/') {
         let folder = by.rsplit_once('/').map_or("", |(folder, _)| folder);
         paths.push(format!("{folder}/{name}"));
@@ -225,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_kernel_may_be_named_from_the_partition_of_boot_or_from_the_root() {
-        let of = |name| candidates("/boot/extlinux/extlinux.conf", name);
+        let of = |name| candidates(None, "/boot/extlinux/extlinux.conf", name);
         assert_eq!(of("/vmlinuz").unwrap(), ["/boot/vmlinuz", "/vmlinuz"]);
         assert_eq!(of("($root)/boot/vmlinuz").unwrap(), ["/boot/vmlinuz", "/boot/boot/vmlinuz"]);
         assert_eq!(
@@ -234,6 +278,67 @@ mod tests {
         );
         assert_eq!(of("../vmlinuz").unwrap()[0], "/boot/extlinux/../vmlinuz");
         assert_eq!(of("/vmlinuz-$version"), None);
+        let efi = candidates(Some("/boot/efi"), "/boot/efi/loader/entries/a.conf", "/vmlinuz").unwrap();
+        assert_eq!(efi[0], "/boot/efi/vmlinuz");
+    }
+
+    const PARTITION: &str = "/boot/efi";
+
+    fn read_files(files: &[(&str, &str)]) -> Read<(Vec<BootEntry>, Vec<BootSearch>)> {
+        read(&mut super::super::memory::tree(files), &Names::default(), Some(PARTITION))
+    }
+
+    #[test]
+    fn the_efi_partition_may_hold_the_menu_of_grub_or_of_systemd_boot() {
+        let grub =
+            "menuentry 'CentOS' {\n linuxefi /vmlinuz-3 root=UUID=a ro\n initrdefi /initramfs-3.img\n}\n";
+        let (entries, _) =
+            read_files(&[("/boot/efi/EFI/centos/grub.cfg", grub), ("/boot/vmlinuz-3", "")]).unwrap().unwrap();
+        assert_eq!((entries.len(), entries[0].is_default), (1, true));
+        assert_eq!(entries[0].place, Some(Answer::Absent));
+        assert_eq!(entries[0].kernel.as_ref().unwrap().path, Answer::Found("/boot/vmlinuz-3".to_owned()));
+        let arch = "title Arch\nlinux /vmlinuz-linux\noptions root=UUID=a\n";
+        let files = [
+            ("/boot/efi/loader/entries/arch.conf", arch),
+            ("/boot/efi/loader/entries/arch-lts.conf", "linux /vmlinuz-lts\n"),
+            ("/boot/efi/loader/loader.conf", "default arch-l*\n"),
+            ("/boot/efi/vmlinuz-linux", ""),
+        ];
+        let (entries, _) = read_files(&files).unwrap().unwrap();
+        let default = entries.iter().find(|entry| entry.is_default).unwrap();
+        assert_eq!(default.kernel.as_ref().unwrap().path, Answer::Absent);
+        let other = entries.iter().find(|entry| !entry.is_default).unwrap();
+        assert_eq!(other.kernel.as_ref().unwrap().path, Answer::Found("/boot/efi/vmlinuz-linux".to_owned()));
+    }
+
+    #[test]
+    fn a_unified_kernel_image_is_an_entry_with_its_arguments() {
+        let image = String::from_utf8_lossy(&unified::tests::image("root=UUID=a quiet")).into_owned();
+        let files = [("/boot/efi/EFI/Linux/arch.efi", &*image), ("/boot/efi/EFI/Linux/no.efi", "MZ")];
+        let (entries, _) = read_files(&files).unwrap().unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!((entries[0].root.as_deref(), &*entries[0].title), (Some("UUID=a"), "arch.efi"));
+        let path = Answer::Found("/boot/efi/EFI/Linux/arch.efi".to_owned());
+        assert_eq!(entries[0].kernel.as_ref().unwrap().path, path);
+    }
+
+    #[test]
+    fn the_lines_that_only_point_to_a_menu_are_no_configuration() {
+        let pointer =
+            "search.fs_uuid aaaa root\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n";
+        let alone = [("/boot/efi/EFI/debian/grub.cfg", pointer)];
+        assert_eq!(read_files(&alone), Ok(None));
+        let menu = ("/boot/grub/grub.cfg", "menuentry a {\n linux /vmlinuz root=/dev/vda1\n}\n");
+        let (entries, searches) = read_files(&[alone[0], menu]).unwrap().unwrap();
+        assert_eq!(entries.len(), 1);
+        assert_eq!((searches.len(), &searches[0].place, searches[0].is_needed), (1, &Answer::Absent, true));
+        let label = ("/boot/efi/EFI/other/grub.cfg", "search --set=root --label $name\nsearch -l there\n");
+        let mut names = Names::default();
+        names.partitions.push(("partition 1".to_owned(), Ok(None), None));
+        names.unknown = Some("partition 1".to_owned());
+        let mut tree = super::super::memory::tree(&[alone[0], menu, label]);
+        let (_, searches) = read(&mut tree, &names, Some(PARTITION)).unwrap().unwrap();
+        assert!(searches.iter().all(|search| !search.is_needed), "{searches:?}");
     }
 
     #[test]
