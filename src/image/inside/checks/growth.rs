@@ -13,6 +13,9 @@ const MIB: u64 = 1 << 20;
 /// Less than this is little, as is less than a fiftieth of the whole.
 const LITTLE: u64 = 256 * MIB;
 const FEW_INODES: u64 = 1000;
+/// Growing needs room itself, as do the programs that run before it: growpart makes a folder and copies of the tables.
+const TO_GROW: u64 = 16 * MIB;
+const INODES_TO_GROW: u64 = 100;
 const GROWPART: [&str; 2] = ["/usr/bin/growpart", "/usr/sbin/growpart"];
 /// What grows the root before cloud-init, or without it: parts of an initramfs of Debian and of RHEL, and SUSE's.
 const OTHERS: [&str; 4] = [
@@ -136,11 +139,14 @@ fn judge_space(space: &Space, place: &str, grows: bool) -> Option<Finding> {
         }
         _ => return None,
     };
-    Some(if grows {
+    let can_grow = free >= TO_GROW && free_inodes.is_none_or(|inodes| inodes >= INODES_TO_GROW);
+    Some(if grows && can_grow {
         let message = format!("{left}: it grows at the first start if the disk of the instance is larger");
         finding(Rule::GSpace, Severity::Info, message, &[])
     } else {
-        let message = format!("{left}: drivers and agents of ECS may find no room");
+        let then =
+            if grows { "what lets it grow needs room itself" } else { "drivers and agents of ECS need room" };
+        let message = format!("{left}: {then}");
         finding(Rule::GSpace, Severity::Warn, message, &[])
             .fixed_by("delete what is not needed, or enlarge the disk and the file system before the upload")
     })
@@ -162,7 +168,9 @@ mod tests {
         assert_eq!(free(300 * MIB, Some(100_000), false), Some(Severity::Warn), "less than a fiftieth");
         assert_eq!(free(255 * MIB, None, false), Some(Severity::Warn));
         assert_eq!(free(1 << 30, Some(999), false), Some(Severity::Warn));
-        assert_eq!(free(0, None, true), Some(Severity::Info));
+        assert_eq!(free(16 * MIB, Some(100), true), Some(Severity::Info));
+        assert_eq!(free(15 * MIB, None, true), Some(Severity::Warn), "there is no room to grow");
+        assert_eq!(free(16 * MIB, Some(99), true), Some(Severity::Warn));
         let small = Space { total: 2 << 30, free: 257 * MIB, free_inodes: None };
         assert_eq!(judge_space(&small, "partition 1", false), None);
     }
