@@ -119,6 +119,11 @@ pub(super) struct Names {
     pub(super) efi: Vec<String>,
     /// A place that holds what is not known, which may have any UUID and label.
     pub(super) unknown: Option<String>,
+    /// The groups of LVM that were read whole, and each volume of theirs, as `/dev/` names them: `group/volume`.
+    pub(super) groups: Vec<String>,
+    pub(super) logical: Vec<String>,
+    /// What the system opens by itself under `/dev/mapper/`.
+    pub(super) opened: Vec<String>,
     /// Whether the system will have other disks too, which are not looked at here.
     pub(super) more_disks: bool,
 }
@@ -129,6 +134,12 @@ impl Names {
     pub(super) fn find(&self, device: &str) -> Option<Answer<String>> {
         if let Some(volume) = self.volumes.iter().find(|volume| is_mapped(volume, device)) {
             return Some(Answer::Found(volume.place.clone()));
+        }
+        if self.is_missing_volume(device) {
+            return Some(match self.more_disks {
+                true => Answer::Unread("it may be on another of the disks".to_owned()),
+                false => Answer::Absent,
+            });
         }
         let (tag, value) = tagged(device)?;
         let place = match &*tag {
@@ -174,6 +185,40 @@ impl Names {
             "LABEL" => is(&volume.label),
             _ => is(&volume.partition_label),
         }))
+    }
+
+    /// Adds what a text of `/etc/crypttab` opens. If that cannot be read, nothing under `/dev/mapper/` is certain.
+    pub(super) fn with_opened(&self, crypttab: Read<Vec<u8>>) -> Self {
+        let mut names = self.clone();
+        match crypttab {
+            Ok(text) => {
+                let text = text.unwrap_or_default();
+                let lines = text::lines(&text).filter(|(_, line)| !line.starts_with('#'));
+                names.opened =
+                    lines.filter_map(|(_, line)| Some(line.split_whitespace().next()?.to_owned())).collect();
+            }
+            Err(_) => names.groups.clear(),
+        }
+        names
+    }
+
+    /// Whether a device is a logical volume of a group that has no such volume.
+    fn is_missing_volume(&self, device: &str) -> bool {
+        let Some(name) = device.strip_prefix("/dev/") else { return false };
+        let name = match name.strip_prefix("mapper/") {
+            Some(name) if self.opened.iter().any(|opened| opened == name) => return false,
+            Some(name) => {
+                // Between the names of the group and the volume stands one `-`, inside of them each is doubled.
+                const DOUBLED: &str = "\0";
+                let undoubled = name.replace("--", DOUBLED);
+                let Some((group, name)) = undoubled.split_once('-') else { return false };
+                format!("{group}/{name}").replace(DOUBLED, "-")
+            }
+            None => name.to_owned(),
+        };
+        let group = name.split_once('/').map(|(group, _)| group);
+        group.is_some_and(|group| self.groups.iter().any(|whole| whole == group))
+            && !self.logical.contains(&name)
     }
 
     /// Returns a place in which a file system with any UUID may lie.

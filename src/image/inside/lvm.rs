@@ -12,7 +12,7 @@ const LONGEST_TEXT: u64 = 1 << 20;
 /// Most sections inside of each other.
 const DEEPEST: usize = 16;
 /// Most logical volumes, and most segments of one.
-const MOST_VOLUMES: usize = 64;
+pub(super) const MOST_VOLUMES: usize = 64;
 const MOST_SEGMENTS: usize = 4096;
 
 /// A logical volume.

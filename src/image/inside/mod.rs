@@ -221,6 +221,7 @@ fn describe(
     names: &Names,
     deep: bool,
 ) -> GuestSystem {
+    let names = &names.with_opened(tree.read("/etc/crypttab", system::LONGEST_TEXT));
     let fstab = tree.read("/etc/fstab", system::LONGEST_TEXT);
     let fstab = fstab.map(|bytes| bytes.map(|bytes| fstab::read(&bytes, names)));
     let lines = fstab.as_ref().ok().and_then(Option::as_deref).unwrap_or_default();

@@ -54,7 +54,7 @@ pub(super) fn places(pages: &Rc<Pages>, report: &Report) -> (Vec<(View, GuestVol
     let mut logical = Vec::new();
     for (view, physical) in &mut places {
         if physical.filesystem == FileSystem::Lvm {
-            let looked = logical_volumes(view, &mut logical);
+            let looked = logical_volumes(view, &mut logical, &mut names);
             physical.unread = looked.err().map(|reason| format!("not all of LVM was looked into: {reason}"));
         }
     }
@@ -67,7 +67,12 @@ pub(super) fn places(pages: &Rc<Pages>, report: &Report) -> (Vec<(View, GuestVol
 /// Whether a partition has nothing in it that could be mounted.
 fn is_empty(partition: &Partition, view: &View) -> bool {
     let is_reserved = matches!(partition.kind, PartitionKind::BiosBoot | PartitionKind::Reserved);
-    is_reserved || view.head::<{ 68 << 10 }>(0).is_ok_and(|head| head.iter().all(|byte| *byte == 0))
+    is_reserved || is_blank(view)
+}
+
+/// Whether there is nothing where a file system would have what it is known by.
+fn is_blank(view: &View) -> bool {
+    view.head::<{ 68 << 10 }>(0).is_ok_and(|head| head.iter().all(|byte| *byte == 0))
 }
 
 /// Makes of a member of a RAID1 that begins with what describes it a view of the file system, and returns the array.
@@ -118,23 +123,38 @@ fn volume(view: &View, place: String, filesystem: FileSystem) -> GuestVolume {
 }
 
 /// Adds the logical volumes that lie on a partition; an error if there are others, of which nothing is known.
-fn logical_volumes(view: &View, places: &mut Vec<(View, GuestVolume)>) -> Result<(), String> {
+fn logical_volumes(
+    view: &View,
+    places: &mut Vec<(View, GuestVolume)>,
+    names: &mut Names,
+) -> Result<(), String> {
     let mut unread = Ok(());
+    let mut groups = Vec::new();
     for lvm::Logical { name: (group, name), pieces } in lvm::volumes(view)? {
         let place = format!("logical volume {group}/{name}");
+        names.logical.push(format!("{group}/{name}"));
+        groups.push(group.clone());
         let found = pieces.and_then(|pieces| {
             let view = view.parts(&pieces);
-            Ok(recognise(&view)?.map(|filesystem| (view, filesystem)))
+            Ok((recognise(&view)?, view))
         });
         match found {
-            Ok(Some((view, filesystem))) if places.len() < MOST_VOLUMES => {
+            Ok((Some(filesystem), view)) if places.len() < MOST_VOLUMES => {
                 let mut volume = volume(&view, place, filesystem);
                 volume.device = Some(format!("/dev/{group}/{name}"));
                 places.push((view, volume));
             }
-            Ok(_) => {}
+            Ok((None, view)) if is_blank(&view) => {}
+            // What it holds may have any UUID.
+            Ok(_) => {
+                names.unknown.get_or_insert(place);
+            }
             Err(reason) => unread = Err(format!("{place}: {reason}")),
         }
+    }
+    // Of more volumes nothing is known.
+    if unread.is_ok() && groups.len() < lvm::MOST_VOLUMES {
+        names.groups.extend(groups);
     }
     unread
 }

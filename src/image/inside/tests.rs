@@ -178,6 +178,60 @@ fn a_logical_volume_is_known_by_each_of_its_names() {
 }
 
 #[test]
+fn of_several_systems_it_is_the_one_that_the_loader_of_the_first_starts() {
+    let disk = &DISKS[0];
+    let mut report = disk.report.clone();
+    let mut second = report.partitions.iter().find(|partition| partition.number == 3).unwrap().clone();
+    (second.number, second.name) = (5, Some("second".to_owned()));
+    report.partitions.push(second);
+    let looked = |changes| {
+        let damaged = Damaged { disk: disk.disk.clone(), changes, unreadable: BTreeSet::new() };
+        let (guest, findings) = look(Arc::new(damaged), &Expected::default(), &report);
+        let told = findings.0.into_iter().find(|finding| finding.rule == Rule::GRoot).unwrap();
+        assert!(told.message.contains("systems on partition 3, partition 5: that on"), "{}", told.message);
+        system(&guest).root.clone()
+    };
+    assert_eq!(looked(Vec::new()), "partition 3", "both have the UUID that it names");
+    let old = format!("root=UUID={ROOT}");
+    let new = format!("{:<width$}", "root=PARTLABEL=second", width = old.len());
+    let pages: BTreeSet<_> = disk.telling.iter().map(|at| at >> 14 << 14).collect();
+    let mut changes = Vec::new();
+    for page in pages {
+        let mut bytes = vec![0; (disk.disk.length() - page).min(1 << 14) as usize];
+        disk.disk.read_at(page, &mut bytes).unwrap();
+        let named = bytes.windows(old.len()).enumerate().filter(|(_, window)| *window == old.as_bytes());
+        changes.extend(named.flat_map(|(at, _)| (page + at as u64..).zip(new.bytes())));
+    }
+    assert_eq!(looked(changes), "partition 5");
+}
+
+#[test]
+fn a_logical_volume_that_its_group_does_not_have_is_missing() {
+    let pages = Pages::new(DISKS[3].disk.clone());
+    let (_, names) = places::places(&pages, &DISKS[3].report);
+    assert_eq!(names.groups[0], "system");
+    let found = Some(Answer::Found("logical volume system/root".to_owned()));
+    assert_eq!(names.find("/dev/mapper/system-root"), found);
+    for device in ["/dev/system/gone", "/dev/mapper/system-gone", "/dev/mapper/system-a--b"] {
+        assert_eq!(names.find(device), Some(Answer::Absent), "{device}");
+    }
+    for device in
+        ["/dev/other/root", "/dev/mapper/other-root", "/dev/mapper/system--root", "/dev/mapper/secret"]
+    {
+        assert_eq!(names.find(device), None, "{device}");
+    }
+    let opened = names.with_opened(Ok(Some(b"# a comment\nsystem-gone UUID=1 none luks\n".to_vec())));
+    assert_eq!(opened.find("/dev/mapper/system-gone"), None, "that is opened at the start");
+    assert_eq!(opened.find("/dev/system/gone"), Some(Answer::Absent));
+    let unread = names.with_opened(Err("damaged".to_owned()));
+    assert_eq!(unread.find("/dev/mapper/system-gone"), None);
+    let more = Names { more_disks: true, ..names.clone() };
+    assert!(matches!(more.find("/dev/system/gone"), Some(Answer::Unread(_))));
+    let with_other = Names { logical: vec!["system/gone".to_owned()], ..names };
+    assert_eq!(with_other.find("/dev/system/gone"), None, "it is there, with something unknown in it");
+}
+
+#[test]
 fn what_may_lie_in_the_unknown_is_not_absent() {
     let partition = |uuid: Result<Option<&str>, &str>| {
         let uuid = uuid.map(|uuid| uuid.map(str::to_owned)).map_err(str::to_owned);
