@@ -181,3 +181,17 @@ fn the_partition_of_boot_is_read_where_no_fstab_mounts_it() {
     assert!(mounts::unnamed_boot(&mut tree, "partition 4", &[], &places, &names));
     assert_eq!(tree.has("/boot/loader/entries"), Ok(true));
 }
+
+#[test]
+fn the_snapshot_of_a_btrfs_is_found_by_its_number() {
+    let mut image = Vec::new();
+    flate2::read::GzDecoder::new(&disk!("opensuse-leap-15.5")[..]).read_to_end(&mut image).unwrap();
+    let report = inspect(&image, &Expected::default()).unwrap();
+    let pages = Pages::new(crate::image::open::open_disk(Arc::new(image)).unwrap());
+    let (places, _) = places::places(&pages, &report);
+    let (view, _) = places.iter().find(|(_, volume)| volume.place == "partition 3").unwrap();
+    let paths = subvolumes::of(view).unwrap();
+    assert_eq!(paths[..4], ["@", "@rootfs", "root", "@/.snapshots/1/snapshot"]);
+    let volume = Volume::open(view, FileSystem::Btrfs, Some(&paths[3])).unwrap().unwrap();
+    assert_eq!(Tree::new(volume).has("/etc/os-release"), Ok(true));
+}

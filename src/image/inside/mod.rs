@@ -34,6 +34,7 @@ mod pages;
 mod places;
 mod settings;
 mod space;
+mod subvolumes;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -66,8 +67,6 @@ use crate::read::ReadAt;
 
 /// Most bytes that are unpacked for one look (512 MiB): each of a few places that are read may lie in a large cluster.
 const UNPACK_BUDGET: u64 = 512 << 20;
-/// Where distributions keep their root on btrfs, if it is not what is mounted by default.
-const SUBVOLUMES: [&str; 4] = ["@", "@rootfs", "root", "@/.snapshots/1/snapshot"];
 
 /// Looks for the installed system on the disk inside an image, of which `report` tells the partitions, and adds to the
 /// report what it found and what that means on ECS.
@@ -197,10 +196,16 @@ fn made_later(places: &[(View, GuestVolume)]) -> Option<String> {
 
 /// Opens a file system, if it holds a system.
 fn root(view: &View, filesystem: FileSystem) -> Read<Tree> {
-    let subvolumes = SUBVOLUMES.into_iter().map(Some).filter(|_| filesystem == FileSystem::Btrfs);
     let mut unread = Ok(None);
-    for subvolume in [None].into_iter().chain(subvolumes) {
-        let Some(volume) = Volume::open(view, filesystem, subvolume)? else { continue };
+    let mut subvolumes = vec![None];
+    if filesystem == FileSystem::Btrfs {
+        match subvolumes::of(view) {
+            Ok(paths) => subvolumes.extend(paths.into_iter().map(Some)),
+            Err(reason) => unread = Err(reason),
+        }
+    }
+    for subvolume in subvolumes {
+        let Some(volume) = Volume::open(view, filesystem, subvolume.as_deref())? else { continue };
         let mut tree = Tree::new(volume);
         for sign in ["/etc/os-release", "/etc/passwd"] {
             match tree.has(sign) {
