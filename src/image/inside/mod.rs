@@ -104,7 +104,7 @@ fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestRe
                 // What was not read may hold a Linux beside it, which is not what starts.
                 Answer::Absent
             }
-            None => nothing_found(&places),
+            None => nothing_found(&places, &names),
         };
     }
     let volumes: Vec<_> = places.into_iter().map(|(_, volume)| volume).collect();
@@ -167,15 +167,16 @@ fn find_system(
         }
         return Answer::Found((tree, system));
     }
-    nothing_found(places)
+    nothing_found(places, names)
 }
 
 /// Says that no system was found, or what of the disk was not read, and may hold one.
-fn nothing_found<T>(places: &[(View, GuestVolume)]) -> Answer<T> {
+fn nothing_found<T>(places: &[(View, GuestVolume)], names: &Names) -> Answer<T> {
     let unread = places.iter().find_map(|(_, volume)| {
         Some(format!("{} ({}): {}", volume.place, volume.filesystem, volume.unread.as_ref()?))
     });
-    match unread.or_else(|| made_later(places)) {
+    let unknown = || Some(format!("{} holds what is not known", names.unknown.as_ref()?));
+    match unread.or_else(|| made_later(places)).or_else(unknown) {
         Some(unread) => Answer::Unread(format!("no system was found; {unread}")),
         None => Answer::Absent,
     }
@@ -187,7 +188,8 @@ fn made_later(places: &[(View, GuestVolume)]) -> Option<String> {
         ("/ostree/deploy", "deployments of ostree, which are not looked into"),
         ("/lib/os-release", "a /usr whose root is made when it starts"),
     ];
-    places.iter().filter(|(_, volume)| volume.filesystem != FileSystem::Swap).find_map(|(view, volume)| {
+    let is_other = |volume: &GuestVolume| matches!(volume.filesystem, FileSystem::Swap | FileSystem::Ntfs);
+    places.iter().filter(|(_, volume)| !is_other(volume)).find_map(|(view, volume)| {
         let mut tree = Tree::new(Volume::open(view, volume.filesystem, None).ok().flatten()?);
         let (_, what) = SIGNS.iter().find(|(sign, _)| tree.has(sign) == Ok(true))?;
         Some(format!("{} ({}) holds {what}", volume.place, volume.filesystem))

@@ -162,16 +162,19 @@ fn escaped(plain: &str) -> String {
 
 /// Says which partitions are swap.
 pub(super) fn swap(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<(), Reason> {
-    let swap = scene.volumes.iter().filter(|volume| volume.filesystem == FileSystem::Swap);
-    let places: Vec<_> = swap.map(|volume| volume.place.as_str()).collect();
-    if !places.is_empty() {
-        let message = format!(
-            "there is swap on {}: the vendor's requirements ask for none on the system disk",
-            places.join(" and ")
-        );
+    if let Some(message) = swapped(scene.volumes) {
         findings.info(Rule::GSwap, message);
     }
     Ok(())
+}
+
+fn swapped(volumes: &[GuestVolume]) -> Option<String> {
+    let swap = volumes.iter().filter(|volume| volume.filesystem == FileSystem::Swap);
+    let places: Vec<_> = swap.map(|volume| volume.place.as_str()).collect();
+    (!places.is_empty()).then(|| {
+        let places = places.join(" and ");
+        format!("there is swap on {places}: the vendor's requirements ask for none on the system disk")
+    })
 }
 
 #[cfg(test)]
@@ -296,5 +299,14 @@ mod tests {
             let fix = found[0].fix.as_ref().map(ToString::to_string).unwrap_or_default();
             assert!(!fix.contains("a'b") && !fix.contains("a#b") && !fix.contains("$(x)\\"), "{fix}");
         }
+    }
+
+    #[test]
+    fn swap_on_the_disk_is_told_with_its_places() {
+        let mut volumes = vec![volume("partition 1", FileSystem::Ext4, "root")];
+        assert_eq!(swapped(&volumes), None);
+        volumes.push(volume("partition 2", FileSystem::Swap, "a"));
+        volumes.push(volume("logical volume vg/swap", FileSystem::Swap, "b"));
+        assert!(swapped(&volumes).unwrap().contains("swap on partition 2 and logical volume vg/swap: "));
     }
 }

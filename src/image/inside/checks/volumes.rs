@@ -89,6 +89,8 @@ pub(in super::super) fn no_system(
         || volumes.iter().any(is_other)
         || is_bsd
         || !is_disk
+        // A loader alone, or a kernel that firmware starts with all that it needs.
+        || (!volumes.is_empty() && volumes.iter().all(|volume| volume.filesystem.is_fat()))
     {
         return;
     }
@@ -170,5 +172,36 @@ mod tests {
         assert_eq!(root_partition("logical volume a/b", &volumes), Some(5));
         assert_eq!(root_partition("partition 15", &volumes), Some(15));
         assert_eq!(root_partition("the whole disk", &volumes), None);
+    }
+
+    #[test]
+    fn a_system_disk_without_a_system_is_said_unless_it_may_be_another_s() {
+        let mut image = vec![0; 1 << 20];
+        crate::image::testing::put(&mut image, 446, &[0x80, 0, 0, 0, 0x83, 0, 0, 0, 8, 0, 0, 0, 64, 0, 0, 0]);
+        crate::image::testing::put(&mut image, 510, &[0x55, 0xAA]);
+        let report = crate::image::testing::report(&image);
+        let said = |volumes: &[GuestVolume], expected: &Expected| {
+            let mut findings = Findings::default();
+            no_system(volumes, &report, expected, &mut findings);
+            findings
+                .0
+                .into_iter()
+                .map(|finding| (finding.rule, finding.severity, finding.message))
+                .collect::<Vec<_>>()
+        };
+        let system = Expected::default();
+        let mut ext4 = volume("partition 1", FileSystem::Ext4, "a");
+        let found = said(std::slice::from_ref(&ext4), &system);
+        assert_eq!((found.len(), found[0].0, found[0].1), (1, Rule::GRoot, Severity::Warn));
+        assert!(found[0].2.contains("partition 1 (ext4): no /etc/os-release"), "{found:?}");
+        ext4.unread = Some("damaged".to_owned());
+        assert!(said(&[ext4], &system)[0].2.ends_with("(ext4): damaged"));
+        assert!(said(&[], &system)[0].2.contains("nothing on it was recognised"));
+        for other in [FileSystem::Ntfs, FileSystem::Ufs2, FileSystem::Fat32] {
+            assert_eq!(said(&[volume("partition 1", other, "a")], &system), [], "{other}");
+        }
+        assert_eq!(said(&[], &Expected::new(DiskRole::Data, "data")), []);
+        let windows = Expected { os_type: Some(OsType::Windows), ..Expected::default() };
+        assert_eq!(said(&[], &windows), []);
     }
 }
