@@ -16,17 +16,17 @@ const HELD: &str = "nothing panics while the lock is held";
 /// Looks inside a disk of which some of the bytes that matter are others: the first byte says which disk, four each say
 /// which byte becomes what.
 pub(crate) fn look_at_damaged(bytes: &[u8]) {
-    look_at_one_of(&*DISKS, bytes);
+    look_at_one_of(&all().collect::<Vec<_>>(), bytes);
 }
 
 /// The same of a disk with a Windows.
 pub(crate) fn look_at_damaged_windows(bytes: &[u8]) {
-    look_at_one_of(&*WINDOWS, bytes);
+    look_at_one_of(&WINDOWS.iter().collect::<Vec<_>>(), bytes);
 }
 
-fn look_at_one_of(disks: &[Disk], bytes: &[u8]) {
+fn look_at_one_of(disks: &[&Disk], bytes: &[u8]) {
     let Some((which, rest)) = bytes.split_first() else { return };
-    let disk = &disks[usize::from(*which) % disks.len()];
+    let disk = disks[usize::from(*which) % disks.len()];
     let (changes, _) = rest.as_chunks::<4>();
     let changes = changes.iter().map(|[a, b, c, value]| {
         let at = u32::from_le_bytes([*a, *b, *c, 0]) as usize % disk.telling.len();
@@ -54,6 +54,15 @@ pub(super) static DISKS: LazyLock<[Disk; 4]> = LazyLock::new(|| {
         unpacked(include_bytes!("../../../tests/data/images/guest-lvm.raw.gz")),
     ]
 });
+
+/// A Linux whose kernel and loader's configuration are in the EFI partition.
+static EFI: LazyLock<Disk> =
+    LazyLock::new(|| unpacked(include_bytes!("../../../tests/data/guests/guest-arch-systemd-boot.qcow2.gz")));
+
+/// All disks with a Linux.
+pub(super) fn all() -> impl Iterator<Item = &'static Disk> {
+    DISKS.iter().chain(std::iter::once_with(|| &*EFI))
+}
 
 pub(super) static WINDOWS: LazyLock<[Disk; 2]> = LazyLock::new(|| {
     [

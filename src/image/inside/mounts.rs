@@ -102,3 +102,72 @@ pub(super) fn efi(
     tree.mount(&point, opened.and_then(|opened| opened.ok_or_else(|| "it has no files".to_owned())));
     Some(point)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::damage::DISKS;
+    use super::super::facts::{Answer, GuestReport};
+    use super::super::fat::tests::fat;
+    use crate::image::boot::BootsWith;
+    use crate::image::filesystem::FileSystem;
+    use crate::image::finding::{Finding, Severity};
+    use crate::image::report::Expected;
+    use crate::image::rule::Rule;
+    use crate::image::table::PartitionKind;
+
+    const ROOT: &str = "11111111-2222-3333-4444-555555555555";
+
+    /// Looks at a disk with a Debian whose EFI partition holds this, which no fstab names.
+    fn look(wide: bool, boots_with: BootsWith, files: &[(&str, &[u8])]) -> (GuestReport, Vec<Finding>) {
+        let disk = &DISKS[0];
+        let mut report = disk.report.clone();
+        let mut bytes = vec![0; usize::try_from(disk.disk.length()).unwrap()];
+        disk.disk.read_at(0, &mut bytes).unwrap();
+        let mut partition = report.partitions[0].clone();
+        (partition.number, partition.kind, partition.name) = (9, PartitionKind::Esp, None);
+        partition.filesystem = Some(if wide { FileSystem::Fat32 } else { FileSystem::Fat16 });
+        let esp = fat(wide, files);
+        (partition.start, partition.length) = (bytes.len() as u64, esp.len() as u64);
+        bytes.extend(esp);
+        report.partitions.retain(|partition| partition.kind != PartitionKind::Esp);
+        report.partitions.push(partition);
+        report.boot.boots_with = boots_with;
+        let (guest, findings) = super::super::look(Arc::new(bytes), &Expected::default(), &report);
+        (guest, findings.0)
+    }
+
+    #[test]
+    fn what_the_efi_partition_points_to_has_to_be_there_where_only_uefi_starts_the_disk() {
+        let judged = |wide, boots_with, uuid: &str| {
+            let text = format!(
+                "search.fs_uuid {uuid} root\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n"
+            );
+            let (guest, findings) = look(wide, boots_with, &[("EFI/debian/grub.cfg", text.as_bytes())]);
+            let Answer::Found(system) = guest.system else { panic!("{:?}", guest.system) };
+            assert!(system.boot_searches.iter().any(|search| search.file == "/boot/efi/EFI/debian/grub.cfg"));
+            let found = findings.into_iter().find(|finding| finding.message.contains("/EFI/debian/grub.cfg"));
+            found.map(|finding| (finding.rule, finding.severity))
+        };
+        for wide in [false, true] {
+            assert_eq!(judged(wide, BootsWith::Uefi, ROOT), None);
+            assert_eq!(judged(wide, BootsWith::Uefi, "gone"), Some((Rule::GGrub, Severity::Fix)));
+            assert_eq!(judged(wide, BootsWith::Both, "gone"), Some((Rule::GGrub, Severity::Warn)));
+        }
+    }
+
+    #[test]
+    fn entries_in_the_efi_partition_are_told_with_their_root() {
+        let entry = format!("title Linux\nlinux /vmlinuz\noptions root=UUID={ROOT} ro\n");
+        let files = [("loader/entries/a long name.conf", entry.as_bytes()), ("vmlinuz", b"MZ")];
+        let (guest, _) = look(true, BootsWith::Uefi, &files);
+        let Answer::Found(system) = guest.system else { panic!("{:?}", guest.system) };
+        let entries = system.boot_entries.found().unwrap();
+        let own =
+            entries.iter().find(|entry| entry.file == "/boot/efi/loader/entries/a long name.conf").unwrap();
+        assert_eq!(own.place, Some(Answer::Found("partition 3".to_owned())));
+        assert_eq!(own.kernel.as_ref().unwrap().path, Answer::Found("/boot/efi/vmlinuz".to_owned()));
+        assert!(!own.is_default, "that of the root's own /boot counts");
+    }
+}

@@ -292,10 +292,10 @@ proptest! {
 
     #[test]
     fn damaged_file_systems_cost_bounded_reads_and_no_panic(
-        which in 0..4_usize,
+        which in 0..5_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0xFF)]), 1..7),
     ) {
-        let disk = &DISKS[which];
+        let disk = damage::all().nth(which).unwrap();
         let changes = changes.into_iter().map(|(at, value)| (*at.get(&disk.telling), value)).collect();
         let damaged = Damaged { disk: disk.disk.clone(), changes, unreadable: BTreeSet::new() };
         let guest = look_at_report(Arc::new(damaged), &disk.report);
