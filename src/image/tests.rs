@@ -664,6 +664,7 @@ fn the_json_of_a_report() {
         },
         "settings": {
             "format": "RAW", "disk_size": 5, "boot_mode": "BIOS", "architecture": null, "suffix": ".raw",
+            "os_type": null, "platform": null, "nvme_support": null,
         },
     });
     for (field, value) in expected.as_object().unwrap() {

@@ -121,7 +121,7 @@ fn what_the_guest_asks_the_metadata_service_for_is_seen() {
         ),
     );
     std::fs::write(world.path("user"), "#cloud-config\n").unwrap();
-    let done = boot(&world, &["--timeout=5s", "--user-data=user", "--output=json"]);
+    let done = boot(&world, &["--timeout=10s", "--user-data=user", "--output=json"]);
     assert_eq!(done.code, Some(11), "{done:?}");
     let answer = std::fs::read_to_string(world.path("answer")).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("instance-id\n"), "{answer}");

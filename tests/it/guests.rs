@@ -187,6 +187,7 @@ fn no_part_of_a_disk_that_certainly_does_not_start_is_sent() {
         }
     }
     // What it mounts may be on the other disk.
+    debian(&world, &[DEFECTS[0].0]);
     std::fs::write(world.path("data.raw"), vec![0; 1 << 20]).unwrap();
     world.ok(&[&publish[..], &["--data-disk=data.raw", "--dry-run", "--create-role"]].concat());
     for wish in ["--no-guest", "--force", "--no-inspect"] {

@@ -321,8 +321,8 @@ mod tests {
 
     #[test]
     fn an_item_of_the_image_check_is_known_by_its_last_word() {
-        assert_eq!(ours("GUESTOS.Nvme", None), ["G-NVME"]);
-        assert_eq!(ours("nvme", None), ["G-NVME"], "as the service prints it");
+        assert_eq!(ours("GUESTOS.Nvme", None), ["G-NVME", "W-NVME"]);
+        assert_eq!(ours("nvme", None), ["G-NVME", "W-NVME"], "as the service prints it");
         assert_eq!(ours("Fstab", None), ["G-FSTAB", "G-FSDEV"]);
         assert!(ours("GUESTOS.Unheard", None).is_empty());
     }
