@@ -19,7 +19,9 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
         Answer::Unread(reason) => return Err(reason.clone()),
     };
     let has_grubby = scene.tree.has("/usr/sbin/grubby").unwrap_or(false);
-    let disk = Disk { root: &scene.system.root, volumes: scene.volumes, has_grubby };
+    let lines = scene.system.fstab.found().map(Vec::as_slice).unwrap_or_default();
+    let mounted: Vec<_> = lines.iter().map(|line| line.mount_point.as_str()).collect();
+    let disk = Disk { root: &scene.system.root, volumes: scene.volumes, mounted: &mounted, has_grubby };
     for entry in entries.iter().filter(|entry| entry.is_default) {
         findings.0.extend(default_root(entry, &disk));
         findings.0.extend(default_files(entry));
@@ -48,10 +50,20 @@ fn no_configuration(boots_with: BootsWith, volumes: &[GuestVolume]) -> Result<Fi
 struct Disk<'a> {
     root: &'a str,
     volumes: &'a [GuestVolume],
+    /// What the guest mounts, besides what it finds by itself.
+    mounted: &'a [&'a str],
     has_grubby: bool,
 }
 
 impl Disk<'_> {
+    /// Whether a file has its path in the guest too: the EFI partition is looked at also where nothing mounts it.
+    fn has_path(&self, file: &str) -> bool {
+        let points = ["/boot/efi", "/efi"].into_iter();
+        let mut over =
+            points.filter(|point| file.strip_prefix(point).is_some_and(|rest| rest.starts_with('/')));
+        over.all(|point| self.mounted.contains(&point))
+    }
+
     /// Returns the UUID of what holds the system.
     fn uuid(&self) -> Option<&str> {
         self.volumes.iter().find(|volume| volume.place == self.root)?.uuid.as_deref()
@@ -63,10 +75,16 @@ impl Disk<'_> {
         // What an entry of the specification says may come from the environment block, which has a fixed size.
         if entry.file.ends_with(".conf") && entry.file.contains("/loader/entries/") {
             let command = format!("grubby --update-kernel=ALL --args=root=UUID={uuid}");
-            return if self.has_grubby { vec![command] } else { Vec::new() };
+            // It changes those in /boot alone.
+            let is_its = self.has_grubby && entry.file.starts_with("/boot/loader/");
+            return if is_its { vec![command] } else { Vec::new() };
         }
         // A unified kernel image is a program, and signed perhaps.
-        if !is_plain(root) || !is_plain(&entry.file) || entry.file.ends_with(".efi") {
+        if !is_plain(root)
+            || !is_plain(&entry.file)
+            || entry.file.ends_with(".efi")
+            || !self.has_path(&entry.file)
+        {
             return Vec::new();
         }
         let pattern = root.replace('.', r"\.");
@@ -168,7 +186,8 @@ fn searched(search: &BootSearch, is_alone: bool, boots_with: BootsWith, disk: &D
     };
     let message =
         format!("{file} line {line}: GRUB searches for {device}, which is not on this disk: {then}");
-    let old = device.strip_prefix("UUID=").filter(|old| is_plain(old) && is_plain(file));
+    let old =
+        device.strip_prefix("UUID=").filter(|old| is_plain(old) && is_plain(file) && disk.has_path(file));
     let boot = disk.volumes.iter().find(|volume| Some(&volume.place) == search_target(disk).as_ref());
     let command = old.zip(boot.and_then(|boot| boot.uuid.as_deref()).filter(|uuid| is_plain(uuid)));
     let command = command.map(|(old, uuid)| format!("sed -i 's#{old}#{uuid}#' {file}"));
@@ -222,7 +241,8 @@ mod tests {
 
     fn judged(entry: &BootEntry, has_grubby: bool) -> Option<(Rule, Severity, String)> {
         let volumes = volumes();
-        let found = default_root(entry, &Disk { root: "partition 1", volumes: &volumes, has_grubby })?;
+        let found =
+            default_root(entry, &Disk { root: "partition 1", volumes: &volumes, mounted: &[], has_grubby })?;
         Some((found.rule, found.severity, found.fix.map(|fix| fix.to_string()).unwrap_or_default()))
     }
 
@@ -300,7 +320,8 @@ mod tests {
     #[test]
     fn a_search_in_vain_ends_at_the_prompt_if_nothing_else_is_found() {
         let volumes = volumes();
-        let disk = Disk { root: "partition 1", volumes: &volumes, has_grubby: false };
+        let mut disk =
+            Disk { root: "partition 1", volumes: &volumes, mounted: &["/boot/efi"], has_grubby: false };
         let mut search = BootSearch {
             file: "/boot/efi/EFI/debian/grub.cfg".to_owned(),
             line: 1,
@@ -310,6 +331,9 @@ mod tests {
         };
         let found = searched(&search, true, BootsWith::Uefi, &disk).unwrap();
         assert_eq!((found.rule, found.severity), (Rule::GGrub, Severity::Fix));
+        disk.mounted = &["/"];
+        let unmounted = searched(&search, true, BootsWith::Uefi, &disk).unwrap();
+        assert_eq!(unmounted.fix, None, "it has no such path in the guest");
         for (is_alone, boots_with) in
             [(false, BootsWith::Uefi), (true, BootsWith::Both), (true, BootsWith::Bios)]
         {

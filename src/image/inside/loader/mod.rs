@@ -46,8 +46,11 @@ pub(super) fn read(
     let mut menus = menus(tree)?;
     let mut pointers = Vec::new();
     match efi.map_or_else(|| Ok(Default::default()), |point| efi::read(tree, point)) {
-        Ok((inner, found)) => {
+        Ok((mut inner, found)) => {
             pointers = found;
+            if let Some(menu) = inner.iter_mut().find(|menu| menu.specified_at.is_some()) {
+                menu.put_specified(menus.as_deref_mut().map(take_specified).unwrap_or_default());
+            }
             if !inner.is_empty() {
                 menus.get_or_insert_default().extend(inner);
             }
@@ -74,7 +77,7 @@ pub(super) fn read(
         for search in &menu.searches {
             let Some(place) = names.find(&search.device) else { continue };
             let is_needed = default.is_some() && search.item.is_none_or(|item| Some(item) == default);
-            let (file, device) = (menu.file.clone(), shown(search.device.as_bytes()));
+            let (file, device) = (shown(menu.file.as_bytes()), shown(search.device.as_bytes()));
             let same = |other: &BootSearch| {
                 other.device == device && other.file == file && other.is_needed == is_needed
             };
@@ -90,7 +93,7 @@ pub(super) fn read(
     for pointer in &pointers {
         for search in &pointer.searches {
             let Some(place) = names.find(&search.device) else { continue };
-            let (file, device) = (pointer.file.clone(), shown(search.device.as_bytes()));
+            let (file, device) = (shown(pointer.file.as_bytes()), shown(search.device.as_bytes()));
             searches.push(BootSearch { file, line: search.line, device, place, is_needed });
         }
     }
@@ -100,6 +103,13 @@ pub(super) fn read(
         first.is_default = true;
     }
     Ok(Some((entries, searches)))
+}
+
+/// Takes the entries of the Boot Loader Specification that stand alone, for a menu that has them put into it.
+fn take_specified(menus: &mut [Menu]) -> Vec<Item> {
+    let is_of_file = |item: &Item| item.starts.iter().all(|start| start.file.starts_with(ENTRIES));
+    let alone = menus.iter_mut().find(|menu| menu.file.is_empty() && menu.items.iter().all(is_of_file));
+    alone.map(|menu| std::mem::take(&mut menu.items)).unwrap_or_default()
 }
 
 /// Reads the menus, the one that counts first.
@@ -309,6 +319,27 @@ mod tests {
         assert_eq!(default.kernel.as_ref().unwrap().path, Answer::Absent);
         let other = entries.iter().find(|entry| !entry.is_default).unwrap();
         assert_eq!(other.kernel.as_ref().unwrap().path, Answer::Found("/boot/efi/vmlinuz-linux".to_owned()));
+    }
+
+    #[test]
+    fn a_menu_in_the_efi_partition_may_have_its_entries_in_boot() {
+        let files = [
+            // As RHEL 8 has it.
+            (
+                "/boot/efi/EFI/redhat/grub.cfg",
+                "set default=\"${saved_entry}\"\nblscfg\nmenuentry 'firmware' {\n fwsetup\n}\n",
+            ),
+            ("/boot/efi/EFI/redhat/grubenv", "saved_entry=abc-1\n"),
+            ("/boot/loader/entries/abc-1.conf", "linux /vmlinuz-1\noptions root=UUID=a\n"),
+            ("/boot/loader/entries/abc-2.conf", "linux /vmlinuz-2\noptions root=UUID=a\n"),
+        ];
+        let (entries, _) = read_files(&files).unwrap().unwrap();
+        let defaults = entries.iter().filter(|entry| entry.is_default);
+        assert_eq!(
+            defaults.map(|entry| &*entry.file).collect::<Vec<_>>(),
+            ["/boot/loader/entries/abc-1.conf"]
+        );
+        assert_eq!(entries.len(), 2);
     }
 
     #[test]
