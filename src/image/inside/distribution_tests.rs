@@ -143,8 +143,10 @@ fn a_healthy_image_of_a_distribution_gets_no_bad_verdict() {
         let report = looked_at(disk);
         let bad = found(&report, &[Severity::Fix, Severity::Refuse]);
         assert!(bad.is_empty(), "{title}: {bad:?} {:#?}", report.findings);
-        let unasked: Vec<_> =
-            found(&report, &[Severity::Warn]).into_iter().filter(|rule| !warned.contains(rule)).collect();
+        // The disks are small, so that they have little room.
+        let is_right = |rule: &Rule| warned.contains(rule) || *rule == Rule::GSpace;
+        let warnings = found(&report, &[Severity::Warn]).into_iter();
+        let unasked: Vec<_> = warnings.filter(|rule| !is_right(rule)).collect();
         assert!(unasked.is_empty(), "{title}: {unasked:?} {:#?}", report.findings);
     }
 }
