@@ -114,10 +114,10 @@ fn what_the_guest_asks_the_metadata_service_for_is_seen() {
     qemu(
         &world,
         &format!(
-            "printf '{GOOD}'\nfor word in \"$@\"; do case $word in user,*) net=$word;; esac; done\n\
+            "for word in \"$@\"; do case $word in user,*) net=$word;; esac; done\n\
              relay=${{net#*-cmd:}}; relay=${{relay%%,hostfwd*}}\n\
              printf 'GET /2016-01-01/meta-data/ HTTP/1.1\\r\\nHost: 100.100.100.200\\r\\nConnection: close\\r\\n\\r\\n' \
-             | $relay > answer\nexec sleep 100"
+             | $relay > answer\nprintf '{GOOD}'; exec sleep 100"
         ),
     );
     std::fs::write(world.path("user"), "#cloud-config\n").unwrap();
