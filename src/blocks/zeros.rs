@@ -11,18 +11,23 @@ const LINE: usize = 64;
 /// take, is as fast with glibc only.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let (strides, rest) = bytes.as_chunks::<STRIDE>();
-    strides.iter().all(|stride| lines_are_zero(stride)) && lines_are_zero(rest)
+    let (lines, end) = rest.as_chunks::<LINE>();
+    strides.iter().all(|stride| lines_are_zero(stride.as_chunks().0))
+        && lines_are_zero(lines)
+        && end.iter().all(|byte| *byte == 0)
 }
 
-fn lines_are_zero(bytes: &[u8]) -> bool {
-    let (lines, rest) = bytes.as_chunks::<LINE>();
+/// Inlined, since it is vector code only where the compiler knows how long a stride is.
+#[inline(always)]
+fn lines_are_zero(lines: &[[u8; LINE]]) -> bool {
     let mut seen = [0; LINE / 8];
     for line in lines {
-        for (seen, word) in seen.iter_mut().zip(line.as_chunks::<8>().0) {
-            *seen |= u64::from_ne_bytes(*word);
+        let words = line.as_chunks::<8>().0;
+        for at in 0..LINE / 8 {
+            seen[at] |= u64::from_ne_bytes(words[at]);
         }
     }
-    seen.iter().all(|seen| *seen == 0) && rest.iter().all(|byte| *byte == 0)
+    seen.iter().all(|seen| *seen == 0)
 }
 
 #[cfg(test)]
