@@ -280,8 +280,8 @@ mod tests {
 
     #[test]
     fn unpacked_firmware_is_found_beside_the_program() {
-        let places = firmware_places(Architecture::X86_64, Some(Path::new("/work/qemu/usr/bin")));
-        assert_eq!(places[0].0, Path::new("/work/qemu/usr/share/OVMF/OVMF_CODE_4M.fd"));
+        let places = firmware_places(Architecture::X86_64, Some(Path::new("/opt/qemu/usr/bin")));
+        assert_eq!(places[0].0, Path::new("/opt/qemu/usr/share/OVMF/OVMF_CODE_4M.fd"));
         let usual = firmware_places(Architecture::Arm64, None);
         assert_eq!(usual[0].0, Path::new("/usr/share/AAVMF/AAVMF_CODE.fd"));
         assert_eq!(firmware_places(Architecture::Arm64, Some(Path::new("/opt/x"))), usual);
