@@ -95,18 +95,18 @@ fn look(disk: Arc<dyn ReadAt>, expected: &Expected, report: &Report) -> (GuestRe
     names.more_disks = expected.more_disks;
     let mut findings = Findings::default();
     windows::dynamic_disks(&report.partitions, &mut findings);
-    let mut found = find_system(&mut places, &names, expected.initramfs, &mut findings);
     let mut windows = None;
-    if found.found().is_none() {
-        found = match windows::find(&mut places) {
+    let found = match find_system(&mut places, &names, expected.initramfs, &mut findings) {
+        Some(found) => Answer::Found(found),
+        None => match windows::find(&mut places) {
             Some(installed) => {
                 windows = Some(windows::look(&installed, &places, report, expected, &mut findings));
                 // What was not read may hold a Linux beside it, which is not what starts.
                 Answer::Absent
             }
             None => nothing_found(&places, &names),
-        };
-    }
+        },
+    };
     let volumes: Vec<_> = places.into_iter().map(|(_, volume)| volume).collect();
     let system = match found {
         Answer::Found((mut tree, system)) => {
@@ -132,11 +132,10 @@ fn find_system(
     names: &Names,
     deep: bool,
     findings: &mut Findings,
-) -> Answer<(Tree, GuestSystem)> {
+) -> Option<(Tree, GuestSystem)> {
     let mut found = Vec::new();
     for (view, volume) in places.iter_mut() {
-        let is_other = matches!(volume.filesystem, FileSystem::Swap | FileSystem::Ntfs);
-        if volume.unread.is_some() || is_other || volume.filesystem.is_fat() {
+        if volume.unread.is_some() || !may_hold_linux(volume) || volume.filesystem.is_fat() {
             continue;
         }
         // Of the members of an array one is enough.
@@ -151,23 +150,26 @@ fn find_system(
     }
     let roots: Vec<_> = found.iter().map(|(_, volume)| volume.place.clone()).collect();
     let mut found = found.into_iter();
-    if let Some((mut tree, volume)) = found.next() {
-        let mut system = describe(&mut tree, volume.place, places, names, deep);
-        let default =
-            system.boot_entries.found().and_then(|entries| entries.iter().find(|entry| entry.is_default));
-        let started = default.and_then(|entry| entry.place.as_ref()?.found()).cloned();
-        if let Some((mut other, volume)) = found.find(|(_, volume)| Some(&volume.place) == started.as_ref()) {
-            system = describe(&mut other, volume.place, places, names, deep);
-            tree = other;
-        }
-        if roots.len() > 1 {
-            let message =
-                format!("there are systems on {}: that on {} was looked at", roots.join(", "), system.root);
-            findings.info(Rule::GRoot, message);
-        }
-        return Answer::Found((tree, system));
+    let (mut tree, volume) = found.next()?;
+    let mut system = describe(&mut tree, volume.place, places, names, deep);
+    let default =
+        system.boot_entries.found().and_then(|entries| entries.iter().find(|entry| entry.is_default));
+    let started = default.and_then(|entry| entry.place.as_ref()?.found()).cloned();
+    if let Some((mut other, volume)) = found.find(|(_, volume)| Some(&volume.place) == started.as_ref()) {
+        system = describe(&mut other, volume.place, places, names, deep);
+        tree = other;
     }
-    nothing_found(places, names)
+    if roots.len() > 1 {
+        let message =
+            format!("there are systems on {}: that on {} was looked at", roots.join(", "), system.root);
+        findings.info(Rule::GRoot, message);
+    }
+    Some((tree, system))
+}
+
+/// Whether a Linux may be there: NTFS is that of Windows, and swap has no files.
+fn may_hold_linux(volume: &GuestVolume) -> bool {
+    !matches!(volume.filesystem, FileSystem::Swap | FileSystem::Ntfs)
 }
 
 /// Says that no system was found, or what of the disk was not read, and may hold one.
@@ -188,8 +190,7 @@ fn made_later(places: &[(View, GuestVolume)]) -> Option<String> {
         ("/ostree/deploy", "deployments of ostree, which are not looked into"),
         ("/lib/os-release", "a /usr whose root is made when it starts"),
     ];
-    let is_other = |volume: &GuestVolume| matches!(volume.filesystem, FileSystem::Swap | FileSystem::Ntfs);
-    places.iter().filter(|(_, volume)| !is_other(volume)).find_map(|(view, volume)| {
+    places.iter().filter(|(_, volume)| may_hold_linux(volume)).find_map(|(view, volume)| {
         let mut tree = Tree::new(Volume::open(view, volume.filesystem, None).ok().flatten()?);
         let (_, what) = SIGNS.iter().find(|(sign, _)| tree.has(sign) == Ok(true))?;
         Some(format!("{} ({}) holds {what}", volume.place, volume.filesystem))
