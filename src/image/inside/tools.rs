@@ -1,7 +1,5 @@
 //! The programs that a distribution is kept with, so that remedies can be given as commands.
 
-#![expect(dead_code, reason = "not every program has a check yet that names it")]
-
 use super::tree::Tree;
 use super::volume::Reason;
 
@@ -182,15 +180,6 @@ impl Tools {
             Services::Systemd => format!("systemctl unmask {service}; systemctl enable {service}"),
             Services::OpenRc => format!("rc-update add {service} default"),
             Services::SysV => format!("chkconfig {service} on"),
-        }
-    }
-
-    /// Returns the command that keeps a service from being started with the system.
-    pub(super) fn disable(&self, service: &str) -> String {
-        match self.services {
-            Services::Systemd => format!("systemctl disable {service}"),
-            Services::OpenRc => format!("rc-update -a del {service}"),
-            Services::SysV => format!("chkconfig {service} off"),
         }
     }
 }
