@@ -98,6 +98,24 @@ pub struct Space {
     pub free_inodes: Option<u64>,
 }
 
+impl GuestVolume {
+    /// A place of which nothing but what it holds is known.
+    pub(super) fn new(place: impl Into<String>, filesystem: FileSystem) -> Self {
+        Self {
+            place: place.into(),
+            device: None,
+            filesystem,
+            uuid: None,
+            label: None,
+            partition_uuid: None,
+            partition_label: None,
+            array: None,
+            space: None,
+            unread: None,
+        }
+    }
+}
+
 /// An installed Linux.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]

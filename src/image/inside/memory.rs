@@ -57,6 +57,13 @@ pub(super) fn tree(files: &[(&str, &str)]) -> Tree {
     Tree::new(Volume::of_files(View::new(&Pages::new(Arc::new(Vec::new())), 0, 0), all))
 }
 
+/// What there is of a system that systemd starts, and that was started before.
+pub(super) const SYSTEMD: [(&str, &str); 3] = [
+    ("/sbin/init", "-> /usr/lib/systemd/systemd"),
+    ("/usr/lib/systemd/systemd", "ELF"),
+    ("/etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
+];
+
 /// Tells what is found of a system that has these files.
 pub(super) fn system(tree: &mut Tree) -> GuestSystem {
     super::describe(tree, "partition 1".to_owned(), &[], &super::identity::Names::default(), true)
@@ -84,18 +91,7 @@ pub(super) fn judged_system(
 ) -> (Vec<Finding>, Read<()>) {
     let report = crate::image::testing::report(&[0; 512]);
     let expected = Expected::default();
-    let root = GuestVolume {
-        place: system.root.clone(),
-        device: None,
-        filesystem: FileSystem::Ext4,
-        uuid: None,
-        label: None,
-        partition_uuid: None,
-        partition_label: None,
-        array: None,
-        space: None,
-        unread: None,
-    };
+    let root = GuestVolume::new(&system.root, FileSystem::Ext4);
     let mut scene =
         super::checks::Scene { tree, system, volumes: &[root], report: &report, expected: &expected };
     let mut findings = Findings::default();

@@ -108,18 +108,8 @@ fn volume(view: &View, place: String, filesystem: FileSystem) -> GuestVolume {
         encrypted if encrypted.is_encrypted() => Some("it is encrypted".to_owned()),
         other => Some(format!("{other} is not looked into")),
     });
-    GuestVolume {
-        place,
-        device: None,
-        filesystem,
-        uuid: identity.uuid,
-        label: identity.label,
-        partition_uuid: None,
-        partition_label: None,
-        array: None,
-        space,
-        unread,
-    }
+    let (uuid, label) = (identity.uuid, identity.label);
+    GuestVolume { uuid, label, space, unread, ..GuestVolume::new(place, filesystem) }
 }
 
 /// Adds the logical volumes that lie on a partition; an error if there are others, of which nothing is known.

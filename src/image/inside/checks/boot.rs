@@ -1,9 +1,10 @@
 //! Whether the boot loader finds what it starts, and the kernel its root.
 
-use super::{Reason, Scene, disk_name, finding, is_first_disk, is_plain};
+use super::{Reason, Scene, disk_name, finding, is_first_disk};
 use crate::image::boot::BootsWith;
 use crate::image::finding::{Finding, Findings, Severity};
 use crate::image::inside::facts::{Answer, BootEntry, BootFile, BootSearch, GuestVolume};
+use crate::image::inside::text::is_plain;
 use crate::image::rule::Rule;
 
 /// Where the boot loader's own partition has its programs.
@@ -225,18 +226,8 @@ mod tests {
     }
 
     fn volumes() -> Vec<GuestVolume> {
-        vec![GuestVolume {
-            place: "partition 1".to_owned(),
-            device: None,
-            filesystem: FileSystem::Ext4,
-            uuid: Some("abcd".to_owned()),
-            label: None,
-            partition_uuid: None,
-            partition_label: None,
-            array: None,
-            space: None,
-            unread: None,
-        }]
+        let uuid = Some("abcd".to_owned());
+        vec![GuestVolume { uuid, ..GuestVolume::new("partition 1", FileSystem::Ext4) }]
     }
 
     fn judged(entry: &BootEntry, has_grubby: bool) -> Option<(Rule, Severity, String)> {

@@ -1,17 +1,12 @@
 //! Over guests in memory, with the texts of the packages that they are named after.
 
-use super::super::super::memory;
+use super::super::super::memory::{self, SYSTEMD};
 use super::*;
 use crate::image::finding::Finding;
 use crate::image::fix::Fix;
 
 type Text<'a> = (&'a str, &'a str);
 
-const SYSTEMD: [Text<'_>; 3] = [
-    ("/sbin/init", "-> /usr/lib/systemd/systemd"),
-    ("/usr/lib/systemd/systemd", "ELF"),
-    ("/etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
-];
 const UNIT: &str = "[Service]\nType=oneshot\n[Install]\nWantedBy=cloud-init.target\n";
 /// cloud-init 22.4.2 of Debian 12, as `mmdebstrap` installs it.
 const DEBIAN: [Text<'_>; 12] = [

@@ -1,9 +1,10 @@
 //! Whether what fstab mounts is there on ECS.
 
-use super::{Reason, Scene, finding, is_plain};
+use super::{Reason, Scene, finding};
 use crate::image::filesystem::FileSystem;
 use crate::image::finding::{Finding, Findings, Severity};
 use crate::image::inside::facts::{Answer, FstabLine, GuestVolume};
+use crate::image::inside::text::is_plain;
 use crate::image::inside::tools::{Services, Tools};
 use crate::image::rule::Rule;
 
@@ -183,18 +184,7 @@ mod tests {
     use crate::image::inside::identity::Names;
 
     fn volume(place: &str, filesystem: FileSystem, uuid: &str) -> GuestVolume {
-        GuestVolume {
-            place: place.to_owned(),
-            device: None,
-            filesystem,
-            uuid: Some(uuid.to_owned()),
-            label: None,
-            partition_uuid: None,
-            partition_label: None,
-            array: None,
-            space: None,
-            unread: None,
-        }
+        GuestVolume { uuid: Some(uuid.to_owned()), ..GuestVolume::new(place, filesystem) }
     }
 
     fn found(text: &str, is_systemd: bool) -> Vec<Finding> {

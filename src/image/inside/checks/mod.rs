@@ -93,11 +93,6 @@ fn first<'a>(tree: &mut Tree, paths: &[&'a str]) -> Result<Option<&'a str>, Reas
 
 pub(super) use volumes::no_system;
 
-/// Whether a text may stand in a command as it is.
-fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/:=+-".contains(&byte))
-}
-
 /// Returns the disk and the number of the partition that a device's name means: `sda` and 1 of `/dev/sda1`. `None` for
 /// what is not named so.
 fn disk_name(device: &str) -> Option<(&str, Option<u32>)> {

@@ -1,16 +1,11 @@
 //! Over guests in memory, with the texts that distributions and installers write.
 
-use super::super::super::memory;
+use super::super::super::memory::{self, SYSTEMD};
 use super::*;
 use crate::image::finding::Finding;
 
 type Text<'a> = (&'a str, &'a str);
 
-const SYSTEMD: [Text<'_>; 3] = [
-    ("/sbin/init", "-> /usr/lib/systemd/systemd"),
-    ("/usr/lib/systemd/systemd", "ELF"),
-    ("/etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
-];
 const UNIT: &str = "[Service]\n[Install]\nWantedBy=multi-user.target\n";
 const NETWORKD: [Text<'_>; 2] = [
     ("/usr/lib/systemd/system/systemd-networkd.service", UNIT),

@@ -114,18 +114,7 @@ mod tests {
     use super::*;
 
     fn volume(place: &str, filesystem: FileSystem, uuid: &str) -> GuestVolume {
-        GuestVolume {
-            place: place.to_owned(),
-            device: None,
-            filesystem,
-            uuid: Some(uuid.to_owned()),
-            label: None,
-            partition_uuid: None,
-            partition_label: None,
-            array: None,
-            space: None,
-            unread: None,
-        }
+        GuestVolume { uuid: Some(uuid.to_owned()), ..GuestVolume::new(place, filesystem) }
     }
 
     #[test]
