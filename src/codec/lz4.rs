@@ -8,6 +8,7 @@ use std::hash::Hasher;
 use lz4_flex::block::decompress_into_with_dict;
 use twox_hash::XxHash32;
 
+use super::block::Blocks;
 use super::{Codec, Fault, Step};
 
 const MAGIC: u32 = 0x184D_2204;
@@ -49,14 +50,8 @@ struct Frame {
 /// Decoder for LZ4 frames. Takes 10 MiB at most: a block, what it becomes and the window.
 pub(crate) struct Lz4 {
     state: State,
-    /// How many bytes the state wants, and those that are there.
-    wanted: usize,
-    held: Vec<u8>,
+    blocks: Blocks,
     frame: Frame,
-    /// The current block's content, and how far it was handed out.
-    content: Vec<u8>,
-    length: usize,
-    given: usize,
     window: Vec<u8>,
     begun: bool,
 }
@@ -71,29 +66,18 @@ impl Lz4 {
             largest_block: 0,
             length: 0,
         };
-        Self {
-            state: State::Magic,
-            wanted: 4,
-            held: Vec::new(),
-            frame,
-            content: Vec::new(),
-            length: 0,
-            given: 0,
-            window: Vec::new(),
-            begun: false,
-        }
+        Self { state: State::Magic, blocks: Blocks::wanting(4), frame, window: Vec::new(), begun: false }
     }
 
     fn expect(&mut self, state: State, wanted: usize) {
         self.state = state;
-        self.wanted = wanted;
-        self.held.clear();
+        self.blocks.want(wanted);
     }
 
     /// Goes on with all the bytes that the state wants.
     fn advance(&mut self) -> Result<(), Fault> {
         match self.state {
-            State::Magic => match le32(&self.held) {
+            State::Magic => match le32(&self.blocks.held) {
                 MAGIC => {
                     self.begun = true;
                     self.expect(State::Flags, 2);
@@ -103,17 +87,17 @@ impl Lz4 {
                 _ => return Err(damaged("this is no header of a frame")),
             },
             State::Flags => {
-                let flags = self.held[0];
+                let flags = self.blocks.held[0];
                 self.state = State::Descriptor;
-                self.wanted += usize::from(flags & 8) + usize::from(flags & 1) * 4 + 1;
+                self.blocks.wanted += usize::from(flags & 8) + usize::from(flags & 1) * 4 + 1;
             }
             State::Descriptor => {
-                self.frame = descriptor(&self.held)?;
-                self.content.resize(self.frame.largest_block, 0);
+                self.frame = descriptor(&self.blocks.held)?;
+                self.blocks.content.resize(self.frame.largest_block, 0);
                 self.window.clear();
                 self.expect(State::BlockLength, 4);
             }
-            State::BlockLength => match le32(&self.held) {
+            State::BlockLength => match le32(&self.blocks.held) {
                 0 => self.end_frame()?,
                 word => {
                     let length = (word & !STORED) as usize;
@@ -133,14 +117,14 @@ impl Lz4 {
                     .frame
                     .content_checksum
                     .take()
-                    .is_some_and(|hasher| hasher.finish() != u64::from(le32(&self.held)));
+                    .is_some_and(|hasher| hasher.finish() != u64::from(le32(&self.blocks.held)));
                 if wrong {
                     return Err(damaged("the checksum of the content is wrong"));
                 }
                 self.expect(State::Magic, 4);
             }
             State::SkippedLength => {
-                let length = le32(&self.held);
+                let length = le32(&self.blocks.held);
                 self.expect(State::Skipped(length), 0);
             }
             State::Skipped(_) => self.expect(State::Magic, 4),
@@ -149,7 +133,7 @@ impl Lz4 {
     }
 
     fn decode_block(&mut self, stored: bool) -> Result<(), Fault> {
-        let mut data = self.held.as_slice();
+        let mut data = self.blocks.held.as_slice();
         if self.frame.block_checksums {
             let (before, checksum) = data.split_at(data.len() - 4);
             if XxHash32::oneshot(0, before) != le32(checksum) {
@@ -157,16 +141,16 @@ impl Lz4 {
             }
             data = before;
         }
-        self.length = if stored {
-            self.content[..data.len()].copy_from_slice(data);
+        self.blocks.length = if stored {
+            self.blocks.content[..data.len()].copy_from_slice(data);
             data.len()
         } else {
-            decompress_into_with_dict(data, &mut self.content, &self.window)
+            decompress_into_with_dict(data, &mut self.blocks.content, &self.window)
                 .map_err(|error| Fault::Damaged(error.to_string()))?
         };
-        self.given = 0;
-        let content = &self.content[..self.length];
-        self.frame.length += self.length as u64;
+        self.blocks.given = 0;
+        let content = &self.blocks.content[..self.blocks.length];
+        self.frame.length += self.blocks.length as u64;
         if let Some(hasher) = &mut self.frame.content_checksum {
             hasher.write(content);
         }
@@ -195,11 +179,8 @@ impl Codec for Lz4 {
     fn step(&mut self, input: &[u8], out: &mut [u8], _end: bool) -> Result<Step, Fault> {
         let mut taken = 0;
         loop {
-            if self.given < self.length {
-                let given = out.len().min(self.length - self.given);
-                out[..given].copy_from_slice(&self.content[self.given..self.given + given]);
-                self.given += given;
-                return Ok(Step { taken, given });
+            if let Some(step) = self.blocks.give(taken, out) {
+                return Ok(step);
             }
             let rest = &input[taken..];
             if let State::Skipped(left @ 1..) = self.state {
@@ -211,10 +192,8 @@ impl Codec for Lz4 {
                 }
                 continue;
             }
-            let more = rest.len().min(self.wanted - self.held.len());
-            self.held.extend_from_slice(&rest[..more]);
-            taken += more;
-            if self.held.len() < self.wanted {
+            taken += self.blocks.take(rest);
+            if !self.blocks.is_full() {
                 return Ok(Step { taken, given: 0 });
             }
             self.advance()?;
@@ -226,7 +205,7 @@ impl Codec for Lz4 {
     }
 
     fn is_whole(&self) -> bool {
-        self.begun && self.state == State::Magic && self.held.is_empty() && self.given == self.length
+        self.begun && self.state == State::Magic && self.blocks.is_idle()
     }
 }
 

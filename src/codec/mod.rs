@@ -2,6 +2,7 @@
 //!
 //! Why these libraries, and what each takes of memory, is told by [`unpack`](crate::unpack).
 
+mod block;
 pub(crate) mod bzip2;
 pub(crate) mod gzip;
 pub(crate) mod lz4;
