@@ -87,6 +87,8 @@ impl MetadataService {
                     std::future::ready(Ok::<_, std::convert::Infallible>(answer))
                 });
                 let mut http = http1::Builder::new();
+                // A guest may close its side once it has asked, and still wait for the answer.
+                http.half_close(true);
                 http.timer(TokioTimer::new()).header_read_timeout(IDLE);
                 if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
                     tracing::debug!(%error, "a guest's connection ended early");
