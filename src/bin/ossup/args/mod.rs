@@ -25,6 +25,8 @@ pub(crate) use transfer::{
     UploadArgs,
 };
 
+use std::path::PathBuf;
+
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ossup::model::Region;
@@ -93,6 +95,9 @@ pub(crate) enum Command {
     Emulator(EmulatorArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Write what a package installs beside the command: manual pages and completion scripts
+    #[command(hide = true)]
+    PackageFiles(PackageFilesArgs),
 }
 
 /// Suggests the command for a name that other programs use for it.
@@ -147,9 +152,8 @@ impl Command {
             Self::Bucket(BucketCommand::Create(args) | BucketCommand::Show(args)) => {
                 (&mut args.connection, args.bucket.region.as_ref())
             }
-            Self::Demo(_) | Self::Boot(_) | Self::Image(_) | Self::Emulator(_) | Self::Completions(_) => {
-                return self;
-            }
+            Self::Demo(_) | Self::Boot(_) | Self::Image(_) | Self::Emulator(_) => return self,
+            Self::Completions(_) | Self::PackageFiles(_) => return self,
         };
         if connection.endpoint.is_none() && connection.region.is_none() {
             connection.region = region.cloned();
@@ -238,6 +242,13 @@ pub(crate) struct BucketArgs {
 pub(crate) struct CompletionsArgs {
     /// Shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ossup package-files target/package")]
+pub(crate) struct PackageFilesArgs {
+    /// Folder for `man1`, `bash`, `zsh` and `fish`; made if it is missing
+    pub(crate) dir: PathBuf,
 }
 
 #[cfg(test)]

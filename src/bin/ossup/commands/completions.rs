@@ -1,4 +1,5 @@
 use clap::CommandFactory;
+use clap_complete::Shell;
 use serde_json::json;
 
 use crate::args::{Cli, CompletionsArgs};
@@ -7,9 +8,14 @@ use crate::ui::Output;
 
 /// Prints the script.
 pub(crate) fn run(args: &CompletionsArgs, output: Output) -> Result<(), Failure> {
+    let script = script(args.shell);
+    output.print(json!({"shell": args.shell.to_string(), "script": script}), script.trim_end())
+}
+
+/// Returns the script.
+pub(crate) fn script(shell: Shell) -> String {
     // Written to memory first: the generator panics if its reader goes away.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "ossup", &mut script);
-    let script = String::from_utf8_lossy(&script);
-    output.print(json!({"shell": args.shell.to_string(), "script": script}), script.trim_end())
+    clap_complete::generate(shell, &mut Cli::command(), "ossup", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }

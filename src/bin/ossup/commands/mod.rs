@@ -18,6 +18,7 @@ mod inspect_many;
 pub(crate) mod inspection;
 mod list;
 mod open_uploads;
+mod package_files;
 mod plan;
 mod preflight;
 mod publish;
@@ -51,5 +52,6 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Image(command) => image::run(&command, context).await,
         Command::Emulator(args) => emulator::run(args, context).await,
         Command::Completions(args) => completions::run(&args, context.output),
+        Command::PackageFiles(args) => package_files::run(&args, context.output),
     }
 }
