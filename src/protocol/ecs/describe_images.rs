@@ -12,7 +12,20 @@ const ALL_STATES: &str = "Creating,Waiting,Available,UnAvailable,CreateFailed,De
 /// Largest page.
 const PAGE_SIZE: u32 = 100;
 
-/// Lists the account's own images in a region, in any state ("DescribeImages" page).
+/// Whose images are listed (`ImageOwnerAlias`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ImageOwner {
+    /// The account's own.
+    #[default]
+    Own,
+    /// Those that other accounts share with this one.
+    Shared,
+    /// Community images: those that other accounts have published. The service takes `IsPublic` for these alone.
+    Community,
+}
+
+/// Lists images of a region, the account's own in any state unless told otherwise ("DescribeImages" page).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DescribeImages {
@@ -22,6 +35,12 @@ pub struct DescribeImages {
     pub image_id: Option<ImageId>,
     /// Only images whose names contain this text; the service's comparison is fuzzy.
     pub name: Option<String>,
+    /// Only images of this family.
+    pub family: Option<String>,
+    /// Whose images.
+    pub owner: ImageOwner,
+    /// Only images in these states; in any if empty.
+    pub statuses: Vec<ImageStatus>,
     /// The page, from 1.
     pub page: u32,
 }
@@ -29,7 +48,15 @@ pub struct DescribeImages {
 impl DescribeImages {
     /// Returns a request for all own images.
     pub fn new(region: Region) -> Self {
-        Self { region, image_id: None, name: None, page: 1 }
+        Self {
+            region,
+            image_id: None,
+            name: None,
+            family: None,
+            owner: ImageOwner::Own,
+            statuses: Vec::new(),
+            page: 1,
+        }
     }
 
     /// Asks for one image.
@@ -43,6 +70,27 @@ impl DescribeImages {
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Asks for images of a family. Others see a family as `acs:ACCOUNT:FAMILY`.
+    #[must_use]
+    pub fn with_family(mut self, family: impl Into<String>) -> Self {
+        self.family = Some(family.into());
+        self
+    }
+
+    /// Asks for somebody else's images.
+    #[must_use]
+    pub fn with_owner(mut self, owner: ImageOwner) -> Self {
+        self.owner = owner;
+        self
+    }
+
+    /// Asks for images in these states.
+    #[must_use]
+    pub fn with_statuses(mut self, statuses: Vec<ImageStatus>) -> Self {
+        self.statuses = statuses;
         self
     }
 
@@ -98,6 +146,16 @@ pub struct CustomImage {
     pub boot_mode: Option<String>,
     /// Whether it is a copy of another image.
     pub is_copied: bool,
+    /// Whether it is a community image, which every account can use; nothing if the service does not say.
+    pub is_public: Option<bool>,
+    /// Whether it is shared with other accounts; nothing if the service does not say.
+    pub is_shared: Option<bool>,
+    /// Whether instances were made from it; nothing if the service does not say.
+    pub in_use: Option<bool>,
+    /// `self`, `others`, `system` or `marketplace`.
+    pub owner_alias: Option<String>,
+    /// The account that it belongs to.
+    pub owner_id: Option<String>,
     /// Its disks.
     pub disks: Vec<DiskOfImage>,
     /// Its tags; the service adds some of its own.
@@ -160,11 +218,16 @@ impl Operation for DescribeImages {
     }
 
     fn request(&self) -> Request {
+        let statuses: Vec<&str> = self.statuses.iter().map(ImageStatus::as_str).collect();
+        let statuses = if statuses.is_empty() { ALL_STATES.to_owned() } else { statuses.join(",") };
+        let owner = if self.owner == ImageOwner::Own { "self" } else { "others" };
         let params = Params::in_region(&self.region)
             .with_some("ImageId", self.image_id.as_ref())
             .with_some("ImageName", self.name.as_deref())
-            .with("Status", ALL_STATES)
-            .with("ImageOwnerAlias", "self")
+            .with_some("ImageFamily", self.family.as_deref())
+            .with("Status", statuses)
+            .with("ImageOwnerAlias", owner)
+            .with_flag("IsPublic", self.owner == ImageOwner::Community)
             .with("PageNumber", self.page)
             .with("PageSize", PAGE_SIZE);
         rpc::ecs(NAME, &self.region, params)
@@ -184,11 +247,16 @@ impl Operation for DescribeImages {
     }
 }
 
-fn image(value: &Value) -> Result<CustomImage, DecodeError> {
-    let tags = json::list(value, "Tags", "Tag").into_iter().filter_map(|tag| {
+/// Returns the tags of a resource as lists of resources have them.
+pub(super) fn tags(value: &Value) -> Vec<Tag> {
+    let tag = |tag: &Value| {
         let value = json::text(tag, "TagValue").unwrap_or_default();
         Some(Tag { key: json::text(tag, "TagKey")?, value })
-    });
+    };
+    json::list(value, "Tags", "Tag").into_iter().filter_map(tag).collect()
+}
+
+fn image(value: &Value) -> Result<CustomImage, DecodeError> {
     Ok(CustomImage {
         image_id: json::required(NAME, value, "ImageId")?,
         name: json::text(value, "ImageName"),
@@ -204,8 +272,13 @@ fn image(value: &Value) -> Result<CustomImage, DecodeError> {
         architecture: json::text(value, "Architecture"),
         boot_mode: json::text(value, "BootMode"),
         is_copied: json::flag(value, "IsCopied").unwrap_or(false),
+        is_public: json::flag(value, "IsPublic"),
+        is_shared: json::flag(value, "IsSelfShared"),
+        in_use: json::text(value, "Usage").map(|usage| !usage.eq_ignore_ascii_case("none")),
+        owner_alias: json::text(value, "ImageOwnerAlias"),
+        owner_id: json::text(value, "ImageOwnerId"),
         disks: json::list(value, "DiskDeviceMappings", "DiskDeviceMapping").into_iter().map(disk).collect(),
-        tags: tags.collect(),
+        tags: tags(value),
         detection: value.get("DetectionOptions").and_then(detection),
     })
 }
@@ -251,6 +324,35 @@ mod tests {
         assert_eq!(sent[1], "ImageName=rocky9");
         assert_eq!(sent[2], "Status=Creating,Waiting,Available,UnAvailable,CreateFailed,Deprecated");
         assert_eq!(sent[3..], ["ImageOwnerAlias=self", "PageNumber=2", "PageSize=100"]);
+    }
+
+    #[test]
+    fn images_of_others_are_asked_for_as_the_page_says() {
+        let available = vec![ImageStatus::Available, ImageStatus::Deprecated];
+        let list = describe().with_family("web").with_statuses(available);
+        let sent = params(&list.clone().with_owner(ImageOwner::Shared));
+        assert_eq!(sent[1..4], ["ImageFamily=web", "Status=Available,Deprecated", "ImageOwnerAlias=others"]);
+        assert!(!sent.iter().any(|param| param.starts_with("IsPublic")), "{sent:?}");
+        let sent = params(&list.with_owner(ImageOwner::Community));
+        assert_eq!(sent[3..5], ["ImageOwnerAlias=others", "IsPublic=true"]);
+    }
+
+    #[test]
+    fn who_can_use_an_image_and_who_does_is_read() {
+        let read = |members: &str| {
+            let body =
+                format!(r#"{{"Images":{{"Image":[{{"ImageId":"m-1","Status":"Available"{members}}}]}}}}"#);
+            let image = describe().decode(&answer(&body)).unwrap().images.remove(0);
+            (image.is_public, image.is_shared, image.in_use)
+        };
+        let told =
+            r#","IsPublic":"True","IsSelfShared":"False","Usage":"instance","ImageOwnerId":1234567890123456"#;
+        assert_eq!(read(told), (Some(true), Some(false), Some(true)));
+        assert_eq!(
+            read(r#","IsPublic":false,"IsSelfShared":"","Usage":"none""#),
+            (Some(false), None, Some(false))
+        );
+        assert_eq!(read(""), (None, None, None));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use jiff::Timestamp;
 
+use super::describe_images::tags;
+use super::import_image::Tag;
 use crate::model::{Region, SnapshotId, SnapshotStatus};
 use crate::protocol::rpc::{self, Params, json};
 use crate::protocol::{DecodeError, Operation, Request, Response};
@@ -16,6 +18,8 @@ pub struct DescribeSnapshots {
     pub region: Region,
     /// Only these snapshots, at most 100; all if empty.
     pub snapshot_ids: Vec<SnapshotId>,
+    /// Only snapshots that have a tag of this key.
+    pub tag_key: Option<String>,
     /// Where a page begins, from the page before.
     pub next_token: Option<String>,
 }
@@ -23,7 +27,14 @@ pub struct DescribeSnapshots {
 impl DescribeSnapshots {
     /// Returns a request about these snapshots; none means all.
     pub fn new(region: Region, snapshot_ids: Vec<SnapshotId>) -> Self {
-        Self { region, snapshot_ids, next_token: None }
+        Self { region, snapshot_ids, tag_key: None, next_token: None }
+    }
+
+    /// Asks only for snapshots that have a tag of this key, whatever its value.
+    #[must_use]
+    pub fn with_tag_key(mut self, key: impl Into<String>) -> Self {
+        self.tag_key = Some(key.into());
+        self
     }
 
     /// Asks for the page that begins at `token`.
@@ -62,6 +73,8 @@ pub struct SnapshotInfo {
     pub disk_size_gib: Option<u64>,
     /// When it was made.
     pub created: Option<Timestamp>,
+    /// Its tags.
+    pub tags: Vec<Tag>,
 }
 
 impl Operation for DescribeSnapshots {
@@ -76,6 +89,7 @@ impl Operation for DescribeSnapshots {
         let ids: Vec<String> = self.snapshot_ids.iter().map(|id| format!("\"{id}\"")).collect();
         let params = Params::in_region(&self.region)
             .with_some("SnapshotIds", (!ids.is_empty()).then(|| format!("[{}]", ids.join(","))))
+            .with_some("Tag.1.Key", self.tag_key.as_deref())
             .with_some("NextToken", self.next_token.as_deref())
             .with("MaxResults", PAGE_SIZE);
         rpc::ecs(NAME, &self.region, params)
@@ -92,6 +106,7 @@ impl Operation for DescribeSnapshots {
                 usage: json::text(snapshot, "Usage"),
                 disk_size_gib: json::number(snapshot, "SourceDiskSize"),
                 created: json::time(snapshot, "CreationTime"),
+                tags: tags(snapshot),
             })
         };
         let snapshots = json::list(&value, "Snapshots", "Snapshot").into_iter().map(read);
@@ -114,10 +129,13 @@ mod tests {
         let expected = ["RegionId=cn-hangzhou", r#"SnapshotIds=["s-a","s-b"]"#, "MaxResults=100"];
         assert_eq!(params(&describe), expected);
         let body = r#"{"NextToken":"","Snapshots":{"Snapshot":[{"SnapshotId":"s-a","Status":"failed",
-            "Progress":"0%","SourceDiskSize":"40","Usage":"image"}]}}"#;
+            "Progress":"0%","SourceDiskSize":"40","Usage":"image","Tags":{"Tag":[{"TagKey":"team","TagValue":"web"}]}}]}}"#;
         let page = describe.decode(&answer(body)).unwrap();
         assert_eq!(page.next_token, None);
         assert_eq!(page.snapshots[0].status, SnapshotStatus::Failed);
         assert_eq!(page.snapshots[0].disk_size_gib, Some(40));
+        assert_eq!(page.snapshots[0].tags[0].value, "web");
+        let tagged = DescribeSnapshots::new("cn-hangzhou".parse().unwrap(), Vec::new()).with_tag_key("team");
+        assert_eq!(params(&tagged)[1], "Tag.1.Key=team");
     }
 }

@@ -13,8 +13,11 @@ mod describe_snapshots;
 mod describe_task_attribute;
 mod describe_tasks;
 mod import_image;
+mod list_tag_resources;
 mod modify_image_attribute;
 mod modify_image_share_permission;
+mod tag_resources;
+mod untag_resources;
 
 pub use cancel_copy_image::CancelCopyImage;
 pub use cancel_task::CancelTask;
@@ -22,14 +25,17 @@ pub use copy_image::{CopyImage, CopyImageResponse};
 pub use delete_image::DeleteImage;
 pub use delete_snapshot::DeleteSnapshot;
 pub use describe_image_share_permission::{DescribeImageSharePermission, ImageShares};
-pub use describe_images::{CustomImage, DescribeImages, Detection, DiskOfImage, ImagePage, Risk};
+pub use describe_images::{CustomImage, DescribeImages, Detection, DiskOfImage, ImageOwner, ImagePage, Risk};
 pub use describe_regions::{DescribeRegions, RegionInfo};
 pub use describe_snapshots::{DescribeSnapshots, SnapshotInfo, SnapshotPage};
 pub use describe_task_attribute::{DescribeTaskAttribute, OperationProgress, TaskDetail};
 pub use describe_tasks::{DescribeTasks, TaskInfo, TaskPage};
 pub use import_image::{ImdsSupport, ImportDisk, ImportImage, ImportImageAnswer, Tag};
+pub use list_tag_resources::{ListTagResources, TagPage};
 pub use modify_image_attribute::{ImageAvailability, ModifyImageAttribute};
 pub use modify_image_share_permission::ModifyImageSharePermission;
+pub use tag_resources::{TagResources, TaggedIds};
+pub use untag_resources::UntagResources;
 
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,13 @@ impl ModifyImageSharePermission {
         self.remove = accounts;
         self
     }
+
+    /// Publishes the image as a community image, or withdraws it.
+    #[must_use]
+    pub fn with_public(mut self, public: bool) -> Self {
+        self.public = Some(public);
+        self
+    }
 }
 
 impl Operation for ModifyImageSharePermission {
