@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::profile::{
     AssumedRole, CredentialSource, MAX_SOURCE_DEPTH, Profile, ProfileError, ROLE_SECONDS, ROLE_SECONDS_RULE,
     Reader, text,
 };
+use super::{Credentials, OidcToken};
 use crate::model::Secret;
 
 /// How long the command of an `External` profile may run; the aliyun CLI's own limit.
@@ -82,7 +84,7 @@ impl File {
             "OIDC" => CredentialSource::Oidc {
                 role: role(&reader, "OIDC")?,
                 provider_arn: reader.need("OIDC", "oidc_provider_arn")?,
-                token_file: reader.need("OIDC", "oidc_token_file")?.into(),
+                token: OidcToken::File(reader.need("OIDC", "oidc_token_file")?.into()),
             },
             "External" => CredentialSource::Process {
                 command: Secret::new(reader.need("External", "process_command")?),
@@ -91,11 +93,27 @@ impl File {
             "CredentialsURI" => {
                 CredentialSource::Uri(Secret::new(reader.need("CredentialsURI", "credentials_uri")?))
             }
+            "CloudSSO" => {
+                reader.need("CloudSSO", "cloud_sso_sign_in_url")?;
+                CredentialSource::CloudSso { profile: name.to_owned(), keys: kept(&reader)?, file: None }
+            }
             "Anonymous" => CredentialSource::Anonymous,
             _ => return Err(ProfileError::UnsupportedMode { profile: name.to_owned(), mode }),
         };
         Ok(Some(method))
     }
+}
+
+/// Returns the temporary credentials that the CLI keeps in a profile of a login by browser. The CLI writes when they end
+/// in seconds since 1970, already a little early (`aliyun/aliyun-cli:config/profile.go`).
+fn kept<F: Fn(&str) -> Option<String>>(reader: &Reader<'_, F>) -> Result<Option<Credentials>, ProfileError> {
+    let [id, secret, token] = KEYS.map(&reader.get);
+    let (Some(id), Some(secret), Some(token)) = (id, secret, token) else { return Ok(None) };
+    let keys = Credentials::new(id, secret).with_token(token);
+    let Some(text) = (reader.get)("sts_expiration").filter(|text| text != "0") else { return Ok(Some(keys)) };
+    let end = text.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let bad = || reader.bad("sts_expiration", &text, "must be seconds since 1970");
+    Ok(Some(keys.with_expiry(end.ok_or_else(bad)?)))
 }
 
 fn role<F: Fn(&str) -> Option<String>>(
@@ -128,7 +146,6 @@ fn field(fields: &serde_json::Map<String, serde_json::Value>, name: &str) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Credentials;
 
     fn with(profile: &str) -> Vec<u8> {
         let base = r#"{"name":"base","mode":"AK","access_key_id":"id","access_key_secret":"secret",
@@ -190,8 +207,25 @@ mod tests {
     }
 
     #[test]
+    fn a_login_by_browser_is_used_for_as_long_as_the_cli_keeps_credentials() {
+        let login = r#""mode":"CloudSSO","cloud_sso_sign_in_url":"https://signin-x.alibabacloudsso.com/device/login""#;
+        let keys = |more: &str| match method(&format!("{login}{more}")) {
+            CredentialSource::CloudSso { profile, keys, file: None } if profile == "p" => keys,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(keys(""), None);
+        let pair = r#","access_key_id":"STS.a","access_key_secret":"s","sts_token":"t""#;
+        let known = Credentials::new("STS.a", "s").with_token("t");
+        assert_eq!(keys(pair), Some(known.clone()));
+        let end = "2026-01-01T06:00:00Z".parse().unwrap();
+        assert_eq!(keys(&format!("{pair},\"sts_expiration\":1767247200")), Some(known.with_expiry(end)));
+        assert!(refusal(&format!("{login}{pair},\"sts_expiration\":\"soon\"")).contains("since 1970"));
+        assert!(refusal(r#""mode":"CloudSSO""#).contains("`cloud_sso_sign_in_url`"));
+    }
+
+    #[test]
     fn what_cannot_be_used_is_said_by_name() {
-        for mode in ["CloudSSO", "OAuth", "BearerToken", "RsaKeyPair"] {
+        for mode in ["OAuth", "BearerToken", "RsaKeyPair"] {
             assert!(refusal(&format!(r#""mode":"{mode}""#)).contains(&format!("mode `{mode}`")));
         }
         assert!(refusal(r#""mode":"OIDC","ram_role_arn":"a""#).contains("`oidc_provider_arn`"));

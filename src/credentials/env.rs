@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
-use super::Credentials;
-use super::profile::{AssumedRole, CredentialSource, Profile, ProfileError, Reader};
+use super::profile::{
+    AssumedRole, CredentialSource, Profile, ProfileError, ROLE_SECONDS, ROLE_SECONDS_RULE, Reader,
+};
+use super::{Credentials, DEFAULT_AUDIENCE, OidcToken};
 use crate::model::Secret;
 
 /// Looks up one environment variable.
@@ -42,6 +44,10 @@ pub fn oss(lookup: Lookup<'_>) -> Result<Profile, ProfileError> {
 /// A key pair together with `ALIBABA_CLOUD_ROLE_ARN` means that the role is assumed, unless the variables of
 /// OIDC are there too: a cluster sets those for every pod, and then the pair alone is what the user meant.
 ///
+/// OIDC takes its token from the variable that `OSSUP_OIDC_TOKEN_VARIABLE` names, from
+/// `ALIBABA_CLOUD_OIDC_TOKEN_FILE`, or from the endpoint of GitHub Actions (`ACTIONS_ID_TOKEN_REQUEST_URL` and
+/// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`, with the audience of `OSSUP_OIDC_AUDIENCE`).
+///
 /// # Errors
 ///
 /// When a variable is set whose partner is not, or the region is none.
@@ -51,6 +57,8 @@ pub fn alibaba_cloud(lookup: Lookup<'_>) -> Result<Profile, ProfileError> {
     let reader = Reader { profile: &profile.name, get: &get };
     let region = reader.region("ALIBABA_CLOUD_REGION_ID")?;
     let sts_region = reader.region("ALIBABA_CLOUD_STS_REGION")?;
+    let duration =
+        reader.seconds("ALIBABA_CLOUD_ROLE_SESSION_EXPIRATION", ROLE_SECONDS, ROLE_SECONDS_RULE)?;
     profile.region = region;
 
     let pair = keys(
@@ -63,6 +71,7 @@ pub fn alibaba_cloud(lookup: Lookup<'_>) -> Result<Profile, ProfileError> {
         if let Some(name) = get("ALIBABA_CLOUD_ROLE_SESSION_NAME") {
             role.session_name = name;
         }
+        role.duration = duration.unwrap_or(role.duration);
         role.external_id = get("ALIBABA_CLOUD_EXTERNAL_ID");
         role.vpc = sts_region.is_some() && is_true(&get, "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED");
         role.sts_region = sts_region;
@@ -72,11 +81,7 @@ pub fn alibaba_cloud(lookup: Lookup<'_>) -> Result<Profile, ProfileError> {
         (Some(pair), Some(role), None) => Some(CredentialSource::AssumeRole { role, source: Box::new(pair) }),
         (Some(pair), _, _) => Some(pair),
         (None, Some(role), Some(provider_arn)) => {
-            let token_file = get("ALIBABA_CLOUD_OIDC_TOKEN_FILE").ok_or(ProfileError::Half {
-                present: "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
-                missing: "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
-            })?;
-            Some(CredentialSource::Oidc { role, provider_arn, token_file: PathBuf::from(token_file) })
+            Some(CredentialSource::Oidc { role, provider_arn, token: oidc_token(&get)? })
         }
         (None, None, Some(_)) => {
             return Err(ProfileError::Half {
@@ -92,6 +97,27 @@ pub fn alibaba_cloud(lookup: Lookup<'_>) -> Result<Profile, ProfileError> {
 /// Whether `ALIBABA_CLOUD_IMDSV1_DISABLED` allows the metadata service to be asked without a session token.
 pub fn imds_v1_allowed(lookup: Lookup<'_>) -> bool {
     !is_true(&set(lookup), "ALIBABA_CLOUD_IMDSV1_DISABLED")
+}
+
+/// Where the token of the identity provider comes from: the variable that `OSSUP_OIDC_TOKEN_VARIABLE` names, the file of
+/// the vendor's SDKs, or the endpoint that GitHub Actions gives to a job which may ask it. The most deliberate counts.
+fn oidc_token(get: &dyn Fn(&str) -> Option<String>) -> Result<OidcToken, ProfileError> {
+    if let Some(name) = get("OSSUP_OIDC_TOKEN_VARIABLE") {
+        let Some(token) = get(&name) else { return Err(ProfileError::NoTokenVariable { name }) };
+        let origin = format!("the variable `{}`", name.escape_debug());
+        return Ok(OidcToken::Given { token: Secret::new(token), origin });
+    }
+    if let Some(path) = get("ALIBABA_CLOUD_OIDC_TOKEN_FILE") {
+        return Ok(OidcToken::File(PathBuf::from(path)));
+    }
+    match (get("ACTIONS_ID_TOKEN_REQUEST_URL"), get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")) {
+        (Some(url), Some(token)) => Ok(OidcToken::Endpoint {
+            url: Secret::new(url),
+            request_token: Secret::new(token),
+            audience: get("OSSUP_OIDC_AUDIENCE").unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()),
+        }),
+        _ => Err(ProfileError::NoOidcToken),
+    }
 }
 
 /// What must be asked for elsewhere: the instance's role, or a URI.
@@ -210,6 +236,54 @@ mod tests {
         assert!(matches!(read(&[&role, &oidc]), Some(CredentialSource::Oidc { .. })));
         assert!(matches!(read(&[&pair, &role, &oidc]), Some(CredentialSource::Keys(_))));
         assert_eq!(read(&[&role]), None);
+    }
+
+    #[test]
+    fn the_token_comes_from_the_variable_named_or_from_the_file_or_from_the_endpoint_of_the_job() {
+        let role = [("ALIBABA_CLOUD_ROLE_ARN", "arn"), ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "provider")];
+        let named = [("OSSUP_OIDC_TOKEN_VARIABLE", "OSS_ID_TOKEN"), ("OSS_ID_TOKEN", "hunter2\n")];
+        let file = [("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/token")];
+        let job = [
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://run.example/t?hunter2=1"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "hunter2"),
+        ];
+        let read = |parts: &[&[(&str, &str)]]| with(&[&[&role[..]], parts].concat().concat(), alibaba_cloud);
+        let token = |parts: &[&[(&str, &str)]]| match read(parts).unwrap().method {
+            Some(CredentialSource::Oidc { token, .. }) => token,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(token(&[&named, &file, &job]),
+            OidcToken::Given { token, .. } if token.expose() == "hunter2"));
+        assert_eq!(token(&[&file, &job]), OidcToken::File(PathBuf::from("/token")));
+        let endpoint = |audience: &str| OidcToken::Endpoint {
+            url: Secret::new(job[0].1),
+            request_token: Secret::new(job[1].1),
+            audience: audience.to_owned(),
+        };
+        assert_eq!(token(&[&job]), endpoint(DEFAULT_AUDIENCE));
+        assert_eq!(token(&[&job, &[("OSSUP_OIDC_AUDIENCE", "sts")]]), endpoint("sts"));
+        for parts in [&[&named[..]][..], &[&job]] {
+            let method = read(parts).unwrap().method.unwrap();
+            let shown = format!("{method:?} {}", method.describe());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let error = |parts: &[&[(&str, &str)]]| read(parts).unwrap_err().to_string();
+        assert!(error(&[&named[..1], &file]).contains("`OSS_ID_TOKEN`, which is not set"));
+        for parts in [&[][..], &[&job[..1]], &[&job[1..]]] {
+            assert!(error(parts).contains("id-token: write"), "{}", error(parts));
+        }
+    }
+
+    #[test]
+    fn a_session_s_length_is_that_of_the_variable() {
+        let role = [("ALIBABA_CLOUD_ROLE_ARN", "arn"), ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "provider")];
+        let file = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/token");
+        let with = |seconds| {
+            with(&[role[0], role[1], file, ("ALIBABA_CLOUD_ROLE_SESSION_EXPIRATION", seconds)], alibaba_cloud)
+        };
+        assert!(matches!(with("7200").unwrap().method,
+            Some(CredentialSource::Oidc { role, .. }) if role.duration.as_secs() == 7200));
+        assert!(with("60").unwrap_err().to_string().contains("900 to 43200"));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 pub mod aliyun;
 pub mod env;
 mod ini;
+mod oidc;
 pub mod ossutil;
 mod profile;
 #[cfg(test)]
 mod robustness;
 
+pub use oidc::{DEFAULT_AUDIENCE, OidcToken};
 pub use profile::{
     AssumedRole, BucketEndpoint, CredentialSource, DEFAULT_PROCESS_TIMEOUT, DEFAULT_ROLE_DURATION,
     DEFAULT_SESSION_NAME, MAX_CONFIG_BYTES, Profile, ProfileError,

@@ -1,6 +1,7 @@
 //! `~/.ossutilconfig`, in the layout of ossutil 1 (`[Credentials]`) and of ossutil 2 (`[default]`,
 //! `[profile NAME]`, `[buckets NAME]`).
 
+use super::OidcToken;
 use super::ini::{self, Section, normal};
 use super::profile::{
     AssumedRole, BucketEndpoint, CredentialSource, DEFAULT_PROCESS_TIMEOUT, MAX_SOURCE_DEPTH, Profile,
@@ -119,7 +120,7 @@ impl<'a> File<'a> {
             "oidcrolearn" | "oidc" => CredentialSource::Oidc {
                 role: role(&reader, "oidcRoleArn")?,
                 provider_arn: reader.need("oidcRoleArn", "oidcProviderArn")?,
-                token_file: reader.need("oidcRoleArn", "oidcTokenFilePath")?.into(),
+                token: OidcToken::File(reader.need("oidcRoleArn", "oidcTokenFilePath")?.into()),
             },
             "process" => process(&reader)?,
             "credentialsuri" | "credentialuri" => {
@@ -311,8 +312,8 @@ endpoint = oss-cn-beijing-internal.aliyuncs.com
         let method = |name: &str| read(SECOND, Some(name)).method.unwrap();
         assert!(matches!(method("role"), CredentialSource::AssumeRole { source, .. }
             if *source == CredentialSource::Keys(Credentials::new("id", "secret"))));
-        assert!(matches!(method("oidc"), CredentialSource::Oidc { token_file, .. }
-            if token_file.to_str() == Some("/var/run/token")));
+        assert!(matches!(method("oidc"), CredentialSource::Oidc { token: OidcToken::File(path), .. }
+            if path.to_str() == Some("/var/run/token")));
         assert_eq!(
             method("run"),
             CredentialSource::Process {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Credentials;
+use super::{Credentials, OidcToken};
 use crate::model::{AddressingStyle, BucketName, Region, Secret};
 
 /// Largest configuration file that is read, in bytes. Real ones have a few KiB.
@@ -87,14 +87,24 @@ pub enum CredentialSource {
         /// The credentials that request it.
         source: Box<CredentialSource>,
     },
-    /// STS AssumeRoleWithOIDC (`OIDC`), as for pods of ACK.
+    /// STS AssumeRoleWithOIDC (`OIDC`), as for pods of ACK and jobs of GitHub and GitLab.
     Oidc {
         /// Which role.
         role: AssumedRole,
         /// ARN of the identity provider.
         provider_arn: String,
-        /// File with the token, to be read again for each request since it rotates.
-        token_file: PathBuf,
+        /// Where the provider's token comes from.
+        token: OidcToken,
+    },
+    /// Temporary credentials that the aliyun CLI keeps for a user who logged in with a browser (`CloudSSO`). The CLI
+    /// renews them whenever it is used; its file is read again when they have ended.
+    CloudSso {
+        /// The profile's name.
+        profile: String,
+        /// The credentials that the file held when it was read; none before the CLI has got any.
+        keys: Option<Credentials>,
+        /// The CLI's configuration file; without one the credentials are used until they end.
+        file: Option<PathBuf>,
     },
     /// The role of the ECS instance, from its metadata service (`EcsRamRole`).
     EcsRole {
@@ -124,7 +134,10 @@ impl CredentialSource {
             Self::Keys(keys) => format!("access key {}", keys.access_key_id),
             Self::Anonymous => "no credentials (anonymous)".to_owned(),
             Self::AssumeRole { role, source } => format!("role {} by {}", role.arn, source.describe()),
-            Self::Oidc { role, .. } => format!("role {} by OIDC", role.arn),
+            Self::Oidc { role, token, .. } => format!("role {} by {}", role.arn, token.describe()),
+            Self::CloudSso { profile, .. } => {
+                format!("CloudSSO login of the aliyun CLI, profile `{}`", profile.escape_debug())
+            }
             Self::EcsRole { role_name: Some(name), .. } => format!("ECS instance role {name}"),
             Self::EcsRole { role_name: None, .. } => "ECS instance role".to_owned(),
             Self::Process { .. } => "credential process".to_owned(),
@@ -201,7 +214,7 @@ pub enum ProfileError {
     /// The profile's mode is none that works without a browser, or none at all.
     #[error(
         "profile `{}` has mode `{}`, which is not supported: use AK, StsToken, RamRoleArn, EcsRamRole, OIDC, \
-         a process or a credentials URI",
+         CloudSSO, a process or a credentials URI",
         profile.escape_debug(), mode.escape_debug()
     )]
     UnsupportedMode {
@@ -239,6 +252,19 @@ pub enum ProfileError {
     Circle {
         /// The profile at which reading ended.
         profile: String,
+    },
+    /// The variables of OIDC are set, and nothing says where the token comes from.
+    #[error(
+        "the environment names a role and an OIDC provider (`ALIBABA_CLOUD_OIDC_PROVIDER_ARN`) but no token: set \
+         `ALIBABA_CLOUD_OIDC_TOKEN_FILE` to its file, or `OSSUP_OIDC_TOKEN_VARIABLE` to the name of the variable that \
+         holds it; in GitHub Actions, grant the job `permissions: id-token: write`"
+    )]
+    NoOidcToken,
+    /// The variable that shall hold the token does not.
+    #[error("`OSSUP_OIDC_TOKEN_VARIABLE` names the variable `{}`, which is not set", name.escape_debug())]
+    NoTokenVariable {
+        /// The variable's name.
+        name: String,
     },
     /// A variable is set whose partner is not.
     #[error("the environment has `{present}` but no `{missing}`: set both, or neither")]

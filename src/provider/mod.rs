@@ -1,14 +1,19 @@
-//! Credentials that must be asked for: a RAM role, an OIDC token, the ECS instance's role, a process, a URI.
+//! Credentials that must be asked for: a RAM role, an OIDC token, the ECS instance's role, a login by browser, a
+//! process, a URI.
 //!
 //! [`build`] turns what a profile says into a [`CredentialsProvider`]. Whatever ends is kept, and renewed
 //! once for all callers shortly before it ends, or when the service refused it. If renewing fails while the old
 //! credentials are still good, they stay in use.
 
 mod answer;
+mod cloud_sso;
 mod ecs_role;
+mod jwt;
+mod oidc;
 mod process;
 mod refresh;
 mod sts;
+mod token_endpoint;
 mod uri;
 
 use std::fmt;
@@ -21,10 +26,12 @@ use crate::credentials::{
     StaticCredentials,
 };
 
+use cloud_sso::CloudSso;
 use ecs_role::EcsRole;
+use oidc::AssumedByOidc;
 use process::Process;
 use refresh::Refreshing;
-use sts::{AssumedByKeys, AssumedByOidc};
+use sts::AssumedByKeys;
 use uri::Uri;
 
 /// How long one call for credentials is retried; the caller that needs them retries the whole.
@@ -50,9 +57,13 @@ pub fn build(method: &CredentialSource, options: &ClientOptions) -> Arc<dyn Cred
             let client = sts_client(options, role, build(source, options));
             refreshing(Arc::new(AssumedByKeys::new(client, role)))
         }
-        CredentialSource::Oidc { role, provider_arn, token_file } => {
+        CredentialSource::Oidc { role, provider_arn, token } => {
             let client = sts_client(options, role, Arc::new(StaticCredentials::anonymous()));
-            refreshing(Arc::new(AssumedByOidc::new(client, role, provider_arn, token_file)))
+            refreshing(Arc::new(AssumedByOidc::new(client, role, provider_arn, token)))
+        }
+        CredentialSource::CloudSso { profile, keys, file } => {
+            let clock = Arc::clone(&options.clock);
+            refreshing(Arc::new(CloudSso::new(profile, keys.clone(), file.clone(), clock)))
         }
         CredentialSource::EcsRole { role_name, imds_v1 } => {
             let transport = Arc::clone(&options.transport);

@@ -1,11 +1,8 @@
-use std::path::{Path, PathBuf};
-
-use super::{Fetch, answer};
+use super::Fetch;
 use crate::client::{CallCause, CallError, Client};
 use crate::credentials::{AssumedRole, BoxFuture, Credentials, CredentialsError};
-use crate::model::Secret;
 use crate::protocol::RetryClass;
-use crate::protocol::sts::{AssumeRole, AssumeRoleWithOidc};
+use crate::protocol::sts::AssumeRole;
 
 /// A role that another pair may assume.
 #[derive(Debug)]
@@ -30,64 +27,11 @@ impl Fetch for AssumedByKeys {
     }
 }
 
-/// A role for the token of an identity provider.
-#[derive(Debug)]
-pub(super) struct AssumedByOidc {
-    client: Client,
-    role: AssumedRole,
-    provider_arn: String,
-    token_file: PathBuf,
-}
-
-impl AssumedByOidc {
-    pub(super) fn new(client: Client, role: &AssumedRole, provider_arn: &str, token_file: &Path) -> Self {
-        let (role, provider_arn, token_file) = (role.clone(), provider_arn.to_owned(), token_file.to_owned());
-        Self { client, role, provider_arn, token_file }
-    }
-
-    /// Reads the token; it rotates, so it is never kept.
-    fn token(&self) -> Result<Secret, CredentialsError> {
-        let refuse = |reason: String, transient| CredentialsError {
-            provider: format!("the OIDC token file `{}`", self.token_file.display()),
-            reason,
-            transient,
-        };
-        let length = std::fs::metadata(&self.token_file).map(|metadata| metadata.len());
-        match length {
-            Ok(length) if length <= answer::MAX_BYTES as u64 => {}
-            Ok(_) => return Err(refuse("it is too long".to_owned(), false)),
-            Err(error) => return Err(refuse(format!("it cannot be read: {}", error.kind()), false)),
-        }
-        let text = std::fs::read_to_string(&self.token_file)
-            .map_err(|error| refuse(format!("it cannot be read: {}", error.kind()), true))?;
-        let token = text.trim();
-        if token.is_empty() { Err(refuse("it is empty".to_owned(), true)) } else { Ok(Secret::new(token)) }
-    }
-
-    async fn ask(&self) -> Result<Credentials, CredentialsError> {
-        let mut operation = AssumeRoleWithOidc::new(
-            &self.role.arn,
-            &self.provider_arn,
-            self.token()?,
-            &self.role.session_name,
-        );
-        operation.region.clone_from(&self.role.sts_region);
-        operation.duration_seconds = Some(seconds(&self.role));
-        self.client.call(&operation).await.map_err(failed)
-    }
-}
-
-impl Fetch for AssumedByOidc {
-    fn fetch(&self) -> BoxFuture<'_, Result<Credentials, CredentialsError>> {
-        Box::pin(self.ask())
-    }
-}
-
-fn seconds(role: &AssumedRole) -> u32 {
+pub(super) fn seconds(role: &AssumedRole) -> u32 {
     u32::try_from(role.duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn failed(error: CallError) -> CredentialsError {
+pub(super) fn failed(error: CallError) -> CredentialsError {
     // The credentials behind this call may be what failed: then that reason is the whole story.
     if let CallCause::Credentials(below) = error.cause {
         return below;
@@ -160,29 +104,5 @@ mod tests {
         let error = provider.credentials(None).await.unwrap_err();
         assert!(!error.transient && error.reason.contains("SignatureDoesNotMatch"), "{error}");
         assert!(error.reason.contains("request id"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn the_token_file_is_read_for_each_request_and_a_missing_one_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let (_emulator, options) = emulator(&dir);
-        let token_file = dir.path().join("token");
-        let method = CredentialSource::Oidc {
-            role: role(),
-            provider_arn: "acs:ram::1234567890123456:oidc-provider/cluster".to_owned(),
-            token_file: token_file.clone(),
-        };
-        let provider = build(&method, &options);
-        let error = provider.credentials(None).await.unwrap_err();
-        assert!(error.provider.contains("token") && error.reason.contains("cannot be read"), "{error}");
-        std::fs::write(&token_file, " \n").unwrap();
-        assert!(provider.credentials(None).await.unwrap_err().reason.contains("empty"));
-        std::fs::write(&token_file, "eyJhbGciOiJSUzI1NiJ9.e30.hunter2\n").unwrap();
-        let credentials = provider.credentials(None).await.unwrap().unwrap();
-        assert!(credentials.is_temporary(), "{credentials:?}");
-        // A token that rotated is seen by the next request.
-        std::fs::write(&token_file, "hunter2").unwrap();
-        let error = provider.credentials(Some(&credentials)).await.unwrap_err().to_string();
-        assert!(error.contains("OIDCToken") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -9,6 +9,7 @@ mod examples;
 mod faults;
 mod guests;
 mod imports;
+mod keyless;
 mod limits;
 mod maps;
 mod memory;

@@ -1,5 +1,7 @@
 //! STS: temporary credentials of roles, which the whole emulator accepts until they end.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -24,19 +26,30 @@ pub(super) fn answer(service: Service<'_>) -> Result<Value, Refusal> {
     }
 }
 
+/// When a token ends, in seconds since 1970, if it says so.
+fn ends(payload: &str) -> Option<i64> {
+    let json = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    serde_json::from_slice::<Value>(&json).ok()?.get("exp")?.as_i64()
+}
+
 impl Service<'_> {
     fn assume_role(&self) -> Result<Value, Refusal> {
         self.temporary_credentials()
     }
 
-    /// Any token that looks like a JWT is good: the emulator knows no identity provider's keys.
+    /// Any token that looks like a JWT and has not ended is good: the emulator knows no identity provider's keys. Codes
+    /// and status are those of the "STS error codes" page.
     fn assume_role_with_oidc(&self) -> Result<Value, Refusal> {
         self.call.required("OIDCProviderArn")?;
         let token = self.call.required("OIDCToken")?;
         let parts: Vec<&str> = token.split('.').collect();
         if parts.len() != 3 || parts.iter().any(|part| part.is_empty()) {
             let message = "This JWT format is illegal.";
-            return Err(Refusal::new(400, "AuthenticationFail.OIDCToken.Invalid", message));
+            return Err(Refusal::new(401, "AuthenticationFail.OIDCToken.Invalid", message));
+        }
+        if ends(parts[1]).is_some_and(|end| end <= self.now.as_second()) {
+            let message = "This JsonWebToken is expired.";
+            return Err(Refusal::new(401, "AuthenticationFail.OIDCToken.Expired", message));
         }
         self.temporary_credentials()
     }

@@ -806,7 +806,7 @@ async fn a_role_is_assumed_with_a_token_and_without_a_signature() {
     assert_eq!(status, 200, "{made}");
     assert!(made["Credentials"]["SecurityToken"].is_string());
     let (status, refused) = fixture.send(send("nonsense")).await;
-    assert_eq!((status, &refused["Code"]), (400, &json!("AuthenticationFail.OIDCToken.Invalid")));
+    assert_eq!((status, &refused["Code"]), (401, &json!("AuthenticationFail.OIDCToken.Invalid")));
 }
 
 #[tokio::test]

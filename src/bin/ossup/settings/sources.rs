@@ -201,7 +201,7 @@ impl<'a> Sources<'a> {
                 None => None,
                 Some(bytes) => match parse(*format, &bytes, name.as_deref()) {
                     Err(ProfileError::NoProfile { .. }) if !wanted => None,
-                    result => Some(result.map_err(failed)?),
+                    result => Some(kept_in(path, result.map_err(failed)?)),
                 },
             },
             Kind::Named(files, name) => Some(self.named(files, name, &failed)?),
@@ -220,7 +220,7 @@ impl<'a> Sources<'a> {
             let Some(bytes) = self.file(path)? else { continue };
             match parse(*format, &bytes, Some(name)) {
                 Err(ProfileError::NoProfile { known, .. }) => others.extend(known),
-                result => return result.map_err(failed),
+                result => return Ok(kept_in(path, result.map_err(failed)?)),
             }
         }
         Err(failed(ProfileError::NoProfile { name: name.to_owned(), known: others }))
@@ -244,6 +244,23 @@ fn parse(format: Format, bytes: &[u8], name: Option<&str>) -> Result<Profile, Pr
         }
         Format::Either => ossutil::parse(bytes, name),
     }
+}
+
+/// Says where the aliyun CLI keeps the credentials of a login, so that they can be read again.
+fn kept_in(path: &std::path::Path, mut profile: Profile) -> Profile {
+    fn with(path: &std::path::Path, method: CredentialSource) -> CredentialSource {
+        match method {
+            CredentialSource::CloudSso { profile, keys, file: None } => {
+                CredentialSource::CloudSso { profile, keys, file: Some(path.to_owned()) }
+            }
+            CredentialSource::AssumeRole { role, source } => {
+                CredentialSource::AssumeRole { role, source: Box::new(with(path, *source)) }
+            }
+            other => other,
+        }
+    }
+    profile.method = profile.method.map(|method| with(path, method));
+    profile
 }
 
 /// Returns a text without the byte order mark that Windows editors put before it.

@@ -310,9 +310,25 @@ fn a_region_that_is_not_known_is_doubted_and_used() {
 #[test]
 fn an_unknown_mode_is_named() {
     let world = World::default()
-        .file(ALIYUN, r#"{"profiles":[{"name":"default","mode":"CloudSSO","access_key_id":"x"}]}"#);
+        .file(ALIYUN, r#"{"profiles":[{"name":"default","mode":"OAuth","access_key_id":"x"}]}"#);
     let error = world.resolve(&region("cn-hangzhou")).and_then(|mut s| s.credentials()).unwrap_err();
-    assert!(crate::failure::chain(&error).contains("CloudSSO"));
+    assert!(crate::failure::chain(&error).contains("OAuth"));
+}
+
+#[test]
+fn a_login_of_the_aliyun_cli_remembers_its_file() {
+    let login = r#"{"current":"chained","profiles":[
+        {"name":"sso","mode":"CloudSSO","cloud_sso_sign_in_url":"https://x","region_id":"cn-hangzhou"},
+        {"name":"chained","mode":"ChainableRamRoleArn","source_profile":"sso","ram_role_arn":"arn"}]}"#;
+    let world = World::default().file(ALIYUN, login);
+    let is_kept = |method: &CredentialSource| {
+        matches!(method, CredentialSource::CloudSso { profile, file: Some(file), .. }
+            if profile == "sso" && file == Path::new(ALIYUN))
+    };
+    let named = ConnectionArgs { profile: Some("sso".to_owned()), ..region("cn-hangzhou") };
+    assert!(is_kept(&world.resolve(&named).unwrap().credentials().unwrap()));
+    let method = world.resolve(&region("cn-hangzhou")).unwrap().credentials().unwrap();
+    assert!(matches!(method, CredentialSource::AssumeRole { source, .. } if is_kept(&source)));
 }
 
 #[test]
