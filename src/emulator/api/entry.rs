@@ -98,6 +98,8 @@ pub(super) struct Snapshot {
     pub(super) size_gib: u64,
     pub(super) system: bool,
     pub(super) created: Timestamp,
+    #[serde(default)]
+    pub(super) tags: Vec<(String, String)>,
 }
 
 /// A remembered call.

@@ -85,9 +85,11 @@ pub(super) const ACTIONS: &[&str] = &[
     "GetRole",
     "ImportImage",
     "ListPoliciesForRole",
+    "ListTagResources",
     "ModifyImageAttribute",
     "ModifyImageSharePermission",
     "TagResources",
+    "UntagResources",
     "UpdateRole",
 ];
 

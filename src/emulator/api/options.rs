@@ -66,6 +66,10 @@ pub struct EcsOptions {
     pub vhd_not_copyable: bool,
     /// How many of the next copies fail half-way.
     pub copies_to_fail: u32,
+    /// Instances use the images whose names contain this text.
+    pub images_in_use: Option<String>,
+    /// Another account shares an image of this name with this one, and publishes another: the name and `-community`.
+    pub foreign_image: Option<String>,
     /// A cancelled import leaves its image behind as CreateFailed.
     pub cancel_leaves_image: bool,
 }
@@ -98,6 +102,8 @@ impl Default for EcsOptions {
             late_snapshot_ids: false,
             vhd_not_copyable: false,
             copies_to_fail: 0,
+            images_in_use: None,
+            foreign_image: None,
             cancel_leaves_image: false,
         }
     }

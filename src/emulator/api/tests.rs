@@ -662,6 +662,74 @@ async fn sharing_is_additive_and_keeps_an_image_from_deletion() {
 }
 
 #[tokio::test]
+async fn an_image_is_retired_only_after_it_was_taken_back_and_then_no_longer_given_out() {
+    let fixture = Fixture::new(|options| options.images_in_use = Some("used".to_owned()));
+    let (image, _) = fixture.import("&ImageName=rocky").await;
+    let of = format!("RegionId=cn-hangzhou&ImageId={image}");
+    let early = fixture.refused("ModifyImageAttribute", &format!("{of}&Status=Deprecated")).await;
+    assert_eq!(early, (400, "IncorrectImageStatus".to_owned()));
+    fixture.pass(100);
+    let public = |public: bool| format!("{of}&IsPublic={public}");
+    fixture.good("ModifyImageSharePermission", &public(true)).await;
+    assert_eq!(fixture.image("cn-hangzhou", &image).await["IsPublic"], json!(true));
+    let copy = format!("{of}&DestinationRegionId=cn-beijing");
+    let community = (400, "OperationDenied.CommunityImage".to_owned());
+    assert_eq!(fixture.refused("CopyImage", &copy).await, community);
+    let share = format!("{of}&AddAccount.1=1111111111");
+    assert_eq!(fixture.refused("ModifyImageSharePermission", &share).await, community);
+    let shared = (403, "ImageUseShared".to_owned());
+    assert_eq!(fixture.refused("ModifyImageAttribute", &format!("{of}&Status=Deprecated")).await, shared);
+    assert_eq!(fixture.refused("DeleteImage", &of).await, shared);
+
+    fixture.good("ModifyImageSharePermission", &public(false)).await;
+    fixture.good("ModifyImageAttribute", &format!("{of}&Status=Deprecated&ImageName=used")).await;
+    let status = (400, "IncorrectImageStatus".to_owned());
+    for (action, params) in [
+        ("CopyImage", &copy),
+        ("ModifyImageSharePermission", &share),
+        ("ModifyImageSharePermission", &public(true)),
+    ] {
+        assert_eq!(fixture.refused(action, params).await, status, "{params}");
+    }
+    fixture.good("ModifyImageSharePermission", &public(false)).await;
+
+    assert_eq!(fixture.refused("DeleteImage", &of).await, (403, "ImageUsingByInstance".to_owned()));
+    let used = "RegionId=cn-hangzhou&Status=Deprecated&Usage=instance";
+    assert_eq!(fixture.good("DescribeImages", used).await["TotalCount"], json!(1));
+    fixture.good("DeleteImage", &format!("{of}&Force=true")).await;
+}
+
+#[tokio::test]
+async fn snapshots_are_tagged_found_by_their_tags_and_outlive_their_image() {
+    let fixture = Fixture::new(|options| options.foreign_image = Some("theirs".to_owned()));
+    let (image, _) = fixture.import("").await;
+    fixture.pass(100);
+    let shown = fixture.image("cn-hangzhou", &image).await;
+    let snapshot = shown["DiskDeviceMappings"]["DiskDeviceMapping"][0]["SnapshotId"].as_str().unwrap();
+    let of = format!("RegionId=cn-hangzhou&ResourceType=snapshot&ResourceId.1={snapshot}");
+    fixture.good("TagResources", &format!("{of}&Tag.1.Key=a&Tag.1.Value=1&Tag.2.Key=b")).await;
+    fixture.good("DeleteImage", &format!("RegionId=cn-hangzhou&ImageId={image}")).await;
+    fixture.good("UntagResources", &format!("{of}&TagKey.1=b&TagKey.2=none")).await;
+    let listed = fixture.good("ListTagResources", &of).await;
+    let tag = json!({"ResourceType": "snapshot", "ResourceId": snapshot, "TagKey": "a", "TagValue": "1"});
+    assert_eq!(listed["TagResources"]["TagResource"], json!([tag]));
+    for (filter, count) in [("Tag.1.Key=a", 1), ("Tag.1.Key=a&Tag.1.Value=2", 0), ("Tag.1.Key=b", 0)] {
+        let found = fixture.good("DescribeSnapshots", &format!("RegionId=cn-hangzhou&{filter}")).await;
+        assert_eq!(found["TotalCount"], json!(count), "{filter}");
+    }
+
+    let others = "RegionId=cn-hangzhou&ImageOwnerAlias=others";
+    for (params, name) in
+        [(others.to_owned(), "theirs"), (format!("{others}&IsPublic=true"), "theirs-community")]
+    {
+        let found = fixture.good("DescribeImages", &params).await;
+        assert_eq!(found["Images"]["Image"][0]["ImageName"], json!(name));
+    }
+    let own = fixture.refused("DescribeImages", "RegionId=cn-hangzhou&IsPublic=true").await;
+    assert_eq!(own.1, "InvalidImageOwnerAlias.PublicImageUnsupported");
+}
+
+#[tokio::test]
 async fn attributes_change() {
     let fixture = Fixture::new(|_| {});
     let (image, _) = fixture.import("&ImageName=rocky").await;

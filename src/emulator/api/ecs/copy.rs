@@ -29,6 +29,9 @@ impl Service<'_> {
             return Ok(answer);
         }
         let source = self.available_image()?.image.clone();
+        if source.public {
+            return Err(super::community_image());
+        }
         if self.state.options.vhd_not_copyable && source.disks.iter().any(|disk| disk.format == "VHD") {
             let message = "Images that were imported from VHD cannot be copied.";
             return Err(Refusal::new(403, "InvalidOperation.VhdImageUnsupported", message));
@@ -72,6 +75,7 @@ impl Service<'_> {
                 size_gib: disk.size_gib,
                 system: disk.device == "/dev/xvda",
                 created: self.now,
+                tags: Vec::new(),
             });
         }
         let duration = u64::try_from(self.state.options.base_duration.as_millis()).unwrap_or(u64::MAX);

@@ -27,6 +27,15 @@ impl Service<'_> {
         if !owners.contains(&owner) {
             return Err(Refusal::malformed("InvalidImageOwnerAlias.ValueNotSupported", "ImageOwnerAlias"));
         }
+        let community = self.call.flag("IsPublic")?;
+        if community && owner != "others" {
+            let code = "InvalidImageOwnerAlias.PublicImageUnsupported";
+            return Err(Refusal::malformed(code, "ImageOwnerAlias"));
+        }
+        let usage = self.call.text("Usage");
+        if usage.is_some_and(|usage| !["instance", "none"].contains(&usage)) {
+            return Err(Refusal::new(404, "InvalidUsage", "The specified Usage is not found."));
+        }
         let ids: Option<Vec<&str>> = self.call.text("ImageId").map(|ids| ids.split(',').collect());
         let tags = rules::tags(self.call)?;
         let options = self.state.options.clone();
@@ -42,6 +51,7 @@ impl Service<'_> {
                 && self.call.text("Architecture").is_none_or(|arch| entry.image.architecture == arch)
                 && self.call.text("OSType").is_none_or(|os| entry.image.os_type == os)
                 && self.call.text("ImageFamily").is_none_or(|family| entry.image.family == family)
+                && usage.is_none_or(|usage| (usage == "instance") == is_used(entry, &options))
                 && tags.iter().all(|tag| entry.image.tags.contains(tag));
             if matches {
                 found.push((entry.serial, entry.image.id.clone()));
@@ -53,6 +63,14 @@ impl Service<'_> {
             self.call.text("ImageName").filter(|_| options.fuzzy_neighbours && owner == "self")
         {
             shown.push(neighbour(&format!("x-{name}-old"), self.region()));
+        }
+        if let Some(name) = options.foreign_image.as_ref().filter(|_| owner == "others") {
+            let name = if community { format!("{name}-community") } else { name.clone() };
+            let theirs = foreign(&name, self.region(), community);
+            let is_asked = ids.as_ref().is_none_or(|ids| ids.contains(&FOREIGN_ID))
+                && self.call.text("ImageName").is_none_or(|wanted| name.contains(wanted))
+                && self.call.text("ImageFamily").is_none();
+            shown.extend(is_asked.then_some(theirs));
         }
         for (_, id) in found {
             let entry = self.state.entries.get_mut(&id).expect("the id was just found");
@@ -86,8 +104,15 @@ impl Service<'_> {
         }
         match call.text("Status") {
             None => {}
-            Some("Deprecated") => entry.image.deprecated = true,
-            Some("Available") => entry.image.deprecated = false,
+            Some("Deprecated") => {
+                self.refuse_if_others_can_use(&entry)?;
+                self.refuse_unless_made(&entry)?;
+                entry.image.deprecated = true;
+            }
+            Some("Available") => {
+                self.refuse_unless_made(&entry)?;
+                entry.image.deprecated = false;
+            }
             Some(_) => return Err(Refusal::malformed("InvalidStatus", "Status")),
         }
         let modes = ["BIOS", "UEFI", "UEFI-Preferred"];
@@ -114,7 +139,7 @@ impl Service<'_> {
     }
 
     pub(super) fn delete_image(&mut self) -> Result<Value, Refusal> {
-        self.call.flag("Force")?;
+        let force = self.call.flag("Force")?;
         let mut entry = self.required_image()?.clone();
         if entry.is_pending() && !entry.is_copy() {
             return Err(Refusal::new(403, "ImageIsImporting", "The specified image is being imported."));
@@ -123,9 +148,10 @@ impl Service<'_> {
             let message = "The specified image is being copied.";
             return Err(Refusal::new(403, "OperationDenied.ImageCopying", message));
         }
-        if !entry.image.shared_with.is_empty() || entry.image.public {
-            let message = "The specified image is shared with other accounts.";
-            return Err(Refusal::new(403, "ImageUseShared", message));
+        self.refuse_if_others_can_use(&entry)?;
+        if !force && is_used(&entry, &self.state.options) {
+            let message = "The specified image has been used to create instances.";
+            return Err(Refusal::new(403, "ImageUsingByInstance", message));
         }
         entry.deleted = true;
         self.state.put(entry, self.emulator.store())?;
@@ -141,22 +167,44 @@ impl Service<'_> {
         })
     }
 
-    /// Returns an image that must be Available, for copying and sharing.
+    /// Refuses what must be taken back from others first. For a deprecation the page has the rule and names no code.
+    fn refuse_if_others_can_use(&self, entry: &Entry) -> Result<(), Refusal> {
+        if entry.image.shared_with.is_empty() && !entry.image.public {
+            return Ok(());
+        }
+        Err(Refusal::new(403, "ImageUseShared", "The specified image has been shared to others."))
+    }
+
+    fn refuse_unless_made(&self, entry: &Entry) -> Result<(), Refusal> {
+        match entry.image_status(&self.state.options) {
+            "Available" | "Deprecated" => Ok(()),
+            _ => Err(incorrect_status()),
+        }
+    }
+
+    /// Returns an image that must be Available, for copying and sharing: neither can be done with a deprecated one.
     pub(super) fn available_image(&self) -> Result<&Entry, Refusal> {
         let entry = self.image(self.call.required("ImageId")?).ok_or_else(no_image)?;
         match entry.image_status(&self.state.options) {
-            "Available" | "Deprecated" => Ok(entry),
+            "Available" => Ok(entry),
             // Its task is Finished, but the image is not yet free.
             "Creating" if !entry.is_pending() => {
                 let message = "The specified image is being copied.";
                 Err(Refusal::new(403, "OperationDenied.ImageCopying", message))
             }
-            _ => {
-                let message = "The current status of the image does not support this operation.";
-                Err(Refusal::new(400, "IncorrectImageStatus", message))
-            }
+            _ => Err(incorrect_status()),
         }
     }
+}
+
+fn incorrect_status() -> Refusal {
+    let message = "The current status of the image does not support this operation.";
+    Refusal::new(400, "IncorrectImageStatus", message)
+}
+
+/// Whether instances were made from an image.
+fn is_used(entry: &Entry, options: &EcsOptions) -> bool {
+    options.images_in_use.as_ref().is_some_and(|part| entry.image.name.contains(part))
 }
 
 fn image(entry: &Entry, now: Millis, options: &EcsOptions) -> Value {
@@ -211,7 +259,7 @@ fn image(entry: &Entry, now: Millis, options: &EcsOptions) -> Value {
         "IsSupportIoOptimized": true,
         "LoginAsNonRootSupported": false,
         "IsSelfShared": if record.shared_with.is_empty() { "" } else { "True" },
-        "Usage": "none",
+        "Usage": if is_used(entry, options) { "instance" } else { "none" },
         "Usable": status == "Available"
             && entry.looks >= options.looks_before_available + options.looks_before_usable,
         "Features": {"NvmeSupport": record.nvme, "ImdsSupport": record.imds},
@@ -243,6 +291,19 @@ fn detection(entry: &Entry, now: Millis, options: &EcsOptions) -> Value {
     let items = entry.image.checked.iter().map(super::check::Item::shown);
     let items: Vec<_> = items.chain(options.detection_risks.then_some(risk)).collect();
     json!({"Status": "Finished", "Items": {"Item": items}})
+}
+
+/// The id of the image that belongs to another account.
+const FOREIGN_ID: &str = "m-000000000000foreign0";
+
+/// Returns an image of another account, which shares it with this one or has published it.
+fn foreign(name: &str, region: &str, community: bool) -> Value {
+    let mut value = neighbour(name, region);
+    value["ImageId"] = json!(FOREIGN_ID);
+    value["ImageOwnerAlias"] = json!("others");
+    value["ImageOwnerId"] = json!(1_999_999_999_999_999_u64);
+    value["IsPublic"] = json!(community);
+    value
 }
 
 /// Returns another image whose name contains the searched one.

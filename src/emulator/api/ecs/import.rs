@@ -162,6 +162,7 @@ impl Service<'_> {
                 size_gib,
                 system: disk.n == 1,
                 created: self.now,
+                tags: Vec::new(),
             };
             image.disks.push(Disk {
                 device: device(disk.n),

@@ -74,6 +74,8 @@ pub(super) fn answer(mut service: Service<'_>) -> Result<Value, Refusal> {
         "CancelCopyImage" => Service::cancel_copy_image,
         "ModifyImageSharePermission" => Service::modify_image_share_permission,
         "TagResources" => Service::tag_resources,
+        "UntagResources" => Service::untag_resources,
+        "ListTagResources" => Service::list_tag_resources,
         "DescribeImageSharePermission" => Service::describe_image_share_permission,
         other => return Err(not_implemented(other)),
     };
@@ -199,6 +201,11 @@ fn refuse_unknown(call: &super::call::Call, names: &[&str]) -> Result<(), Refusa
         }
         None => Ok(()),
     }
+}
+
+/// Community images can be neither shared, copied nor exported; the CopyImage page has the code.
+fn community_image() -> Refusal {
+    Refusal::new(400, "OperationDenied.CommunityImage", "The operation is not allowed for a community image.")
 }
 
 fn no_image() -> Refusal {

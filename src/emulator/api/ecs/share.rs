@@ -22,7 +22,12 @@ impl Service<'_> {
             let message = "The specified account does not exist.";
             return Err(Refusal::new(404, "InvalidAccount.NotFound", message));
         }
-        let mut entry = self.available_image()?.clone();
+        // Taking an image back is possible in any state, giving it to others only in one.
+        let gives = !add.is_empty() || public == Some(true);
+        let mut entry = if gives { self.available_image()? } else { self.required_image()? }.clone();
+        if !add.is_empty() && (entry.image.public || public == Some(true)) {
+            return Err(super::community_image());
+        }
         let shared = &mut entry.image.shared_with;
         for account in add.into_iter().take(PER_CALL) {
             if !shared.iter().any(|known| known == account) {

@@ -17,6 +17,16 @@ impl Service<'_> {
             }
             None => None,
         };
+        let (tag_key, tag_value) = (self.call.text("Tag.1.Key"), self.call.text("Tag.1.Value"));
+        super::refuse_unknown(self.call, &["Tag.2.Key", "SnapshotName", "Usage", "Filter.1.Key"])?;
+        let is_tagged = |snapshot: &Snapshot| {
+            tag_key.is_none_or(|wanted| {
+                snapshot
+                    .tags
+                    .iter()
+                    .any(|(key, value)| key == wanted && tag_value.is_none_or(|wanted| value == wanted))
+            })
+        };
         let status = self.call.text("Status").unwrap_or("all");
         if !["progressing", "accomplished", "failed", "all"].contains(&status) {
             return Err(Refusal::new(404, "InvalidStatus.NotFound", "The specified Status is not found."));
@@ -28,6 +38,7 @@ impl Service<'_> {
             .filter(|entry| entry.image.region == self.region())
             .filter(|entry| status == "all" || status == entry.snapshot_status())
             .flat_map(|entry| entry.snapshots.iter().map(move |snapshot| (entry, snapshot)))
+            .filter(|(_, snapshot)| is_tagged(snapshot))
             .filter(|(_, snapshot)| ids.as_ref().is_none_or(|ids| ids.contains(&snapshot.id)))
             .collect();
         found
@@ -92,7 +103,7 @@ impl Service<'_> {
             "Encrypted": false,
             "Available": status == "accomplished",
             "RegionId": entry.image.region,
-            "Tags": {"Tag": []},
+            "Tags": {"Tag": snapshot.tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect::<Vec<_>>()},
         })
     }
 }
