@@ -4,6 +4,7 @@ use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
 use crate::http::TransportErrorKind;
 use crate::import::ImportError;
+use crate::manage::ManageError;
 use crate::protocol::{RetryClass, ServiceError, ecs, oss, rpc};
 use crate::publish::PublishError;
 use crate::session::SessionError;
@@ -218,6 +219,22 @@ impl ImportError {
             | Self::Cancelled { .. }
             | Self::Vanished { .. }
             | Self::NotShared { .. } => ErrorKind::Import,
+        }
+    }
+}
+
+impl ManageError {
+    /// Returns the kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Call { source, .. } if source.action == RetryClass::FixClock => source.kind(),
+            Self::Call { source, .. } => source.service().map_or_else(|| source.kind(), refusal_kind),
+            Self::Import(error) => error.kind(),
+            Self::Partly { source, .. } => source.kind(),
+            Self::NotFound { .. } | Self::Nowhere { .. } | Self::NoRegion { .. } => ErrorKind::Usage,
+            Self::Foreign { .. } | Self::Status { .. } => ErrorKind::Usage,
+            Self::InUse { .. } | Self::Shared { .. } | Self::NameTaken { .. } => ErrorKind::Conflict,
+            Self::Unproved { .. } => ErrorKind::Other,
         }
     }
 }

@@ -77,6 +77,7 @@ pub mod fuzz;
 pub mod http;
 pub mod image;
 pub mod import;
+pub mod manage;
 pub mod model;
 pub mod plan;
 pub mod protocol;

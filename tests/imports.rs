@@ -106,6 +106,8 @@ const MODULES: &[Module] = &[
     },
     Module { name: "url", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
     Module { name: "import", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
+    // It goes on with what an import has made, and looks at it in the same way.
+    Module { name: "manage", may: &["tier 0", "tier 1", "tier 2", "tier 3", "import"] },
     // 5: front.
     Module { name: "upload", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4"] },
     Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
@@ -119,7 +121,7 @@ const MODULES: &[Module] = &[
     Module { name: "fuzz", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "emulator"] },
 ];
 
-const STAGES: &[&str] = &["session", "transfer", "complete", "url", "import"];
+const STAGES: &[&str] = &["session", "transfer", "complete", "url", "import", "manage"];
 
 /// Crates that only these files may name, since their types must not reach the public interface.
 const CONFINED: &[(&str, &[&str])] =

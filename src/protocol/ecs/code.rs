@@ -70,6 +70,10 @@ pub const OPERATION_DENIED_IMAGE_COPY_CONFLICT: &str = "OperationDenied.ImageCop
 pub const OPERATION_DENIED_IMAGE_COPYING: &str = "OperationDenied.ImageCopying";
 /// The account has as many images as it may.
 pub const QUOTA_EXCEED_IMAGE: &str = "QuotaExceed.Image";
+/// Disks were made from the snapshot.
+pub const SNAPSHOT_CREATED_DISK: &str = "SnapshotCreatedDisk";
+/// Images were made from the snapshot.
+pub const SNAPSHOT_CREATED_IMAGE: &str = "SnapshotCreatedImage";
 /// The key has a suffix of no image format.
 pub const UNSUPPORTED_SUFFIX_OSS_OBJECT: &str = "UnsupportedSuffix.OSSObject";
 /// The region imports images of invited accounts alone.
