@@ -63,6 +63,17 @@ pub(super) struct Disk {
     pub(super) size_gib: u64,
     /// The id of its snapshot, whether that still exists or not.
     pub(super) snapshot: String,
+    /// What encrypts it, if anything does.
+    #[serde(default)]
+    pub(super) encryption: Option<Encryption>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Encryption {
+    /// The service's own key.
+    ServiceKey,
+    /// A key of the caller's.
+    Kms(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -885,3 +885,43 @@ async fn every_action_that_a_fault_may_name_is_known() {
         assert_ne!(value["Code"], "NotImplemented", "{action}");
     }
 }
+
+#[tokio::test]
+async fn copies_are_encrypted_also_within_their_region_and_then_not_public() {
+    let refusal = |status: u16, code: &str| (status, code.to_owned());
+    let fixture = Fixture::new(|_| {});
+    let (image, _) = fixture.import("&ImageName=rocky").await;
+    fixture.pass(100);
+    let of = format!("RegionId=cn-hangzhou&ImageId={image}");
+    let key = "KMSKeyId=e522b26d-abf6-4e0d-b5da-04b7aaaaaa3c";
+    let to = |region: &str, more: &str| format!("{of}&DestinationRegionId={region}&{more}");
+    for (params, refused) in [
+        (to("cn-beijing", key), (400, "InvalidParameter.EncryptedIllegal")),
+        (to("cn-beijing", "Encrypted=true&KMSKeyId=none"), (404, "InvalidParameter.KMSKeyId.NotFound")),
+        (to("cn-hangzhou", "Encrypted=false"), (403, "IncorrectDestinationRegion")),
+    ] {
+        assert_eq!(fixture.refused("CopyImage", &params).await, refusal(refused.0, refused.1), "{params}");
+    }
+    let copy = async |region: &str, more: &str| {
+        let copied = fixture.good("CopyImage", &to(region, more)).await;
+        copied["ImageId"].as_str().unwrap().to_owned()
+    };
+    let own = copy("cn-beijing", &format!("Encrypted=true&{key}")).await;
+    let service = copy("cn-hangzhou", "Encrypted=true").await;
+    fixture.pass(100);
+    let shown = fixture.image("cn-hangzhou", &service).await;
+    assert_eq!(shown["DiskDeviceMappings"]["DiskDeviceMapping"][0]["Encrypted"], json!(true));
+    let snapshots = fixture.good("DescribeSnapshots", "RegionId=cn-beijing").await;
+    let snapshot = &snapshots["Snapshots"]["Snapshot"][0];
+    assert_eq!(
+        (&snapshot["Encrypted"], &snapshot["KMSKeyId"]),
+        (&json!(true), &json!("e522b26d-abf6-4e0d-b5da-04b7aaaaaa3c"))
+    );
+    let share = "ModifyImageSharePermission";
+    let sealed = refusal(403, "OperationDeined.EncryptedSnapshot");
+    let service = format!("RegionId=cn-hangzhou&ImageId={service}");
+    let own = format!("RegionId=cn-beijing&ImageId={own}");
+    assert_eq!(fixture.refused(share, &format!("{service}&AddAccount.1=1111111111")).await, sealed);
+    assert_eq!(fixture.refused(share, &format!("{own}&IsPublic=true")).await, sealed);
+    fixture.good(share, &format!("{own}&AddAccount.1=1111111111")).await;
+}

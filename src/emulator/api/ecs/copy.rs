@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::Service;
 use super::super::answer::Refusal;
 use super::super::cloud;
-use super::super::entry::{Entry, Failure, Image, Origin, Phase, Snapshot, Work};
+use super::super::entry::{Encryption, Entry, Failure, Image, Origin, Phase, Snapshot, Work};
 use super::rules;
 
 impl Service<'_> {
@@ -14,14 +14,13 @@ impl Service<'_> {
         let name = rules::name(self.call, "DestinationImageName")?;
         let description = rules::description(self.call, "DestinationDescription")?;
         let tags = rules::tags(self.call)?;
-        if self.call.flag("Encrypted")? || self.call.text("KMSKeyId").is_some() {
-            return Err(Refusal::new(400, "NotImplemented", "This emulator makes no encrypted copies."));
-        }
+        let encryption = self.encryption()?;
         if !self.is_region(&destination) {
             let message = "The specified destination region does not exist.";
             return Err(Refusal::new(400, "DestinationRegion.NotFound", message));
         }
-        if destination == self.region() {
+        // Within a region images are copied to change how they are encrypted.
+        if destination == self.region() && encryption.is_none() {
             let message = "The destination region must differ from the source region.";
             return Err(Refusal::new(403, "IncorrectDestinationRegion", message));
         }
@@ -66,6 +65,7 @@ impl Service<'_> {
         let mut snapshots = Vec::new();
         for disk in &mut image.disks {
             disk.snapshot = cloud::new_id("s", &destination);
+            disk.encryption.clone_from(&encryption);
             // A copy comes from a snapshot and no longer from an object.
             disk.bucket.clear();
             disk.key.clear();
@@ -98,6 +98,26 @@ impl Service<'_> {
         };
         self.enqueue(entry)?;
         Ok(answer)
+    }
+
+    /// Returns what is to encrypt the copy.
+    fn encryption(&self) -> Result<Option<Encryption>, Refusal> {
+        match (self.call.flag("Encrypted")?, self.call.text("KMSKeyId")) {
+            (false, None) => Ok(None),
+            (true, None) => Ok(Some(Encryption::ServiceKey)),
+            (false, Some(_)) => {
+                let message = "The specified parameter Encrypted must be true when kmsKeyId is not empty.";
+                Err(Refusal::new(400, "InvalidParameter.EncryptedIllegal", message))
+            }
+            // Keys have ids like UUIDs or `key-…`; which there are is not kept here.
+            (true, Some(key)) if key.starts_with("key-") || key.parse::<uuid::Uuid>().is_ok() => {
+                Ok(Some(Encryption::Kms(key.to_owned())))
+            }
+            (true, Some(_)) => {
+                let message = "The specified KMSKeyId does not exist.";
+                Err(Refusal::new(404, "InvalidParameter.KMSKeyId.NotFound", message))
+            }
+        }
     }
 
     pub(super) fn cancel_copy_image(&mut self) -> Result<Value, Refusal> {

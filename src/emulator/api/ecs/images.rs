@@ -225,7 +225,7 @@ fn image(entry: &Entry, now: Millis, options: &EcsOptions) -> Value {
                 "ImportOSSObject": disk.key,
                 "Progress": if entry.is_copy() { format!("{percent}%") } else { String::new() },
                 "RemainTime": 0,
-                "Encrypted": false,
+                "Encrypted": disk.encryption.is_some(),
             })
         })
         .collect();

@@ -175,6 +175,7 @@ impl Service<'_> {
                 key: disk.key.to_string(),
                 size_gib,
                 snapshot: snapshot.id.clone(),
+                encryption: None,
             });
             snapshots.push(snapshot);
             bytes = bytes.saturating_add(record.size);

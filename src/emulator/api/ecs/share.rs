@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::Service;
 use super::super::answer::Refusal;
+use super::super::entry::Encryption;
 use super::page;
 
 /// How many accounts one call adds or removes; more are ignored.
@@ -27,6 +28,13 @@ impl Service<'_> {
         let mut entry = if gives { self.available_image()? } else { self.required_image()? }.clone();
         if !add.is_empty() && (entry.image.public || public == Some(true)) {
             return Err(super::community_image());
+        }
+        let encryption = || entry.image.disks.iter().filter_map(|disk| disk.encryption.as_ref());
+        // Encrypted images are never public, and shared only if the key is the caller's.
+        let shares_service_key = !add.is_empty() && encryption().any(|key| *key == Encryption::ServiceKey);
+        if shares_service_key || public == Some(true) && encryption().next().is_some() {
+            let message = "The image contains encrypted snapshots, which do not support this operation.";
+            return Err(Refusal::new(403, "OperationDeined.EncryptedSnapshot", message));
         }
         let shared = &mut entry.image.shared_with;
         for account in add.into_iter().take(PER_CALL) {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::Service;
 use super::super::answer::Refusal;
-use super::super::entry::{Entry, Snapshot};
+use super::super::entry::{Encryption, Entry, Snapshot};
 use super::page;
 
 impl Service<'_> {
@@ -86,6 +86,8 @@ impl Service<'_> {
 
     fn snapshot(&self, entry: &Entry, snapshot: &Snapshot) -> Value {
         let status = entry.snapshot_status();
+        let disk = entry.image.disks.iter().find(|disk| disk.snapshot == snapshot.id);
+        let encryption = disk.and_then(|disk| disk.encryption.as_ref());
         let created = snapshot.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         json!({
             "SnapshotId": snapshot.id,
@@ -100,7 +102,11 @@ impl Service<'_> {
             "SnapshotType": "user",
             "CreationTime": created,
             "LastModifiedTime": created,
-            "Encrypted": false,
+            "Encrypted": encryption.is_some(),
+            "KMSKeyId": match encryption {
+                Some(Encryption::Kms(key)) => key.as_str(),
+                _ => "",
+            },
             "Available": status == "accomplished",
             "RegionId": entry.image.region,
             "Tags": {"Tag": snapshot.tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect::<Vec<_>>()},
