@@ -35,6 +35,7 @@ pub use copy_image::CopyRequest;
 pub use error::{ImportError, MISSING_ROLE_CODES};
 pub use follow::Pace;
 pub use ours::ORIGIN_TAG;
+pub(crate) use ours::has_origin;
 pub use request::ImportRequest;
 pub use role::{IMPORT_POLICY, IMPORT_ROLE, RoleSetUp, RoleState, Site, authorization_url};
 

@@ -93,6 +93,11 @@ pub(super) fn is_of(image: &CustomImage, origin: &Origin) -> bool {
     origin_of(image).is_some_and(|found| found == *origin)
 }
 
+/// Whether an image was made by some request of ours.
+pub(crate) fn has_origin(image: &CustomImage) -> bool {
+    origin_of(image).is_some()
+}
+
 fn origin_of(image: &CustomImage) -> Option<Origin> {
     let tag = image.tags.iter().find(|tag| tag.key == ORIGIN_TAG)?;
     tag.value.split_once('.').map(|(request, source)| Origin::new(request, source))

@@ -20,6 +20,13 @@ impl ImportRequest {
         Self { operation }
     }
 
+    /// Gives the image another name.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.operation.name = Some(name.into());
+        self
+    }
+
     /// Adds a data disk; there may be 16.
     #[must_use]
     pub fn with_data_disk(mut self, disk: ImportDisk) -> Self {

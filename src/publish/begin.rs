@@ -76,8 +76,9 @@ impl Publish {
             // If an image of the old objects exists, it still has the name: the service will report it.
             _ => {
                 let token = new_token();
-                let origin = self.request.origin(&objects);
-                let origin = origin.unwrap_or_else(|| self.request.origin_of_token(&token));
+                let request = self.import_request();
+                let origin = request.origin(&objects);
+                let origin = origin.unwrap_or_else(|| request.origin_of_token(&token));
                 (PublishState::new(self.request_text(), objects, origin, token), false)
             }
         };
@@ -115,8 +116,8 @@ impl Publish {
         Ok(reports)
     }
 
-    fn request_text(&self) -> String {
-        serde_json::to_string(&self.request).expect("a request is plain data")
+    pub(super) fn request_text(&self) -> String {
+        serde_json::to_string(&self.import_request()).expect("a request is plain data")
     }
 }
 

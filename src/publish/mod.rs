@@ -10,13 +10,15 @@
 //! deleted.
 
 mod begin;
+mod encryption;
 mod error;
+mod names;
 mod objects;
 mod preflight;
 mod steps;
 mod uploads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use encryption::Encryption;
 pub use error::PublishError;
 pub use preflight::{CHECK_LIMIT, Preflight, Problem};
 
@@ -42,6 +45,7 @@ pub struct Publish {
     uploads: Vec<Upload>,
     state: StateDir,
     copy_to: Vec<Region>,
+    encryption: Option<Encryption>,
     family: Option<String>,
     share_with: Vec<AccountId>,
     delete_objects: bool,
@@ -69,6 +73,8 @@ pub struct PublishReport {
     pub uploads: Vec<UploadReport>,
     /// The imported image.
     pub import: Published,
+    /// Whether the copies are encrypted, and have the name that was asked for in the import's place.
+    pub encrypted: bool,
     /// Its copies, by region.
     pub copies: BTreeMap<Region, Published>,
     /// The family that all of them are in.
@@ -83,6 +89,20 @@ pub struct PublishReport {
     pub took: Duration,
 }
 
+impl PublishReport {
+    /// Returns the image that has the name in the import's region: the import, unless only its copies have it.
+    pub fn image(&self) -> &Published {
+        let copy = self.copies.get(&self.import.task.region).filter(|_| self.encrypted);
+        copy.unwrap_or(&self.import)
+    }
+
+    /// Returns the images that have the name: the copies alone if these are encrypted, else the import as well.
+    pub fn named(&self) -> impl Iterator<Item = &Published> {
+        let import = (!self.encrypted).then_some(&self.import);
+        import.into_iter().chain(self.copies.values())
+    }
+}
+
 impl Publish {
     /// Publishes what `request` asks for. The steps are kept in `state`.
     pub fn new(importer: Importer, request: ImportRequest, state: impl Into<PathBuf>) -> Self {
@@ -92,6 +112,7 @@ impl Publish {
             uploads: Vec::new(),
             state: StateDir::new(state),
             copy_to: Vec::new(),
+            encryption: None,
             family: None,
             share_with: Vec::new(),
             delete_objects: false,
@@ -113,6 +134,15 @@ impl Publish {
     #[must_use]
     pub fn copy_to(mut self, regions: impl IntoIterator<Item = Region>) -> Self {
         self.copy_to.extend(regions);
+        self
+    }
+
+    /// Encrypts the image in all regions. ECS imports nothing encrypted, and encrypts only while it copies: the import
+    /// gets the name with the end `-unencrypted`, and its copies, of which one is in its own region, the name itself. Only
+    /// they are put into a family and shared.
+    #[must_use]
+    pub fn encrypt(mut self, encryption: impl Into<Option<Encryption>>) -> Self {
+        self.encryption = encryption.into();
         self
     }
 
@@ -198,6 +228,7 @@ impl Publish {
         let mut report = PublishReport {
             uploads,
             import,
+            encrypted: self.encryption.is_some(),
             copies: BTreeMap::new(),
             family: None,
             shared_with: Vec::new(),
@@ -217,6 +248,42 @@ impl Publish {
         }
         report.took = began.elapsed();
         Ok(report)
+    }
+
+    /// Whether an earlier run has begun this publish, and may have taken its names.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn has_begun(&self) -> Result<bool, PublishError> {
+        let (region, name) = (self.request.region(), self.request.name());
+        let flow = self.state.known_flow(&self.importer.client().rpc_service(), region, name);
+        Ok(flow.map_err(PublishError::State)?.is_some_and(|flow| flow.request == self.request_text()))
+    }
+
+    /// Works through another importer.
+    #[must_use]
+    pub fn importer(mut self, importer: Importer) -> Self {
+        self.importer = importer;
+        self
+    }
+
+    /// Returns the request of the import, under the name that it gets.
+    pub fn import_request(&self) -> ImportRequest {
+        match &self.encryption {
+            Some(_) => self.request.clone().with_name(names::unencrypted(self.request.name())),
+            None => self.request.clone(),
+        }
+    }
+
+    /// Returns the regions that get a copy.
+    fn destinations(&self) -> BTreeSet<Region> {
+        let mut regions: BTreeSet<Region> = self.copy_to.iter().cloned().collect();
+        match &self.encryption {
+            Some(_) => regions.insert(self.request.region().clone()),
+            None => regions.remove(self.request.region()),
+        };
+        regions
     }
 
     async fn until_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, PublishError> {

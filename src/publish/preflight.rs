@@ -4,11 +4,18 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream;
+
+use super::Publish;
 use crate::client::CallError;
-use crate::import::{ImportError, ImportRequest, Importer, RoleState};
-use crate::model::{BucketName, ImageId, ImageStatus};
+use crate::import::{ImportError, ImportRequest, Importer, RoleState, has_origin};
+use crate::model::{BucketName, ImageId, ImageStatus, Region};
 use crate::protocol::oss::{self, GetBucketInfo};
 use crate::protocol::sts::GetCallerIdentity;
+
+/// How many names are looked up at a time, each in its region.
+const NAMES_AT_ONCE: usize = 8;
 
 /// How long each check may take: it is not worth waiting for a service that the network blocks.
 pub const CHECK_LIMIT: Duration = Duration::from_secs(30);
@@ -22,7 +29,7 @@ pub enum Problem {
         /// The bucket.
         bucket: BucketName,
         /// Where it lies.
-        region: crate::model::Region,
+        region: Region,
     },
     /// The bucket encrypts objects. ECS is known to import none that are encrypted with keys of KMS or with SM4; with
     /// AES256 it was seen to import them.
@@ -57,6 +64,8 @@ pub enum Problem {
     NameTaken {
         /// The name.
         name: String,
+        /// Where.
+        region: Region,
         /// The image that has it.
         image_id: ImageId,
         /// Its state.
@@ -114,8 +123,8 @@ impl std::fmt::Display for Problem {
                  from buckets of the same account"
             ),
             Self::NoBucket { bucket } => write!(f, "there is no bucket `{bucket}`"),
-            Self::NameTaken { name, image_id, status } => {
-                write!(f, "the image name `{name}` is taken by {image_id} ({status})")
+            Self::NameTaken { name, region, image_id, status } => {
+                write!(f, "the image name `{name}` is taken by {image_id} ({status}) in {region}")
             }
             Self::Role(RoleState::Missing) => {
                 f.write_str("ECS is not yet authorized to read OSS: the role is missing")
@@ -128,22 +137,26 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// The checks of one request.
+/// The checks of one publish.
 #[derive(Debug)]
 pub struct Preflight<'a> {
+    publish: &'a Publish,
     importer: &'a Importer,
-    request: &'a ImportRequest,
+    /// As it is to be sent.
+    request: ImportRequest,
     name_may_be_taken: bool,
     bucket_may_be_made: bool,
 }
 
 impl<'a> Preflight<'a> {
-    /// Checks `request` before it is made.
-    pub fn new(importer: &'a Importer, request: &'a ImportRequest) -> Self {
-        Self { importer, request, name_may_be_taken: false, bucket_may_be_made: false }
+    /// Checks a publish before it is run.
+    pub fn new(publish: &'a Publish) -> Self {
+        let request = publish.import_request();
+        let importer = &publish.importer;
+        Self { publish, importer, request, name_may_be_taken: false, bucket_may_be_made: false }
     }
 
-    /// Does not check the name: an earlier run may have taken it.
+    /// Does not check the name: an earlier run may have taken it ([`Publish::has_begun`]).
     #[must_use]
     pub fn name_may_be_taken(mut self, may: bool) -> Self {
         self.name_may_be_taken = may;
@@ -199,13 +212,33 @@ impl<'a> Preflight<'a> {
         if self.name_may_be_taken {
             return Vec::new();
         }
-        let name = self.request.name();
-        match self.importer.find_image(self.request.region(), name).await {
+        let import = (self.request.region().clone(), self.request.name());
+        let copies =
+            self.publish.destinations().into_iter().map(|region| (region, self.publish.request.name()));
+        let places = std::iter::once((import, false)).chain(copies.map(|place| (place, true)));
+        let looks: Vec<_> =
+            places.map(|((region, name), is_copy)| self.one_name(region, name, is_copy)).collect();
+        let mut problems = stream::iter(looks).buffered(NAMES_AT_ONCE).concat().await;
+        // What may not be looked at in one region may not be in the others.
+        problems.dedup();
+        problems
+    }
+
+    /// Looks who has the name that the import or a copy is to get.
+    async fn one_name(&self, region: Region, name: &str, is_copy: bool) -> Vec<Problem> {
+        match self.importer.find_image(&region, name).await {
             Ok(None) => Vec::new(),
             // An earlier run, maybe on another machine; whether of the same objects is seen once they are there.
-            Ok(Some(image)) if self.request.may_have_made(&image) && !image.status.is_failed() => Vec::new(),
+            Ok(Some(image))
+                if !is_copy && self.request.may_have_made(&image) && !image.status.is_failed() =>
+            {
+                Vec::new()
+            }
+            // Of which image it is a copy is seen when that is there. One that failed is made again.
+            Ok(Some(image)) if is_copy && image.is_copied && has_origin(&image) => Vec::new(),
             Ok(Some(image)) => vec![Problem::NameTaken {
                 name: name.to_owned(),
+                region,
                 image_id: image.image_id,
                 status: image.status,
             }],

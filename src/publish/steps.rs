@@ -31,13 +31,13 @@ impl Steps<'_> {
 
     /// Submits the import, unless an earlier run did, and follows it.
     pub(super) async fn import(&mut self) -> Result<Published, PublishError> {
-        let (importer, request) = (&self.publish.importer, &self.publish.request);
+        let (importer, request) = (&self.publish.importer, self.publish.import_request());
         let region = request.region().clone();
         let is_new = self.flow.import.image_id.is_none();
         let task = match task_of(&self.flow.import, &region) {
             Some(task) => task,
             None => {
-                let submit = importer.submit(request, &self.flow.import.token, &self.flow.origin);
+                let submit = importer.submit(&request, &self.flow.import.token, &self.flow.origin);
                 let task = match self.publish.until_cancelled(submit).await? {
                     Ok(task) => task,
                     Err(error) => return Err(self.given_up(PublishError::Import(error))),
@@ -98,9 +98,7 @@ impl Steps<'_> {
 
     /// Copies the image to all regions, some at a time.
     pub(super) async fn copies(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
-        let wanted: BTreeSet<Region> = self.publish.copy_to.iter().cloned().collect();
-        let wanted: Vec<Region> =
-            wanted.into_iter().filter(|region| region != self.publish.request.region()).collect();
+        let wanted = self.publish.destinations();
         for region in &wanted {
             let copy = self.flow.copies.entry(region.clone()).or_insert_with(|| ImageStep::new(new_token()));
             let Some(id) = copy.image_id.clone() else { continue };
@@ -172,6 +170,9 @@ impl Steps<'_> {
         if let Some(text) = request.description() {
             copy = copy.with_description(text);
         }
+        if let Some(encryption) = &self.publish.encryption {
+            copy = copy.with_encryption(encryption.key_in(destination).map(str::to_owned));
+        }
         copy.with_tags(request.tags().iter().cloned())
     }
 
@@ -191,7 +192,7 @@ impl Steps<'_> {
     /// Puts the image and all copies into the family. Whether they are in it is seen in the images themselves.
     pub(super) async fn family(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
         let Some(family) = &self.publish.family else { return Ok(()) };
-        for Published { task, image } in std::iter::once(&report.import).chain(report.copies.values()) {
+        for Published { task, image } in report.named() {
             match image.as_ref().and_then(|image| image.family.as_ref()) {
                 Some(found) if found == family => continue,
                 Some(other) => self.publish.events.notice(format!(
@@ -214,8 +215,7 @@ impl Steps<'_> {
             return Ok(());
         }
         let list: Vec<_> = accounts.iter().cloned().collect();
-        let images = std::iter::once(&report.import).chain(report.copies.values());
-        for task in images.map(|published| &published.task) {
+        for task in report.named().map(|published| &published.task) {
             let share = self.publish.importer.share(&task.region, &task.image_id, &list);
             self.publish.until_cancelled(share).await?.map_err(PublishError::Import)?;
         }

@@ -19,6 +19,7 @@ use crate::import::ImportDisk;
 use crate::model::{DiskFormat, Endpoint, ImageStatus};
 use crate::source::FileSource;
 
+mod encryption;
 mod ours;
 mod streams;
 
@@ -130,6 +131,19 @@ impl World {
 
     fn alive(&self) -> Arc<dyn Transport> {
         Arc::new(self.emulator.clone())
+    }
+
+    /// Imports another image under a name in another region.
+    async fn occupy(&self, place: &str, name: &str, file: PathBuf) -> ImportTask {
+        let importer = self.importer_in(place, self.alive());
+        self.emulator.create_bucket("elsewhere".parse().unwrap(), region(place)).unwrap();
+        let object: ObjectRef = "oss://elsewhere/disk.raw".parse().unwrap();
+        let source = Arc::new(FileSource::open(file).unwrap());
+        Upload::new(importer.client().clone(), source, object.clone()).run().await.unwrap();
+        let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
+        let other = ImportRequest::new(region(place), name, disk);
+        let token = new_token();
+        importer.submit(&other, &token, &other.origin_of_token(&token)).await.unwrap()
     }
 
     async fn assert_one_image_in_each_region(&self) {
@@ -284,15 +298,7 @@ async fn a_region_that_fails_keeps_the_images_from_being_shared() {
     let world = World::new();
     let file = world.image();
     // Another image has the name in one of the regions.
-    let importer = world.importer_in(REGIONS[1], world.alive());
-    world.emulator.create_bucket("elsewhere".parse().unwrap(), region(REGIONS[1])).unwrap();
-    let object: ObjectRef = "oss://elsewhere/disk.raw".parse().unwrap();
-    let source = Arc::new(FileSource::open(file).unwrap());
-    Upload::new(importer.client().clone(), source, object.clone()).run().await.unwrap();
-    let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
-    let other = ImportRequest::new(region(REGIONS[1]), "web-1", disk);
-    let token = new_token();
-    importer.submit(&other, &token, &other.origin_of_token(&token)).await.unwrap();
+    world.occupy(REGIONS[1], "web-1", file).await;
 
     let report = world.publish(world.alive()).keep_going(true).run().await.unwrap();
     assert!(matches!(
@@ -312,12 +318,13 @@ async fn what_stands_in_the_way_is_known_before_the_first_byte() {
     world.image();
     world.publish(world.alive()).run().await.unwrap();
     let publish = world.publish(world.alive());
-    let again = Preflight::new(&publish.importer, &publish.request).run().await;
+    let again = Preflight::new(&publish).run().await;
     assert_eq!(again, [], "the image is of the same request, whichever machine has made it");
     let other = publish.request.clone().with_description("another request");
-    let problems = Preflight::new(&publish.importer, &other).run().await;
+    let other = Publish { request: other, ..publish.clone() };
+    let problems = Preflight::new(&other).run().await;
     assert!(matches!(problems.as_slice(), [Problem::NameTaken { .. }]), "{problems:?}");
-    let preflight = Preflight::new(&publish.importer, &publish.request).name_may_be_taken(true);
+    let preflight = Preflight::new(&publish).name_may_be_taken(true);
     assert_eq!(preflight.run().await, []);
 
     let images = "images".parse().unwrap();
@@ -344,7 +351,7 @@ async fn what_may_not_be_looked_at_stops_nothing() {
     world.emulator.create_bucket("images".parse().unwrap(), region(REGIONS[0])).unwrap();
     let denied = ["GetBucketInfo", "GetCallerIdentity", "DescribeImages", "GetRole"];
     let publish = world.publish(world.alive());
-    let preflight = Preflight::new(&publish.importer, &publish.request);
+    let preflight = Preflight::new(&publish);
     for operation in denied {
         let denied = Fault::Status {
             status: 403,

@@ -106,3 +106,41 @@ fn each_step_is_said_to_be_done_when_it_is_done() {
     place("(web-1) is Available in us-west-1");
     assert_eq!(stderr.matches("is Available in").count(), 2, "{stderr}");
 }
+
+#[test]
+fn all_regions_but_some_get_an_encrypted_copy_and_the_import_another_name() {
+    let (world, _server) = world(&["--speed=40"]);
+    let regions = world.json(&["image", "list", "--region=us-west-1"]);
+    assert_eq!(regions["images"], serde_json::json!([]));
+    // What the emulator has beside the three that are wanted.
+    let except = "ap-northeast-1,ap-northeast-2,ap-south-1,ap-southeast-1,ap-southeast-2,ap-southeast-3,ap-southeast-5,\
+        ap-southeast-6,ap-southeast-7,cn-beijing,cn-chengdu,cn-fuzhou,cn-guangzhou,cn-heyuan,cn-hongkong,\
+        cn-huhehaote,cn-nanjing,cn-qingdao,cn-shanghai,cn-shenzhen,cn-wuhan-lr,cn-wulanchabu,cn-zhangjiakou,\
+        eu-west-1,me-central-1,me-east-1,us-east-1";
+    let except = format!("--except={except}");
+    let key = "e522b26d-abf6-4e0d-b5da-04b7aaaaaa3c";
+    let (all, one) = (format!("--kms-key={key}"), format!("--kms-key=us-west-1={key}"));
+    let after = ["--copy-to=all", &except, "--encrypt", &all, &one, "--share-with=1000000042"];
+    let publish = [&PUBLISH[..], &after].concat();
+    let value = world.json(&publish);
+    let of = |value: &serde_json::Value| -> Vec<String> {
+        let images = value["images"].as_array().unwrap();
+        images.iter().map(|image| image["region"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(of(&value), ["cn-hangzhou", "eu-central-1", "us-west-1"]);
+    let import = value["unencrypted"]["image_id"].as_str().unwrap();
+    let shown = world.json(&["image", "list"]);
+    let names: Vec<_> = shown["images"].as_array().unwrap().iter().map(|image| &image["name"]).collect();
+    assert_eq!(names, ["web-1", "web-1-unencrypted"]);
+    assert!(value["image_id"] != import);
+    let lines = world.ok(&publish).stdout;
+    assert!(lines.starts_with(value["image_id"].as_str().unwrap()) && !lines.contains(import), "{lines}");
+
+    let mistake = [&PUBLISH[..], &["--encrypt", "--share-with=1000000042"]].concat();
+    let stderr = world.fails(2, &mistake);
+    assert!(stderr.contains("cannot be shared") && stderr.contains("--kms-key"), "{stderr}");
+    for except in ["--except=us-wst-1", "--kms-key=us-wst-1=key-1"] {
+        let stderr = world.fails(2, &[&PUBLISH[..], &["--copy-to=all", "--encrypt", except]].concat());
+        assert!(stderr.contains("did you mean us-west-1?"), "{stderr}");
+    }
+}

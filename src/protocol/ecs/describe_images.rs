@@ -184,6 +184,8 @@ pub struct DiskOfImage {
     pub progress: Option<u8>,
     /// Seconds that a copy still takes.
     pub remain_seconds: Option<u64>,
+    /// Whether its content is encrypted.
+    pub encrypted: Option<bool>,
 }
 
 /// What the image check found.
@@ -293,6 +295,7 @@ fn disk(value: &Value) -> DiskOfImage {
         import_object: json::text(value, "ImportOSSObject"),
         progress: json::percent(value, "Progress"),
         remain_seconds: json::number(value, "RemainTime"),
+        encrypted: json::flag(value, "Encrypted"),
     }
 }
 

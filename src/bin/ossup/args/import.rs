@@ -8,6 +8,7 @@ use ossup::model::{
     AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, OsType, Region, TaskId,
 };
 
+use super::after::FanOutArgs;
 use super::plan::PlanArgs;
 use super::remote::{ConnectionArgs, RetryArgs};
 use super::source::{ImageArg, ImageParser, SourceArgs};
@@ -110,27 +111,6 @@ pub(crate) struct WaitArgs {
     pub(crate) timeout: Option<Span>,
 }
 
-/// What follows the import.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "After the import")]
-pub(crate) struct FanOutArgs {
-    /// Copy the image to these regions
-    #[arg(long, value_name = "REGION,…", value_delimiter = ',')]
-    pub(crate) copy_to: Vec<Region>,
-    /// Share the image and its copies with these accounts
-    #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', value_parser = account)]
-    pub(crate) share_with: Vec<AccountId>,
-    /// Put the image and its copies into this image family
-    #[arg(long, value_name = "NAME")]
-    pub(crate) family: Option<String>,
-    /// Delete the object once every image is available
-    #[arg(long)]
-    pub(crate) delete_object: bool,
-    /// Continue with the other regions if one fails
-    #[arg(long)]
-    pub(crate) keep_going: bool,
-}
-
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -148,7 +128,7 @@ pub(crate) struct ImportArgs {
     /// Ask the service whether it would accept the import, and print the request
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Wait until the image is available; implied by --copy-to, --share-with, --family and --delete-object
+    /// Wait until the image is available; implied by all that follows it, such as --copy-to
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The arguments as typed; `settings` resolves what they mean.
 
+mod after;
 mod boot;
 mod emulator;
 mod import;
@@ -9,11 +10,12 @@ mod source;
 mod transfer;
 pub(crate) mod values;
 
+pub(crate) use after::{Destination, FanOutArgs, KmsKey};
 pub(crate) use boot::{BootArgs, BootModeArg, MachineArgs, UntilArg};
 pub(crate) use emulator::EmulatorArgs;
 pub(crate) use import::{
-    BootTestArg, FanOutArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs,
-    ImageShareArgs, ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskOrImage,
+    BootTestArg, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
+    ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskOrImage,
 };
 pub(crate) use plan::PlanArgs;
 pub(crate) use remote::{AddressingArg, ConnectionArgs, RetryArgs, SignVersionArg};

@@ -7,7 +7,7 @@ use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportError, Import
 use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
-use super::preflight::refuse_unknown_regions;
+use super::fan_out::refuse_unknown_regions;
 use super::{image_text, importing};
 use crate::args::{
     ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,

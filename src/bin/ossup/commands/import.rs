@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::importing::{self, Disk, Imports};
 use super::inspection::{self, Depth};
-use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
+use super::preflight::{refuse_by_rules, warn_of_unknown_boot_mode};
 use crate::args::ImportArgs;
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, ResumeHint, again};
@@ -12,12 +12,8 @@ use crate::ui::advice::Subject;
 
 /// Imports objects as a custom image.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Failure> {
-    let follows = !args.after.copy_to.is_empty()
-        || !args.after.share_with.is_empty()
-        || args.after.family.is_some()
-        || args.after.delete_object;
     // What follows the import needs the image.
-    let wait = args.wait || follows;
+    let wait = args.wait || args.after.follows();
     if args.waiting.timeout.is_some() && !wait {
         let text = "--timeout has no effect without --wait";
         return Err(Failure::new(Kind::Usage, text).hint("pass --wait"));
@@ -25,9 +21,8 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     let object = &args.object;
     let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
     let prepared = context.stop.or(prepare(args, context, &connection)).await?;
-    let Some((imports, request, looked)) = prepared else { return Ok(()) };
-    let publish = imports.publish(request, &args.after, context).wait(wait);
-    let report = imports.run(context, &publish, ResumeHint::Same).await?;
+    let Some((imports, publish, looked)) = prepared else { return Ok(()) };
+    let report = imports.run(context, &publish.wait(wait), ResumeHint::Same).await?;
     let mut json_fields = importing::joined(
         json!({"bucket": object.bucket, "key": object.key, "url": connection.url(object)}),
         importing::json_fields(&report),
@@ -48,7 +43,7 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
         (Some(_), _) if report.copies.is_empty() => task.image_id.to_string(),
         (Some(_), _) => importing::lines(&report),
     };
-    if let Some(next) = importing::next_step(&report.import) {
+    if let Some(next) = importing::next_step(&report) {
         context.output.status(next);
     }
     context.output.text(&text)?;
@@ -63,7 +58,7 @@ async fn prepare(
     args: &ImportArgs,
     context: &Context,
     connection: &Connection,
-) -> Result<Option<(Imports, ossup::import::ImportRequest, Option<Report>)>, Failure> {
+) -> Result<Option<(Imports, ossup::publish::Publish, Option<Report>)>, Failure> {
     let name = args.object.to_string();
     let mut expected = importing::expected(&args.request, &name, !args.data_disk.is_empty());
     expected.key = Some(args.object.key.as_str().to_owned());
@@ -87,9 +82,10 @@ async fn prepare(
         context.output.print(json!({"dry_run": true, "request": request}), &text)?;
         return Ok(None);
     }
-    refuse_unknown_regions(imports.importer(), &args.after.copy_to).await?;
-    imports.check(context, &request, args.request.create_role, args.inspection.force, false).await?;
-    Ok(Some((imports, request, system.report)))
+    let publish = imports.publish(request, &args.after, context).await?;
+    let (create_role, force) = (args.request.create_role, args.inspection.force);
+    let publish = imports.check(context, publish, create_role, force, false).await?;
+    Ok(Some((imports, publish, system.report)))
 }
 
 async fn look(

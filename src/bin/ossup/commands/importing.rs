@@ -10,6 +10,7 @@ use ossup::model::{BootMode, DiskFormat, ObjectRef, OsType, Region};
 use ossup::publish::{Publish, PublishError, PublishReport, Published};
 use serde_json::{Value, json};
 
+use super::fan_out;
 use crate::args::{ConnectionArgs, FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, ResumeHint, again};
@@ -146,16 +147,25 @@ impl Imports {
         &self.importer
     }
 
-    /// Returns the publish of a request.
-    pub(crate) fn publish(&self, request: ImportRequest, after: &FanOutArgs, context: &Context) -> Publish {
-        Publish::new(self.importer.clone(), request, &self.state)
-            .copy_to(after.copy_to.iter().cloned())
+    /// Returns the publish of a request, unless what is to follow the import cannot be.
+    pub(crate) async fn publish(
+        &self,
+        request: ImportRequest,
+        after: &FanOutArgs,
+        context: &Context,
+    ) -> Result<Publish, Failure> {
+        fan_out::refuse_contradictions(after)?;
+        let copy_to = context.stop.or(fan_out::regions(&self.importer, after)).await?;
+        let publish = Publish::new(self.importer.clone(), request, &self.state)
+            .copy_to(copy_to)
+            .encrypt(fan_out::encryption(after))
             .share_with(after.share_with.iter().cloned())
             .family(after.family.clone())
             .delete_objects(after.delete_object)
             .keep_going(after.keep_going)
             .events(self.shown.sink())
-            .cancel(context.stop.token())
+            .cancel(context.stop.token());
+        Ok(publish)
     }
 
     /// Runs a publish. A signal ends the wait and cancels nothing.
@@ -179,7 +189,7 @@ impl Imports {
         for (region, error) in std::mem::take(&mut report.failures) {
             context.output.warning(Failure::from(error).context(said(&region)).line());
         }
-        let done = members_of(&report.import, report.copies.values());
+        let done = json_fields(&report);
         let done = joined(done, json!({"failures": failures}));
         Err(Failure::from(error).resumable(true).with_members(done).context(said(&region)))
     }
@@ -231,21 +241,23 @@ impl Imports {
     }
 }
 
-/// Returns id and region of each image, one per line: the import's, then the copies'.
+/// Returns id and region of each image that has the name, one per line, first that of the import's region.
 pub(crate) fn lines(report: &PublishReport) -> String {
-    let images = std::iter::once(&report.import).chain(report.copies.values());
-    images
+    images(report)
         .map(|image| format!("{}\t{}", image.task.image_id, image.task.region))
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-/// Returns the JSON fields about images for `--output json`.
-pub(crate) fn json_fields(report: &PublishReport) -> Value {
-    members_of(&report.import, report.copies.values())
+/// Returns the images that have the name, first that of the import's region.
+fn images(report: &PublishReport) -> impl Iterator<Item = &Published> {
+    let first = report.image();
+    std::iter::once(first)
+        .chain(report.named().filter(move |image| image.task.image_id != first.task.image_id))
 }
 
-fn members_of<'a>(import: &'a Published, copies: impl Iterator<Item = &'a Published>) -> Value {
+/// Returns the JSON fields about images for `--output json`.
+pub(crate) fn json_fields(report: &PublishReport) -> Value {
     let one = |published: &Published| {
         json!({
             "region": published.task.region,
@@ -255,8 +267,9 @@ fn members_of<'a>(import: &'a Published, copies: impl Iterator<Item = &'a Publis
             "status": published.image.as_ref().map_or("Creating", |image| image.status.as_str()),
         })
     };
-    let images: Vec<_> = std::iter::once(import).chain(copies).map(one).collect();
-    joined(one(import), json!({"images": images}))
+    let images: Vec<_> = images(report).map(one).collect();
+    let unencrypted = report.encrypted.then(|| one(&report.import));
+    joined(one(report.image()), json!({"images": images, "unencrypted": unencrypted}))
 }
 
 fn failure_members((region, error): (&Region, &PublishError)) -> Value {
@@ -298,7 +311,8 @@ pub(crate) fn risk_members(risk: &Risk) -> Value {
 }
 
 /// Returns the command that starts an instance of the image, the last step of the documented procedure.
-pub(crate) fn next_step(import: &Published) -> Option<String> {
+pub(crate) fn next_step(report: &PublishReport) -> Option<String> {
+    let import = report.image();
     let size = import.image.as_ref()?.size_gib.unwrap_or(0).max(SMALLEST_SYSTEM_DISK);
     let (region, id) = (&import.task.region, &import.task.image_id);
     Some(format!(

@@ -6,6 +6,7 @@ mod bucket;
 mod completions;
 mod demo;
 mod emulator;
+mod fan_out;
 mod fix_script;
 mod gc;
 mod guest_text;

@@ -1,18 +1,14 @@
 //! Checks before the first byte is sent: the request by the documented rules, then the account.
 
 use ossup::image::{Finding, Report, Rule, Severity};
-use ossup::import::{ImportError, ImportRequest, Importer, RoleState};
-use ossup::model::Region;
-use ossup::protocol::ecs::DescribeRegions;
-use ossup::publish::{Preflight, Problem, PublishError};
-use ossup::state::StateDir;
+use ossup::import::{ImportError, ImportRequest, RoleState};
+use ossup::publish::{Preflight, Problem, Publish};
 
 use super::importing::{Disk, Imports};
 use super::inspection;
 use crate::args::InspectionArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::settings::regions;
 use crate::ui::advice;
 
 /// Refuses a request that breaks the documented rules, before any service is called. What the inspection of the
@@ -67,37 +63,19 @@ pub(crate) fn warn_of_unknown_boot_mode(request: &ImportRequest, system: &Disk, 
     }
 }
 
-/// Refuses to copy to a region that does not exist. Without the permission to list regions, this is not checked.
-pub(crate) async fn refuse_unknown_regions(importer: &Importer, wanted: &[Region]) -> Result<(), Failure> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let Ok(known) = importer.client().call(&DescribeRegions::new()).await else { return Ok(()) };
-    match wanted.iter().find(|wanted| known.iter().all(|known| known.region_id != wanted.as_str())) {
-        Some(unknown) => {
-            let failure = Failure::new(Kind::Usage, format!("there is no region `{unknown}` to copy to"));
-            Err(match regions::meant(unknown) {
-                Some(meant) => failure.hint(format!("did you mean {meant}?")),
-                None => failure,
-            })
-        }
-        None => Ok(()),
-    }
-}
-
 impl Imports {
-    /// Checks all that would make the service refuse the import, and sets up the role if requested; in a dry run only
+    /// Checks all that would make the service refuse the publish, and sets up the role if requested; in a dry run only
     /// says that it would.
     pub(crate) async fn check(
         &mut self,
         context: &Context,
-        request: &ImportRequest,
+        publish: Publish,
         create_role: bool,
         force: bool,
         dry_run: bool,
-    ) -> Result<(), Failure> {
-        let problems = Preflight::new(&self.importer, request)
-            .name_may_be_taken(self.has_begun(request)?)
+    ) -> Result<Publish, Failure> {
+        let problems = Preflight::new(&publish)
+            .name_may_be_taken(publish.has_begun()?)
             .bucket_may_be_made(self.local)
             .run()
             .await;
@@ -109,7 +87,7 @@ impl Imports {
                 problem => context.output.warning(problem.to_string()),
             }
         }
-        if let Some(failure) = refused(&refusals, request.region()) {
+        if let Some(failure) = refused(&refusals) {
             return Err(failure);
         }
         if role && dry_run {
@@ -118,23 +96,14 @@ impl Imports {
             let set_up = self.importer.create_role().await?;
             context.output.status("the RAM role that lets ECS read OSS is set up");
             self.importer = self.importer.clone().with_role_grace(set_up.grace());
+            return Ok(publish.importer(self.importer.clone()));
         }
-        Ok(())
-    }
-
-    /// Whether an earlier run of the same request may have taken the name.
-    fn has_begun(&self, request: &ImportRequest) -> Result<bool, Failure> {
-        let client = self.importer.client();
-        let state = StateDir::new(&self.state);
-        let flow = state.known_flow(&client.rpc_service(), request.region(), request.name());
-        let flow = flow.map_err(|error| Failure::from(PublishError::State(error)))?;
-        let text = serde_json::to_string(request).expect("a request is plain data");
-        Ok(flow.is_some_and(|flow| flow.request == text))
+        Ok(publish)
     }
 }
 
 /// Returns the failure of a request that would be refused: all reasons, and what to do about the first.
-fn refused(problems: &[Problem], region: &Region) -> Option<Failure> {
+fn refused(problems: &[Problem]) -> Option<Failure> {
     let first = problems.first()?;
     let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let kind = match first {
@@ -154,7 +123,7 @@ fn refused(problems: &[Problem], region: &Region) -> Option<Failure> {
         Problem::BucketOwner { .. } | Problem::BucketEncrypted { .. } => {
             failure.hint("use a bucket of the account's own without default encryption; --force tries anyway")
         }
-        Problem::NameTaken { image_id, .. } => failure.hint(format!(
+        Problem::NameTaken { image_id, region, .. } => failure.hint(format!(
             "choose another --name, or delete that image: `ossup image delete {image_id} --region {region}`"
         )),
         _ => failure,

@@ -15,7 +15,7 @@ use super::import;
 use super::importing::{self, Disk, Imports};
 use super::inspection::{self, Depth};
 use super::plan::{self, Planned};
-use super::preflight::{refuse_by_rules, refuse_unknown_regions, warn_of_unknown_boot_mode};
+use super::preflight::{refuse_by_rules, warn_of_unknown_boot_mode};
 use super::transfer::{self, Prepared};
 use crate::args::values::FileOrObject;
 use crate::args::{BootModeArg, BootTestArg, FormArg, ImageArg, MachineArgs, PublishArgs, SourceArgs};
@@ -64,11 +64,10 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &args.connection, &connection, limit)?;
     let force = args.inspection.force;
-    let copies = refuse_unknown_regions(imports.importer(), &args.after.copy_to);
-    context.stop.or(copies).await?;
-    context
+    let publish = imports.publish(request.clone(), &args.after, context).await?;
+    let mut publish = context
         .stop
-        .or(imports.check(context, &request, args.request.create_role, force, args.plan.dry_run))
+        .or(imports.check(context, publish, args.request.create_role, force, args.plan.dry_run))
         .await?;
 
     let limits = transfer::limits(&args.transfer);
@@ -88,7 +87,6 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     if let Some(path) = &args.manifest {
         manifest_aside(path)?;
     }
-    let mut publish = imports.publish(request, &args.after, context);
     let files = data.into_iter().filter_map(DataDisk::file);
     let (object, mut shown, mut all_begun) = (first.object.clone(), Vec::new(), Vec::new());
     for (index, Upload { image, .. }) in std::iter::once(system).chain(files).enumerate() {
@@ -112,7 +110,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
             return Err(failure);
         }
     };
-    if let Some(next) = importing::next_step(&report.import) {
+    if let Some(next) = importing::next_step(&report) {
         context.output.status(next);
     }
     let mut json_fields = json_fields(&connection, &object, &report);
