@@ -10,7 +10,8 @@
 //! StoredObject ─url→ ObjectUrl,  StoredObject ─import→ ImportTask
 //! ```
 //!
-//! [`upload::Upload`] runs the stages of the upload in order. What stands beside the flow:
+//! [`upload::Upload`] runs the stages of the upload in order. The crates `ossup-core` (words, edges, signatures),
+//! `ossup-image` and `ossup-emulator` are re-exported here under their modules' names. What stands beside the flow:
 //!
 //! - [`model`] has the field's words as types, [`event`] what the pipeline reports while it works;
 //! - [`checksum`], [`checksum_file`], [`credentials`], [`plan`], [`retry`] and [`protocol`] are pure;
@@ -21,6 +22,7 @@
 //! - [`source`], [`state`] and [`http`] are the edges: files, the state that survives a run, sockets; all that is
 //!   read of a source passes through the blocks of [`transfer::Limits`];
 //! - [`web`] reads images from the web;
+//! - [`image`] says what a disk image is, what is inside it, and whether ECS can import it;
 //! - [`boot`] says how an image is started on this machine, and what to make of what is seen of it;
 //! - [`client`] joins protocol, transport and retries: the only retry loop for every service.
 //!
@@ -60,30 +62,20 @@
 
 mod blocks;
 pub mod boot;
-pub mod checksum;
 pub mod checksum_file;
 pub mod client;
-pub mod clock;
-mod codec;
 pub mod complete;
-pub mod credentials;
-#[cfg(feature = "emulator")]
-pub mod emulator;
 mod error;
 pub mod event;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzz;
-pub mod http;
-pub mod image;
 pub mod import;
 pub mod manage;
-pub mod model;
 pub mod plan;
 pub mod protocol;
 pub mod provider;
 pub mod publish;
-pub mod read;
 pub mod retry;
 pub mod session;
 pub mod source;
@@ -96,3 +88,7 @@ pub mod url;
 pub mod web;
 
 pub use error::ErrorKind;
+pub use ossup_core::{checksum, clock, credentials, http, model, read};
+#[cfg(feature = "emulator")]
+pub use ossup_emulator as emulator;
+pub use ossup_image as image;

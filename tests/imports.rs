@@ -19,7 +19,6 @@ struct Module {
 const WORDS: &[&str] = &["model", "event", "clock"];
 const PURE: &[&str] = &[
     "read",
-    "codec",
     "checksum",
     "checksum_file",
     "credentials",
@@ -27,6 +26,9 @@ const PURE: &[&str] = &[
     "image",
     "unpack",
     "retry",
+    "request",
+    "uri",
+    "sign",
     "protocol",
 ];
 const EDGES: &[&str] = &["source", "blocks", "supply", "state", "http"];
@@ -40,21 +42,23 @@ const MODULES: &[Module] = &[
     Module { name: "clock", may: &[] },
     // 1: pure.
     Module { name: "read", may: WORDS },
-    Module { name: "codec", may: WORDS },
     Module { name: "checksum", may: WORDS },
     Module { name: "checksum_file", may: WORDS },
     Module { name: "credentials", may: WORDS },
     Module { name: "plan", may: WORDS },
     // The checks look through whatever can be read at any position.
-    Module { name: "image", may: &["model", "event", "clock", "read", "codec"] },
+    Module { name: "image", may: &["model", "clock", "read"] },
     // What stops a start is explained by the checks of the image.
     Module { name: "boot", may: &["model", "image"] },
     // The policy decides on what an error means, and `protocol` tells that.
     Module { name: "retry", may: &["model", "event", "clock", "protocol"] },
+    Module { name: "request", may: &["model"] },
+    Module { name: "uri", may: &["model", "request", "sign::encode"] },
     // Signing takes the key pair.
-    Module { name: "protocol", may: &["model", "event", "clock", "credentials"] },
-    // What is worth unpacking is told by what an image is.
-    Module { name: "unpack", may: &["model", "event", "clock", "codec", "image"] },
+    Module { name: "sign", may: &["model", "credentials", "request", "uri"] },
+    Module { name: "protocol", may: &["model", "event", "clock", "credentials", "request", "uri", "sign"] },
+    // What is worth unpacking is told by what an image is; the codecs are where images need them.
+    Module { name: "unpack", may: &["model", "event", "clock", "image"] },
     // 2: edges.
     // A source is read at any position; it may be the disk inside an image.
     Module {
@@ -115,7 +119,7 @@ const MODULES: &[Module] = &[
     // Beside: it must not share the client's view of the wire, or both could be wrong alike.
     Module {
         name: "emulator",
-        may: &["model", "clock", "checksum", "credentials", "read", "image", "http", "protocol::sign"],
+        may: &["model", "clock", "checksum", "credentials", "read", "image", "http", "sign"],
     },
     // Beside: bodies for a fuzzer, one for each parser wherever it is.
     Module { name: "fuzz", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "emulator"] },
@@ -124,8 +128,17 @@ const MODULES: &[Module] = &[
 const STAGES: &[&str] = &["session", "transfer", "complete", "url", "import", "manage"];
 
 /// Crates that only these files may name, since their types must not reach the public interface.
-const CONFINED: &[(&str, &[&str])] =
-    &[("reqwest", &["http/classify.rs", "http/proxy.rs", "http/transport.rs"]), ("clap", &[])];
+const CONFINED: &[(&str, &[&str])] = &[
+    (
+        "reqwest",
+        &[
+            "crates/core/src/http/classify.rs",
+            "crates/core/src/http/proxy.rs",
+            "crates/core/src/http/transport.rs",
+        ],
+    ),
+    ("clap", &[]),
+];
 
 fn tier(name: &str) -> &'static [&'static str] {
     match name {
@@ -175,14 +188,18 @@ fn libraries_that_must_not_show_stay_where_they_are() {
 }
 
 /// The tables of the codes that services answer with.
-const CODES: [&str; 4] =
-    ["protocol/oss/code.rs", "protocol/rpc/code.rs", "protocol/ecs/code.rs", "protocol/ram/code.rs"];
+const CODES: [&str; 4] = [
+    "src/protocol/oss/code.rs",
+    "src/protocol/rpc/code.rs",
+    "src/protocol/ecs/code.rs",
+    "src/protocol/ram/code.rs",
+];
 /// May spell codes: the emulator, which shares nothing of the wire with the client, and the rules that both apply.
-const OWN_CODES: [&str; 2] = ["emulator/", "image/rule.rs"];
+const OWN_CODES: [&str; 2] = ["crates/emulator/", "crates/image/src/rule.rs"];
 
 #[test]
 fn codes_of_services_stand_in_their_tables_alone() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut codes = BTreeSet::new();
     for table in CODES {
         let text = fs::read_to_string(root.join(table)).unwrap();
@@ -193,7 +210,7 @@ fn codes_of_services_stand_in_their_tables_alone() {
     let mut files = library_files();
     let test_only = test_only_modules(&files);
     files.retain(|file| !test_only.iter().any(|module| file.module.starts_with(module)));
-    files.extend(rust_files(&root.join("bin"), &root));
+    files.extend(rust_files("src/bin", &[]));
     let mut wrong = String::new();
     for file in files {
         if OWN_CODES.iter().chain(&CODES).any(|own| file.shown.starts_with(own)) {
@@ -227,15 +244,17 @@ impl Module {
 /// A source file of the library.
 struct SourceFile {
     path: PathBuf,
-    /// Below `src/`, for messages.
+    /// Below the repository's root, for messages.
     shown: String,
-    /// Names from the crate root down to this file's module.
+    /// Names from the root of `ossup` down to this file's module.
     module: Vec<String>,
+    /// How many of those names lead to the root of its own crate.
+    crate_root: usize,
 }
 
 struct Import {
     line: usize,
-    /// Names below the crate root.
+    /// Names below the root of `ossup`.
     path: Vec<String>,
 }
 
@@ -248,35 +267,50 @@ fn library_imports() -> Vec<(SourceFile, Vec<Import>)> {
             continue;
         }
         let code = without_tests(&without_comments(&fs::read_to_string(&file.path).unwrap()));
-        let imports = imports(&code, &file.module);
+        let imports = imports(&code, &file.module, file.crate_root);
         found.push((file, imports));
     }
     assert!(found.len() > 20, "found {} source files only", found.len());
     found
 }
 
-/// Returns all files under `src/` but `lib.rs`, which re-exports from everywhere, and the binary.
+/// The crates of the library: where their sources are, what their names begin with as `ossup` re-exports them, and what
+/// its other crates call them.
+const CRATES: [(&str, &[&str], &str); 4] = [
+    ("src", &[], "ossup"),
+    ("crates/core/src", &[], "ossup_core"),
+    ("crates/image/src", &["image"], "ossup_image"),
+    ("crates/emulator/src", &["emulator"], "ossup_emulator"),
+];
+
+/// Returns all source files of the library's crates but those `lib.rs` that only re-export, and the binary.
 fn library_files() -> Vec<SourceFile> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = rust_files(&root, &root);
-    files.retain(|file| file.shown != "lib.rs" && !file.shown.starts_with("bin/"));
+    let mut files =
+        CRATES.iter().flat_map(|(sources, root, _)| rust_files(sources, root)).collect::<Vec<_>>();
+    files.retain(|file| !file.module.is_empty() && !file.shown.starts_with("src/bin/"));
     files
 }
 
-/// Returns the source files of a folder below `root`.
-fn rust_files(folder: &Path, root: &Path) -> Vec<SourceFile> {
+/// Returns the source files of a folder, which holds the modules of `crate_root`.
+fn rust_files(folder: &str, crate_root: &[&str]) -> Vec<SourceFile> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = repository.join(folder);
     let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
+    let mut folders = vec![sources.clone()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let shown = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if let Some(stem) = shown.strip_suffix(".rs") {
+                continue;
+            }
+            let below = path.strip_prefix(&sources).unwrap().to_str().unwrap();
+            if let Some(stem) = below.strip_suffix(".rs") {
                 let stem = stem.strip_suffix("/mod").unwrap_or(stem);
-                let module = stem.split('/').map(str::to_owned).collect();
-                files.push(SourceFile { path, shown, module });
+                let names = stem.split('/').filter(|&name| name != "lib");
+                let module = crate_root.iter().copied().chain(names).map(str::to_owned).collect();
+                let shown = path.strip_prefix(repository).unwrap().to_str().unwrap().to_owned();
+                files.push(SourceFile { crate_root: crate_root.len(), module, shown, path });
             }
         }
     }
@@ -411,28 +445,41 @@ fn end_of_item(item: &str) -> usize {
     item.len()
 }
 
-/// Finds every path into the crate, in `use` lines and in code, spelled with `crate` or with `super`.
-fn imports(code: &str, module: &[String]) -> Vec<Import> {
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::").chain(code.match_indices("super::")) {
-        let before = code[..at].chars().next_back();
-        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$')
-            || code[..at].ends_with("super::")
-        {
-            continue;
-        }
-        let mut rest = &code[at..];
-        let mut base = if rest.starts_with("crate::") { Vec::new() } else { module.to_vec() };
-        rest = rest.strip_prefix("crate::").unwrap_or(rest);
-        while let Some(up) = rest.strip_prefix("super::") {
-            base.pop();
-            rest = up;
-        }
-        let line = code[..at].matches('\n').count() + 1;
-        let mut paths = Vec::new();
-        use_tree(rest, &base, &mut paths);
-        found.extend(paths.into_iter().filter(|path| !path.is_empty()).map(|path| Import { line, path }));
+/// Finds every path into the library's crates, in `use` lines and in code, spelled with `crate`, `super` or the name of
+/// another crate.
+fn imports(code: &str, module: &[String], crate_root: usize) -> Vec<Import> {
+    let mut roots =
+        vec![("crate::".to_owned(), module[..crate_root].to_vec()), ("super::".to_owned(), Vec::new())];
+    for (_, root, name) in &CRATES[1..] {
+        roots.push((format!("{name}::"), root.iter().map(|&name| name.to_owned()).collect()));
     }
+    let mut found = Vec::new();
+    for (begin, root) in roots {
+        for (at, _) in code.match_indices(&begin) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$')
+                || code[..at].ends_with("super::")
+            {
+                continue;
+            }
+            let mut rest = &code[at..];
+            let mut base = root.clone();
+            if begin == "super::" {
+                base = module.to_vec();
+                while let Some(up) = rest.strip_prefix("super::") {
+                    base.pop();
+                    rest = up;
+                }
+            } else {
+                rest = &rest[begin.len()..];
+            }
+            let line = code[..at].matches('\n').count() + 1;
+            let mut paths = Vec::new();
+            use_tree(rest, &base, &mut paths);
+            found.extend(paths.into_iter().filter(|path| !path.is_empty()).map(|path| Import { line, path }));
+        }
+    }
+    found.sort_by_key(|import| import.line);
     found
 }
 
@@ -477,7 +524,7 @@ mod tests {
     fn found(code: &str) -> Vec<String> {
         let code = without_tests(&without_comments(code));
         let module = ["transfer".to_owned(), "worker".to_owned()];
-        imports(&code, &module)
+        imports(&code, &module, 0)
             .iter()
             .map(|import| format!("{}:{}", import.line, import.path.join("::")))
             .collect()
@@ -505,6 +552,16 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_other_crates_are_called() {
+        assert_eq!(found("use ossup_core::model::Region;"), ["1:model::Region"]);
+        assert_eq!(found("use ossup_image::{Format, codec};"), ["1:image::Format", "1:image::codec"]);
+        let module = ["image".to_owned(), "inside".to_owned()];
+        let of_image = imports("use crate::codec::gzip;\nuse super::disk;", &module, 1);
+        let paths = of_image.iter().map(|import| import.path.join("::")).collect::<Vec<_>>();
+        assert_eq!(paths, ["image::codec::gzip", "image::disk"]);
+    }
+
+    #[test]
     fn passes_over_comments_strings_and_tests() {
         assert!(found("//! [x](crate::url)\n/* crate::url */ let s = r#\"crate::url\"#;").is_empty());
         assert_eq!(
@@ -523,7 +580,7 @@ mod tests {
             let module = MODULES.iter().find(|row| row.name == module).unwrap();
             module.allows(&path.split("::").map(str::to_owned).collect::<Vec<_>>())
         };
-        assert!(allows("emulator", "protocol::sign::oss_v4"));
+        assert!(allows("emulator", "sign::oss_v4"));
         assert!(!allows("emulator", "protocol::oss"));
         assert!(!allows("emulator", "protocol"));
         assert!(!allows("plan", "client"));

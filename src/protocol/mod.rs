@@ -8,18 +8,14 @@ mod error;
 pub mod oss;
 pub mod ram;
 pub mod rpc;
-pub mod sign;
 pub mod sts;
-pub mod uri;
-
-use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 pub use error::{DecodeError, RetryClass, ServiceError};
-
-use crate::model::{BucketName, ObjectKey, Region};
+pub use ossup_core::request::{Content, OssRequest, Request, RpcRequest, RpcService};
+pub use ossup_core::{sign, uri};
 
 /// One operation of a service: what to send, how, and what the answer means.
 pub trait Operation: Send + Sync {
@@ -71,95 +67,6 @@ pub enum TimeoutClass {
     Upload,
     /// The service may work for minutes before it answers: Complete, UploadPartCopy.
     Long,
-}
-
-/// A request before it is signed.
-#[derive(Debug, Clone)]
-pub enum Request {
-    /// To OSS.
-    Oss(OssRequest),
-    /// To an RPC-style service: ECS, RAM, STS.
-    Rpc(RpcRequest),
-}
-
-/// A request to OSS: which resource, and what goes with it. All text is decoded.
-#[derive(Debug, Clone)]
-pub struct OssRequest {
-    /// HTTP method.
-    pub method: Method,
-    /// The bucket; without one the request is to the service.
-    pub bucket: Option<BucketName>,
-    /// The key; without one the request is to the bucket.
-    pub key: Option<ObjectKey>,
-    /// Query parameters; `None` is a parameter without value.
-    pub query: Vec<(String, Option<String>)>,
-    /// Headers, names in lower case, without those of signing and without Content-Length.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub content: Content,
-}
-
-/// What follows the headers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// No body: `Content-Length: 0`.
-    Empty,
-    /// These bytes.
-    Bytes(Bytes),
-    /// This many bytes, which the caller streams.
-    Stream(u64),
-}
-
-/// The services that are called in RPC style.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RpcService {
-    /// ECS, version 2014-05-26.
-    Ecs,
-    /// RAM, version 2015-05-01.
-    Ram,
-    /// STS, version 2015-04-01.
-    Sts,
-}
-
-impl RpcService {
-    /// Returns the API's version, as the `Version` parameter and the `x-acs-version` header carry it.
-    pub fn version(self) -> &'static str {
-        match self {
-            Self::Ecs => "2014-05-26",
-            Self::Ram => "2015-05-01",
-            Self::Sts => "2015-04-01",
-        }
-    }
-}
-
-/// A call of an RPC-style service. All parameters travel in the query of a POST with an empty body.
-#[derive(Clone)]
-pub struct RpcRequest {
-    /// Which service.
-    pub service: RpcService,
-    /// `Action`, such as `ImportImage`.
-    pub action: &'static str,
-    /// The region whose endpoint is called; RAM has none.
-    pub region: Option<Region>,
-    /// Business parameters, flattened (`DiskDeviceMapping.1.OSSBucket`) and decoded; `RegionId` among them.
-    pub params: Vec<(String, String)>,
-    /// Whether the call is signed; AssumeRoleWithOIDC is not.
-    pub signed: bool,
-}
-
-impl fmt::Debug for RpcRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |(name, value): &(String, String)| match name.as_str() {
-            "OIDCToken" => (name.clone(), "[redacted]".to_owned()),
-            _ => (name.clone(), value.clone()),
-        };
-        f.debug_struct("RpcRequest")
-            .field("service", &self.service)
-            .field("action", &self.action)
-            .field("region", &self.region)
-            .field("params", &self.params.iter().map(shown).collect::<Vec<_>>())
-            .finish_non_exhaustive()
-    }
 }
 
 /// An answer with its whole body, which is bounded.

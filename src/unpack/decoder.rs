@@ -2,8 +2,8 @@
 
 use super::UnpackError;
 use super::stream::Stream;
-use crate::codec::{Codec, Fault};
 use crate::image::Compression;
+use crate::image::codec::{Codec, Fault};
 
 /// Bytes read at once.
 const BLOCK: usize = 128 << 10;

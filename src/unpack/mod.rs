@@ -48,7 +48,7 @@ use std::thread::available_parallelism;
 pub use error::{Names, UnpackError};
 pub use tar::SMALLEST_IMAGE;
 
-use crate::codec::{Codec, Fault, bzip2, gzip, lz4, xz, zstandard};
+use crate::image::codec::{Codec, Fault, bzip2, gzip, lz4, xz, zstandard};
 use crate::image::{Archive, Compression, Format, detect};
 use decoder::Decoder;
 use stream::{Input, Peeked, Stream};
@@ -274,11 +274,11 @@ fn decompress(
 
 fn codec(format: Compression, options: &Options) -> Result<Box<dyn Codec>, Fault> {
     Ok(match format {
-        Compression::Gzip => Box::new(gzip::Gzip::new()),
+        Compression::Gzip => Box::new(gzip::Gzip::begin()),
         Compression::Xz => Box::new(xz::Xz::new(options.threads, options.memory)?),
         Compression::Zstd => Box::new(zstandard::Zstd::new(options.memory)?),
-        Compression::Bzip2 => Box::new(bzip2::Bzip2::new()),
-        Compression::Lz4 => Box::new(lz4::Lz4::new()),
+        Compression::Bzip2 => Box::new(bzip2::Bzip2::begin()),
+        Compression::Lz4 => Box::new(lz4::Lz4::begin()),
         Compression::Lzma => return Err(Fault::Unsupported("lzma")),
     })
 }

@@ -47,60 +47,8 @@ pub use upload_part_copy::UploadPartCopy;
 
 use std::fmt::Write as _;
 
-use http::Method;
-
-use super::{Content, DecodeError, OssRequest, Response};
-use crate::model::{BucketName, Crc64, ETag, ObjectRef};
-
-impl OssRequest {
-    fn object(method: Method, object: &ObjectRef) -> Self {
-        Self { key: Some(object.key.clone()), ..Self::bucket(method, &object.bucket) }
-    }
-
-    fn bucket(method: Method, bucket: &BucketName) -> Self {
-        Self {
-            method,
-            bucket: Some(bucket.clone()),
-            key: None,
-            query: Vec::new(),
-            headers: Vec::new(),
-            content: Content::Empty,
-        }
-    }
-
-    fn flag(mut self, name: &str) -> Self {
-        self.query.push((name.to_owned(), None));
-        self
-    }
-
-    fn param(mut self, name: &str, value: impl ToString) -> Self {
-        self.query.push((name.to_owned(), Some(value.to_string())));
-        self
-    }
-
-    fn param_if(self, name: &str, value: Option<impl ToString>) -> Self {
-        match value {
-            Some(value) => self.param(name, value),
-            None => self,
-        }
-    }
-
-    fn header(mut self, name: &str, value: impl ToString) -> Self {
-        self.headers.push((name.to_owned(), value.to_string()));
-        self
-    }
-
-    fn header_if(self, name: &str, value: Option<impl ToString>) -> Self {
-        match value {
-            Some(value) => self.header(name, value),
-            None => self,
-        }
-    }
-
-    fn forbid_overwrite(self, overwrite: bool) -> Self {
-        self.header_if("x-oss-forbid-overwrite", (!overwrite).then_some("true"))
-    }
-}
+use super::{DecodeError, Response};
+use crate::model::{Crc64, ETag};
 
 /// Reads the header's CRC-64 of what was stored; none if it is absent.
 fn crc64_header(operation: &'static str, answer: &Response) -> Result<Option<Crc64>, DecodeError> {

@@ -1,0 +1,20 @@
+//! What `ossup` and its emulator share, and nothing that only one of them knows.
+//!
+//! - [`model`] has the field's words as types, [`clock`] the time
+//!   as an argument;
+//! - [`read`] is how bytes are read at any position, whatever holds them;
+//! - [`checksum`], [`credentials`], [`request`], [`uri`] and [`sign`] are pure;
+//! - [`http`] is the seam to the network: [`http::Transport`], and the only code that opens sockets as a client.
+//!
+//! Use it through the crate `ossup`, which re-exports what is meant for others. Until 1.0 this crate may change in any
+//! release.
+
+pub mod checksum;
+pub mod clock;
+pub mod credentials;
+pub mod http;
+pub mod model;
+pub mod read;
+pub mod request;
+pub mod sign;
+pub mod uri;

@@ -1,0 +1,354 @@
+//! The life of a multipart upload.
+
+use http::{Response, StatusCode};
+use md5::{Digest, Md5};
+
+use super::super::store::{ObjectKind, ObjectRecord, Part, PartRecord, StoreError, Upload, UploadRecord};
+use super::answer::{plain, quoted, set, xml};
+use super::error::OssError;
+use super::put::{
+    content_md5, describe_encryption, describe_new, describe_version, etag, forbids_overwrite,
+    object_headers, version_id,
+};
+use super::receive::{self, Claims};
+use super::time::iso;
+use super::xml::{Document, parse};
+use super::{Call, Failure, headers, page_size, url_encoding};
+use ossup_core::checksum;
+use ossup_core::http::Body;
+use ossup_core::model::limits::{MAX_PART_SIZE, MAX_PARTS, MIN_PART_SIZE};
+use ossup_core::model::{Crc64, ETag, PartNumber, UploadId};
+use ossup_core::sign::encode;
+
+/// The EC of NoSuchUpload of UploadPart.
+const NO_UPLOAD_FOR_PART: &str = "0042-00000104";
+
+pub(super) async fn initiate(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
+    // Its body is empty, and so it may come without a length.
+    receive::optional_document(body, &call.headers).await?;
+    let (bucket, key) = (call.bucket()?, call.key()?);
+    let url = url_encoding(&call.query)?;
+    let record = UploadRecord {
+        id: UploadId::new(format!("{:X}", uuid::Uuid::new_v4().simple())),
+        key: key.clone(),
+        initiated: call.now,
+        headers: object_headers(call, bucket)?,
+        sequential: call.query.has("sequential"),
+    };
+    let mut document = Document::new();
+    document.element("InitiateMultipartUploadResult", |d| {
+        if url {
+            d.text("EncodingType", "url");
+        }
+        d.text("Bucket", bucket.name.as_str());
+        d.text("Key", encoded(key.as_str(), url)).text("UploadId", record.id.as_str());
+    });
+    let mut response = xml(document);
+    describe_encryption(response.headers_mut(), &record.headers);
+    let forbid = forbids_overwrite(call, bucket);
+    call.emulator
+        .store()
+        .create_upload(&bucket.name, record, forbid)
+        .map_err(|error| OssError::of_store(error, &bucket.name))?;
+    Ok(response)
+}
+
+pub(super) fn encoded(text: &str, url: bool) -> String {
+    if url { encode::component(text) } else { text.to_owned() }
+}
+
+/// Returns the upload that the request names; `ec` is what the operation says if there is none.
+pub(super) fn upload_of(call: &Call, ec: &'static str) -> Result<Upload, OssError> {
+    let (bucket, key, id) = (call.bucket()?, call.key()?, call.query.get("uploadId").unwrap_or_default());
+    call.emulator.store().upload(&bucket.name, key, &UploadId::new(id)).map_err(|error| match error {
+        StoreError::NoSuchUpload => OssError::no_such_upload(id, ec),
+        other => OssError::of_store(other, &bucket.name),
+    })
+}
+
+pub(super) fn part_number(call: &Call) -> Result<PartNumber, OssError> {
+    let text = call.query.get("partNumber").ok_or_else(|| {
+        OssError::invalid_argument("PartNumber", "", "The part number is missing.").ec("0017-00000219")
+    })?;
+    text.parse().ok().and_then(PartNumber::new).ok_or_else(|| {
+        OssError::invalid_argument(
+            "PartNumber",
+            text,
+            "Part number must be an integer between 1 and 10000, inclusive.",
+        )
+        .ec("0017-00000220")
+    })
+}
+
+/// Refuses an encryption in a request that only continues an upload.
+fn refuse_encryption(call: &Call) -> Result<(), OssError> {
+    const NAMES: [&str; 3] = [
+        "x-oss-server-side-encryption",
+        "x-oss-server-side-encryption-key-id",
+        "x-oss-server-side-data-encryption",
+    ];
+    match NAMES.iter().find_map(|name| Some((name, headers::text(&call.headers, name)?))) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let message = format!("{name} belongs to InitiateMultipartUpload.");
+            Err(OssError::invalid_argument(name, value, message))
+        }
+    }
+}
+
+/// Refuses headers that belong to the object, and parts out of order where order was asked for.
+pub(super) fn check_part(call: &Call, upload: &Upload, number: PartNumber) -> Result<(), OssError> {
+    refuse_encryption(call)?;
+    headers::check_traffic_limit(
+        headers::text(&call.headers, "x-oss-traffic-limit"),
+        call.query.get("x-oss-traffic-limit"),
+    )?;
+    let last = upload.parts.keys().next_back().map_or(0, |last| last.get());
+    if upload.record.sequential && number.get() != last && number.get() != last + 1 {
+        return Err(OssError::new(400, "PartNotSequential", "The part is not the next one in order."));
+    }
+    Ok(())
+}
+
+/// Adds a part to the upload that the request names.
+pub(super) fn add_part(
+    call: &Call,
+    upload: &Upload,
+    part: PartRecord,
+    ec: &'static str,
+) -> Result<(), OssError> {
+    let (bucket, key) = (call.bucket()?, call.key()?);
+    let id = &upload.record.id;
+    call.emulator.store().put_part(&bucket.name, key, id, part).map_err(|error| match error {
+        StoreError::NoSuchUpload => OssError::no_such_upload(id.as_str(), ec),
+        other => OssError::of_store(other, &bucket.name),
+    })
+}
+
+pub(super) async fn upload_part(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
+    let number = part_number(call)?;
+    let upload = upload_of(call, NO_UPLOAD_FOR_PART)?;
+    if let Err(refused) = check_part(call, &upload, number) {
+        receive::drain(body).await;
+        return Err(refused.into());
+    }
+    let claims = Claims::of(&call.headers)?;
+    let writer = call.emulator.store().writer(claims.want_md5());
+    let written = receive::store(body, writer, &claims, MAX_PART_SIZE).await?;
+    let part = PartRecord {
+        number,
+        size: written.size,
+        etag: etag(&written.sums, written.size),
+        crc: Some(written.sums.crc),
+        modified: call.now,
+        segments: written.segment.into_iter().collect(),
+    };
+    let mut response = plain(StatusCode::OK);
+    describe_new(response.headers_mut(), &part.etag, part.crc, &upload.record.headers);
+    if let Some(md5) = content_md5(&written.sums) {
+        set(response.headers_mut(), "content-md5", md5);
+    }
+    add_part(call, &upload, part, NO_UPLOAD_FOR_PART)?;
+    Ok(response)
+}
+
+pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
+    let text = receive::document(body, &call.headers).await?;
+    let (bucket, key) = (call.bucket()?, call.key()?);
+    let url = url_encoding(&call.query)?;
+    let upload = upload_of(call, "0042-00000203")?;
+    refuse_encryption(call)?;
+    let all = headers::text(&call.headers, "x-oss-complete-all") == Some("yes");
+    let parts: Vec<&Part> = if all {
+        if !text.is_empty() {
+            return Err(OssError::new(
+                400,
+                "InvalidArgument",
+                "Should not speficy both complete all header and http body.",
+            )
+            .ec("0042-00000216")
+            .into());
+        }
+        upload.parts.values().map(|part| &**part).collect()
+    } else {
+        listed(&upload, &text)?
+    };
+    // An empty list is not refused: it makes an object of 0 bytes.
+    check_sizes(&parts)?;
+    let mut object_headers = upload.record.headers.clone();
+    if let Some(acl) = headers::object_acl(&call.headers, bucket)? {
+        object_headers.acl = Some(acl);
+    }
+    let record = ObjectRecord {
+        key: key.clone(),
+        size: parts.iter().map(|part| part.record.size).sum(),
+        etag: multipart_etag(parts.iter().map(|part| part.record.etag.as_str())),
+        crc: combined(&parts),
+        content_md5: None,
+        kind: ObjectKind::Multipart,
+        modified: call.now,
+        headers: object_headers,
+        version_id: version_id(bucket),
+        delete_marker: false,
+        sequence: 0,
+        upload_id: Some(upload.record.id.clone()),
+        segments: parts.iter().flat_map(|part| part.record.segments.iter().cloned()).collect(),
+    };
+    let forbid = forbids_overwrite(call, bucket);
+    let object =
+        call.emulator.store().complete_upload(&bucket.name, &upload, record, forbid).map_err(|error| {
+            match error {
+                StoreError::NoSuchUpload => {
+                    OssError::no_such_upload(upload.record.id.as_str(), "0042-00000203")
+                }
+                other => OssError::of_store(other, &bucket.name),
+            }
+        })?;
+    let record = &object.record;
+    let mut document = Document::new();
+    document.element("CompleteMultipartUploadResult", |d| {
+        if url {
+            d.text("EncodingType", "url");
+        }
+        d.text("Location", call.object_url()).text("Bucket", bucket.name.as_str());
+        d.text("Key", encoded(key.as_str(), url)).text("ETag", quoted(&record.etag));
+    });
+    let mut response = xml(document);
+    describe_new(response.headers_mut(), &record.etag, record.crc, &record.headers);
+    describe_version(response.headers_mut(), bucket, record);
+    Ok(response)
+}
+
+/// Returns the parts that the document of a Complete lists.
+fn listed<'a>(upload: &'a Upload, text: &[u8]) -> Result<Vec<&'a Part>, OssError> {
+    let root = parse(text, "CompleteMultipartUpload").map_err(|_| OssError::malformed_xml())?;
+    let mut parts = Vec::new();
+    let mut last = 0;
+    for element in root.children_of("Part") {
+        let number = element.child_text("PartNumber").ok_or_else(OssError::malformed_xml)?;
+        let number: u64 = number.parse().map_err(|_| OssError::malformed_xml())?;
+        let etag = element.child_text("ETag").ok_or_else(OssError::malformed_xml)?;
+        if number <= last {
+            return Err(OssError::new(
+                400,
+                "InvalidPartOrder",
+                "The list of parts was not in ascending order. Parts list must specified in order by part \
+                 number.",
+            )
+            .ec("0042-00000209"));
+        }
+        last = number;
+        let found = u16::try_from(number).ok().and_then(PartNumber::new).and_then(|n| upload.parts.get(&n));
+        match found {
+            Some(part) if ETag::new(part.record.etag.as_str()) == ETag::new(etag) => parts.push(&**part),
+            _ => {
+                return Err(OssError::new(
+                    400,
+                    "InvalidPart",
+                    "One or more of the specified parts could not be found or the specified entity tag might \
+                     not have matched the part's entity tag.",
+                )
+                .element("UploadId", upload.record.id.as_str())
+                .element("PartNumber", number.to_string()));
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn check_sizes(parts: &[&Part]) -> Result<(), OssError> {
+    let Some((_, before)) = parts.split_last() else { return Ok(()) };
+    match before.iter().find(|part| part.record.size < MIN_PART_SIZE) {
+        None => Ok(()),
+        Some(part) => Err(OssError::new(
+            400,
+            "EntityTooSmall",
+            "Your proposed upload smaller than the minimum allowed size.",
+        )
+        .ec("0042-00000213")
+        .element("ProposedSize", part.record.size.to_string())
+        .element("MinSizeAllowed", MIN_PART_SIZE.to_string())
+        .element("PartNumber", part.record.number.to_string())),
+    }
+}
+
+/// Returns the ETag of an object made of parts with these ETags: MD5 of their text, and their count.
+fn multipart_etag<'a>(etags: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let count = etags.len();
+    let mut md5 = Md5::new();
+    for etag in etags {
+        md5.update(etag.as_bytes());
+    }
+    let digest: String = md5.finalize().iter().map(|byte| format!("{byte:02X}")).collect();
+    format!("{digest}-{count}")
+}
+
+fn combined(parts: &[&Part]) -> Option<Crc64> {
+    parts
+        .iter()
+        .try_fold(Crc64(0), |sum, part| Some(checksum::combine(sum, part.record.crc?, part.record.size)))
+}
+
+pub(super) fn abort(call: &Call) -> Result<Response<Body>, Failure> {
+    let (bucket, key) = (call.bucket()?, call.key()?);
+    let upload = upload_of(call, "0042-00000002")?;
+    let id = &upload.record.id;
+    call.emulator.store().abort_upload(&bucket.name, key, id).map_err(|error| match error {
+        StoreError::NoSuchUpload => OssError::no_such_upload(id.as_str(), "0042-00000002"),
+        other => OssError::of_store(other, &bucket.name),
+    })?;
+    Ok(plain(StatusCode::NO_CONTENT))
+}
+
+pub(super) fn list_parts(call: &Call) -> Result<Response<Body>, Failure> {
+    let (bucket, key) = (call.bucket()?, call.key()?);
+    let url = url_encoding(&call.query)?;
+    let max = page_size(&call.query, "max-parts", 1000)?;
+    let marker = call.query.get("part-number-marker").filter(|marker| !marker.is_empty()).unwrap_or("0");
+    let after: u16 = marker.parse().ok().filter(|after| *after <= MAX_PARTS).ok_or_else(|| {
+        OssError::invalid_argument("part-number-marker", marker, "The marker must be 0 to 10000.")
+    })?;
+    let upload = upload_of(call, "0042-00000002")?;
+    let mut parts: Vec<&Part> =
+        upload.parts.values().map(|part| &**part).filter(|part| part.record.number.get() > after).collect();
+    let truncated = parts.len() > max;
+    parts.truncate(max);
+    let mut document = Document::new();
+    document.element("ListPartsResult", |d| {
+        if url {
+            d.text("EncodingType", "url");
+        }
+        d.text("Bucket", bucket.name.as_str()).text("Key", encoded(key.as_str(), url));
+        d.text("UploadId", upload.record.id.as_str());
+        d.text("StorageClass", &upload.record.headers.storage_class);
+        d.text("PartNumberMarker", after.to_string());
+        let next = parts.last().map_or(after, |part| part.record.number.get());
+        d.text("NextPartNumberMarker", next.to_string());
+        d.text("MaxParts", max.to_string()).text("IsTruncated", truncated.to_string());
+        for Part { record, .. } in parts {
+            d.element("Part", |d| {
+                d.text("PartNumber", record.number.to_string()).text("LastModified", iso(record.modified));
+                d.text("ETag", quoted(&record.etag));
+                d.optional("HashCrc64ecma", record.crc.map(|crc| crc.to_string()));
+                d.text("Size", record.size.to_string());
+            });
+        }
+    });
+    Ok(xml(document))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_etag_of_an_object_is_the_md5_of_its_parts_etags_as_text() {
+        // The example of the CompleteMultipartUpload page.
+        let parts = [
+            "3349DC700140D7F86A078484278075A9",
+            "8EFDA8BE206636A695359836FE0A0E0A",
+            "8C315065167132444177411FDA149B92",
+        ];
+        assert_eq!(multipart_etag(parts.into_iter()), "B864DB6A936D376F9F8D3ED3BBE540DD-3");
+    }
+}

@@ -1,0 +1,63 @@
+//! What to ask of ECS for the Windows that was found: what the user wishes, else what the disk says.
+
+use crate::finding::{Finding, Findings, Severity};
+use crate::fix::Setting;
+use crate::inside::facts::{Answer, WindowsSystem};
+use crate::report::{DiskRole, Expected, Report};
+use crate::rule::Rule;
+use ossup_core::model::{Architecture, OsType};
+
+/// The platform that claims nothing but that it is a Windows.
+const NEUTRAL: &str = "Other Windows";
+
+/// Adds to the settings of a system disk what follows from a Windows, and tells where the user asks for something else.
+/// Whether Windows is asked for at all is told by what the file systems are.
+pub(in crate::inside) fn settle(
+    system: &WindowsSystem,
+    expected: &Expected,
+    report: &mut Report,
+    findings: &mut Findings,
+) {
+    if expected.role != DiskRole::System || expected.os_type() == Some(OsType::Linux) {
+        return;
+    }
+    let settings = &mut report.settings;
+    settings.os_type = Some(OsType::Windows);
+    settings.platform.clone_from(&expected.platform);
+    let product = system.product.found().map_or("a Windows", String::as_str);
+    match (expected.platform.as_deref(), system.platform) {
+        (None, Some(platform)) => {
+            settings.platform = Some(platform.to_owned());
+            findings.set(Rule::GOs, format!("Platform is {platform}: the disk holds {product}"));
+        }
+        (Some(asked), Some(platform)) if asked != platform && asked != NEUTRAL => {
+            let message = format!(
+                "platform {} is asked for, but the disk holds {product}: the service sets it up as that",
+                asked.chars().take(64).flat_map(char::escape_debug).collect::<String>()
+            );
+            findings.push(
+                Finding::new(Rule::GOs, Severity::Warn, message)
+                    .fixed_by(Setting::new("--platform", platform)),
+            );
+        }
+        _ => {}
+    }
+    let Answer::Found(found) = system.architecture else { return };
+    match expected.architecture {
+        Some(asked) if asked == found => {}
+        Some(asked) => {
+            let severity = match asked == Architecture::Arm64 || found == Architecture::Arm64 {
+                true => Severity::Fix,
+                false => Severity::Warn,
+            };
+            let message = format!("{asked} is asked for, but the Windows on the disk is for {found}");
+            let fix = Setting::new("--architecture", found.as_str());
+            findings.push(Finding::new(Rule::GArch, severity, message).fixed_by(fix));
+        }
+        None if settings.architecture != Some(found) => {
+            settings.architecture = Some(found);
+            findings.set(Rule::GArch, format!("Architecture is {found}: the Windows on the disk is for it"));
+        }
+        None => {}
+    }
+}
