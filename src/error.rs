@@ -181,6 +181,8 @@ impl PublishError {
         match self {
             Self::Upload(error) => error.kind(),
             Self::Import(error) => error.kind(),
+            Self::Manage(error) => error.kind(),
+            Self::Impossible { .. } => ErrorKind::Usage,
             Self::State(error) => error.kind(),
             Self::Object { source, .. } => source.kind(),
             Self::Replaced { .. } => ErrorKind::Integrity,
@@ -194,8 +196,10 @@ impl PublishError {
         match self {
             Self::Upload(error) => error.call(),
             Self::Import(error) => error.call_error(),
+            Self::Manage(error) => error.call_error(),
             Self::Object { source, .. } => Some(source),
             Self::State(_)
+            | Self::Impossible { .. }
             | Self::Replaced { .. }
             | Self::OtherStream { .. }
             | Self::Kept { .. }

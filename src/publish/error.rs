@@ -1,5 +1,6 @@
 use crate::client::CallError;
 use crate::import::{ImportError, ImportTask};
+use crate::manage::ManageError;
 use crate::model::{ImageId, ObjectRef, Region};
 use crate::state::StateError;
 use crate::upload::UploadError;
@@ -14,6 +15,15 @@ pub enum PublishError {
     /// An image could not be imported, copied or shared.
     #[error(transparent)]
     Import(ImportError),
+    /// An image could not be published, tagged, renamed or retired.
+    #[error(transparent)]
+    Manage(ManageError),
+    /// ECS never does what was asked for; nothing was sent.
+    #[error("{reason}")]
+    Impossible {
+        /// What it does not do.
+        reason: &'static str,
+    },
     /// The steps could not be written down.
     #[error("cannot keep the state of the publish")]
     State(#[source] StateError),

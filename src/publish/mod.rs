@@ -1,7 +1,7 @@
 //! From image files to custom images in every region where they are wanted.
 //!
-//! Upload, import, copies, family, sharing, deletion of the objects, in this order: sharing waits until every copy is
-//! Available, so that an incomplete set is never shared, and objects are deleted last. Each step is written down
+//! Upload, import, copies, tags of the snapshots, family, sharing, publication, deletion of the objects, in this order:
+//! sharing waits until every copy is Available, so that an incomplete set is never shared, and objects are deleted last. Each step is written down
 //! ([`PublishState`](crate::state::PublishState)); the same call again continues after the last one, wherever it was
 //! interrupted.
 //!
@@ -12,6 +12,7 @@
 mod begin;
 mod encryption;
 mod error;
+mod finish;
 mod names;
 mod objects;
 mod preflight;
@@ -48,6 +49,7 @@ pub struct Publish {
     encryption: Option<Encryption>,
     family: Option<String>,
     share_with: Vec<AccountId>,
+    public: bool,
     delete_objects: bool,
     keep_going: bool,
     wait: bool,
@@ -81,6 +83,8 @@ pub struct PublishReport {
     pub family: Option<String>,
     /// The accounts that all of them are shared with.
     pub shared_with: Vec<AccountId>,
+    /// Whether all of them are community images.
+    pub public: bool,
     /// The objects that were deleted.
     pub deleted: Vec<ObjectRef>,
     /// What failed in which region, where the others were to go on.
@@ -94,6 +98,11 @@ impl PublishReport {
     pub fn image(&self) -> &Published {
         let copy = self.copies.get(&self.import.task.region).filter(|_| self.encrypted);
         copy.unwrap_or(&self.import)
+    }
+
+    /// Returns all images that were made: the import, then its copies.
+    pub fn all(&self) -> impl Iterator<Item = &Published> {
+        std::iter::once(&self.import).chain(self.copies.values())
     }
 
     /// Returns the images that have the name: the copies alone if these are encrypted, else the import as well.
@@ -115,6 +124,7 @@ impl Publish {
             encryption: None,
             family: None,
             share_with: Vec::new(),
+            public: false,
             delete_objects: false,
             keep_going: false,
             wait: true,
@@ -157,6 +167,14 @@ impl Publish {
     #[must_use]
     pub fn share_with(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
         self.share_with.extend(accounts);
+        self
+    }
+
+    /// Makes the image and its copies community images, which everybody can use, once all are Available: after they were
+    /// shared, for the service neither shares nor copies a community image.
+    #[must_use]
+    pub fn public(mut self, public: bool) -> Self {
+        self.public = public;
         self
     }
 
@@ -207,6 +225,7 @@ impl Publish {
     /// Dropping the future stops it. What was submitted goes on, and is found again.
     pub async fn run(&self) -> Result<PublishReport, PublishError> {
         let began = Instant::now();
+        self.check()?;
         let (region, name) = (self.request.region(), self.request.name());
         let client = self.importer.client();
         let file = self.state.flow(&client.rpc_service(), region, name, client.now());
@@ -232,6 +251,7 @@ impl Publish {
             copies: BTreeMap::new(),
             family: None,
             shared_with: Vec::new(),
+            public: false,
             deleted: Vec::new(),
             failures: BTreeMap::new(),
             took: Duration::ZERO,
@@ -241,13 +261,34 @@ impl Publish {
             // Nothing is shared or deleted while a region is missing.
             if report.failures.is_empty() {
                 // The family first: the accounts that the images are shared with find them in it.
+                steps.tag_snapshots(&report).await?;
                 steps.family(&mut report).await?;
                 steps.share(&mut report).await?;
+                steps.make_public(&mut report).await?;
                 steps.delete_objects(&mut report).await?;
             }
         }
         report.took = began.elapsed();
         Ok(report)
+    }
+
+    /// Refuses what ECS never does, without asking it.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Impossible`].
+    pub fn check(&self) -> Result<(), PublishError> {
+        let Some(encryption) = &self.encryption else { return Ok(()) };
+        // "ModifyImageSharePermission" page, and the announcement on sharing encrypted images of July 2025.
+        if self.public {
+            return Err(PublishError::Impossible { reason: "an encrypted image cannot be public" });
+        }
+        let has_key = |region: &Region| encryption.key_in(region).is_some();
+        if !self.share_with.is_empty() && !self.destinations().iter().all(has_key) {
+            let reason = "an image that is encrypted with the service's own key cannot be shared";
+            return Err(PublishError::Impossible { reason });
+        }
+        Ok(())
     }
 
     /// Whether an earlier run has begun this publish, and may have taken its names.

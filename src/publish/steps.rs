@@ -1,7 +1,5 @@
 //! The steps after the uploads, each written down before and after it is done.
 
-use std::collections::BTreeSet;
-
 use futures::StreamExt;
 use futures::stream;
 
@@ -186,59 +184,6 @@ impl Steps<'_> {
             return Err(error);
         }
         report.failures.insert(region, error);
-        Ok(())
-    }
-
-    /// Puts the image and all copies into the family. Whether they are in it is seen in the images themselves.
-    pub(super) async fn family(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
-        let Some(family) = &self.publish.family else { return Ok(()) };
-        for Published { task, image } in report.named() {
-            match image.as_ref().and_then(|image| image.family.as_ref()) {
-                Some(found) if found == family => continue,
-                Some(other) => self.publish.events.notice(format!(
-                    "{}: image {} is moved from the family `{other}` to `{family}`",
-                    task.region, task.image_id
-                )),
-                None => {}
-            }
-            let set = self.publish.importer.set_family(&task.region, &task.image_id, family);
-            self.publish.until_cancelled(set).await?.map_err(PublishError::Import)?;
-        }
-        report.family = Some(family.clone());
-        Ok(())
-    }
-
-    /// Shares the image and all copies.
-    pub(super) async fn share(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
-        let accounts: BTreeSet<_> = self.publish.share_with.iter().cloned().collect();
-        if accounts.is_empty() {
-            return Ok(());
-        }
-        let list: Vec<_> = accounts.iter().cloned().collect();
-        for task in report.named().map(|published| &published.task) {
-            let share = self.publish.importer.share(&task.region, &task.image_id, &list);
-            self.publish.until_cancelled(share).await?.map_err(PublishError::Import)?;
-        }
-        report.shared_with = list;
-        Ok(())
-    }
-
-    /// Deletes the objects that were imported: the image is proved to be made of them, and is Available.
-    pub(super) async fn delete_objects(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
-        if !self.publish.delete_objects {
-            return Ok(());
-        }
-        for object in self.publish.objects() {
-            let imported = self.flow.objects.get(&object.to_string()).cloned();
-            let is_there = self.publish.may_be_deleted(&object, imported.as_ref()).await?;
-            // Written down before: the next run misses no object that this one may have deleted.
-            self.flow.deleted.insert(object.clone());
-            self.save()?;
-            if is_there {
-                self.publish.delete(&object).await?;
-            }
-            report.deleted.push(object);
-        }
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ use crate::source::FileSource;
 
 mod encryption;
 mod ours;
+mod public;
 mod streams;
 
 /// The emulator, which dies with its client at one request: before it is carried out, or after.

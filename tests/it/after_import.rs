@@ -139,8 +139,21 @@ fn all_regions_but_some_get_an_encrypted_copy_and_the_import_another_name() {
     let mistake = [&PUBLISH[..], &["--encrypt", "--share-with=1000000042"]].concat();
     let stderr = world.fails(2, &mistake);
     assert!(stderr.contains("cannot be shared") && stderr.contains("--kms-key"), "{stderr}");
+    let stderr = world.fails(2, &[&PUBLISH[..], &["--encrypt", "--public"]].concat());
+    assert!(stderr.contains("an encrypted image cannot be public"), "{stderr}");
     for except in ["--except=us-wst-1", "--kms-key=us-wst-1=key-1"] {
         let stderr = world.fails(2, &[&PUBLISH[..], &["--copy-to=all", "--encrypt", except]].concat());
         assert!(stderr.contains("did you mean us-west-1?"), "{stderr}");
     }
+}
+
+#[test]
+fn a_public_image_is_public_in_all_regions_and_the_json_says_so() {
+    let (world, _server) = world(&["--speed=40"]);
+    let publish = [&PUBLISH[..], &["--copy-to=us-west-1", "--public"]].concat();
+    let value = world.json(&publish);
+    assert_eq!(value["public"], serde_json::json!(true), "{value}");
+    // One more region comes too late: ECS does not copy a community image.
+    let stderr = world.fails(7, &[&publish[..], &["--copy-to=eu-central-1"]].concat());
+    assert!(stderr.contains("ossup image unpublish"), "{stderr}");
 }

@@ -32,6 +32,10 @@ pub const INVALID_IMAGE_SIZE: &str = "InvalidImageSize";
 pub const INVALID_OPERATION_VHD_IMAGE_UNSUPPORTED: &str = "InvalidOperation.VhdImageUnsupported";
 /// ECS may not read OSS for this account: the role is missing, or was made a moment ago.
 pub const INVALID_OSS_NOT_AUTHORIZED: &str = "InvalidOSS.NotAuthorized";
+/// There is no such key in the region of the copy.
+pub const INVALID_PARAMETER_KMS_KEY_ID_NOT_FOUND: &str = "InvalidParameter.KMSKeyId.NotFound";
+/// ECS may not use the key.
+pub const INVALID_PARAMETER_KMS_KEY_ID_KMS_UNAUTHORIZED: &str = "InvalidParameter.KMSKeyId.KMSUnauthorized";
 /// The bucket has default encryption.
 pub const INVALID_OSS_BUCKET_ENCRYPT_UNSUPPORTED: &str = "InvalidOSSBucket.EncryptUnsupported";
 /// OSS reads of the bucket are throttled.
@@ -64,6 +68,8 @@ pub const INVALID_VHD_IMAGE_INCORRECT_SIZE: &str = "InvalidVHDImage.IncorrectSiz
 pub const NO_SET_ROLETO_ECS_SERVICE_ACCOUNT: &str = "NoSetRoletoECSServiceAccount";
 /// The role that lets ECS read OSS does not exist.
 pub const NO_SET_ROLETO_ECS_SERVICE_ACOUNT: &str = "NoSetRoletoECSServiceAcount";
+/// A community image is neither copied nor shared.
+pub const OPERATION_DENIED_COMMUNITY_IMAGE: &str = "OperationDenied.CommunityImage";
 /// Another copy of the image runs.
 pub const OPERATION_DENIED_IMAGE_COPY_CONFLICT: &str = "OperationDenied.ImageCopyConflict";
 /// Another copy of the image runs.

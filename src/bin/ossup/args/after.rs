@@ -26,6 +26,9 @@ pub(crate) struct FanOutArgs {
     /// Share the image and its copies with these accounts
     #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', value_parser = account)]
     pub(crate) share_with: Vec<AccountId>,
+    /// Make the image and its copies community images, which everybody can use, once all are available
+    #[arg(long)]
+    pub(crate) public: bool,
     /// Put the image and its copies into this image family
     #[arg(long, value_name = "NAME")]
     pub(crate) family: Option<String>,
@@ -43,6 +46,7 @@ impl FanOutArgs {
         !self.copy_to.is_empty()
             || self.encrypt
             || !self.share_with.is_empty()
+            || self.public
             || self.family.is_some()
             || self.delete_object
     }

@@ -9,16 +9,6 @@ use crate::args::{Destination, FanOutArgs, KmsKey};
 use crate::failure::{Failure, Kind};
 use crate::settings::regions;
 
-/// Refuses what ECS does not do, before anything is asked of it.
-pub(super) fn refuse_contradictions(args: &FanOutArgs) -> Result<(), Failure> {
-    // "Starting from July 1st, 2025 … images encrypted with Service Keys will no longer be supported."
-    if args.encrypt && args.kms_key.is_empty() && !args.share_with.is_empty() {
-        let text = "an image that is encrypted with the service's own key cannot be shared";
-        return Err(Failure::new(Kind::Usage, text).hint("name a key of yours with --kms-key"));
-    }
-    Ok(())
-}
-
 /// Returns the regions that an image is to be copied to. One that does not exist is refused; without the permission
 /// to list regions, only `all` needs it.
 pub(super) async fn regions(importer: &Importer, args: &FanOutArgs) -> Result<Vec<Region>, Failure> {

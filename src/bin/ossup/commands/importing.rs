@@ -154,17 +154,18 @@ impl Imports {
         after: &FanOutArgs,
         context: &Context,
     ) -> Result<Publish, Failure> {
-        fan_out::refuse_contradictions(after)?;
         let copy_to = context.stop.or(fan_out::regions(&self.importer, after)).await?;
         let publish = Publish::new(self.importer.clone(), request, &self.state)
             .copy_to(copy_to)
             .encrypt(fan_out::encryption(after))
             .share_with(after.share_with.iter().cloned())
+            .public(after.public)
             .family(after.family.clone())
             .delete_objects(after.delete_object)
             .keep_going(after.keep_going)
             .events(self.shown.sink())
             .cancel(context.stop.token());
+        publish.check()?;
         Ok(publish)
     }
 

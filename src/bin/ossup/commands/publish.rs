@@ -161,6 +161,7 @@ fn json_fields(connection: &Connection, object: &ObjectRef, report: &PublishRepo
     let rest = json!({
         "family": report.family,
         "shared_with": report.shared_with,
+        "public": report.public,
         "deleted": report.deleted.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "timings": {
             "upload_seconds": upload_seconds,

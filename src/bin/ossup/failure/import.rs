@@ -1,6 +1,7 @@
 //! Failures of imports and of what follows them.
 
 use ossup::ErrorKind;
+use ossup::client::CallError;
 use ossup::import::{ImportError, Site, authorization_url};
 use ossup::protocol::ecs;
 use ossup::publish::PublishError;
@@ -25,6 +26,10 @@ impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         let hint = match &error {
             PublishError::Import(cause) => advice(cause),
+            PublishError::Impossible { reason } if reason.contains("shared") => {
+                Some("name a key of yours with --kms-key, for each region".to_owned())
+            }
+            PublishError::Manage(error) => error.call_error().and_then(advice_on_call),
             PublishError::Object { source, .. } => service::advice(source),
             PublishError::Replaced { image, .. } => Some(match image.as_deref() {
                 Some((region, id)) => format!(
@@ -52,9 +57,10 @@ impl From<PublishError> for Failure {
         };
         let resumable = match &error {
             PublishError::Import(cause) => cause.kind() != ErrorKind::Import,
-            PublishError::Replaced { .. } | PublishError::Kept { .. } | PublishError::OtherStream { .. } => {
-                false
-            }
+            PublishError::Replaced { .. }
+            | PublishError::Kept { .. }
+            | PublishError::OtherStream { .. }
+            | PublishError::Impossible { .. } => false,
             _ => true,
         };
         let failure = Self::from_error(error.kind().into(), &error).resumable(resumable);
@@ -126,11 +132,14 @@ fn advice(error: &ImportError) -> Option<String> {
             "ECS forgets tasks some time after they end: `ossup image list` shows the resulting images"
                 .to_owned(),
         ),
-        ImportError::Call { source, .. } => known(source.service().and_then(|answer| answer.code.as_deref()))
-            .map(str::to_owned)
-            .or_else(|| service::advice(source)),
+        ImportError::Call { source, .. } => advice_on_call(source),
         _ => None,
     }
+}
+
+fn advice_on_call(error: &CallError) -> Option<String> {
+    let known = known(error.service().and_then(|answer| answer.code.as_deref()));
+    known.map(str::to_owned).or_else(|| service::advice(error))
 }
 
 /// Says how to free the name that a failed import holds.
@@ -188,6 +197,15 @@ fn known(code: Option<&str>) -> Option<&'static str> {
         }
         ecs::code::INVALID_OPERATION_VHD_IMAGE_UNSUPPORTED => {
             "images imported from VHD cannot be copied: convert the file to QCOW2 or RAW, and publish that"
+        }
+        ecs::code::INVALID_PARAMETER_KMS_KEY_ID_NOT_FOUND => {
+            "keys are of one region: name one for each with --kms-key REGION=ID"
+        }
+        ecs::code::INVALID_PARAMETER_KMS_KEY_ID_KMS_UNAUTHORIZED => {
+            "let ECS use the key: create the service role for encrypted disks in the ECS console, and tag the key for it"
+        }
+        ecs::code::OPERATION_DENIED_COMMUNITY_IMAGE => {
+            "a public image is neither copied nor shared: `ossup image unpublish` it, and run the command again"
         }
         ecs::code::IMAGE_USE_SHARED => "stop sharing it first: `ossup image unshare`",
         ecs::code::IMAGE_USING_BY_INSTANCE => "instances use it; --force deletes it anyway",
