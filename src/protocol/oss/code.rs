@@ -42,6 +42,8 @@ pub const NO_SUCH_BUCKET: &str = "NoSuchBucket";
 pub const NO_SUCH_KEY: &str = "NoSuchKey";
 /// The upload is not open any more, or never was.
 pub const NO_SUCH_UPLOAD: &str = "NoSuchUpload";
+/// The bucket has no retention policy.
+pub const NO_SUCH_WORM_CONFIGURATION: &str = "NoSuchWORMConfiguration";
 /// The service does not do this.
 pub const NOT_IMPLEMENTED: &str = "NotImplemented";
 /// The request's time is more than 15 minutes off.

@@ -88,6 +88,7 @@ fn parameters(op: Op) -> &'static [&'static str] {
         Op::PutObjectACL | Op::GetObjectACL => &["acl", "versionId"],
         Op::PutObjectTagging | Op::GetObjectTagging | Op::DeleteObjectTagging => &["tagging", "versionId"],
         Op::GetBucketLocation => &["location"],
+        Op::GetBucketWorm => &["worm"],
         Op::PutBucketEncryption | Op::GetBucketEncryption | Op::DeleteBucketEncryption => &["encryption"],
         Op::PutBucketVersioning | Op::GetBucketVersioning => &["versioning"],
         Op::ListObjects => &["prefix", "delimiter", "marker", "max-keys", "encoding-type"],
@@ -256,7 +257,6 @@ mod tests {
         "userDefinedLogFieldsConfig",
         "vod",
         "website",
-        "worm",
         "wormId",
         "x-oss-ac-source-ip",
         "x-oss-process",
@@ -292,6 +292,10 @@ mod tests {
             ("DELETE", "/bkt/", "prefix=a"),
             ("PUT", "/bkt/", "encryption&versioning"),
             ("GET", "/bkt/", "list-type=3"),
+            ("PUT", "/bkt/", "worm"),
+            ("POST", "/bkt/", "worm"),
+            ("DELETE", "/bkt/", "worm"),
+            ("GET", "/bkt/k", "worm"),
         ] {
             assert_eq!(code(method, path, query, None), "NotImplemented", "{method} {path}?{query}");
         }

@@ -144,6 +144,12 @@ pub(super) fn get_bucket_info(call: &Call) -> Result<Response<Body>, Failure> {
     Ok(xml(document))
 }
 
+/// No bucket here has a retention policy: none can be set.
+pub(super) fn get_bucket_worm(call: &Call) -> Result<Response<Body>, Failure> {
+    call.bucket()?;
+    Err(OssError::new(404, "NoSuchWORMConfiguration", "The WORM Configuration does not exist.").into())
+}
+
 pub(super) fn get_bucket_location(call: &Call) -> Result<Response<Body>, Failure> {
     let mut document = Document::new();
     document.text("LocationConstraint", call.bucket()?.region.oss_id());

@@ -363,6 +363,7 @@ async fn perform(call: &Call, op: Op, body: Body) -> Result<Response<Body>, Fail
         Op::DeleteBucket => bucket::delete_bucket(call),
         Op::GetBucketInfo => bucket::get_bucket_info(call),
         Op::GetBucketLocation => bucket::get_bucket_location(call),
+        Op::GetBucketWorm => bucket::get_bucket_worm(call),
         Op::PutBucketEncryption => bucket::put_bucket_encryption(call, body).await,
         Op::GetBucketEncryption => bucket::get_bucket_encryption(call),
         Op::DeleteBucketEncryption => bucket::delete_bucket_encryption(call),
