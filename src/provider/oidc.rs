@@ -124,5 +124,4 @@ fn from_file(path: &Path) -> Result<Secret, CredentialsError> {
 }
 
 #[cfg(all(test, feature = "emulator"))]
-#[path = "oidc_tests.rs"]
 mod tests;
