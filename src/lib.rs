@@ -65,6 +65,7 @@ pub mod boot;
 pub mod checksum_file;
 pub mod client;
 pub mod complete;
+pub mod doctor;
 mod error;
 pub mod event;
 #[cfg(any(test, feature = "fuzzing"))]

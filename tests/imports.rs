@@ -115,6 +115,8 @@ const MODULES: &[Module] = &[
     // 5: front.
     Module { name: "upload", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4"] },
     Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
+    // 6: over the front. It asks what all of them depend on.
+    Module { name: "doctor", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
     Module { name: "error", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "publish"] },
     // Beside: it must not share the client's view of the wire, or both could be wrong alike.
     Module {

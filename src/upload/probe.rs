@@ -32,6 +32,8 @@ pub struct ProbedRate {
     pub bytes: u64,
     /// The time for them.
     pub took: Duration,
+    /// Most parts in flight at any time.
+    pub parallel: usize,
 }
 
 impl ProbedRate {
@@ -72,10 +74,11 @@ impl Upload {
         let upload_id = upload_id.map_err(|error| failed(&object, error))?;
         let measured = Arc::new(Mutex::new(Measured::new(Instant::now())));
         let measuring = Arc::clone(&measured);
-        let events = EventSink::new(move |event| {
-            if let Event::PartDone { range, .. } = event {
-                lock(&measuring).add(range.len());
-            }
+        let events = EventSink::new(move |event| match event {
+            Event::PartStarted { .. } => lock(&measuring).start(),
+            Event::PartDone { range, .. } => lock(&measuring).add(range.len()),
+            Event::PartReturned { .. } => lock(&measuring).leave(),
+            _ => {}
         });
         let most = self.limits.max_connections();
         let transfer = Transfer {
@@ -138,19 +141,31 @@ struct Measured {
     began: Instant,
     bytes: u64,
     last: Instant,
+    in_flight: usize,
+    most: usize,
 }
 
 impl Measured {
     fn new(now: Instant) -> Self {
-        Self { began: now, bytes: 0, last: now }
+        Self { began: now, bytes: 0, last: now, in_flight: 0, most: 0 }
+    }
+
+    fn start(&mut self) {
+        self.in_flight += 1;
+        self.most = self.most.max(self.in_flight);
+    }
+
+    fn leave(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     fn add(&mut self, bytes: u64) {
+        self.leave();
         (self.bytes, self.last) = (self.bytes + bytes, Instant::now());
     }
 
     fn rate(&self) -> ProbedRate {
-        ProbedRate { bytes: self.bytes, took: self.last - self.began }
+        ProbedRate { bytes: self.bytes, took: self.last - self.began, parallel: self.most }
     }
 }
 

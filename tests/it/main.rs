@@ -5,6 +5,7 @@ mod arguments;
 mod boot;
 mod demo;
 mod devices;
+mod doctor;
 mod examples;
 mod faults;
 mod guests;

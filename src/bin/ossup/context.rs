@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ossup::client::{Client, ClientOptions};
-use ossup::credentials::{CredentialsProvider, StaticCredentials};
+use ossup::credentials::{CredentialSource, CredentialsProvider, StaticCredentials};
 use ossup::emulator::{Emulator, EmulatorOptions};
 use ossup::http::{HttpTransport, Transport};
 use ossup::model::{BucketName, ObjectRef, ServiceId};
@@ -68,8 +68,22 @@ impl Context {
         retry: &RetryArgs,
         bucket: Option<&BucketName>,
     ) -> Result<Connection, Failure> {
+        self.connect_with(args, retry, bucket, None)
+    }
+
+    /// Prepares a client with other credentials than those of the settings, which may have none.
+    pub(crate) fn connect_with(
+        &self,
+        args: &ConnectionArgs,
+        retry: &RetryArgs,
+        bucket: Option<&BucketName>,
+        instead: Option<CredentialSource>,
+    ) -> Result<Connection, Failure> {
         let mut settings = self.settings(args, bucket)?;
-        let method = settings.credentials()?;
+        let method = match instead {
+            Some(method) => method,
+            None => settings.credentials()?,
+        };
         let (endpoint, transport, credentials, local) = match &settings.place {
             Target::Network(endpoint) => {
                 let transport = http(&settings.network)?;

@@ -2,6 +2,7 @@
 
 mod after;
 mod boot;
+mod doctor;
 mod emulator;
 mod import;
 mod plan;
@@ -12,6 +13,7 @@ pub(crate) mod values;
 
 pub(crate) use after::{Destination, FanOutArgs, KmsKey};
 pub(crate) use boot::{BootArgs, BootModeArg, MachineArgs, UntilArg};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use emulator::EmulatorArgs;
 pub(crate) use import::{
     BootTestArg, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
@@ -87,6 +89,8 @@ pub(crate) enum Command {
     Abort(AbortArgs),
     /// Abort old open uploads of a bucket, whoever started them
     Gc(GcArgs),
+    /// Say what works from here and what does not, and the way out
+    Doctor(DoctorArgs),
     /// Create and show buckets
     #[command(subcommand)]
     Bucket(BucketCommand),
@@ -151,6 +155,9 @@ impl Command {
             }
             Self::Abort(args) => (&mut args.connection, args.object.region.as_ref()),
             Self::Gc(args) => (&mut args.connection, args.bucket.region.as_ref()),
+            Self::Doctor(args) => {
+                (&mut args.connection, args.bucket.as_ref().and_then(|url| url.region.as_ref()))
+            }
             Self::Bucket(BucketCommand::Create(args) | BucketCommand::Show(args)) => {
                 (&mut args.connection, args.bucket.region.as_ref())
             }

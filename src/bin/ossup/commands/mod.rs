@@ -5,6 +5,8 @@ pub(crate) mod boot;
 mod bucket;
 mod completions;
 mod demo;
+mod doctor;
+mod doctor_text;
 mod emulator;
 mod fan_out;
 mod fix_script;
@@ -45,6 +47,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Publish(args) => publish::run(&args, context).await,
         Command::Inspect(args) => stop.or(inspect::run(&args, context)).await,
         Command::Boot(args) => boot::run(&args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Url(args) => stop.or(url::run(&args, context)).await,
         Command::List(args) => stop.or(list::run(&args, context)).await,
         Command::Abort(args) => stop.or(abort::run(&args, context)).await,

@@ -8,6 +8,7 @@ mod store;
 mod upload;
 
 pub(crate) use import::role_advice;
+pub(crate) use service::advice;
 pub(crate) use upload::{ResumeHint, upload};
 
 use std::error::Error;
@@ -188,6 +189,11 @@ impl Failure {
         matches!(self.kind, Kind::Interrupted(_))
     }
 
+    /// Returns the advice.
+    pub(crate) fn advised(&self) -> Option<&str> {
+        self.details.hint.as_deref()
+    }
+
     /// Returns message and causes in one line, and the advice.
     pub(crate) fn into_words(self) -> (String, Option<String>) {
         (self.line(), self.details.hint)
@@ -267,7 +273,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let failure = Self::from_error(error.kind().into(), &error);
-        match service::advice(&error) {
+        match advice(&error) {
             Some(hint) => failure.hint(hint),
             None => failure,
         }

@@ -8,7 +8,7 @@ use ossup::protocol::{ServiceError, ecs, oss, rpc};
 use crate::settings::regions;
 
 /// Returns advice about a failed request, if there is any better than the service's message.
-pub(super) fn advice(error: &CallError) -> Option<String> {
+pub(crate) fn advice(error: &CallError) -> Option<String> {
     match &error.cause {
         CallCause::Service(answer) => service(answer),
         CallCause::Transport(cause) => transport(cause),

@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) origins: Vec<String>,
     /// Warnings that stop nothing.
     pub(crate) warnings: Vec<String>,
+    /// What the credentials are and where they came from.
+    pub(crate) told: String,
     credentials: Result<CredentialSource, SettingsError>,
 }
 
@@ -150,16 +152,17 @@ impl Settings {
             }
             _ => RpcTarget::Service,
         };
+        let mut told = "credentials of the embedded store".to_owned();
         let credentials = match place {
-            Target::Local(_) => {
-                say("credentials of the embedded store".to_owned());
-                Ok(CredentialSource::Anonymous)
-            }
+            Target::Local(_) => Ok(CredentialSource::Anonymous),
             Target::Network(_) => sources.method().map(|(method, origin)| {
-                say(format!("credentials ({}) from {origin}", method.describe()));
+                told = format!("credentials ({}) from {origin}", method.describe());
                 method
             }),
         };
+        if credentials.is_ok() {
+            say(told.clone());
+        }
         let https =
             !matches!(&place, Target::Network(endpoint) if endpoint.scheme() == ossup::model::Scheme::Http);
         let network =
@@ -174,7 +177,18 @@ impl Settings {
             warnings.push(format!("unknown region {region}: did you mean {meant}?"));
         }
         let sign_version = args.sign_version;
-        Ok(Self { place, rpc, region, sign_version, network, state_dir, origins, warnings, credentials })
+        Ok(Self {
+            place,
+            rpc,
+            region,
+            sign_version,
+            network,
+            state_dir,
+            origins,
+            warnings,
+            told,
+            credentials,
+        })
     }
 
     /// Returns the state directory alone, for commands that know neither bucket nor region yet.

@@ -83,6 +83,11 @@ impl Network {
         Ok(Self { proxy, no_proxy, authorities })
     }
 
+    /// Whether requests go through a proxy, unless `NO_PROXY` names their host.
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.proxy.is_some()
+    }
+
     /// Returns the options of the library's transport.
     pub(crate) fn options(&self) -> HttpOptions {
         let mut options = HttpOptions::default();

@@ -1,0 +1,350 @@
+//! What the commands need to be allowed, and how each is asked for without changing anything.
+//!
+//! A request about something that does not exist is refused as not allowed where the permission is missing, and
+//! otherwise with the service's word for what is not there. Where ECS offers a dry run, it is one.
+
+use http::Method;
+use serde_json::json;
+
+use super::ask::Ask;
+use super::check::{Area, Check, Verdict, reason};
+use crate::client::CallError;
+use crate::model::{BucketName, ObjectKey, Region};
+use crate::protocol::{ecs, oss, rpc};
+
+/// An upload id that the service never gives.
+const NO_UPLOAD: &str = "00000000000000000000000000000000";
+/// Ids that the service never gives: theirs begin with three characters for the region.
+const NO_IMAGE: &str = "m-000ossupdoctor000000";
+const NO_TASK: &str = "t-000ossupdoctor000000";
+
+/// Something that commands need to be allowed.
+#[derive(Debug)]
+pub(super) struct Permission {
+    /// The action, as in a policy of RAM.
+    pub(super) action: &'static str,
+    /// Who needs it.
+    pub(super) needed_by: &'static str,
+    /// Whether all of `upload`, `import` and `publish` that need it fail without it.
+    pub(super) required: bool,
+    /// What its request is answered with if it is allowed, beside success: the beginnings of codes.
+    expected: &'static [&'static str],
+    request: fn(&Place<'_>) -> Ask,
+}
+
+/// Where is asked.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) region: &'a Region,
+    pub(super) bucket: &'a BucketName,
+    /// A key of which there is no object.
+    pub(super) key: &'a ObjectKey,
+}
+
+/// The beginnings of the codes by which ECS says that something does not exist, or that a dry run went well.
+const NO_SUCH_IMAGE: &[&str] =
+    &["InvalidImageId", "InvalidImage.", ecs::code::DRYRUN_SUCCESS, ecs::code::DRY_RUN_OPERATION];
+const NO_SUCH_TASK: &[&str] = &["InvalidTaskId"];
+
+/// The permissions on the bucket.
+pub(super) const ON_BUCKET: &[Permission] = &[
+    Permission {
+        action: "oss:PutObject",
+        needed_by: "upload, publish",
+        required: true,
+        expected: &[oss::code::NO_SUCH_UPLOAD],
+        request: |at| {
+            let query = [("partNumber", Some("1")), ("uploadId", Some(NO_UPLOAD))];
+            Ask::oss("UploadPart", Method::PUT, (at.bucket, Some(at.key)), &query).with_body("ossup")
+        },
+    },
+    Permission {
+        action: "oss:ListParts",
+        needed_by: "upload (to resume), list, gc",
+        required: true,
+        expected: &[oss::code::NO_SUCH_UPLOAD],
+        request: |at| {
+            Ask::oss("ListParts", Method::GET, (at.bucket, Some(at.key)), &[("uploadId", Some(NO_UPLOAD))])
+        },
+    },
+    Permission {
+        action: "oss:AbortMultipartUpload",
+        needed_by: "abort, gc, upload --restart",
+        required: false,
+        expected: &[oss::code::NO_SUCH_UPLOAD],
+        request: |at| {
+            let query = [("uploadId", Some(NO_UPLOAD))];
+            Ask::oss("AbortMultipartUpload", Method::DELETE, (at.bucket, Some(at.key)), &query)
+        },
+    },
+    Permission {
+        action: "oss:ListMultipartUploads",
+        needed_by: "gc, list, abort",
+        required: false,
+        expected: &[],
+        request: |at| {
+            let query = [("uploads", None), ("max-uploads", Some("1")), ("prefix", Some(at.key.as_str()))];
+            Ask::oss("ListMultipartUploads", Method::GET, (at.bucket, None), &query)
+        },
+    },
+    Permission {
+        action: "oss:GetObject",
+        needed_by: "inspect, url --sign, upload (where the object exists or an answer was lost)",
+        required: false,
+        expected: &[oss::code::NO_SUCH_KEY],
+        request: |at| Ask::oss("GetObject", Method::GET, (at.bucket, Some(at.key)), &[]),
+    },
+    Permission {
+        action: "ecs:ImportImage",
+        needed_by: "import, publish",
+        required: true,
+        expected: &[
+            "InvalidOSS",
+            "InvalidImage",
+            "UnsupportedSuffix",
+            ecs::code::INVALID_REGION_NOT_SUPPORT,
+            "UserNotIn",
+            "NoSetRoletoECS",
+            "QuotaExceed",
+            "OperationDenied",
+            "InvalidOperation",
+            ecs::code::DRYRUN_SUCCESS,
+            ecs::code::DRY_RUN_OPERATION,
+        ],
+        request: |at| {
+            let params = [
+                ("DiskDeviceMapping.1.OSSBucket", at.bucket.as_str()),
+                ("DiskDeviceMapping.1.OSSObject", at.key.as_str()),
+                ("ImageName", "ossup-doctor"),
+                ("DryRun", "true"),
+            ];
+            Ask::ecs("ImportImage", at.region, &params)
+        },
+    },
+];
+
+/// The permissions on images of a region.
+pub(super) const ON_IMAGES: &[Permission] = &[
+    Permission {
+        action: "ecs:DescribeImages",
+        needed_by: "import, publish, image",
+        required: true,
+        expected: &[],
+        request: |at| {
+            Ask::ecs("DescribeImages", at.region, &[("ImageOwnerAlias", "self"), ("PageSize", "1")])
+        },
+    },
+    Permission {
+        action: "ecs:DescribeTasks",
+        needed_by: "import, publish, image wait",
+        required: true,
+        expected: &[],
+        request: |at| Ask::ecs("DescribeTasks", at.region, &[("PageSize", "1")]),
+    },
+    Permission {
+        action: "ecs:DescribeTaskAttribute",
+        needed_by: "import, publish, image wait",
+        required: true,
+        expected: NO_SUCH_TASK,
+        request: |at| Ask::ecs("DescribeTaskAttribute", at.region, &[("TaskId", NO_TASK)]),
+    },
+    Permission {
+        action: "ecs:DescribeSnapshots",
+        needed_by: "import and publish, to show the progress",
+        required: false,
+        expected: &[],
+        request: |at| Ask::ecs("DescribeSnapshots", at.region, &[("PageSize", "1")]),
+    },
+    Permission {
+        action: "ecs:CancelTask",
+        needed_by: "image cancel",
+        required: false,
+        expected: NO_SUCH_TASK,
+        request: |at| Ask::ecs("CancelTask", at.region, &[("TaskId", NO_TASK)]),
+    },
+    Permission {
+        action: "ecs:CopyImage",
+        needed_by: "publish --copy-to, image copy",
+        required: false,
+        expected: NO_SUCH_IMAGE,
+        request: |at| {
+            // A copy into the region of its source is another matter, which asks for encryption.
+            let elsewhere = if at.region.as_str() == "cn-hangzhou" { "cn-beijing" } else { "cn-hangzhou" };
+            let params = [
+                ("ImageId", NO_IMAGE),
+                ("DestinationRegionId", elsewhere),
+                ("DestinationImageName", "ossup-doctor"),
+                ("DryRun", "true"),
+            ];
+            Ask::ecs("CopyImage", at.region, &params)
+        },
+    },
+    Permission {
+        action: "ecs:ModifyImageSharePermission",
+        needed_by: "publish --share-with, image share and unshare",
+        required: false,
+        expected: NO_SUCH_IMAGE,
+        request: |at| {
+            let params = [("ImageId", NO_IMAGE), ("RemoveAccount.1", "1000000000000000"), ("DryRun", "true")];
+            Ask::ecs("ModifyImageSharePermission", at.region, &params)
+        },
+    },
+    Permission {
+        action: "ecs:DescribeImageSharePermission",
+        needed_by: "image show",
+        required: false,
+        expected: NO_SUCH_IMAGE,
+        request: |at| Ask::ecs("DescribeImageSharePermission", at.region, &[("ImageId", NO_IMAGE)]),
+    },
+    Permission {
+        action: "ecs:ModifyImageAttribute",
+        needed_by: "publish --family",
+        required: false,
+        expected: NO_SUCH_IMAGE,
+        request: |at| {
+            let params = [("ImageId", NO_IMAGE), ("Description", "ossup doctor"), ("DryRun", "true")];
+            Ask::ecs("ModifyImageAttribute", at.region, &params)
+        },
+    },
+    Permission {
+        action: "ecs:DeleteImage",
+        needed_by: "image delete and cancel",
+        required: false,
+        expected: NO_SUCH_IMAGE,
+        request: |at| Ask::ecs("DeleteImage", at.region, &[("ImageId", NO_IMAGE)]),
+    },
+    Permission {
+        action: "ecs:DescribeRegions",
+        needed_by: "publish --copy-to, to refuse unknown regions early",
+        required: false,
+        expected: &[],
+        request: |at| Ask::ecs("DescribeRegions", at.region, &[]),
+    },
+];
+
+impl Permission {
+    /// Returns the request that shows whether it is allowed.
+    pub(super) fn request(&self, at: &Place<'_>) -> Ask {
+        (self.request)(at)
+    }
+
+    /// Judges the answer to that request.
+    pub(super) fn judge<T>(&self, answer: &Result<T, CallError>) -> Check {
+        let (action, needed_by) = (self.action, self.needed_by);
+        let facts = json!({"needed_by": needed_by, "required": self.required});
+        let check = |verdict, text: String| {
+            Check::new(Area::Permissions, action, verdict, text).with_facts(facts.clone())
+        };
+        let error = match answer {
+            Ok(_) => return check(Verdict::Ok, format!("{action}: {needed_by}")),
+            Err(error) => error,
+        };
+        let code = error.service().and_then(|service| service.code.as_deref()).unwrap_or_default();
+        if self.expected.iter().any(|expected| code.starts_with(expected)) {
+            return check(Verdict::Ok, format!("{action}: {needed_by}"));
+        }
+        if !is_denial(error) {
+            return check(Verdict::Unknown, format!("{action} ({needed_by}): {}", reason(error)));
+        }
+        let denied = error.service().and_then(|service| service.denied_action.as_deref()).unwrap_or(action);
+        let verdict = if self.required { Verdict::Fail } else { Verdict::Warn };
+        check(verdict, format!("{action} is not allowed, which is needed by {needed_by}"))
+            .with_way_out(format!("grant `{denied}` to the user or role"))
+    }
+}
+
+/// Whether a refusal is about the permission: ECS answers 403 for much else.
+fn is_denial(error: &CallError) -> bool {
+    let Some(service) = error.service() else { return false };
+    let denials = [
+        oss::code::ACCESS_DENIED,
+        rpc::code::FORBIDDEN,
+        rpc::code::FORBBIDEN,
+        rpc::code::NO_PERMISSION,
+        rpc::code::UNAUTHORIZED,
+    ];
+    // A bucket that is to be reached by another endpoint is refused with the same code.
+    let elsewhere = service.endpoint.is_some();
+    let code = service.code.as_deref();
+    !elsewhere && code.is_some_and(|code| denials.iter().any(|denial| code.starts_with(denial)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::CallCause;
+    use crate::protocol::{Operation, Request, RetryClass, ServiceError};
+
+    fn refusal(status: u16, code: &str) -> Result<(), CallError> {
+        let mut error = ServiceError::default();
+        (error.status, error.code) = (status, Some(code.to_owned()));
+        let cause = CallCause::Service(Box::new(error));
+        let (part, attempts, ambiguous, action) = (None, 1, false, RetryClass::Never);
+        Err(CallError { operation: "X", part, attempts, ambiguous, cause, action })
+    }
+
+    fn all() -> impl Iterator<Item = &'static Permission> {
+        ON_BUCKET.iter().chain(ON_IMAGES)
+    }
+
+    fn of(action: &str) -> &'static Permission {
+        all().find(|permission| permission.action == action).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_there_shows_that_it_is_allowed_and_a_denial_that_it_is_not() {
+        for (action, status, code, verdict) in [
+            ("oss:PutObject", 404, "NoSuchUpload", Verdict::Ok),
+            ("oss:PutObject", 403, "AccessDenied", Verdict::Fail),
+            ("oss:AbortMultipartUpload", 403, "AccessDenied", Verdict::Warn),
+            ("oss:GetObject", 404, "NoSuchKey", Verdict::Ok),
+            ("oss:GetObject", 404, "NoSuchBucket", Verdict::Unknown),
+            ("oss:PutObject", 403, "SignatureDoesNotMatch", Verdict::Unknown),
+            ("ecs:ImportImage", 400, "DryRunOperation", Verdict::Ok),
+            ("ecs:ImportImage", 400, "DRYRUN.SUCCESS", Verdict::Ok),
+            ("ecs:ImportImage", 404, "InvalidOSSObject.NotFound", Verdict::Ok),
+            ("ecs:ImportImage", 403, "NoSetRoletoECSServiceAcount", Verdict::Ok),
+            ("ecs:ImportImage", 403, "Forbidden.RAM", Verdict::Fail),
+            ("ecs:CopyImage", 404, "InvalidImageId.NotFound", Verdict::Ok),
+            ("ecs:CopyImage", 403, "Forbidden.RAM", Verdict::Warn),
+            ("ecs:DescribeTaskAttribute", 404, "InvalidTaskId.NotFound", Verdict::Ok),
+            ("ecs:DescribeImages", 400, "Throttling.User", Verdict::Unknown),
+        ] {
+            let check = of(action).judge(&refusal(status, code));
+            assert_eq!(check.verdict, verdict, "{action} {code}: {}", check.text);
+            assert_eq!(check.way_out.is_some(), matches!(verdict, Verdict::Fail | Verdict::Warn), "{action}");
+        }
+        assert_eq!(of("ecs:DescribeImages").judge(&Ok(())).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn what_could_change_something_is_a_dry_run_or_about_something_that_does_not_exist() {
+        let (region, bucket) = ("cn-hangzhou".parse().unwrap(), "images".parse().unwrap());
+        let key = "ossup-doctor/x".parse().unwrap();
+        let at = Place { region: &region, bucket: &bucket, key: &key };
+        for permission in all() {
+            let name = permission.request(&at).name();
+            let harmless = match permission.request(&at).request() {
+                Request::Oss(request) => {
+                    let upload = request.query.iter().any(|(_, value)| value.as_deref() == Some(NO_UPLOAD));
+                    upload || request.method == Method::GET
+                }
+                Request::Rpc(request) => {
+                    let has = |wanted: &str| request.params.iter().any(|(_, value)| value == wanted);
+                    let dry = request.params.contains(&("DryRun".to_owned(), "true".to_owned()));
+                    dry || name.starts_with("Describe") || has(NO_IMAGE) || has(NO_TASK)
+                }
+            };
+            assert!(harmless, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_permission_that_is_asked_for_has_a_row_in_the_documentation() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/permissions.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        for permission in all() {
+            assert!(page.contains(permission.action), "{}", permission.action);
+        }
+    }
+}
