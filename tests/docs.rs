@@ -19,6 +19,7 @@ fn every_promise_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut code = String::new();
     sources(&root.join("src"), &mut code);
+    sources(&root.join("crates"), &mut code);
     sources(&root.join("tests"), &mut code);
     let document = std::fs::read_to_string(root.join("docs/reliability.md")).unwrap();
     // A test is named by a sentence; what else stands between backticks has fewer words.
