@@ -29,7 +29,7 @@ const OPEN_END: u64 = 1 << 62;
 /// Inspects an image that passes once, without keeping it: at most 10 MiB of it, and 2 MiB more of QCOW2 and VHD.
 ///
 /// ```
-/// # use ossup::image::{PassingImage, Expected, Verdict};
+/// # use ossup_image::{PassingImage, Expected, Verdict};
 /// # let mut pipe = std::io::repeat(0).take(3 << 20);
 /// # use std::io::Read as _;
 /// let mut image = PassingImage::new(Expected::default());

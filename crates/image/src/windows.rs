@@ -17,8 +17,8 @@ const MAX_FETCH: u64 = 4 << 20;
 /// range and no more than [`READ_BUDGET`] is ever held.
 ///
 /// ```
-/// # use ossup::image::{inspect, FetchedRanges, Expected};
-/// # use ossup::read::{ReadAt, ReadError};
+/// # use ossup_image::{inspect, FetchedRanges, Expected};
+/// # use ossup_core::read::{ReadAt, ReadError};
 /// # let object = vec![0u8; 1 << 20];
 /// # let fetch = |offset: u64, length: u64| object[offset as usize..(offset + length) as usize].to_vec();
 /// let mut windows = FetchedRanges::new(object.len() as u64);
