@@ -20,6 +20,7 @@ mod ours;
 mod pipes;
 mod plan;
 mod proxy;
+mod recipes;
 mod settings;
 mod soak;
 mod stop;
