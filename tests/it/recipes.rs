@@ -40,7 +40,6 @@ const PREPARATIONS: &[(&str, &[&str], &str)] = &[
         # One partition, of sectors 2048 to 65535, in a table as every tool writes it.
         printf '\0\0\0\0\203\0\0\0\0\010\0\0\0\370\0\0' | dd of=data.raw bs=1 seek=446 conv=notrunc status=none
         printf '\125\252' | dd of=data.raw bs=1 seek=510 conv=notrunc status=none
-        ossup upload data.raw oss://images/ --quiet --no-inspect
         "#,
     ),
     // As by a job on another machine that was ended.

@@ -116,6 +116,7 @@ pub(crate) struct WaitArgs {
 Examples:
   ossup import oss://images/web.raw --name web --platform \"Rocky Linux\" --wait
   ossup import oss://images/disk.qcow2 --name web-2026-01 --dry-run
+  ossup import oss://images/data.raw --name data-2026-01 --as-snapshot
 
 The import runs on the service and takes hours; follow it with `ossup image wait`.")]
 pub(crate) struct ImportArgs {
@@ -128,6 +129,9 @@ pub(crate) struct ImportArgs {
     /// Ask the service whether it would accept the import, and print the request
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Take the object for a data disk, and print the id of the snapshot that the import makes of it; waits
+    #[arg(long, conflicts_with_all = ["data_disk", "dry_run"])]
+    pub(crate) as_snapshot: bool,
     /// Wait until the image is available; implied by all that follows it, such as --copy-to
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,

@@ -1,5 +1,6 @@
 use ossup::image::{DiskRole, Expected, Report};
-use ossup::model::ObjectRef;
+use ossup::model::{ObjectRef, SnapshotId};
+use ossup::publish::PublishReport;
 use serde_json::{Map, Value, json};
 
 use super::importing::{self, Disk, Imports};
@@ -13,7 +14,7 @@ use crate::ui::advice::Subject;
 /// Imports objects as a custom image.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Failure> {
     // What follows the import needs the image.
-    let wait = args.wait || args.after.follows();
+    let wait = args.wait || args.as_snapshot || args.after.follows();
     if args.waiting.timeout.is_some() && !wait {
         let text = "--timeout has no effect without --wait";
         return Err(Failure::new(Kind::Usage, text).hint("pass --wait"));
@@ -31,6 +32,12 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     if args.request.detect && wait {
         json_fields["risks"] = imports.detection(context, &report.import, looked.as_ref()).await?;
         risks = importing::judge_risks(&json_fields["risks"], args.inspection.strict);
+    }
+    if args.as_snapshot {
+        let id = snapshot(&report)?;
+        json_fields["snapshot_id"] = id.as_str().into();
+        context.output.text(id.as_str())?;
+        return context.output.object(json_fields);
     }
     let task = &report.import.task;
     let text = match (&report.import.image, &task.task_id) {
@@ -53,6 +60,16 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     }
 }
 
+/// Returns the snapshot that the image's only disk was stored as.
+fn snapshot(report: &PublishReport) -> Result<&SnapshotId, Failure> {
+    let disks = report.import.image.iter().flat_map(|image| &image.disks);
+    disks.filter_map(|disk| disk.snapshot_id.as_ref()).next().ok_or_else(|| {
+        let image = &report.import.task.image_id;
+        let text = format!("the service names no snapshot of image {image}, although it is Available");
+        Failure::new(Kind::Import, text).hint(format!("`ossup image show {image}` names it once it is known"))
+    })
+}
+
 /// Inspects the objects and checks what else could prevent the import. A dry run ends here.
 async fn prepare(
     args: &ImportArgs,
@@ -62,6 +79,9 @@ async fn prepare(
     let name = args.object.to_string();
     let mut expected = importing::expected(&args.request, &name, !args.data_disk.is_empty());
     expected.key = Some(args.object.key.as_str().to_owned());
+    if args.as_snapshot {
+        expected.role = DiskRole::Data;
+    }
     let system = look(args, context, connection, expected, &args.object).await?;
     let mut data = Vec::new();
     for object in &args.data_disk {
@@ -71,7 +91,9 @@ async fn prepare(
     }
     let request = importing::request(&args.request, connection.client.region(), &system, &data);
     refuse_by_rules(&request, std::iter::once(&system).chain(&data), &args.inspection, context)?;
-    warn_of_unknown_boot_mode(&request, &system, context);
+    if !args.as_snapshot {
+        warn_of_unknown_boot_mode(&request, &system, context);
+    }
     system.report.iter().for_each(|report| inspection::tell_settings(report, context.output));
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &args.connection, connection, limit)?;
