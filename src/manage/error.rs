@@ -121,10 +121,14 @@ impl ManageError {
         }
     }
 
-    /// Whether the image is not there, or no longer.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
-            || self.call_error().is_some_and(|error| error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND))
+    /// Whether the image that was meant is nowhere, or another account's.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::Nowhere { .. } | Self::Foreign { .. })
+    }
+
+    /// Whether the service, asked for a change, has no such image.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.call_error().is_some_and(|error| error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND))
     }
 
     /// Adds what was done before, if anything was.

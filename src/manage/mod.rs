@@ -11,6 +11,7 @@
 //! | [`Images::rename`], [`Images::tag`], [`Images::untag`], [`Images::set_family`] | sets the rest |
 //! | [`Images::publish`], [`Images::unpublish`], [`Images::withdraw`] | goes on: each account that was taken off stays off |
 //! | [`Images::deprecate`], [`Images::restore`] | goes on; the date of the first call stays |
+//! | [`Images::prune`] | makes a new plan, which begins with what is left |
 //! | [`Images::delete`] | goes on, also if the image is gone and its snapshots are left ([`Images::finish_deletions`]) |
 //!
 //! The service's own rules ("ModifyImageAttribute", "ModifyImageSharePermission", "DeleteImage", "CopyImage" pages) give
@@ -22,6 +23,7 @@ mod delete;
 mod deprecate;
 mod error;
 mod find;
+mod prune;
 mod rename;
 mod tags;
 #[cfg(all(test, feature = "emulator"))]
@@ -39,6 +41,9 @@ pub use delete::{DELETION_TAG, DeleteOptions, Deleted};
 pub use deprecate::{DEPRECATED_ON_TAG, Deprecation, REMOVAL_DATE_TAG, REPLACEMENT_TAG};
 pub use error::ManageError;
 pub use find::{ImageQuery, ImageRef, Placed, family_head};
+pub use prune::{
+    Going, Judged, PrunePlan, PruneRules, PruneScope, Pruned, PrunedImage, Staying, Verdict, judge,
+};
 pub use visibility::Access;
 
 pub use crate::protocol::ecs::{ImageOwner, TaggedIds};
