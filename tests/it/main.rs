@@ -12,6 +12,7 @@ mod guests;
 mod imports;
 mod keyless;
 mod limits;
+mod manage;
 mod maps;
 mod memory;
 mod network;

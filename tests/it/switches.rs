@@ -40,6 +40,8 @@ const SWITCHES: &[Switch] = &[
     (&["--ecs=running_limit=1"], is_published),
     (&["--ecs=copies_to_fail=1"], copies_at_the_second_try),
     (&["--ecs=vhd_not_copyable"], says_that_vhd_is_not_copied),
+    (&["--ecs=images_in_use=web"], is_deleted_only_by_force),
+    (&["--ecs=foreign_image=web-1"], is_published),
     // An object that is not looked into fails later or never: the switch is for the emulator's own tests.
     (&["--ecs=probe=false"], is_published),
     (&["--ecs=bytes_per_second=1000000000", "--ecs=base_duration=1"], is_published),
@@ -86,6 +88,14 @@ fn images(world: &World, region: &str) -> Vec<(String, String)> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let images = list["images"].as_array().unwrap().iter();
     images.map(|image| (text(&image["name"]), text(&image["status"]))).collect()
+}
+
+fn is_deleted_only_by_force(world: &World) {
+    is_published(world);
+    let delete = ["image", "delete", "web-1", "--yes", "--withdraw"];
+    let stderr = world.fails(9, &delete);
+    assert!(stderr.contains("instances use image") && stderr.contains("--force"), "{stderr}");
+    world.ok(&[&delete[..], &["--force"]].concat());
 }
 
 fn is_published(world: &World) {

@@ -9,6 +9,10 @@ use ossup::model::{
 };
 
 use super::after::FanOutArgs;
+use super::manage::{
+    ImageDeleteArgs, ImageDeprecateArgs, ImageListArgs, ImagePruneArgs, ImageTagArgs, ImageUntagArgs,
+    OneImageArgs,
+};
 use super::plan::PlanArgs;
 use super::remote::{ConnectionArgs, RetryArgs};
 use super::source::{ImageArg, ImageParser, SourceArgs};
@@ -205,8 +209,12 @@ pub(crate) enum BootTestArg {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
-    /// List the account's custom images in a region
-    #[command(after_help = "Example:\n  ossup image list --region cn-hangzhou")]
+    /// List images: the account's own, shared ones, or community images
+    #[command(after_help = "\
+Examples:
+  ossup image list --region cn-hangzhou
+  ossup image list --all-regions --name \"web-*\" --status Available
+  ossup image list --region cn-hangzhou --shared")]
     List(ImageListArgs),
     /// List the values that --platform accepts
     #[command(after_help = "Example:\n  ossup image platforms")]
@@ -233,11 +241,51 @@ pub(crate) enum ImageCommand {
     /// Stop sharing an image with accounts
     #[command(after_help = "Example:\n  ossup image unshare m-bp1g7004ksh0oeuco5hp --with 1234567890123456")]
     Unshare(ImageShareArgs),
+    /// Make an image public: a community image, which everybody in its region can use
+    #[command(after_help = "\
+Examples:
+  ossup image publish web-2026-01 --region cn-hangzhou
+  ossup image publish family:web --all-regions --except cn-beijing
+
+Copy and share an image before: the service does neither with a public one.")]
+    Publish(OneImageArgs),
+    /// Take an image back from the public; accounts that it is shared with keep it
+    #[command(after_help = "Example:\n  ossup image unpublish web-2026-01 --all-regions")]
+    Unpublish(OneImageArgs),
+    /// Add tags to an image
+    #[command(after_help = "Example:\n  ossup image tag web-2026-01 stage=prod --snapshots --all-regions")]
+    Tag(ImageTagArgs),
+    /// Take tags off an image
+    #[command(after_help = "Example:\n  ossup image untag web-2026-01 stage --region cn-hangzhou")]
+    Untag(ImageUntagArgs),
+    /// Retire an image: take it back from others and mark it as deprecated
+    #[command(after_help = "\
+Examples:
+  ossup image deprecate web-2025-12 --replaced-by web-2026-01 --all-regions
+  ossup image deprecate web-2025-12 --remove-on 2026-07-31 --tags-only
+  ossup image deprecate family:web          roll back to the image before
+
+Instances can still be made from it by its id. `ossup image restore` undoes it.")]
+    Deprecate(ImageDeprecateArgs),
+    /// Make a deprecated image Available again
+    #[command(after_help = "Example:\n  ossup image restore web-2025-12 --all-regions")]
+    Restore(OneImageArgs),
     /// Delete an image
-    #[command(
-        after_help = "Example:\n  ossup image delete m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --yes"
-    )]
+    #[command(after_help = "\
+Examples:
+  ossup image delete m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --yes
+  ossup image delete web-2025-12 --all-regions --snapshots --withdraw")]
     Delete(ImageDeleteArgs),
+    /// Delete old images, and keep the newest
+    #[command(after_help = "\
+Examples:
+  ossup image prune --family web --keep 3 --all-regions --dry-run
+  ossup image prune --name-prefix web- --keep 2 --older-than 30d --yes
+  ossup image prune --family web --keep 3 --keep-tag bootimage --public
+
+What a family points to, what is not finished, and what is promised by the tag
+`Removal date` always stays.")]
+    Prune(ImagePruneArgs),
 }
 
 /// An image or a task, by its id.
@@ -259,14 +307,6 @@ impl std::str::FromStr for TaskOrImage {
         }
         Err("expected a task id (t-…) or an image id (m-…)".to_owned())
     }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ImageListArgs {
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(crate) retry: RetryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -313,22 +353,6 @@ pub(crate) struct ImageShareArgs {
     /// Ids of the accounts
     #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', required = true, value_parser = account)]
     pub(crate) with: Vec<AccountId>,
-    #[command(flatten)]
-    pub(crate) connection: ConnectionArgs,
-    #[command(flatten)]
-    pub(crate) retry: RetryArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ImageDeleteArgs {
-    /// Id of the image (m-…)
-    pub(crate) image: ImageId,
-    /// Delete the image even if instances use it
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Skip the confirmation
-    #[arg(long)]
-    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]

@@ -5,6 +5,7 @@ mod boot;
 mod doctor;
 mod emulator;
 mod import;
+mod manage;
 mod plan;
 mod remote;
 mod source;
@@ -16,8 +17,12 @@ pub(crate) use boot::{BootArgs, BootModeArg, MachineArgs, UntilArg};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use emulator::EmulatorArgs;
 pub(crate) use import::{
-    BootTestArg, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
-    ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs, RequestArgs, TaskOrImage,
+    BootTestArg, ImageArgs, ImageCommand, ImageCopyArgs, ImageShareArgs, ImageWaitArgs, ImdsArg, ImportArgs,
+    PublishArgs, RequestArgs, TaskOrImage,
+};
+pub(crate) use manage::{
+    ImageDeleteArgs, ImageDeprecateArgs, ImageListArgs, ImagePruneArgs, ImageTagArgs, ImageUntagArgs,
+    OneImageArgs, WhereArgs,
 };
 pub(crate) use plan::PlanArgs;
 pub(crate) use remote::{AddressingArg, ConnectionArgs, RetryArgs, SignVersionArg};

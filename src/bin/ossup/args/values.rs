@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use ossup::image::request::PLATFORMS;
-use ossup::model::{AccountId, BucketName, Endpoint, ObjectRef, Region};
+use ossup::model::{AccountId, BucketName, Endpoint, ImageStatus, ObjectRef, Region};
 use ossup::transfer::MIN_BANDWIDTH;
 
 /// An argument of the wrong form.
@@ -16,7 +16,7 @@ use ossup::transfer::MIN_BANDWIDTH;
 #[error("{0}")]
 pub(crate) struct BadValue(String);
 
-fn bad(reason: impl Into<String>) -> BadValue {
+pub(crate) fn bad(reason: impl Into<String>) -> BadValue {
     BadValue(reason.into())
 }
 
@@ -104,6 +104,16 @@ pub(crate) fn account(text: &str) -> Result<AccountId, BadValue> {
         return Err(bad("expected an account id (UID), a number such as 1234567890123456"));
     }
     text.parse().map_err(|error| bad(format!("{error}")))
+}
+
+/// Parses a state of an image, in any case. One that is unknown would only find nothing.
+pub(crate) fn image_status(text: &str) -> Result<ImageStatus, BadValue> {
+    match ImageStatus::from(text) {
+        ImageStatus::Other(_) => {
+            Err(bad("expected Waiting, Creating, Available, UnAvailable, CreateFailed or Deprecated"))
+        }
+        status => Ok(status),
+    }
 }
 
 /// A size of a disk in whole GiB: `40`, `40GiB`, `1TiB`. A bare number counts GiB, as the service does.

@@ -1,21 +1,19 @@
-use std::io::{self, IsTerminal as _};
-
 use futures::stream::{self, StreamExt, TryStreamExt};
 use ossup::ErrorKind;
 use ossup::image::request::{PLATFORMS, platform_os_type};
-use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportError, ImportTask, Importer};
+use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportTask, Importer};
 use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
 use super::fan_out::refuse_unknown_regions;
-use super::{image_text, importing};
+use super::{image_text, importing, manage};
 use crate::args::{
-    ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageDeleteArgs, ImageListArgs, ImageShareArgs,
-    ImageWaitArgs, RetryArgs, TaskOrImage,
+    ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageShareArgs, ImageWaitArgs, RetryArgs,
+    TaskOrImage,
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind, chain};
-use crate::ui::{ImportsShown, Table, confirm};
+use crate::ui::ImportsShown;
 
 /// How many copies are followed at a time.
 const COPIES_AT_ONCE: usize = 5;
@@ -26,14 +24,21 @@ pub(crate) async fn run(command: &ImageCommand, context: &Context) -> Result<(),
     match command {
         // When a wait is stopped, it says what continues.
         ImageCommand::Wait(args) => wait(args, context).await,
-        ImageCommand::List(args) => stop.or(list(args, context)).await,
+        ImageCommand::List(args) => stop.or(manage::list(args, context)).await,
         ImageCommand::Platforms => platforms(context),
         ImageCommand::Show(args) => stop.or(show(args, context)).await,
         ImageCommand::Cancel(args) => stop.or(cancel(args, context)).await,
         ImageCommand::Copy(args) => stop.or(copy(args, context)).await,
         ImageCommand::Share(args) => stop.or(share(args, context, true)).await,
         ImageCommand::Unshare(args) => stop.or(share(args, context, false)).await,
-        ImageCommand::Delete(args) => stop.or(delete(args, context)).await,
+        ImageCommand::Publish(args) => stop.or(manage::publish(args, context)).await,
+        ImageCommand::Unpublish(args) => stop.or(manage::unpublish(args, context)).await,
+        ImageCommand::Tag(args) => stop.or(manage::tag(args, context)).await,
+        ImageCommand::Untag(args) => stop.or(manage::untag(args, context)).await,
+        ImageCommand::Deprecate(args) => stop.or(manage::deprecate(args, context)).await,
+        ImageCommand::Restore(args) => stop.or(manage::restore(args, context)).await,
+        ImageCommand::Delete(args) => stop.or(manage::delete(args, context)).await,
+        ImageCommand::Prune(args) => stop.or(manage::prune(args, context)).await,
     }
 }
 
@@ -52,22 +57,6 @@ fn platforms(context: &Context) -> Result<(), Failure> {
     let listed =
         PLATFORMS.iter().map(|platform| json!({"platform": platform, "os_type": platform_os_type(platform)}));
     context.output.print(json!({"platforms": listed.collect::<Vec<_>>()}), &PLATFORMS.join("\n"))
-}
-
-async fn list(args: &ImageListArgs, context: &Context) -> Result<(), Failure> {
-    let (importer, region) = importer(&args.connection, &args.retry, context)?;
-    let images = importer.images(&region).await?;
-    if images.is_empty() {
-        context.output.status(format!("no custom images in {region}"));
-    }
-    let mut table = Table::new(&["IMAGE", "STATUS", "SIZE", "NAME"]);
-    for image in &images {
-        let size = image.size_gib.map(|size| format!("{size} GiB")).unwrap_or_default();
-        let name = image.name.clone().unwrap_or_default();
-        table.row([image.image_id.to_string(), image.status.to_string(), size, name]);
-    }
-    let images: Vec<_> = images.iter().map(|image| json_fields(&region, image)).collect();
-    context.output.print(json!({"images": images}), &table.text_for(io::stdout().is_terminal()))
 }
 
 async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
@@ -219,31 +208,11 @@ async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<
     context.output.print(json!({"region": region, "image_id": args.image, "shared_with": accounts}), &text)
 }
 
-async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure> {
-    let (importer, region) = importer(&args.connection, &args.retry, context)?;
-    // The service reports success for the deletion of an image that does not exist, such as in a mistyped region.
-    let unknown = || ImportError::Unknown { id: args.image.to_string(), region: region.clone() };
-    let image = importer.image(&region, &args.image).await?.ok_or_else(unknown)?;
-    let name = image.name.as_deref().unwrap_or_default();
-    confirm(&format!("delete image {} ({name}) in {region}?", args.image), args.yes).await?;
-    importer.delete_image(&region, &args.image, args.force).await?;
-    context.output.status(format!("deleted image {} ({name}) in {region}", args.image));
-    let snapshots = snapshots(&image);
-    if !snapshots.is_empty() {
-        let ids = snapshots.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
-        context.output.warning(format!("its snapshots remain and are billed until deleted: {ids}"));
-    }
-    let deleted: &ImageId = &args.image;
-    context
-        .output
-        .print(json!({"region": region, "image_id": deleted, "deleted": true, "snapshots": snapshots}), "")
-}
-
-fn snapshots(image: &CustomImage) -> Vec<SnapshotId> {
+pub(super) fn snapshots(image: &CustomImage) -> Vec<SnapshotId> {
     image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect()
 }
 
-fn json_fields(region: &Region, image: &CustomImage) -> Value {
+pub(super) fn json_fields(region: &Region, image: &CustomImage) -> Value {
     json!({
         "region": region,
         "image_id": image.image_id,
@@ -258,6 +227,10 @@ fn json_fields(region: &Region, image: &CustomImage) -> Value {
         "family": image.family,
         "description": image.description,
         "copied": image.is_copied,
+        "public": image.is_public,
+        "shared": image.is_shared,
+        "in_use": image.in_use,
+        "owner": image.owner_id,
         "created": image.created.map(|created| created.to_string()),
         "snapshots": snapshots(image),
         "tags": image.tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>(),

@@ -20,6 +20,7 @@ mod inspect;
 mod inspect_many;
 pub(crate) mod inspection;
 mod list;
+mod manage;
 mod open_uploads;
 mod package_files;
 mod plan;

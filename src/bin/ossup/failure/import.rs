@@ -88,7 +88,7 @@ pub(crate) fn role_advice() -> String {
     )
 }
 
-fn advice(error: &ImportError) -> Option<String> {
+pub(super) fn advice(error: &ImportError) -> Option<String> {
     match error {
         ImportError::Refused { findings } => {
             let refusals = findings.iter().filter(|finding| finding.refuses());
@@ -137,7 +137,8 @@ fn advice(error: &ImportError) -> Option<String> {
     }
 }
 
-fn advice_on_call(error: &CallError) -> Option<String> {
+/// Returns advice about a request to ECS that failed.
+pub(super) fn advice_on_call(error: &CallError) -> Option<String> {
     let known = known(error.service().and_then(|answer| answer.code.as_deref()));
     known.map(str::to_owned).or_else(|| service::advice(error))
 }

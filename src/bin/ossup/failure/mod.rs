@@ -2,6 +2,7 @@
 
 pub(crate) mod again;
 mod import;
+mod manage;
 mod service;
 mod source;
 mod store;
@@ -182,6 +183,11 @@ impl Failure {
     pub(crate) fn with_members(mut self, json_fields: serde_json::Value) -> Self {
         self.details.json_fields = Some(json_fields);
         self
+    }
+
+    /// Whether what was asked for does not exist, or is not possible.
+    pub(crate) fn is_usage(&self) -> bool {
+        self.kind == Kind::Usage
     }
 
     /// Whether a signal ended the command.
