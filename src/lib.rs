@@ -82,6 +82,7 @@ pub mod session;
 pub mod source;
 pub mod state;
 mod supply;
+pub mod sync;
 pub mod transfer;
 pub mod unpack;
 pub mod upload;
