@@ -1,6 +1,8 @@
 //! The arguments as typed; `settings` resolves what they mean.
 
 mod after;
+#[cfg(test)]
+mod book;
 mod boot;
 mod doctor;
 mod emulator;
