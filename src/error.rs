@@ -236,6 +236,7 @@ impl ManageError {
             Self::Import(error) => error.kind(),
             Self::Partly { source, .. } => source.kind(),
             Self::NotFound { .. } | Self::Nowhere { .. } | Self::NoRegion { .. } => ErrorKind::Usage,
+            Self::Ambiguous { .. } => ErrorKind::Usage,
             Self::Foreign { .. } | Self::Status { .. } => ErrorKind::Usage,
             Self::InUse { .. } | Self::Shared { .. } | Self::NameTaken { .. } => ErrorKind::Conflict,
             Self::Unproved { .. } => ErrorKind::Other,

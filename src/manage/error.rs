@@ -34,6 +34,16 @@ pub enum ManageError {
         /// How many regions were asked.
         regions: usize,
     },
+    /// Several images of the account have the name, and nothing says which is meant.
+    #[error("`{image}` in {region} is the name of several images: {}", list(found))]
+    Ambiguous {
+        /// As it was asked for.
+        image: String,
+        /// Where.
+        region: Region,
+        /// Which images have it.
+        found: Vec<ImageId>,
+    },
     /// The image belongs to another account.
     #[error("the image {image_id} in {region} belongs to another account{}", owner.as_ref().map(|id| format!(", {id}")).unwrap_or_default())]
     Foreign {
@@ -108,6 +118,10 @@ pub enum ManageError {
         /// Why not the rest.
         source: Box<ManageError>,
     },
+}
+
+fn list(ids: &[ImageId]) -> String {
+    ids.iter().map(ImageId::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl ManageError {

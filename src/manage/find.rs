@@ -18,7 +18,7 @@ use crate::protocol::ecs::{DescribeImages, DescribeRegions, ImageOwner};
 pub enum ImageRef {
     /// By its id.
     Id(ImageId),
-    /// By its exact name, which no two images of an account have in a region.
+    /// By its exact name. The service gives it to one image of an account in a region.
     Name(String),
     /// The image that a family points to: the newest of the region that is Available ([`family_head`]).
     Family(String),
@@ -171,11 +171,22 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// When the images cannot be listed.
+    /// When the images cannot be listed; [`ManageError::Ambiguous`] if several have the name.
     pub async fn find(&self, region: &Region, image: &ImageRef) -> Result<Option<CustomImage>, ManageError> {
         match image {
             ImageRef::Id(id) => Ok(self.importer.image(region, id).await?),
-            ImageRef::Name(name) => Ok(self.importer.find_image(region, name).await?),
+            ImageRef::Name(name) => {
+                // Not as a pattern: a star in it is one.
+                let query = ImageQuery { name: Some(name.clone()), ..ImageQuery::default() };
+                let mut images = self.list(region, &query).await?;
+                images.retain(|image| image.name.as_ref() == Some(name));
+                if images.len() > 1 {
+                    let (image, region) = (image.to_string(), region.clone());
+                    let found = images.into_iter().map(|image| image.image_id).collect();
+                    return Err(ManageError::Ambiguous { image, region, found });
+                }
+                Ok(images.pop())
+            }
             ImageRef::Family(family) => {
                 let query = ImageQuery { family: Some(family.clone()), ..ImageQuery::default() };
                 let mut images = self.list(region, &query).await?;

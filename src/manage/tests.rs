@@ -30,6 +30,8 @@ struct Network {
     dead: Notify,
     /// An action that is not allowed.
     denied: Mutex<Option<&'static str>>,
+    /// What DescribeImages answers instead.
+    canned: Mutex<Option<String>>,
 }
 
 impl Transport for Network {
@@ -54,7 +56,11 @@ impl Transport for Network {
                 *response.status_mut() = http::StatusCode::FORBIDDEN;
                 return Ok(response);
             }
-            self.emulator.send(request).await
+            let canned = self.canned.lock().unwrap().clone().filter(|_| action == "DescribeImages");
+            match canned {
+                Some(body) => Ok(http::Response::new(full(body))),
+                None => self.emulator.send(request).await,
+            }
         })
     }
 }
@@ -95,6 +101,7 @@ impl Bench {
             dies: Mutex::default(),
             dead: Notify::new(),
             denied: Mutex::default(),
+            canned: Mutex::default(),
         });
         let options = ClientOptions::new(
             Endpoint::for_region(&here(), EndpointKind::Public),
@@ -468,4 +475,23 @@ async fn a_public_image_that_accounts_have_too_goes_only_if_both_are_allowed() {
     let plan = bench.images.plan_prune(&here(), &rules).await.unwrap();
     let outcomes = bench.images.prune(&plan, &rules, tell).await.unwrap();
     assert!(matches!(outcomes[0].outcome, Ok(Pruned::Deleted(_))), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_several_images_have_is_not_guessed() {
+    let bench = Bench::new(|_| {});
+    let image =
+        |id: &str, name: &str| format!(r#"{{"ImageId":"{id}","ImageName":"{name}","Status":"Available"}}"#);
+    let (one, two, near) = (image("m-1", "web"), image("m-2", "web"), image("m-3", "web-1"));
+    let answer = |images: &[&String]| {
+        let images: Vec<&str> = images.iter().map(|image| image.as_str()).collect();
+        Some(format!(r#"{{"TotalCount":{},"Images":{{"Image":[{}]}}}}"#, images.len(), images.join(",")))
+    };
+    let web: ImageRef = "web".parse().unwrap();
+    *bench.network.canned.lock().unwrap() = answer(&[&near, &one, &two]);
+    let error = bench.images.require(&here(), &web).await.unwrap_err();
+    assert_eq!(error.to_string(), "`web` in cn-hangzhou is the name of several images: m-1, m-2");
+    // A page that repeats an image, because another was made meanwhile, makes no second one of it.
+    *bench.network.canned.lock().unwrap() = answer(&[&near, &one, &one]);
+    assert_eq!(bench.images.require(&here(), &web).await.unwrap().image_id.as_str(), "m-1");
 }

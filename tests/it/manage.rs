@@ -25,8 +25,8 @@ const REGIONS: [&str; 3] = [HERE, "us-west-1", "eu-central-1"];
 struct Past(Mutex<Timestamp>);
 
 impl Past {
-    fn set(&self, days: i64) {
-        *self.0.lock().unwrap() = SystemClock.now() - SignedDuration::from_hours(24 * days);
+    fn set(&self, at: Timestamp) {
+        *self.0.lock().unwrap() = at;
     }
 }
 
@@ -34,6 +34,10 @@ impl Clock for Past {
     fn now(&self) -> Timestamp {
         *self.0.lock().unwrap()
     }
+}
+
+fn days_ago(days: i64) -> Timestamp {
+    SystemClock.now() - SignedDuration::from_hours(24 * days)
 }
 
 /// The data of an emulator to come, filled without it.
@@ -47,8 +51,7 @@ struct Fleet {
 impl Fleet {
     /// Opens the folder that the world's emulator serves.
     fn open(world: &World) -> Self {
-        let clock = Arc::new(Past(Mutex::new(SystemClock.now())));
-        clock.set(365);
+        let clock = Arc::new(Past(Mutex::new(days_ago(365))));
         let options = EmulatorOptions::local(world.path("data")).with_clock(clock.clone());
         let region = options.region.clone();
         let emulator = Emulator::open(options).unwrap();
@@ -61,7 +64,11 @@ impl Fleet {
 
     /// Makes an image that was made this many days ago, which is done at once: here an import, elsewhere a copy.
     async fn make(&mut self, region: &str, name: &str, days: i64) -> ImageId {
-        self.clock.set(days);
+        self.make_at(region, name, days_ago(days)).await
+    }
+
+    async fn make_at(&mut self, region: &str, name: &str, at: Timestamp) -> ImageId {
+        self.clock.set(at);
         let client = self.images.client();
         let id = match &self.source {
             Some(source) if region != HERE => {
@@ -108,10 +115,43 @@ impl Fleet {
 /// A world with a disk in the emulator's data folder.
 fn world() -> World {
     let world = World::new();
+    upload_disk(&world);
+    world
+}
+
+/// Puts a disk into the bucket `images` of an emulator to come.
+pub(crate) fn upload_disk(world: &World) {
     world.disk("disk.raw", 8 << 20, 1);
     let local = format!("--endpoint=local:{}", world.path("data").display());
     world.ok(&["upload", "disk.raw", "oss://images/disk.qcow2", "--no-inspect", &local]);
-    world
+}
+
+/// Makes an image of each kind, with dates that are the same in every run.
+pub(crate) async fn a_few_images(world: &World) {
+    let mut fleet = Fleet::open(world);
+    let first: Timestamp = "2025-01-01T00:00:00Z".parse().unwrap();
+    for (n, name) in ["web-1", "web-used", "web-public", "web-retired", "web-prod", "web-6", "web-7"]
+        .into_iter()
+        .enumerate()
+    {
+        let at = first + SignedDuration::from_hours(24 * n as i64);
+        let id = fleet.make_at(HERE, name, at).await;
+        let place: Region = HERE.parse().unwrap();
+        fleet.images.set_family(&place, &id, "web").await.unwrap();
+        match name {
+            "web-prod" => fleet.tag(HERE, &id, "stage", "prod").await,
+            "web-public" => assert!(fleet.images.publish(&place, &id).await.unwrap()),
+            "web-retired" => {
+                let how = Deprecation::new(jiff::civil::date(2025, 2, 1));
+                fleet.images.deprecate(&place, &id, &how).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+    for region in &REGIONS[..2] {
+        let id = fleet.make_at(region, "db-1", first + SignedDuration::from_hours(24 * 9)).await;
+        fleet.images.set_family(&region.parse().unwrap(), &id, "db").await.unwrap();
+    }
 }
 
 /// Makes two images, `web-1` and `web-2`, of the family `web` in two regions.

@@ -92,6 +92,7 @@ fn mask(word: &str) -> Option<&'static str> {
     let hex = word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     match word.split_once('-') {
         Some(("m", rest)) if digits(rest) && rest.contains(char::is_numeric) => Some("m-[ID]"),
+        Some(("s", rest)) if digits(rest) && rest.contains(char::is_numeric) => Some("s-[ID]"),
         Some(("t", rest)) if digits(rest) && rest.contains(char::is_numeric) => Some("t-[ID]"),
         _ if hex && word.len() >= 24 => Some("[ID]"),
         _ => None,
@@ -325,4 +326,39 @@ fn colours_are_for_terminals_and_as_the_user_wants_them() {
     assert!(coloured.contains('\u{1b}') && coloured.contains("error:"), "{coloured:?}");
     world.env("CLICOLOR_FORCE", "0");
     assert!(!world.fails(1, &args).contains('\u{1b}'));
+}
+
+#[tokio::test]
+async fn what_is_done_with_images_after_their_import_reads_so() {
+    let mut world = World::new();
+    crate::manage::upload_disk(&world);
+    crate::manage::a_few_images(&world).await;
+    let server = Server::start(&mut world, &["--ecs=images_in_use=used", "--ecs=foreign_image=theirs"]);
+    let mut texts = Texts::new(&world, Some(&server.endpoint));
+    for (code, args) in [
+        (2, &["image", "publish", "web-9"][..]),
+        (2, &["image", "publish", "web-9", "--all-regions"]),
+        (2, &["image", "untag", "m-000000000000foreign0", "stage"]),
+        (2, &["image", "publish", "web-retired"]),
+        (2, &["image", "deprecate", "web-1", "--replaced-by=web-retired"]),
+        (2, &["image", "deprecate", "web-public"]),
+        (9, &["image", "delete", "web-used", "--yes"]),
+        (9, &["image", "delete", "web-public", "--yes"]),
+        (2, &["image", "delete", "family:db", "--all-regions"]),
+        (2, &["image", "prune", "--family=web", "--keep=1", "--all-regions", "--keep-tag=stage=prod"]),
+        (2, &["image", "prune", "--keep=1"]),
+        (2, &["image", "list", "--all-regions", "--except=us-west1"]),
+    ] {
+        texts.fails(&world, code, args);
+    }
+    for args in [
+        &["image", "publish", "web-1"][..],
+        &["image", "deprecate", "web-1", "--yes"],
+        &["image", "delete", "web-1", "--snapshots", "--yes"],
+        &["image", "prune", "--family=web", "--keep=1", "--yes"],
+    ] {
+        let finished = world.ok(args);
+        texts.keep(0, args, &finished);
+    }
+    texts.assert("images");
 }

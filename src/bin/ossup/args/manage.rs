@@ -1,6 +1,6 @@
 //! Images after their import: options of `image list`, `publish`, `tag`, `deprecate`, `delete`, `prune` and their like.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use jiff::civil::Date;
 use ossup::manage::ImageRef;
 use ossup::model::{ImageStatus, Region};
@@ -125,10 +125,10 @@ pub(crate) struct ImageDeleteArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(skip)]
+#[command(group = ArgGroup::new("scope").required(true).args(["family", "name_prefix"]))]
 pub(crate) struct ImagePruneArgs {
     /// Look at the images of this family
-    #[arg(long, required_unless_present = "name_prefix", conflicts_with = "name_prefix")]
+    #[arg(long)]
     pub(crate) family: Option<String>,
     /// Look at the images whose names begin so
     #[arg(long, value_name = "PREFIX")]

@@ -31,6 +31,7 @@ fn advice(error: &ManageError) -> Option<String> {
             "`ossup image list` shows the images of the region; --all-regions looks in all of them".to_owned()
         }
         ManageError::Nowhere { .. } => "`ossup image list --all-regions` shows all images".to_owned(),
+        ManageError::Ambiguous { .. } => "name the one that is meant by its id".to_owned(),
         ManageError::NoRegion { region } => format!("did you mean {}?", regions::meant(region)?),
         ManageError::Foreign { image_id, .. } => format!(
             "only its owner can change it; `ossup image copy {image_id}` makes one of your own if the owner allows that"

@@ -7,6 +7,7 @@ mod list;
 mod prune;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use jiff::civil::Date;
@@ -16,6 +17,7 @@ use ossup::model::Region;
 use serde_json::{Value, json};
 
 use crate::args::WhereArgs;
+use crate::args::values::Span;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
 use crate::settings::SettingsError;
@@ -29,6 +31,8 @@ pub(crate) use prune::prune;
 
 /// How many images, or regions, are worked on at a time.
 const AT_ONCE: usize = 5;
+/// How long one of many regions is tried that does not answer, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The region of requests that are about no region, if none is configured.
 const ANY_REGION: &str = "cn-hangzhou";
 
@@ -45,7 +49,11 @@ impl Place {
         if args.all_regions && matches!(context.settings(&connection, None), Err(SettingsError::NoRegion)) {
             connection.region = ANY_REGION.parse().ok();
         }
-        let client = context.connect(&connection, &args.retry, None)?.client;
+        let mut retry = args.retry.clone();
+        if args.all_regions && retry.retry_timeout.is_none() {
+            retry.retry_timeout = Some(Span(PATIENCE));
+        }
+        let client = context.connect(&connection, &retry, None)?.client;
         let own = client.region().clone();
         let images = Images::new(client);
         let regions = match args.all_regions {

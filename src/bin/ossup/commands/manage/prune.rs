@@ -1,11 +1,13 @@
 //! `image prune`: the plan as a table, a question, and what became of each image.
 
 use futures::stream::{self, StreamExt as _};
-use ossup::manage::{Judged, ManageError, PrunePlan, PruneRules, PruneScope, Pruned, PrunedImage, Verdict};
+use ossup::manage::{
+    Judged, ManageError, Placed, PrunePlan, PruneRules, PruneScope, Pruned, PrunedImage, Verdict,
+};
 use ossup::model::Region;
 use serde_json::{Value, json};
 
-use super::{AT_ONCE, Place, show};
+use super::{AT_ONCE, Place, show, shown};
 use crate::args::ImagePruneArgs;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
@@ -39,17 +41,12 @@ pub(crate) async fn prune(args: &ImagePruneArgs, context: &Context) -> Result<()
         return end(context, fields, &text, &place, &failures, 0);
     }
     show(&text, context);
-    let what = summary(going, left, "are to be");
-    if going + left == 0 {
-        context.output.status("nothing to delete");
-    } else {
-        let failed: Vec<&str> = failures.iter().map(|(region, _)| region.as_str()).collect();
-        let but = if failed.is_empty() {
-            String::new()
-        } else {
-            format!(", but {} cannot be asked", failed.join(", "))
-        };
-        confirm(&format!("{what}{but}: go on?"), args.yes).await?;
+    for (region, error) in &failures {
+        context.output.warning(format!("{region} cannot be asked: {}", chain(error)));
+    }
+    context.output.status(summary(going, left, "would be"));
+    if going + left > 0 {
+        confirm("delete them?", args.yes).await?;
     }
     let told = |region: &Region, one: &PrunedImage| tell(region, one, context);
     let done: Vec<_> = stream::iter(&plans)
@@ -136,18 +133,18 @@ fn summary(going: usize, left: usize, are: &str) -> String {
 }
 
 fn tell(region: &Region, one: &PrunedImage, context: &Context) {
-    let id = &one.image.image_id;
+    let image = shown(&Placed::new(region.clone(), one.image.clone()));
     match &one.outcome {
         Ok(Pruned::Deleted(deleted)) => {
-            context.output.status(format!("image {id} in {region}: deleted"));
+            context.output.status(format!("{image}: deleted"));
             for (snapshot, why) in &deleted.kept {
                 context.output.warning(format!("the service keeps snapshot {snapshot}: {}", chain(why)));
             }
         }
         Ok(Pruned::Stays(why)) => {
-            context.output.warning(format!("image {id} in {region}: stays, it {why}"));
+            context.output.warning(format!("{image}: stays, it {why}"));
         }
-        Ok(_) => context.output.status(format!("image {id} in {region}: already gone")),
+        Ok(_) => context.output.status(format!("{image}: already gone")),
         // Told at the end, with all others.
         Err(_) => {}
     }
