@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ossup::CancellationToken;
 use ossup::ErrorKind;
 use ossup::client::{Client, ClientOptions};
 use ossup::credentials::StaticCredentials;
@@ -20,7 +21,6 @@ use ossup::model::{Endpoint, ObjectRef};
 use ossup::read::ReadAt;
 use ossup::source::FileSource;
 use ossup::upload::Upload;
-use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

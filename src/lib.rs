@@ -61,36 +61,53 @@
 //! ```
 
 mod blocks;
-pub mod boot;
-pub mod checksum_file;
+mod cancel;
 pub mod client;
-pub mod complete;
-pub mod doctor;
 mod error;
 pub mod event;
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzz;
 pub mod import;
 pub mod manage;
-pub mod plan;
-pub mod protocol;
 pub mod provider;
 pub mod publish;
-pub mod retry;
-pub mod session;
 pub mod source;
-pub mod state;
 mod supply;
-pub mod sync;
-pub mod transfer;
 pub mod unpack;
 pub mod upload;
 pub mod url;
 pub mod web;
 
+// What the command and the tests need besides. It is not documented and may change in any release until 1.0.
+#[doc(hidden)]
+pub mod boot;
+#[doc(hidden)]
+pub mod checksum_file;
+#[doc(hidden)]
+pub mod complete;
+#[doc(hidden)]
+pub mod doctor;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
+#[doc(hidden)]
+pub mod plan;
+#[doc(hidden)]
+pub mod protocol;
+#[doc(hidden)]
+pub mod retry;
+#[doc(hidden)]
+pub mod session;
+#[doc(hidden)]
+pub mod state;
+#[doc(hidden)]
+pub mod sync;
+#[doc(hidden)]
+pub mod transfer;
+
+pub use cancel::CancellationToken;
 pub use error::ErrorKind;
-pub use ossup_core::{checksum, clock, credentials, http, model, read};
+#[doc(hidden)]
+pub use ossup_core::{checksum, clock};
+pub use ossup_core::{credentials, http, model, read};
 #[cfg(feature = "emulator")]
 pub use ossup_emulator as emulator;
 pub use ossup_image as image;

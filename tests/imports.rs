@@ -16,7 +16,7 @@ struct Module {
     may: &'static [&'static str],
 }
 
-const WORDS: &[&str] = &["model", "event", "clock"];
+const WORDS: &[&str] = &["model", "event", "clock", "cancel"];
 const PURE: &[&str] = &[
     "read",
     "checksum",
@@ -40,6 +40,7 @@ const MODULES: &[Module] = &[
     Module { name: "model", may: &[] },
     Module { name: "event", may: &["model", "clock"] },
     Module { name: "clock", may: &[] },
+    Module { name: "cancel", may: &[] },
     // 1: pure.
     Module { name: "read", may: WORDS },
     Module { name: "checksum", may: WORDS },

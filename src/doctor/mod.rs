@@ -20,9 +20,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cancel::CancellationToken;
 use futures::StreamExt as _;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 pub use check::{Area, Check, Verdict};
 pub use machine::{limits, state_dir};

@@ -1,9 +1,9 @@
 //! An object of 1 MiB is made as every upload makes one, read back and removed again.
 
+use crate::cancel::CancellationToken;
 use bytes::Bytes;
 use http::Method;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::Doctor;
 use super::ask::Ask;

@@ -24,8 +24,8 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cancel::CancellationToken;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 pub use encryption::Encryption;
 pub use error::PublishError;

@@ -5,9 +5,9 @@
 //! large files go one after the other. A small one spends most of its time waiting for answers, with the link
 //! idle; small ones go beside the large.
 
+use crate::cancel::CancellationToken;
 use futures::future::join;
 use futures::stream::{self, Stream, StreamExt};
-use tokio_util::sync::CancellationToken;
 
 use crate::transfer::TransferError;
 use crate::upload::{Upload, UploadError, UploadReport};

@@ -35,6 +35,7 @@ use crate::model::ByteRange;
 use crate::read::ReadAt;
 
 /// The bytes of a range in their order, as they arrive.
+#[doc(hidden)]
 pub type SourceStream = BoxStream<'static, io::Result<Bytes>>;
 
 /// Bytes to be uploaded.

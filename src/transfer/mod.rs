@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::cancel::CancellationToken;
 use futures::StreamExt;
 use futures::future::Abortable;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use control::{Control, PART_SIZES};
 pub use error::TransferError;

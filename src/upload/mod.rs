@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use crate::cancel::CancellationToken;
 
 use crate::checksum_file::Sha256;
 use crate::client::Client;

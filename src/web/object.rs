@@ -82,6 +82,7 @@ impl WebObject {
     /// Returns the bytes of the whole file. Where the server serves ranges, the stream survives connections that
     /// break. It ends with an error unless all bytes arrived that the server spoke of; a file without a length may
     /// have been cut unnoticed if the server marks its end by closing the connection alone.
+    #[doc(hidden)]
     pub fn stream(&self) -> SourceStream {
         let (fetcher, version) = (Arc::clone(&self.fetcher), Arc::clone(&self.probe.version));
         match self.probe.length {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{Request, Response, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::StreamBody;
 
 use crate::credentials::BoxFuture;
 use crate::http::{Body, Transport, TransportError, TransportErrorKind, full};
@@ -233,8 +233,8 @@ impl State {
             .chain(end)
             .collect();
         let body = match fault {
-            Fault::Stall(_) => BodyExt::boxed(StreamBody::new(stream::iter(frames).chain(stream::pending()))),
-            _ => BodyExt::boxed(StreamBody::new(stream::iter(frames))),
+            Fault::Stall(_) => Body::new(StreamBody::new(stream::iter(frames).chain(stream::pending()))),
+            _ => Body::new(StreamBody::new(stream::iter(frames))),
         };
         let mut response = response.body(body).unwrap();
         if let Fault::Without(name) = fault {

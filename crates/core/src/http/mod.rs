@@ -3,35 +3,20 @@
 //! Signing, XML, retries and timeouts are above it and always real; tests and the in-process emulator stand
 //! in below it.
 
+mod body;
 mod classify;
 mod proxy;
 #[cfg(test)]
 mod tests;
 mod transport;
 
+pub use body::{Body, empty, full};
 pub use proxy::{InvalidProxy, ProxyUrl};
 pub use transport::{HttpOptions, HttpTransport, SourceFailed};
 
 use std::fmt;
 
-use bytes::Bytes;
-use http_body_util::BodyExt;
-use http_body_util::combinators::BoxBody;
-
 use crate::credentials::BoxFuture;
-
-/// A body that is streamed, of a request or a response. Its length is exact where it is known.
-pub type Body = BoxBody<Bytes, std::io::Error>;
-
-/// Returns a body without bytes.
-pub fn empty() -> Body {
-    http_body_util::Empty::new().map_err(|never| match never {}).boxed()
-}
-
-/// Returns a body of these bytes.
-pub fn full(bytes: impl Into<Bytes>) -> Body {
-    http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed()
-}
 
 /// Carries signed requests to a server and brings back its responses.
 ///

@@ -203,7 +203,7 @@ impl Transport for HttpTransport {
                 return Err(unauthenticated(&host, proxy));
             }
             *self.responded.lock().expect(HELD) = Some(Instant::now());
-            Ok(http::Response::from(response).map(|body| body.map_err(io::Error::other).boxed()))
+            Ok(http::Response::from(response).map(|body| Body::new(body.map_err(io::Error::other))))
         })
     }
 

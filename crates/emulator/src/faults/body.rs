@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
 use tokio::time::{Sleep, sleep};
 
 use ossup_core::http::Body;
@@ -49,15 +48,15 @@ impl FaultyBody {
     }
 
     pub(super) fn happening(inner: Body, at: At, incident: BodyFault) -> Body {
-        Self { incident: Some((at, incident)), ..Self::new(inner) }.boxed()
+        Body::new(Self { incident: Some((at, incident)), ..Self::new(inner) })
     }
 
     pub(super) fn flipped(inner: Body, byte: u64) -> Body {
-        Self { flipped: Some(byte), ..Self::new(inner) }.boxed()
+        Body::new(Self { flipped: Some(byte), ..Self::new(inner) })
     }
 
     pub(super) fn slow(inner: Body, bytes_per_second: u64) -> Body {
-        Self { rate: Some(bytes_per_second.max(1)), ..Self::new(inner) }.boxed()
+        Body::new(Self { rate: Some(bytes_per_second.max(1)), ..Self::new(inner) })
     }
 
     /// Returns how many bytes may pass before the incident.
@@ -160,6 +159,8 @@ fn ready_after(waiting: &mut Option<Pin<Box<Sleep>>>, time: Duration, cx: &mut C
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
     use ossup_core::http::full;
 

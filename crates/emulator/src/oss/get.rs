@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::StreamBody;
 
 use super::super::store::{BucketRecord, Object, ObjectReader};
 use super::answer::{plain, quoted, set};
@@ -215,7 +215,7 @@ fn read(reader: ObjectReader, range: ByteRange) -> Body {
             Ok(Some((Frame::data(Bytes::from(block)), at + count as u64)))
         }
     });
-    Sized { inner: StreamBody::new(blocks).boxed(), left: range.len() }.boxed()
+    Body::new(Sized { inner: Body::new(StreamBody::new(blocks)), left: range.len() })
 }
 
 /// A body whose length is known.

@@ -15,7 +15,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -166,7 +165,8 @@ async fn connection(
             let response = match guard.refusal(request.headers()) {
                 Some(reason) => emulator.refuse(&request, reason),
                 None => {
-                    let request = request.map(|body| IdleLimit::new(body, IDLE_LIMIT).boxed());
+                    let request =
+                        request.map(|body| ossup_core::http::Body::new(IdleLimit::new(body, IDLE_LIMIT)));
                     emulator.handle(request).await?
                 }
             };

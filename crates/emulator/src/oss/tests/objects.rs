@@ -95,17 +95,19 @@ async fn a_body_that_breaks_off_makes_no_object() {
         Ok(http_body::Frame::data(Bytes::from_static(b"half"))),
         Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
     ]);
-    let body = BodyExt::boxed(http_body_util::StreamBody::new(pieces));
+    let body = ossup_core::http::Body::new(http_body_util::StreamBody::new(pieces));
     let request = http::Request::builder().method("PUT").uri("http://127.0.0.1/images/a").body(body).unwrap();
     let error = bench.emulator.send(request).await.unwrap_err();
     assert_eq!(error.kind, ossup_core::http::TransportErrorKind::Broken);
     bench.call("GET", "images/a", "").refused(404, "NoSuchKey").await;
 
     let failed = std::io::Error::other(ossup_core::http::SourceFailed("gone".to_owned()));
-    let body = BodyExt::boxed(http_body_util::StreamBody::new(futures::stream::iter([Err::<
+    let body = ossup_core::http::Body::new(http_body_util::StreamBody::new(futures::stream::iter([Err::<
         http_body::Frame<Bytes>,
         _,
-    >(failed)])));
+    >(
+        failed,
+    )])));
     let request = http::Request::builder().method("PUT").uri("http://127.0.0.1/images/a").body(body).unwrap();
     let error = bench.emulator.send(request).await.unwrap_err();
     assert_eq!(error.kind, ossup_core::http::TransportErrorKind::Source);

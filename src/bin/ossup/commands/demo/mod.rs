@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use ossup::CancellationToken;
 use ossup::ErrorKind;
 use ossup::event::{Event, EventSink};
 use ossup::image::{DiskRole, Expected};
@@ -17,7 +18,6 @@ use ossup::model::ObjectRef;
 use ossup::publish::{Publish, PublishReport};
 use ossup::source::FileSource;
 use ossup::upload::{Upload, UploadReport};
-use tokio_util::sync::CancellationToken;
 
 use super::{importing, inspection, transfer};
 use crate::args::values::EndpointArg;
