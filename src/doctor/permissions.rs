@@ -275,12 +275,12 @@ mod tests {
     use crate::client::CallCause;
     use crate::protocol::{Operation, Request, RetryClass, ServiceError};
 
-    fn refusal(status: u16, code: &str) -> Result<(), CallError> {
+    fn refusal(status: u16, code: &str) -> CallError {
         let mut error = ServiceError::default();
         (error.status, error.code) = (status, Some(code.to_owned()));
         let cause = CallCause::Service(Box::new(error));
         let (part, attempts, ambiguous, action) = (None, 1, false, RetryClass::Never);
-        Err(CallError { operation: "X", part, attempts, ambiguous, cause, action })
+        CallError { operation: "X", part, attempts, ambiguous, cause, action }
     }
 
     fn all() -> impl Iterator<Item = &'static Permission> {
@@ -310,7 +310,7 @@ mod tests {
             ("ecs:DescribeTaskAttribute", 404, "InvalidTaskId.NotFound", Verdict::Ok),
             ("ecs:DescribeImages", 400, "Throttling.User", Verdict::Unknown),
         ] {
-            let check = of(action).judge(&refusal(status, code));
+            let check = of(action).judge(&Err(refusal(status, code)));
             assert_eq!(check.verdict, verdict, "{action} {code}: {}", check.text);
             assert_eq!(check.way_out.is_some(), matches!(verdict, Verdict::Fail | Verdict::Warn), "{action}");
         }

@@ -415,7 +415,8 @@ async fn a_prune_that_is_killed_anywhere_leaves_in_the_end_what_its_plan_said() 
             .into_iter()
             .map(|image| image.image_id)
             .collect();
-        (left.sort(), expected.sort());
+        left.sort();
+        expected.sort();
         assert_eq!((left, bench.snapshots().await), (expected.clone(), expected.len()), "{at}");
         for id in &expected {
             let all = DeleteOptions::default().with_snapshots(true).with_force(true);

@@ -142,7 +142,7 @@ mod tests {
         let check = |area, verdict| Check::new(area, "x", verdict, "x");
         let warn = check(Area::Credentials, Verdict::Warn);
         let fail = |area| check(area, Verdict::Fail);
-        assert_eq!(worst(&[warn.clone()]), None);
+        assert_eq!(worst(std::slice::from_ref(&warn)), None);
         assert_eq!(worst(&[warn.clone(), fail(Area::Bucket)]), Some(Kind::Other));
         assert_eq!(worst(&[fail(Area::Bucket), fail(Area::Network)]), Some(Kind::Network));
         assert_eq!(worst(&[fail(Area::Network), fail(Area::Permissions)]), Some(Kind::Credentials));
