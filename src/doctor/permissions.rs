@@ -310,7 +310,7 @@ mod tests {
             ("ecs:DescribeTaskAttribute", 404, "InvalidTaskId.NotFound", Verdict::Ok),
             ("ecs:DescribeImages", 400, "Throttling.User", Verdict::Unknown),
         ] {
-            let check = of(action).judge(&Err(refusal(status, code)));
+            let check = of(action).judge::<()>(&Err(refusal(status, code)));
             assert_eq!(check.verdict, verdict, "{action} {code}: {}", check.text);
             assert_eq!(check.way_out.is_some(), matches!(verdict, Verdict::Fail | Verdict::Warn), "{action}");
         }
