@@ -36,6 +36,7 @@ pub use api::{EcsOptionError, EcsOptions};
 pub use faults::{Fault, FaultPlan, FaultPlanError, FaultRule, When};
 pub use metadata::{InstanceMetadata, MetadataService};
 pub use options::{DEFAULT_REGION, EmulatorOptions};
+pub use oss::{OssOptionError, OssOptions};
 pub use server::{IDLE_LIMIT, MAX_CONNECTIONS, MAX_HEAD, Server};
 pub use store::{BucketRecord, Encryption, StoreError, Versioning};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::api::EcsOptions;
 use super::faults::FaultPlan;
+use super::oss::OssOptions;
 use ossup_core::clock::{Clock, SystemClock};
 use ossup_core::credentials::Credentials;
 use ossup_core::model::{BucketName, Region};
@@ -47,6 +48,8 @@ pub struct EmulatorOptions {
     pub speed: f64,
     /// What goes wrong on purpose.
     pub faults: FaultPlan,
+    /// How OSS behaves where that is not known.
+    pub oss: OssOptions,
     /// How ECS, RAM and STS behave.
     pub ecs: EcsOptions,
 }
@@ -68,6 +71,7 @@ impl EmulatorOptions {
             clock: Arc::new(SystemClock),
             speed: 1.0,
             faults: FaultPlan::default(),
+            oss: OssOptions::default(),
             ecs: EcsOptions::default(),
         }
     }

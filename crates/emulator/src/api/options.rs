@@ -60,6 +60,8 @@ pub struct EcsOptions {
     pub detection_risks: bool,
     /// Searching a name also finds images whose names contain it, first in the list.
     pub fuzzy_neighbours: bool,
+    /// A search by name finds an image of exactly this name alone, and not those whose names contain it.
+    pub whole_names: bool,
     /// Snapshot ids are shown in the second half of an import only.
     pub late_snapshot_ids: bool,
     /// Images imported from VHD cannot be copied.
@@ -99,6 +101,7 @@ impl Default for EcsOptions {
             paused: false,
             detection_risks: false,
             fuzzy_neighbours: false,
+            whole_names: false,
             late_snapshot_ids: false,
             vhd_not_copyable: false,
             copies_to_fail: 0,

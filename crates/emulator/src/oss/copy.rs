@@ -105,10 +105,16 @@ pub(super) async fn upload_part_copy(call: &Call) -> Result<Response<Body>, Fail
     let upload = upload_of(call, NO_UPLOAD_FOR_COPY)?;
     check_part(call, &upload, number)?;
     let (source, from) = source(call)?;
+    if from.record.kind == ObjectKind::Appendable && call.emulator.options().oss.refuse_appendable_source {
+        let message = "The source of UploadPartCopy may not be an appendable object.";
+        return Err(OssError::new(400, "InvalidRequest", message).into());
+    }
     let size = from.record.size;
     // A range that is malformed or not within the object is not refused: the whole object is copied, and the
     // answer lacks Content-Range.
-    let range = headers::text(&call.headers, "x-oss-copy-source-range").and_then(|text| range(text, size));
+    let oss = &call.emulator.options().oss;
+    let range = headers::text(&call.headers, "x-oss-copy-source-range")
+        .and_then(|text| range(text, size, oss.clip_copy_ranges));
     let span = range.unwrap_or(ByteRange::new(0, size));
     if span.len() > MAX_PART_SIZE {
         return Err(OssError::entity_too_large().into());
@@ -119,7 +125,7 @@ pub(super) async fn upload_part_copy(call: &Call) -> Result<Response<Body>, Fail
         number,
         size: span.len(),
         etag: etag(&sums, span.len()),
-        crc: Some(sums.crc),
+        crc: Some(sums.crc).filter(|_| !oss.copies_without_crc),
         modified: call.now,
         segments,
     };
@@ -209,6 +215,9 @@ fn source(call: &Call) -> Result<(Source, Arc<Object>), OssError> {
     })?;
     match condition(&call.headers, "x-oss-copy-source-", &object.record.etag, object.record.modified) {
         Condition::Met => {}
+        Condition::NotModified if call.emulator.options().oss.copy_unmodified_412 => {
+            return Err(OssError::precondition_failed("x-oss-copy-source-if-none-match"));
+        }
         Condition::NotModified => {
             return Err(OssError::new(304, "NotModified", "The source has not changed."));
         }
@@ -238,11 +247,12 @@ fn check_size(from: &Object, to: &ObjectHeaders, same_bucket: bool) -> Result<()
     ))
 }
 
-/// Reads `bytes=first-last` or `bytes=first-` within an object of `size`.
-fn range(text: &str, size: u64) -> Option<ByteRange> {
+/// Reads `bytes=first-last` or `bytes=first-` within an object of `size`, or cut at its end.
+fn range(text: &str, size: u64, clip: bool) -> Option<ByteRange> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let first: u64 = first.parse().ok()?;
     let last = if last.is_empty() { size.checked_sub(1)? } else { last.parse().ok()? };
+    let last = if clip { last.min(size.checked_sub(1)?) } else { last };
     (first <= last && last < size).then(|| ByteRange::new(first, last + 1))
 }
 
@@ -305,10 +315,11 @@ mod tests {
 
     #[test]
     fn only_ranges_within_the_object_count() {
-        assert_eq!(range("bytes=0-9", 10), Some(ByteRange::new(0, 10)));
-        assert_eq!(range("bytes=4-", 10), Some(ByteRange::new(4, 10)));
+        assert_eq!(range("bytes=0-9", 10, false), Some(ByteRange::new(0, 10)));
+        assert_eq!(range("bytes=5-99", 10, true), Some(ByteRange::new(5, 10)));
+        assert_eq!(range("bytes=4-", 10, false), Some(ByteRange::new(4, 10)));
         for bad in ["bytes=0-10", "bytes=5-4", "bytes=10-", "bytes=-", "bytes=-5", "0-9", "bytes=a-b"] {
-            assert_eq!(range(bad, 10), None, "{bad}");
+            assert_eq!(range(bad, 10, false), None, "{bad}");
         }
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod get;
 mod headers;
 mod list;
+mod options;
 mod put;
 mod receive;
 mod route;
@@ -39,6 +40,7 @@ use address::{Query, Target};
 use auth::{Caller, Signed};
 pub(crate) use error::DISK_FULL;
 use error::OssError;
+pub use options::{OssOptionError, OssOptions};
 use ossup_core::http::Body;
 use ossup_core::model::limits::MAX_LIST_PAGE;
 use ossup_core::model::{BucketName, ObjectKey, Region};
@@ -226,6 +228,17 @@ pub(super) fn refuse<B>(
     response
 }
 
+/// Returns the headers that an operation reads, where conditions may be ignored.
+fn read_headers(emulator: &Emulator, head: &http::request::Parts) -> HeaderMap {
+    let mut headers = head.headers.clone();
+    if emulator.options().oss.ignore_write_conditions && [Method::PUT, Method::POST].contains(&head.method) {
+        for name in ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"] {
+            headers.remove(name);
+        }
+    }
+    headers
+}
+
 /// A request whose operation is known, or why it is none.
 #[derive(Debug)]
 struct Routed {
@@ -250,7 +263,7 @@ impl Routed {
             }
         };
         let op = match &target {
-            Ok(target) => route::route(&head.method, target, &query, &head.headers),
+            Ok(target) => route::route(&head.method, target, &query, &read_headers(emulator, &head)),
             Err(_) => Err(address::invalid_object_name()),
         };
         Self { head, query, target, op: op.map_err(Box::new) }
@@ -297,7 +310,10 @@ async fn run(
         match (auth::verify(&signed, emulator.keys(), now), &target.bucket) {
             // Whether the bucket exists is looked at first.
             (Err(error), Some(name))
-                if error.code == "InvalidAccessKeyId" && bucket.is_none() && !makes_bucket =>
+                if error.code == "InvalidAccessKeyId"
+                    && bucket.is_none()
+                    && !makes_bucket
+                    && !options.oss.key_before_bucket =>
             {
                 return Err(OssError::no_such_bucket(name).into());
             }

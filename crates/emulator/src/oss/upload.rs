@@ -3,7 +3,9 @@
 use http::{Response, StatusCode};
 use md5::{Digest, Md5};
 
-use super::super::store::{ObjectKind, ObjectRecord, Part, PartRecord, StoreError, Upload, UploadRecord};
+use super::super::store::{
+    ObjectKind, ObjectRecord, Part, PartRecord, StoreError, Sums, Upload, UploadRecord,
+};
 use super::answer::{plain, quoted, set, xml};
 use super::error::OssError;
 use super::put::{
@@ -125,6 +127,19 @@ pub(super) fn add_part(
     })
 }
 
+/// Returns the ETag of a part: the MD5 of its bytes, unless what encrypts them has a part in it.
+fn part_etag(call: &Call, upload: &Upload, sums: &Sums, size: u64) -> String {
+    let plain = etag(sums, size);
+    let encryption = upload.record.headers.encryption.as_ref();
+    match encryption.filter(|_| call.emulator.options().oss.opaque_encrypted_etags) {
+        Some(encryption) if encryption.algorithm != "AES256" => {
+            let digest = Md5::digest(format!("{}{plain}", encryption.algorithm));
+            digest.iter().map(|byte| format!("{byte:02X}")).collect()
+        }
+        _ => plain,
+    }
+}
+
 pub(super) async fn upload_part(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
     let number = part_number(call)?;
     let upload = upload_of(call, NO_UPLOAD_FOR_PART)?;
@@ -138,7 +153,7 @@ pub(super) async fn upload_part(call: &Call, body: Body) -> Result<Response<Body
     let part = PartRecord {
         number,
         size: written.size,
-        etag: etag(&written.sums, written.size),
+        etag: part_etag(call, &upload, &written.sums, written.size),
         crc: Some(written.sums.crc),
         modified: call.now,
         segments: written.segment.into_iter().collect(),
@@ -171,9 +186,12 @@ pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, 
         }
         upload.parts.values().map(|part| &**part).collect()
     } else {
-        listed(&upload, &text)?
+        listed(&upload, &text, call.emulator.options().oss.exact_etags)?
     };
     // An empty list is not refused: it makes an object of 0 bytes.
+    if parts.is_empty() && call.emulator.options().oss.refuse_empty_list {
+        return Err(OssError::malformed_xml().into());
+    }
     check_sizes(&parts)?;
     let mut object_headers = upload.record.headers.clone();
     if let Some(acl) = headers::object_acl(&call.headers, bucket)? {
@@ -220,7 +238,7 @@ pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, 
 }
 
 /// Returns the parts that the document of a Complete lists.
-fn listed<'a>(upload: &'a Upload, text: &[u8]) -> Result<Vec<&'a Part>, OssError> {
+fn listed<'a>(upload: &'a Upload, text: &[u8], exact: bool) -> Result<Vec<&'a Part>, OssError> {
     let root = parse(text, "CompleteMultipartUpload").map_err(|_| OssError::malformed_xml())?;
     let mut parts = Vec::new();
     let mut last = 0;
@@ -240,7 +258,12 @@ fn listed<'a>(upload: &'a Upload, text: &[u8]) -> Result<Vec<&'a Part>, OssError
         last = number;
         let found = u16::try_from(number).ok().and_then(PartNumber::new).and_then(|n| upload.parts.get(&n));
         match found {
-            Some(part) if ETag::new(part.record.etag.as_str()) == ETag::new(etag) => parts.push(&**part),
+            Some(part)
+                if ETag::new(part.record.etag.as_str()) == ETag::new(etag)
+                    && (!exact || etag == quoted(&part.record.etag)) =>
+            {
+                parts.push(&**part);
+            }
             _ => {
                 return Err(OssError::new(
                     400,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use ossup::emulator::{BucketRecord, EcsOptionError, EcsOptions, Encryption};
+use ossup::emulator::{BucketRecord, EcsOptionError, EcsOptions, Encryption, OssOptionError, OssOptions};
 use ossup::model::{BucketName, Region, StorageClass};
 
 #[derive(Debug, Args)]
@@ -34,13 +34,22 @@ Settings for --ecs (a name alone means true):
                                 other spellings in the service's responses
   looks_before_available, looks_before_usable
                                 how many polls the image lags behind its finished task
-  finished_but_failed, forget_ended_tasks, paused, late_snapshot_ids, fuzzy_neighbours
+  finished_but_failed, forget_ended_tasks, paused, late_snapshot_ids, fuzzy_neighbours, whole_names
                                 how imports and searches behave
   detection_risks               the check after the import finds risks
   images_in_use=TEXT            instances use the images whose names contain it
   foreign_image=NAME            other accounts share an image of this name and publish another
   vhd_not_copyable, copies_to_fail, cancel_leaves_image
                                 how copies and cancelled imports behave
+
+Settings for --oss (a name alone means true), each the other possibility where the service's
+behaviour is not known:
+  refuse_empty_list, exact_etags
+                                what a Complete may list
+  copies_without_crc, copy_unmodified_412, refuse_appendable_source, clip_copy_ranges
+                                how parts are copied
+  key_before_bucket, ignore_write_conditions, opaque_encrypted_etags
+                                what is checked first, ignored, and said of encrypted parts
 
 On start it prints its key pair and endpoint as `export` lines for a shell.")]
 pub(crate) struct EmulatorArgs {
@@ -81,6 +90,9 @@ pub(crate) struct EmulatorArgs {
     /// JSON file of faults to inject, by operation, part and attempt
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
+    /// Behaviour of OSS where the service's is not known, see below; may be repeated
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) oss: Vec<OssSetting>,
     /// Behaviour of ECS, RAM and STS, see below; may be repeated
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) ecs: Vec<EcsSetting>,
@@ -155,6 +167,30 @@ impl FromStr for NewBucket {
             }
         }
         Ok(bucket)
+    }
+}
+
+/// A setting of the emulated OSS; a name alone means true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OssSetting {
+    name: String,
+    value: String,
+}
+
+impl OssSetting {
+    pub(crate) fn apply(&self, options: &mut OssOptions) -> Result<(), OssOptionError> {
+        options.set(&self.name, &self.value)
+    }
+}
+
+impl FromStr for OssSetting {
+    type Err = OssOptionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').unwrap_or((text, "true"));
+        let setting = Self { name: name.replace('-', "_"), value: value.to_owned() };
+        setting.apply(&mut OssOptions::default())?;
+        Ok(setting)
     }
 }
 
@@ -235,7 +271,7 @@ mod tests {
             _args: EmulatorArgs,
         }
         let help = Alone::command().get_after_help().unwrap().to_string();
-        for name in EcsOptions::names() {
+        for name in EcsOptions::names().into_iter().chain(OssOptions::names()) {
             assert!(help.contains(&name), "{name}");
         }
     }

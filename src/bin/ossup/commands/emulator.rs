@@ -63,6 +63,9 @@ fn open(args: &EmulatorArgs, data: PathBuf) -> Result<Emulator, Failure> {
         .with_faults(faults(args.faults.as_deref())?);
     options.block_public_access = !args.allow_public_access;
     options.kms_keys = args.kms_key.iter().cloned().collect();
+    for setting in &args.oss {
+        setting.apply(&mut options.oss).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
+    }
     for setting in &args.ecs {
         setting.apply(&mut options.ecs).map_err(|error| Failure::from_error(Kind::Usage, &error))?;
     }

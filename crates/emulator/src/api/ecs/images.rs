@@ -47,7 +47,10 @@ impl Service<'_> {
                 && entry.image.region == self.region()
                 && (wanted.contains(&"ALL") || wanted.contains(&status))
                 && ids.as_ref().is_none_or(|ids| ids.contains(&entry.image.id.as_str()))
-                && self.call.text("ImageName").is_none_or(|name| entry.image.name.contains(name))
+                && self.call.text("ImageName").is_none_or(|name| match options.whole_names {
+                    true => entry.image.name == name,
+                    false => entry.image.name.contains(name),
+                })
                 && self.call.text("Architecture").is_none_or(|arch| entry.image.architecture == arch)
                 && self.call.text("OSType").is_none_or(|os| entry.image.os_type == os)
                 && self.call.text("ImageFamily").is_none_or(|family| entry.image.family == family)
