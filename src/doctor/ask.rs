@@ -49,6 +49,15 @@ impl Ask {
         Self { name: action, request: Request::Rpc(request) }
     }
 
+    /// Adds a header to a request to OSS.
+    #[must_use]
+    pub(super) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        if let Request::Oss(request) = &mut self.request {
+            request.headers.push((name.to_owned(), value.into()));
+        }
+        self
+    }
+
     /// Adds a body to a request to OSS.
     #[must_use]
     pub(super) fn with_body(mut self, body: impl Into<Bytes>) -> Self {

@@ -7,6 +7,7 @@
 mod ask;
 mod bucket;
 mod check;
+mod fidelity;
 mod judge;
 mod machine;
 mod permissions;
@@ -25,6 +26,7 @@ use futures::StreamExt as _;
 use tokio::time::Instant;
 
 pub use check::{Area, Check, Verdict};
+pub use fidelity::{FIDELITY_PREFIX, Report, Settled, Stance};
 pub use machine::{limits, state_dir};
 
 use crate::client::{CallError, Client};

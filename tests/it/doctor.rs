@@ -152,6 +152,31 @@ fn the_embedded_store_is_looked_at_too() {
 }
 
 #[test]
+fn what_only_a_real_account_can_settle_is_reported_in_markdown_and_nothing_stays() {
+    let mut world = World::new();
+    let server = Server::start(&mut world, &["--oss=exact_etags"]);
+    let text = world.ok(&["doctor", "oss://images", "--fidelity"]).stdout;
+    for part in
+        ["| `complete-etag-spelling` | otherwise |", "| `complete-empty-list` | as assumed |", "## copy-crc"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for secret in [&server.access_key_id, &server.access_key_secret, "oss://images"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    nothing_stays(&world, &server);
+    let object = world.json(&["doctor", "oss://images", "--fidelity"]);
+    assert!(object["points"].as_array().unwrap().len() > 20 && object["remains"] == json!([]), "{object}");
+    let dated = |line: &&str| !line.starts_with("ossup ");
+    let text = text.lines().filter(dated).collect::<Vec<_>>().join("\n");
+    insta::with_settings!({
+        snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots"),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, { insta::assert_snapshot!("fidelity", text); });
+}
+
+#[test]
 fn stopped_half_way_it_removes_what_it_made() {
     let mut world = World::new();
     let rules = json!([{"operation": "UploadPart", "key": null, "fault": {"kind": "stall", "seconds": 20}}]);

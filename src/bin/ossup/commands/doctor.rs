@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use ossup::credentials::CredentialSource;
-use ossup::doctor::{self, Area, Check, Doctor, Verdict};
+use ossup::doctor::{self, Area, Check, Doctor, FIDELITY_PREFIX, Verdict};
+use ossup::model::BucketName;
+use ossup::protocol::oss::{self, GetBucketInfo, GetBucketWorm};
 use ossup::transfer::HostLimits;
 use serde_json::json;
 
@@ -9,12 +11,16 @@ use super::doctor_text;
 use crate::args::{DoctorArgs, RetryArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{self, Failure, Kind};
+use crate::ui::counted;
 
 /// How long each endpoint is measured.
 const SPAN: Duration = Duration::from_secs(10);
 
 /// Says what works from here and what does not.
 pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result<(), Failure> {
+    if let Some(url) = args.bucket.as_ref().filter(|_| args.fidelity) {
+        return fidelity(args, &url.bucket, context).await;
+    }
     let mut checks = Vec::new();
     match connect(args, context) {
         Ok((connection, told)) => {
@@ -40,6 +46,46 @@ pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result<(), Fail
             Err(Failure::new(kind, text).with_members(object))
         }
     }
+}
+
+/// Asks what only a real account can settle, and prints the report.
+async fn fidelity(args: &DoctorArgs, bucket: &BucketName, context: &Context) -> Result<(), Failure> {
+    let connection = context.connect(&args.connection, &RetryArgs::default(), Some(bucket))?;
+    refuse_what_keeps(&connection, bucket).await?;
+    context.output.status(format!("asking what OSS and ECS do, under oss://{bucket}/{FIDELITY_PREFIX}"));
+    let doctor = Doctor::new(&connection.client, None).cancel(context.stop.token());
+    let report = doctor.fidelity(bucket).await;
+    for left in &report.remains {
+        context.output.warning(format!("could not be removed: {left}"));
+    }
+    context.output.print(serde_json::to_value(&report).unwrap_or_default(), report.markdown().trim_end())?;
+    if context.stop.is_asked() {
+        return Err(context.stop.failure("stopped; what was made is removed, or named above"));
+    }
+    match report.remains.is_empty() {
+        true => Ok(()),
+        false => {
+            let text = format!(
+                "{} could not be removed from the bucket",
+                counted(report.remains.len() as u64, "thing", "things")
+            );
+            Err(Failure::new(Kind::Other, text))
+        }
+    }
+}
+
+/// Refuses a bucket in which what is deleted stays.
+async fn refuse_what_keeps(connection: &Connection, bucket: &BucketName) -> Result<(), Failure> {
+    let info = connection.client.call(&GetBucketInfo { bucket: bucket.clone() }).await?;
+    let keeps = match connection.client.call(&GetBucketWorm { bucket: bucket.clone() }).await {
+        _ if info.versioning.is_some() => "keeps versions",
+        Ok(_) => "has a retention policy",
+        Err(error) if error.is(oss::code::NO_SUCH_WORM_CONFIGURATION) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let failure =
+        Failure::new(Kind::Usage, format!("bucket `{bucket}` {keeps}: what is made there would stay"));
+    Err(failure.hint("use a bucket without versioning and retention"))
 }
 
 /// Connects, if need be without credentials: the network can be looked at nevertheless.
