@@ -85,7 +85,9 @@ pub fn rpc_answers(bytes: &[u8]) {
     let region: Region = "cn-hangzhou".parse().expect("the region is valid");
     decode(&ecs::ImportImage::new(region.clone(), Vec::new()), bytes);
     decode(&ecs::DescribeImages::new(region.clone()), bytes);
-    decode(&ecs::DescribeTasks::new(region), bytes);
+    decode(&ecs::DescribeTasks::new(region.clone()), bytes);
+    decode(&ecs::DescribeSnapshots::new(region.clone(), Vec::new()), bytes);
+    decode(&ecs::ListTagResources::new(region, ecs::TaggedIds::Images(Vec::new())), bytes);
     decode(&ram::GetRole::new("role"), bytes);
     decode(&sts::GetCallerIdentity { region: None }, bytes);
 }

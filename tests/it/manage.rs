@@ -352,6 +352,40 @@ async fn an_image_is_published_tagged_and_withdrawn_by_its_name_in_all_regions()
     assert!(except.contains("did you mean us-west-1?"), "{except}");
 }
 
+/// Starts an emulator that refuses the first look at images, of whatever region, and no other.
+fn one_region_denied(world: &mut World) -> Server {
+    let rule = r#"{"rules": [{"operation": "DescribeImages", "times": 1,
+        "fault": {"kind": "status", "status": 403, "code": "Forbidden.RAM"}}]}"#;
+    std::fs::write(world.path("faults.json"), rule).unwrap();
+    Server::start(world, &["--faults=faults.json"])
+}
+
+#[tokio::test]
+async fn a_region_that_cannot_be_asked_ends_a_change_before_it_begins() {
+    let mut world = world();
+    two_in_two_regions(&world).await;
+    let _server = one_region_denied(&mut world);
+    let publish = ["image", "publish", "web-1", "--all-regions"];
+    let stderr = world.fails(4, &publish);
+    assert!(stderr.contains("nothing was changed") && stderr.contains("--except"), "{stderr}");
+    let list = world.json(&ALL);
+    assert!(list["images"].as_array().unwrap().iter().all(|image| image["public"] == false), "{list}");
+    world.ok(&publish);
+}
+
+#[tokio::test]
+async fn a_region_that_cannot_be_asked_hides_no_other_from_a_list() {
+    let mut world = world();
+    two_in_two_regions(&world).await;
+    let _server = one_region_denied(&mut world);
+    let finished = world.run(&[&ALL[..], &["--output=json"]].concat());
+    assert_eq!(finished.code, Some(4), "{finished:?}");
+    assert!(finished.stderr.contains("1 of 30 regions could not be listed"), "{finished:?}");
+    let list: Value = serde_json::from_str(&finished.stdout).unwrap();
+    let found = places(&list).len();
+    assert!((2..=4).contains(&found) && list["error"]["kind"] == "credentials", "{list}");
+}
+
 #[tokio::test]
 async fn a_retired_image_names_its_heir_and_its_last_day() {
     let mut world = world();

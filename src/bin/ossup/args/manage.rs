@@ -32,7 +32,7 @@ pub(crate) struct ImageListArgs {
     #[arg(long)]
     pub(crate) family: Option<String>,
     /// Only images in these states, such as Available,Deprecated
-    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = image_status)]
+    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = image_status(), ignore_case = true)]
     pub(crate) status: Vec<ImageStatus>,
     /// The account's own images, which is the default
     #[arg(long, conflicts_with_all = ["shared", "public"])]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use ossup::image::request::PLATFORMS;
 use ossup::model::{AccountId, BucketName, Endpoint, ImageStatus, ObjectRef, Region};
 use ossup::transfer::MIN_BANDWIDTH;
@@ -107,13 +107,9 @@ pub(crate) fn account(text: &str) -> Result<AccountId, BadValue> {
 }
 
 /// Parses a state of an image, in any case. One that is unknown would only find nothing.
-pub(crate) fn image_status(text: &str) -> Result<ImageStatus, BadValue> {
-    match ImageStatus::from(text) {
-        ImageStatus::Other(_) => {
-            Err(bad("expected Waiting, Creating, Available, UnAvailable, CreateFailed or Deprecated"))
-        }
-        status => Ok(status),
-    }
+pub(crate) fn image_status() -> impl TypedValueParser<Value = ImageStatus> {
+    let known = ["Waiting", "Creating", "Available", "UnAvailable", "CreateFailed", "Deprecated"];
+    PossibleValuesParser::new(known).map(|text| ImageStatus::from(text.as_str()))
 }
 
 /// A size of a disk in whole GiB: `40`, `40GiB`, `1TiB`. A bare number counts GiB, as the service does.
