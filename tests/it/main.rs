@@ -22,6 +22,7 @@ mod pipes;
 mod plan;
 mod proxy;
 mod recipes;
+mod schema;
 mod settings;
 mod soak;
 mod stop;

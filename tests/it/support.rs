@@ -9,6 +9,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::schema;
+
 pub(crate) struct World {
     dir: TempDir,
     env: Vec<(String, String)>,
@@ -50,8 +52,11 @@ impl World {
         command
     }
 
+    /// Runs a command. What it prints as JSON has to be what the schema says.
     pub(crate) fn run(&self, args: &[&str]) -> Finished {
-        finish(self.command(args).spawn().unwrap())
+        let finished = finish(self.command(args).spawn().unwrap());
+        schema::check(args, &finished);
+        finished
     }
 
     /// Runs a command that must succeed.

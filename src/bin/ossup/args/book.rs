@@ -94,3 +94,25 @@ fn the_options_read_so() {
     }
     assert!(listed == made, "docs/settings.md is not of this command line: {MARK}");
 }
+
+/// Each has a definition in the schema of what is printed as JSON.
+#[test]
+fn every_command_has_a_schema() {
+    fn leaves(command: &Command, path: &str, all: &mut Vec<String>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+            let path = format!("{path} {}", sub.get_name());
+            match sub.has_subcommands() {
+                true => leaves(sub, &path, all),
+                false => all.push(path.trim().to_owned()),
+            }
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema/output.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let mut all = Vec::new();
+    leaves(&Cli::command(), "", &mut all);
+    // What they print is not a result: lines for a shell, a script.
+    all.retain(|name| !["emulator", "completions"].contains(&name.as_str()));
+    let missing: Vec<_> = all.iter().filter(|name| schema["$defs"].get(name.as_str()).is_none()).collect();
+    assert!(missing.is_empty(), "docs/schema/output.schema.json has no $defs for {missing:?}");
+}
