@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use ossup::client::{Client, ClientOptions};
 use ossup::credentials::StaticCredentials;
-use ossup::emulator::{Emulator, EmulatorOptions};
 use ossup::event::{Event, EventSink};
 use ossup::import::{ImportDisk, ImportRequest, Importer};
 use ossup::model::{DiskFormat, Endpoint, ObjectRef};
 use ossup::publish::Publish;
 use ossup::source::FileSource;
 use ossup::upload::Upload;
+use ossup_emulator::{Emulator, EmulatorOptions};
 
 /// Seconds of the emulated ECS that pass in one real second.
 const SPEED: f64 = 10_000.0;

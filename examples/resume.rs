@@ -15,12 +15,12 @@ use ossup::CancellationToken;
 use ossup::ErrorKind;
 use ossup::client::{Client, ClientOptions};
 use ossup::credentials::StaticCredentials;
-use ossup::emulator::{Emulator, EmulatorOptions};
 use ossup::event::{Event, EventSink};
 use ossup::model::{Endpoint, ObjectRef};
 use ossup::read::ReadAt;
 use ossup::source::FileSource;
 use ossup::upload::Upload;
+use ossup_emulator::{Emulator, EmulatorOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

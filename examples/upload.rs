@@ -1,4 +1,4 @@
-//! Uploads a file, shows its progress, and prints the object's URL.
+//! Uploads a file, shows its progress, stops at Ctrl-C, and prints the object's URL.
 //!
 //!     cargo run --example upload -- FILE oss://BUCKET/KEY STORE_DIR
 //!
@@ -11,13 +11,14 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
+use ossup::CancellationToken;
 use ossup::client::{Client, ClientOptions};
 use ossup::credentials::StaticCredentials;
-use ossup::emulator::{Emulator, EmulatorOptions};
 use ossup::event::{Event, EventSink};
 use ossup::model::{Endpoint, ObjectRef};
 use ossup::source::FileSource;
 use ossup::upload::{Upload, UploadReport};
+use ossup_emulator::{Emulator, EmulatorOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -56,6 +57,17 @@ async fn upload(
         Event::Notice { text } => eprintln!("{text}"),
         _ => {}
     });
-    let upload = Upload::new(client.clone(), source, object).state_dir(store.join("state")).events(progress);
+    // What is in when somebody presses Ctrl-C is kept, and the next run goes on from there.
+    let cancel = CancellationToken::new();
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
+        }
+    });
+    let upload = Upload::new(client.clone(), source, object)
+        .state_dir(store.join("state"))
+        .events(progress)
+        .cancel(cancel);
     Ok(upload.run().await?)
 }

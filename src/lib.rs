@@ -71,7 +71,6 @@ pub mod provider;
 pub mod publish;
 pub mod source;
 mod supply;
-pub mod unpack;
 pub mod upload;
 pub mod url;
 pub mod web;
@@ -102,6 +101,8 @@ pub mod state;
 pub mod sync;
 #[doc(hidden)]
 pub mod transfer;
+#[doc(hidden)]
+pub mod unpack;
 
 pub use cancel::CancellationToken;
 pub use error::ErrorKind;

@@ -9,12 +9,19 @@
 //! Use it through the crate `ossup`, which re-exports what is meant for others. Until 1.0 this crate may change in any
 //! release.
 
-pub mod checksum;
-pub mod clock;
 pub mod credentials;
 pub mod http;
 pub mod model;
 pub mod read;
+
+// What the crates of `ossup` alone need of each other.
+#[doc(hidden)]
+pub mod checksum;
+#[doc(hidden)]
+pub mod clock;
+#[doc(hidden)]
 pub mod request;
+#[doc(hidden)]
 pub mod sign;
+#[doc(hidden)]
 pub mod uri;

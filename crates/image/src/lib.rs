@@ -16,6 +16,7 @@
 //! [`request`] holds the checks of an import request that need no image.
 
 mod boot;
+#[doc(hidden)]
 pub mod codec;
 mod detect;
 mod disk;
@@ -33,6 +34,7 @@ mod open;
 mod passing;
 #[cfg(test)]
 mod properties;
+#[doc(hidden)]
 pub mod qcow2;
 mod read;
 mod report;
