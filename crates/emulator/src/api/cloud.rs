@@ -14,11 +14,13 @@ use super::super::options::EmulatorOptions;
 use super::super::store::Store;
 use super::clock::{Millis, VirtualClock};
 use super::entry::{Entry, ObjectState};
+use super::instance::Instance;
 use super::options::EcsOptions;
 use super::world::{self, Entries};
 
 /// Kinds of records in the store.
 const IMAGES: &str = "images";
+const INSTANCES: &str = "instances";
 const ROLES: &str = "roles";
 const CLOCK: &str = "clock";
 
@@ -71,6 +73,7 @@ pub(crate) struct Cloud(Mutex<State>);
 pub(super) struct State {
     pub(super) options: EcsOptions,
     pub(super) entries: Entries,
+    pub(super) instances: BTreeMap<String, Instance>,
     pub(super) roles: BTreeMap<String, Role>,
     /// When each pair of access key and nonce was seen.
     pub(super) nonces: BTreeMap<(String, String), Timestamp>,
@@ -92,6 +95,7 @@ impl Cloud {
             tracing::warn!("{error}: {cause}; what is there can be read");
         }
         let entries = store.load_records::<Entry>(IMAGES)?;
+        let instances = store.load_records::<Instance>(INSTANCES)?;
         let roles = store.load_records::<Role>(ROLES)?;
         let mut roles: BTreeMap<String, Role> =
             roles.into_iter().map(|role| (role.name.clone(), role)).collect();
@@ -101,6 +105,7 @@ impl Cloud {
         Ok(Self(Mutex::new(State {
             options: options.ecs.clone(),
             entries: entries.into_iter().map(|entry| (entry.image.id.clone(), entry)).collect(),
+            instances: instances.into_iter().map(|instance| (instance.id.clone(), instance)).collect(),
             roles,
             nonces: BTreeMap::new(),
             clock,
@@ -143,6 +148,24 @@ impl State {
         for id in changed {
             store.save_record(IMAGES, &id, &self.entries[&id])?;
         }
+        let is_over = |it: &&mut Instance| !it.released && it.release_at.is_some_and(|at| at <= real);
+        for instance in self.instances.values_mut().filter(is_over) {
+            instance.released = true;
+            store.save_record(INSTANCES, &instance.id, instance)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there are instances whose system disks are copies of an image.
+    pub(super) fn is_used(&self, image: &Entry) -> bool {
+        let named = self.options.images_in_use.as_ref().is_some_and(|part| image.image.name.contains(part));
+        named || self.instances.values().any(|it| !it.released && it.image == image.image.id)
+    }
+
+    /// Saves an instance, new or changed.
+    pub(super) fn put_instance(&mut self, instance: Instance, store: &Store) -> Result<(), StoreError> {
+        store.save_record(INSTANCES, &instance.id, &instance)?;
+        self.instances.insert(instance.id.clone(), instance);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod clock;
 mod cloud;
 mod ecs;
 mod entry;
+mod instance;
 mod options;
 mod ram;
 mod sts;
@@ -74,20 +75,24 @@ pub(super) const ACTIONS: &[&str] = &[
     "CopyImage",
     "CreateRole",
     "DeleteImage",
+    "DeleteInstance",
     "DeleteSnapshot",
     "DescribeImageSharePermission",
     "DescribeImages",
+    "DescribeInstances",
     "DescribeRegions",
     "DescribeSnapshots",
     "DescribeTaskAttribute",
     "DescribeTasks",
     "GetCallerIdentity",
+    "GetInstanceConsoleOutput",
     "GetRole",
     "ImportImage",
     "ListPoliciesForRole",
     "ListTagResources",
     "ModifyImageAttribute",
     "ModifyImageSharePermission",
+    "RunInstances",
     "TagResources",
     "UntagResources",
     "UpdateRole",

@@ -68,6 +68,15 @@ pub struct EcsOptions {
     pub vhd_not_copyable: bool,
     /// How many of the next copies fail half-way.
     pub copies_to_fail: u32,
+    /// How long an instance takes to start, on the emulator's own clock.
+    #[serde(with = "seconds")]
+    pub boot_duration: Duration,
+    /// How many instances there may be at a time.
+    pub instance_quota: usize,
+    /// Of this instance type there is none to be had.
+    pub type_without_stock: Option<String>,
+    /// What every instance says on its serial line, instead of what its image lets expect.
+    pub console: Option<String>,
     /// Instances use the images whose names contain this text.
     pub images_in_use: Option<String>,
     /// Another account shares an image of this name with this one, and publishes another: the name and `-community`.
@@ -105,6 +114,10 @@ impl Default for EcsOptions {
             late_snapshot_ids: false,
             vhd_not_copyable: false,
             copies_to_fail: 0,
+            boot_duration: Duration::from_secs(5),
+            instance_quota: 100,
+            type_without_stock: None,
+            console: None,
             images_in_use: None,
             foreign_image: None,
             cancel_leaves_image: false,

@@ -16,6 +16,8 @@ use ossup_core::credentials::Credentials;
 use ossup_core::http::Body;
 use ossup_core::sign::{acs3, encode, rpc_v1};
 
+mod instances;
+
 /// A clock that tests set.
 #[derive(Debug, Clone)]
 struct TestClock(Arc<Mutex<Timestamp>>);
@@ -299,7 +301,10 @@ async fn what_proves_nothing_is_refused_by_name() {
     assert_eq!(code(fixture.send(put).await), refusal(403, "UnsupportedHTTPMethod"));
     let version = acs3_request(now, good, None, ("DescribeRegions", "2013-01-01"), "");
     assert_eq!(code(fixture.send(version).await), refusal(400, "NoSuchVersion"));
-    assert_eq!(fixture.refused("RunInstances", "RegionId=cn-hangzhou").await, refusal(400, "NotImplemented"));
+    assert_eq!(
+        fixture.refused("CreateSnapshot", "RegionId=cn-hangzhou").await,
+        refusal(400, "NotImplemented")
+    );
 
     let v1 = |params: &str| v1_request(now, good, params);
     let query = "Action=DescribeRegions&Version=2014-05-26&Format=json";

@@ -54,7 +54,7 @@ impl Service<'_> {
                 && self.call.text("Architecture").is_none_or(|arch| entry.image.architecture == arch)
                 && self.call.text("OSType").is_none_or(|os| entry.image.os_type == os)
                 && self.call.text("ImageFamily").is_none_or(|family| entry.image.family == family)
-                && usage.is_none_or(|usage| (usage == "instance") == is_used(entry, &options))
+                && usage.is_none_or(|usage| (usage == "instance") == self.state.is_used(entry))
                 && tags.iter().all(|tag| entry.image.tags.contains(tag));
             if matches {
                 found.push((entry.serial, entry.image.id.clone()));
@@ -75,9 +75,17 @@ impl Service<'_> {
                 && self.call.text("ImageFamily").is_none();
             shown.extend(is_asked.then_some(theirs));
         }
+        for (id, architecture) in SYSTEM_IMAGES.iter().filter(|_| owner == "system") {
+            let is_asked = ids.as_ref().is_none_or(|ids| ids.contains(id))
+                && self.call.text("Architecture").is_none_or(|wanted| wanted == *architecture)
+                && self.call.text("OSType").is_none_or(|os| os == "linux")
+                && self.call.text("ImageName").is_none_or(|name| id.contains(name));
+            shown.extend(is_asked.then(|| system(id, architecture, self.region())));
+        }
         for (_, id) in found {
+            let in_use = self.state.entries.get(&id).is_some_and(|entry| self.state.is_used(entry));
             let entry = self.state.entries.get_mut(&id).expect("the id was just found");
-            shown.push(image(entry, self.millis, &options));
+            shown.push(image(entry, self.millis, in_use, &options));
             if matches!(entry.phase, Phase::Done { .. }) {
                 entry.looks = entry.looks.saturating_add(1);
             }
@@ -152,7 +160,7 @@ impl Service<'_> {
             return Err(Refusal::new(403, "OperationDenied.ImageCopying", message));
         }
         self.refuse_if_others_can_use(&entry)?;
-        if !force && is_used(&entry, &self.state.options) {
+        if !force && self.state.is_used(&entry) {
             let message = "The specified image has been used to create instances.";
             return Err(Refusal::new(403, "ImageUsingByInstance", message));
         }
@@ -205,12 +213,7 @@ fn incorrect_status() -> Refusal {
     Refusal::new(400, "IncorrectImageStatus", message)
 }
 
-/// Whether instances were made from an image.
-fn is_used(entry: &Entry, options: &EcsOptions) -> bool {
-    options.images_in_use.as_ref().is_some_and(|part| entry.image.name.contains(part))
-}
-
-fn image(entry: &Entry, now: Millis, options: &EcsOptions) -> Value {
+fn image(entry: &Entry, now: Millis, in_use: bool, options: &EcsOptions) -> Value {
     let (record, percent) = (&entry.image, entry.percent(now));
     let ids_hidden = options.late_snapshot_ids && entry.is_pending() && percent < 50;
     let disks: Vec<Value> = record
@@ -262,7 +265,7 @@ fn image(entry: &Entry, now: Millis, options: &EcsOptions) -> Value {
         "IsSupportIoOptimized": true,
         "LoginAsNonRootSupported": false,
         "IsSelfShared": if record.shared_with.is_empty() { "" } else { "True" },
-        "Usage": if is_used(entry, options) { "instance" } else { "none" },
+        "Usage": if in_use { "instance" } else { "none" },
         "Usable": status == "Available"
             && entry.looks >= options.looks_before_available + options.looks_before_usable,
         "Features": {"NvmeSupport": record.nvme, "ImdsSupport": record.imds},
@@ -294,6 +297,24 @@ fn detection(entry: &Entry, now: Millis, options: &EcsOptions) -> Value {
     let items = entry.image.checked.iter().map(super::check::Item::shown);
     let items: Vec<_> = items.chain(options.detection_risks.then_some(risk)).collect();
     json!({"Status": "Finished", "Items": {"Item": items}})
+}
+
+/// The images of ECS's own, and their architectures.
+pub(super) const SYSTEM_IMAGES: [(&str, &str); 2] = [
+    ("aliyun_3_x64_20G_alibase_emulated.vhd", "x86_64"),
+    ("aliyun_3_arm64_20G_alibase_emulated.vhd", "arm64"),
+];
+
+/// Returns an image of ECS's own.
+fn system(id: &str, architecture: &str, region: &str) -> Value {
+    let mut value = neighbour(id, region);
+    value["ImageId"] = json!(id);
+    value["ImageOwnerAlias"] = json!("system");
+    value["Architecture"] = json!(architecture);
+    value["OSType"] = json!("linux");
+    value["Platform"] = json!("Aliyun");
+    value["Size"] = json!(20);
+    value
 }
 
 /// The id of the image that belongs to another account.

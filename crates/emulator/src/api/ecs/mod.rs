@@ -1,12 +1,15 @@
-//! ECS: importing, copying, sharing and deleting custom images.
+//! ECS: importing, copying, sharing and deleting custom images, and instances to test them.
 
 mod asked;
 pub(super) mod check;
+mod console;
 mod copy;
 mod images;
 mod import;
+mod instances;
 mod probe;
 mod rules;
+mod run_instances;
 mod share;
 mod snapshots;
 mod tags;
@@ -76,14 +79,18 @@ pub(super) fn answer(mut service: Service<'_>) -> Result<Value, Refusal> {
         "TagResources" => Service::tag_resources,
         "UntagResources" => Service::untag_resources,
         "ListTagResources" => Service::list_tag_resources,
+        "RunInstances" => Service::run_instances,
+        "DescribeInstances" => Service::describe_instances,
+        "GetInstanceConsoleOutput" => Service::get_instance_console_output,
+        "DeleteInstance" => Service::delete_instance,
         "DescribeImageSharePermission" => Service::describe_image_share_permission,
         other => return Err(not_implemented(other)),
     };
     let region = service.call.text("RegionId");
     match region {
         Some(region) if service.is_region(region) => {}
-        // Only DeleteSnapshot needs no region.
-        None if action == "DeleteSnapshot" => {}
+        // Only these need no region.
+        None if action == "DeleteSnapshot" || action == "DeleteInstance" => {}
         None => return Err(Refusal::missing("RegionId")),
         Some(_) => {
             let of_task = action.contains("Task") || action == "ImportImage";
@@ -153,7 +160,9 @@ impl Service<'_> {
         if token.len() > 64 || !token.is_ascii() {
             return Err(Refusal::malformed("InvalidClientToken.Malformed", "ClientToken"));
         }
-        let known = self.state.entries.values().filter_map(|entry| entry.token.as_ref()).find(|known| {
+        let of_images = self.state.entries.values().filter_map(|entry| entry.token.as_ref());
+        let of_instances = self.state.instances.values().filter_map(|instance| instance.token.as_ref());
+        let known = of_images.chain(of_instances).find(|known| {
             known.token == token
                 && known.action == self.call.action
                 && known.access_key == self.call.access_key

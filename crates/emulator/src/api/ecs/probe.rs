@@ -11,7 +11,7 @@ use super::check::{self, Item};
 use crate::StoreError;
 use crate::store::{Object, ObjectReader};
 use ossup_core::read::{ReadAt, ReadError};
-use ossup_image::{DiskRole, Expected, Rule, inspect, look_inside};
+use ossup_image::{DiskRole, Expected, Report, Rule, inspect, look_inside};
 
 /// How far an import gets before it notices damage.
 const NOTICED_AT_PERCENT: u8 = 30;
@@ -59,6 +59,23 @@ impl ReadAt for Stored {
 }
 
 impl Service<'_> {
+    /// Looks into the system that an object holds; nothing if its bytes were discarded, or are not to be read.
+    pub(super) fn look(&self, object: &Arc<Object>) -> Result<Option<Report>, Refusal> {
+        if !self.state.options.probe {
+            return Ok(None);
+        }
+        let reader = match self.store().reader(object) {
+            Ok(reader) => Arc::new(Stored(reader)),
+            Err(StoreError::Discarded) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let expected = Expected::new(DiskRole::System, object.record.key.as_str());
+        // What cannot be read any more, or never was an image, is taken for good.
+        let Ok(mut report) = inspect(&reader, &expected) else { return Ok(None) };
+        look_inside(reader, &expected, &mut report);
+        Ok(Some(report))
+    }
+
     /// Looks into an object. Objects whose bytes were discarded are taken for good.
     pub(super) fn probe(
         &self,
