@@ -12,6 +12,10 @@ pub const IMAGE_USE_SHARED: &str = "ImageUseShared";
 pub const IMAGE_USING_BY_INSTANCE: &str = "ImageUsingByInstance";
 /// The image is not in a status that allows it.
 pub const INCORRECT_IMAGE_STATUS: &str = "IncorrectImageStatus";
+/// The instance's state does not allow it.
+pub const INCORRECT_INSTANCE_STATUS: &str = "IncorrectInstanceStatus";
+/// The instance is being made, and cannot be released yet.
+pub const INCORRECT_INSTANCE_STATUS_INITIALIZING: &str = "IncorrectInstanceStatus.Initializing";
 /// The account has not activated OSS, or is in arrears.
 pub const INVALID_ACCOUNT_STATUS_OSS_DISABLED: &str = "InvalidAccountStatus.OSSDisabled";
 /// A data disk is too small or too large.
@@ -50,6 +54,8 @@ pub const INVALID_OSS_OBJECT_NEED_RESTORE: &str = "InvalidOSSObject.NeedRestore"
 pub const INVALID_OSS_OBJECT_NOT_FOUND: &str = "InvalidOSSObject.NotFound";
 /// The object is empty.
 pub const INVALID_OSS_OBJECT_SIZE: &str = "InvalidOSSObject.Size";
+/// There is no instance of this id in the region.
+pub const INVALID_INSTANCE_ID_NOT_FOUND: &str = "InvalidInstanceId.NotFound";
 /// The platform is unknown.
 pub const INVALID_PLATFORM_MALFORMED: &str = "InvalidPlatform.Malformed";
 /// The region imports no images.
@@ -70,6 +76,8 @@ pub const NO_SET_ROLETO_ECS_SERVICE_ACCOUNT: &str = "NoSetRoletoECSServiceAccoun
 pub const NO_SET_ROLETO_ECS_SERVICE_ACOUNT: &str = "NoSetRoletoECSServiceAcount";
 /// A community image is neither copied nor shared.
 pub const OPERATION_DENIED_COMMUNITY_IMAGE: &str = "OperationDenied.CommunityImage";
+/// The instance says nothing on a serial line that could be read.
+pub const NOT_SUPPORTED: &str = "NotSupported";
 /// Another copy of the image runs.
 pub const OPERATION_DENIED_IMAGE_COPY_CONFLICT: &str = "OperationDenied.ImageCopyConflict";
 /// Another copy of the image runs.

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::import_image::Tag;
-use crate::model::{ImageId, ImageStatus, Region, SnapshotId};
+use crate::model::{Architecture, ImageId, ImageStatus, Region, SnapshotId};
 use crate::protocol::rpc::{self, Params, json};
 use crate::protocol::{DecodeError, Operation, Request, Response, TimeoutClass};
 
@@ -19,6 +19,8 @@ pub enum ImageOwner {
     /// The account's own.
     #[default]
     Own,
+    /// ECS's own.
+    System,
     /// Those that other accounts share with this one.
     Shared,
     /// Community images: those that other accounts have published. The service takes `IsPublic` for these alone.
@@ -39,6 +41,8 @@ pub struct DescribeImages {
     pub family: Option<String>,
     /// Whose images.
     pub owner: ImageOwner,
+    /// Only images for this architecture.
+    pub architecture: Option<Architecture>,
     /// Only images in these states; in any if empty.
     pub statuses: Vec<ImageStatus>,
     /// The page, from 1.
@@ -54,6 +58,7 @@ impl DescribeImages {
             name: None,
             family: None,
             owner: ImageOwner::Own,
+            architecture: None,
             statuses: Vec::new(),
             page: 1,
         }
@@ -84,6 +89,13 @@ impl DescribeImages {
     #[must_use]
     pub fn with_owner(mut self, owner: ImageOwner) -> Self {
         self.owner = owner;
+        self
+    }
+
+    /// Asks for images for an architecture.
+    #[must_use]
+    pub fn with_architecture(mut self, architecture: Architecture) -> Self {
+        self.architecture = Some(architecture);
         self
     }
 
@@ -222,13 +234,18 @@ impl Operation for DescribeImages {
     fn request(&self) -> Request {
         let statuses: Vec<&str> = self.statuses.iter().map(ImageStatus::as_str).collect();
         let statuses = if statuses.is_empty() { ALL_STATES.to_owned() } else { statuses.join(",") };
-        let owner = if self.owner == ImageOwner::Own { "self" } else { "others" };
+        let owner = match self.owner {
+            ImageOwner::Own => "self",
+            ImageOwner::System => "system",
+            ImageOwner::Shared | ImageOwner::Community => "others",
+        };
         let params = Params::in_region(&self.region)
             .with_some("ImageId", self.image_id.as_ref())
             .with_some("ImageName", self.name.as_deref())
             .with_some("ImageFamily", self.family.as_deref())
             .with("Status", statuses)
             .with("ImageOwnerAlias", owner)
+            .with_some("Architecture", self.architecture)
             .with_flag("IsPublic", self.owner == ImageOwner::Community)
             .with("PageNumber", self.page)
             .with("PageSize", PAGE_SIZE);
@@ -336,6 +353,10 @@ mod tests {
         let sent = params(&list.clone().with_owner(ImageOwner::Shared));
         assert_eq!(sent[1..4], ["ImageFamily=web", "Status=Available,Deprecated", "ImageOwnerAlias=others"]);
         assert!(!sent.iter().any(|param| param.starts_with("IsPublic")), "{sent:?}");
+        let system = list.clone().with_owner(ImageOwner::System).with_architecture(Architecture::Arm64);
+        let sent = params(&system);
+        assert!(sent.contains(&"ImageOwnerAlias=system".to_owned()), "{sent:?}");
+        assert!(sent.contains(&"Architecture=arm64".to_owned()), "{sent:?}");
         let sent = params(&list.with_owner(ImageOwner::Community));
         assert_eq!(sent[3..5], ["ImageOwnerAlias=others", "IsPublic=true"]);
     }

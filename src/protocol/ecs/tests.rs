@@ -33,5 +33,10 @@ fn short_actions_send_what_their_pages_name() {
     assert_eq!(params(&CancelCopyImage::new(region.clone(), image.clone())), of_image);
     assert_eq!(params(&DeleteImage::new(region.clone(), image.clone())), of_image);
     let snapshot = "s-1".parse().unwrap();
-    assert_eq!(params(&DeleteSnapshot::new(region, snapshot)), ["RegionId=cn-beijing", "SnapshotId=s-1"]);
+    assert_eq!(
+        params(&DeleteSnapshot::new(region.clone(), snapshot)),
+        ["RegionId=cn-beijing", "SnapshotId=s-1"]
+    );
+    let forced = DeleteInstance::forced(region, "i-1".parse().unwrap());
+    assert_eq!(params(&forced), ["RegionId=cn-beijing", "InstanceId=i-1", "Force=true"]);
 }

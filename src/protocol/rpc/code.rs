@@ -6,6 +6,8 @@ pub const FORBBIDEN: &str = "Forbbiden";
 pub const FORBIDDEN: &str = "Forbidden";
 /// The request's time is more than 15 minutes off.
 pub const ILLEGAL_TIMESTAMP: &str = "IllegalTimestamp";
+/// The first request with the same token still runs, in the words of RunInstances.
+pub const IDEMPOTENT_PROCESSING: &str = "IdempotentProcessing";
 /// The signature is not of this request and this key pair.
 pub const INCOMPLETE_SIGNATURE: &str = "IncompleteSignature";
 /// The service failed.

@@ -45,9 +45,10 @@ pub fn action(error: &ServiceError) -> RetryClass {
         | code::INVALID_SECURITY_TOKEN_MALFORMED
         | code::INVALID_SECURITY_TOKEN_MISMATCH_WITH_ACCESS_KEY => RetryClass::RefreshCredentials,
         // Slowly: another operation on the same resource, or the first call with this token, still runs.
-        code::OPERATION_CONFLICT | code::INVALID_OPERATION_CONFLICT | code::LAST_TOKEN_PROCESSING => {
-            RetryClass::Throttled
-        }
+        code::OPERATION_CONFLICT
+        | code::INVALID_OPERATION_CONFLICT
+        | code::LAST_TOKEN_PROCESSING
+        | code::IDEMPOTENT_PROCESSING => RetryClass::Throttled,
         ecs::code::INVALID_OSS_BUCKET_FLOW_LIMIT => RetryClass::Throttled,
         _ if code.starts_with(code::THROTTLING) || code == code::REJECTED_THROTTLING => RetryClass::Throttled,
         _ if code.starts_with(code::SERVICE_UNAVAILABLE_PREFIX) => RetryClass::Retry,

@@ -72,6 +72,10 @@ service_id! {
     SnapshotId, "snapshot id"
 }
 service_id! {
+    /// An instance's id: `i-` and 20 characters.
+    InstanceId, "instance id"
+}
+service_id! {
     /// The id of an Alibaba Cloud account (its UID).
     AccountId, "account id"
 }
@@ -282,6 +286,21 @@ api_state! {
     Accomplished = "accomplished",
     /// Failed, or not yet made by a running import.
     Failed = "failed",
+}
+
+api_state! {
+    /// An instance's state (DescribeInstances `Status`).
+    InstanceStatus,
+    /// Being made.
+    Pending = "Pending",
+    /// Being started.
+    Starting = "Starting",
+    /// Started, whether its system is or not.
+    Running = "Running",
+    /// Being stopped.
+    Stopping = "Stopping",
+    /// Switched off.
+    Stopped = "Stopped",
 }
 
 impl ImageStatus {

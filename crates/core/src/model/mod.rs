@@ -14,8 +14,8 @@ mod service;
 mod storage_class;
 
 pub use custom_image::{
-    AccountId, Architecture, BootMode, ClientToken, DiskFormat, ImageId, ImageStatus, LicenseType, OsType,
-    SnapshotId, SnapshotStatus, TaskId, TaskStatus,
+    AccountId, Architecture, BootMode, ClientToken, DiskFormat, ImageId, ImageStatus, InstanceId,
+    InstanceStatus, LicenseType, OsType, SnapshotId, SnapshotStatus, TaskId, TaskStatus,
 };
 pub use endpoint::{AddressingStyle, Endpoint, EndpointKind, Scheme};
 pub use form::{ObjectForm, ObjectFormat, Qcow2Compat, Unpacked};
