@@ -1,5 +1,6 @@
 //! The kind of failure of an error, over all stages: the caller of the pipeline decides by it what to do next.
 
+use crate::boot_test::BootTestError;
 use crate::client::{CallCause, CallError};
 use crate::complete::CompleteError;
 use crate::http::TransportErrorKind;
@@ -185,6 +186,7 @@ impl PublishError {
             Self::Impossible { .. } => ErrorKind::Usage,
             Self::State(error) => error.kind(),
             Self::Object { source, .. } => source.kind(),
+            Self::BootTest(error) => error.kind(),
             Self::Replaced { .. } => ErrorKind::Integrity,
             Self::Kept { .. } | Self::OtherStream { .. } => ErrorKind::Conflict,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
@@ -196,6 +198,7 @@ impl PublishError {
         match self {
             Self::Upload(error) => error.call(),
             Self::Import(error) => error.call_error(),
+            Self::BootTest(error) => error.call_error(),
             Self::Manage(error) => error.call_error(),
             Self::Object { source, .. } => Some(source),
             Self::State(_)
@@ -223,6 +226,21 @@ impl ImportError {
             | Self::Cancelled { .. }
             | Self::Vanished { .. }
             | Self::NotShared { .. } => ErrorKind::Import,
+        }
+    }
+}
+
+impl BootTestError {
+    /// Returns the kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Call { source, .. } if source.action == RetryClass::FixClock => source.kind(),
+            Self::Call { source, .. } => source.service().map_or_else(|| source.kind(), refusal_kind),
+            Self::State(error) => error.kind(),
+            Self::DoesNotBoot { .. } => ErrorKind::Image,
+            Self::NoConsole { .. } => ErrorKind::Usage,
+            Self::Gone { .. } | Self::DryRunIgnored { .. } | Self::Unchecked => ErrorKind::Other,
+            Self::Cancelled => ErrorKind::Cancelled,
         }
     }
 }

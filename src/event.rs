@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    ByteRange, ImageId, ImageStatus, ObjectRef, PartNumber, Region, SnapshotStatus, TaskId, TaskStatus,
-    UploadId,
+    ByteRange, ImageId, ImageStatus, InstanceId, ObjectRef, PartNumber, Region, SnapshotStatus, TaskId,
+    TaskStatus, UploadId,
 };
 
 /// Something that happened. Bytes are counted when the service acknowledged them, never before.
@@ -123,6 +123,17 @@ pub enum Event {
     },
     /// How far an import or a copy is, after each look at it.
     Importing(ImportProgress),
+    /// What is seen of the instance that tests an image.
+    BootTest {
+        /// Where the image is.
+        region: Region,
+        /// The image's id.
+        image_id: ImageId,
+        /// The instance's id.
+        instance_id: InstanceId,
+        /// The end of a sentence about the instance: "kernel started after 12 s".
+        text: String,
+    },
     /// An image that was followed can be used.
     Available {
         /// Where the image is.

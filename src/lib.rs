@@ -23,7 +23,8 @@
 //!   read of a source passes through the blocks of [`transfer::Limits`];
 //! - [`web`] reads images from the web;
 //! - [`image`] says what a disk image is, what is inside it, and whether ECS can import it;
-//! - [`boot`] says how an image is started on this machine, and what to make of what is seen of it;
+//! - [`boot`] says how an image is started on this machine, and what to make of what is seen of it; [`boot_test`] starts
+//!   an instance of it on the cloud;
 //! - [`client`] joins protocol, transport and retries: the only retry loop for every service.
 //!
 //! The library prints nothing, reads no environment variable and no home directory. It works on any tokio
@@ -61,6 +62,7 @@
 //! ```
 
 mod blocks;
+pub mod boot_test;
 mod cancel;
 pub mod client;
 mod error;

@@ -113,6 +113,8 @@ const MODULES: &[Module] = &[
     Module { name: "import", may: &["tier 0", "tier 1", "tier 2", "tier 3"] },
     // It goes on with what an import has made, and looks at it in the same way.
     Module { name: "manage", may: &["tier 0", "tier 1", "tier 2", "tier 3", "import"] },
+    // What the console shows is judged as that of a machine here is.
+    Module { name: "boot_test", may: &["tier 0", "tier 1", "tier 2", "tier 3", "boot"] },
     // 5: front.
     Module { name: "upload", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4"] },
     Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
@@ -130,7 +132,7 @@ const MODULES: &[Module] = &[
     Module { name: "fuzz", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "emulator"] },
 ];
 
-const STAGES: &[&str] = &["session", "transfer", "complete", "url", "import", "manage"];
+const STAGES: &[&str] = &["session", "transfer", "complete", "url", "import", "manage", "boot_test"];
 
 /// Crates that only these files may name, since their types must not reach the public interface.
 const CONFINED: &[(&str, &[&str])] = &[

@@ -1,3 +1,4 @@
+use crate::boot_test::BootTestError;
 use crate::client::CallError;
 use crate::import::{ImportError, ImportTask};
 use crate::manage::ManageError;
@@ -24,6 +25,9 @@ pub enum PublishError {
         /// What it does not do.
         reason: &'static str,
     },
+    /// The image was not seen to boot, or could not be tested.
+    #[error(transparent)]
+    BootTest(BootTestError),
     /// The steps could not be written down.
     #[error("cannot keep the state of the publish")]
     State(#[source] StateError),

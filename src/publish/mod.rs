@@ -10,6 +10,7 @@
 //! deleted.
 
 mod begin;
+mod boot_test;
 mod encryption;
 mod error;
 mod finish;
@@ -31,9 +32,10 @@ pub use encryption::Encryption;
 pub use error::PublishError;
 pub use preflight::{CHECK_LIMIT, Preflight, Problem};
 
+use crate::boot_test::{BootTest, Verdict};
 use crate::event::EventSink;
 use crate::import::{CustomImage, ImportError, ImportRequest, ImportTask, Importer};
-use crate::model::{AccountId, ObjectRef, Region};
+use crate::model::{AccountId, ObjectRef, OsType, Region};
 use crate::state::StateDir;
 use crate::upload::{Upload, UploadReport};
 use steps::Steps;
@@ -50,6 +52,7 @@ pub struct Publish {
     family: Option<String>,
     share_with: Vec<AccountId>,
     public: bool,
+    boot_test: Option<BootTest>,
     delete_objects: bool,
     keep_going: bool,
     wait: bool,
@@ -77,6 +80,10 @@ pub struct PublishReport {
     pub import: Published,
     /// Whether the copies are encrypted, and have the name that was asked for in the import's place.
     pub encrypted: bool,
+    /// Whether the import is seen to boot on the cloud, by this run or an earlier one.
+    pub boot_tested: bool,
+    /// What this run's boot test showed.
+    pub verdict: Option<Verdict>,
     /// Its copies, by region.
     pub copies: BTreeMap<Region, Published>,
     /// The family that all of them are in.
@@ -125,6 +132,7 @@ impl Publish {
             family: None,
             share_with: Vec::new(),
             public: false,
+            boot_test: None,
             delete_objects: false,
             keep_going: false,
             wait: true,
@@ -248,6 +256,8 @@ impl Publish {
             uploads,
             import,
             encrypted: self.encryption.is_some(),
+            boot_tested: false,
+            verdict: None,
             copies: BTreeMap::new(),
             family: None,
             shared_with: Vec::new(),
@@ -257,6 +267,7 @@ impl Publish {
             took: Duration::ZERO,
         };
         if self.wait {
+            steps.boot_test(&mut report).await?;
             steps.copies(&mut report).await?;
             // Nothing is shared or deleted while a region is missing.
             if report.failures.is_empty() {
@@ -278,6 +289,10 @@ impl Publish {
     ///
     /// [`PublishError::Impossible`].
     pub fn check(&self) -> Result<(), PublishError> {
+        if self.boot_test.is_some() && self.request.operation(None, false).os_type == Some(OsType::Windows) {
+            let reason = "ECS shows no console of Windows instances, and a boot test is one of the console";
+            return Err(PublishError::Impossible { reason });
+        }
         let Some(encryption) = &self.encryption else { return Ok(()) };
         // "ModifyImageSharePermission" page, and the announcement on sharing encrypted images of July 2025.
         if self.public {

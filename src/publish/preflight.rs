@@ -73,6 +73,11 @@ pub enum Problem {
     },
     /// ECS may not read OSS: the role is missing or useless.
     Role(RoleState),
+    /// The instance of the boot test could not be had.
+    BootTest {
+        /// The service's refusal.
+        reason: String,
+    },
     /// A check was not allowed or not possible; it has no result.
     Unchecked {
         /// What was to be checked.
@@ -132,6 +137,7 @@ impl std::fmt::Display for Problem {
             Self::Role(RoleState::Untrusting) => f.write_str("the role for imports does not trust ECS"),
             Self::Role(RoleState::Powerless) => f.write_str("the role for imports has no policy"),
             Self::Role(_) => f.write_str("the role for imports could not be checked"),
+            Self::BootTest { reason } => write!(f, "an instance for the boot test cannot be had: {reason}"),
             Self::Unchecked { what, reason } => write!(f, "{what} could not be checked: {reason}"),
         }
     }
@@ -170,15 +176,16 @@ impl<'a> Preflight<'a> {
         self
     }
 
-    /// Looks at buckets, name and role, all at once. A check that is not allowed, or not answered within
+    /// Looks at buckets, name, role and the instance of a boot test, all at once. A check that is not allowed, or not answered within
     /// [`CHECK_LIMIT`], is a problem that refuses nothing.
     pub async fn run(&self) -> Vec<Problem> {
-        let (buckets, name, role) = tokio::join!(
+        let (buckets, name, role, boot_test) = tokio::join!(
             in_time("the bucket", self.buckets()),
             in_time("the image name", self.name()),
             in_time("the role for imports", self.role()),
+            in_time("the instance for the boot test", self.publish.check_boot_test()),
         );
-        [buckets, name, role].concat()
+        [buckets, name, role, boot_test].concat()
     }
 
     async fn buckets(&self) -> Vec<Problem> {
@@ -310,7 +317,7 @@ fn unchecked(what: &str, error: &ImportError) -> Problem {
     Problem::Unchecked { what: what.to_owned(), reason }
 }
 
-fn reason(error: &CallError) -> String {
+pub(super) fn reason(error: &CallError) -> String {
     match error.service() {
         Some(answer) => answer.to_string(),
         None => format!("{error}: {}", error.cause),

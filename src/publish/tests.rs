@@ -19,6 +19,7 @@ use crate::import::ImportDisk;
 use crate::model::{DiskFormat, Endpoint, ImageStatus};
 use crate::source::FileSource;
 
+mod boot_test;
 mod encryption;
 mod ours;
 mod public;

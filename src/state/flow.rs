@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::dir::{StateDir, folder_name, parse_versioned};
 use super::file::{self, write_atomically};
 use super::{Holder, Lock, StateError};
-use crate::model::{ClientToken, ImageId, ObjectRef, ObjectVersion, Origin, Region, ServiceId, TaskId};
+use crate::model::{
+    ClientToken, ImageId, InstanceId, ObjectRef, ObjectVersion, Origin, Region, ServiceId, TaskId,
+};
 
 /// Version of the file's format. The first one took images for its own by their names, so its ids prove nothing.
 const FLOW_VERSION: u32 = 2;
@@ -49,6 +51,23 @@ impl ImageStep {
     }
 }
 
+/// The instance that tests an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootTestStep {
+    /// The token that the request carries, so that it makes one instance.
+    pub token: ClientToken,
+    /// What is tested in what, as one text. Another is another test.
+    pub wanted: String,
+    /// When the service releases the instance by itself; part of the request.
+    pub release_at: Timestamp,
+    /// The instance, once the request was answered.
+    pub instance_id: Option<InstanceId>,
+    /// Whether the image was seen to boot.
+    pub passed: bool,
+    /// Whether the instance was deleted after that.
+    pub deleted: bool,
+}
+
 /// The steps of one publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishState {
@@ -65,6 +84,9 @@ pub struct PublishState {
     pub origin: Origin,
     /// The import.
     pub import: ImageStep,
+    /// The test of the import's image.
+    #[serde(default)]
+    pub boot_test: Option<BootTestStep>,
     /// The copies of the import's image, by destination.
     pub copies: BTreeMap<Region, ImageStep>,
     /// The objects that were deleted, or were about to be when the run ended.
@@ -86,6 +108,7 @@ impl PublishState {
             sources: BTreeMap::new(),
             origin,
             import: ImageStep::new(token),
+            boot_test: None,
             copies: BTreeMap::new(),
             deleted: BTreeSet::new(),
         }

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint};
 pub use dir::{OtherUpload, StateDir, StoredUpload, StoredUploads, UploadDir};
-pub use flow::{ImageStep, PublishLog, PublishState, StoredFlow};
+pub use flow::{BootTestStep, ImageStep, PublishLog, PublishState, StoredFlow};
 pub use journal::Journal;
 pub use lock::{Holder, Lock};
 pub use record::{Disbelief, JournalContents};

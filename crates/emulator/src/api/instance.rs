@@ -55,8 +55,13 @@ impl Instance {
         let silent = STATES[STATES.len() - 1].0;
         let percent = self.percent(now, start).saturating_sub(silent);
         let lines = self.console.len() as u64 * percent / (100 - silent);
-        let said = &self.console[..usize::try_from(lines).unwrap_or_default().min(self.console.len())];
-        said.join("\r\n")
+        let said = self.console.iter().take(usize::try_from(lines).unwrap_or_default());
+        let mut text: String = said.flat_map(|line| [line.as_str(), "\r\n"]).collect();
+        // A prompt waits at its end.
+        if text.ends_with(" \r\n") {
+            text.truncate(text.len() - 2);
+        }
+        text
     }
 }
 
@@ -91,7 +96,7 @@ mod tests {
         };
         assert_eq!(at(0), ("Pending", String::new()));
         assert_eq!(at(1), ("Starting", String::new()));
-        assert_eq!(at(6), ("Running", "a\r\nb".to_owned()));
+        assert_eq!(at(6), ("Running", "a\r\nb\r\n".to_owned()));
         assert_eq!(at(60), ("Running", "a\r\nb\r\nc\r\nlogin: ".to_owned()));
     }
 }

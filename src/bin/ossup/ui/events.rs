@@ -67,6 +67,13 @@ pub(crate) fn json(event: &Event) -> Option<Value> {
             "image_status": progress.image.as_ref().map(ImageStatus::as_str),
             "waited_seconds": progress.waited.as_secs_f64(),
         }),
+        Event::BootTest { region, image_id, instance_id, text } => json!({
+            "event": "boot_test",
+            "region": region,
+            "image_id": image_id,
+            "instance_id": instance_id,
+            "text": text,
+        }),
         Event::Available { region, image_id, name, waited } => json!({
             "event": "available",
             "region": region,

@@ -89,6 +89,9 @@ impl Shown {
                 self.output.status(format!("{region}: image {image_id}{task} started"));
             }
             Event::Importing(progress) => self.show(progress),
+            Event::BootTest { region, instance_id, text, .. } => {
+                self.output.status(format!("{region}: instance {instance_id} {text}"));
+            }
             Event::Available { region, image_id, name, waited } => {
                 self.available(region, image_id, name.as_deref(), *waited);
             }

@@ -148,7 +148,7 @@ async fn what_instances_say_can_be_given() {
     let image = world.available().await;
     let id = world.started(&format!("&ImageId={image}")).await;
     world.pass(60);
-    assert_eq!(world.said(&id).await, "one\r\ntwo");
+    assert_eq!(world.said(&id).await, "one\r\ntwo\r\n");
 }
 
 #[tokio::test]
