@@ -27,6 +27,11 @@ pub(super) const POINTS: &[Point] = &[
         settle: |lab| Box::pin(empty_list(lab)),
     },
     Point {
+        id: "complete-empty-part",
+        question: "A Complete that lists one part of 0 bytes.",
+        settle: |lab| Box::pin(empty_part(lab)),
+    },
+    Point {
         id: "complete-repeated-number",
         question: "A Complete that lists the same part twice.",
         settle: |lab| Box::pin(repeated_number(lab)),
@@ -60,6 +65,16 @@ pub(super) const POINTS: &[Point] = &[
         id: "complete-forbid-overwrite",
         question: "A Complete with x-oss-forbid-overwrite, of a key that has an object: is the upload still open?",
         settle: |lab| Box::pin(forbid_overwrite(lab)),
+    },
+    Point {
+        id: "initiate-forbid-overwrite",
+        question: "An Initiate with x-oss-forbid-overwrite, of a key that has an object.",
+        settle: |lab| Box::pin(initiate_forbid(lab)),
+    },
+    Point {
+        id: "sequential-md5",
+        question: "Whether an object that was uploaded in sequence (?sequential) has a Content-MD5.",
+        settle: |lab| Box::pin(sequential(lab)),
     },
     Point {
         id: "traffic-limit",
@@ -96,6 +111,21 @@ async fn empty_list(lab: &Lab) -> Found {
         seen.is_ok(),
         "an object of 0 bytes is made, so `ossup` must never send an empty list; it does not",
         "an empty list is refused; the emulator's other state is `--oss refuse_empty_list`",
+    )
+}
+
+async fn empty_part(lab: &Lab) -> Found {
+    let upload = match lab.open("empty-part", &[]).await {
+        Ok(upload) => upload,
+        Err(seen) => return Found::open(seen.shown(), NOT_OPENED),
+    };
+    let part = lab.part("empty-part", &upload, "1", "").await;
+    let seen = lab.complete("empty-part", &upload, &[("1", &etag(&part))], &[]).await;
+    Found::either(
+        format!("{}, then {}", part.shown(), seen.shown()),
+        part.is_ok() && seen.is_ok(),
+        "an object of 0 bytes can be made in parts; `ossup` refuses an empty source all the same",
+        "an empty part is refused; `ossup` sends none",
     )
 }
 
@@ -226,6 +256,40 @@ async fn forbid_overwrite(lab: &Lab) -> Found {
         seen.code == code::FILE_ALREADY_EXISTS && open.is_ok(),
         "the upload stays open and keeps its parts, so that it can be completed elsewhere or aborted",
         "the parts may be lost with the refusal: `ossup` looks for the object before it sends them",
+    )
+}
+
+async fn initiate_forbid(lab: &Lab) -> Found {
+    lab.put("forbidden", "1").await;
+    match lab.open("forbidden", &[("x-oss-forbid-overwrite", "true")]).await {
+        Err(seen) if !seen.is_about_it() => Found::open(seen.shown(), NOT_OPENED),
+        opened => Found::either(
+            opened.as_ref().map_or_else(super::lab::Seen::shown, |_| "200".to_owned()),
+            opened.is_err_and(|seen| seen.code == code::FILE_ALREADY_EXISTS),
+            "an object that exists is told of before a byte is sent",
+            "an object that exists is told of only by Complete, after all parts: `ossup` looks for it first",
+        ),
+    }
+}
+
+async fn sequential(lab: &Lab) -> Found {
+    let query = [("uploads", None), ("sequential", None)];
+    let opened = lab.send(lab.about("InitiateMultipartUpload", Method::POST, "sequential", &query)).await;
+    let Some(upload) = opened.elements("UploadId").pop() else {
+        return Found::open(opened.shown(), NOT_OPENED);
+    };
+    let part = lab.part("sequential", &upload, "1", vec![b'a'; PART]).await;
+    let completed = lab.complete("sequential", &upload, &[("1", &etag(&part))], &[]).await;
+    let object = lab.head("sequential").await;
+    if !completed.is_ok() || !object.is_ok() {
+        return Found::open(format!("{}, {}", completed.shown(), object.shown()), "no object was made");
+    }
+    let has = object.header("content-md5").is_some();
+    Found::either(
+        format!("HEAD has {} Content-MD5", word(has, "a", "no")),
+        !has,
+        "it has none, as other objects of parts; `ossup` does not upload in sequence",
+        "it has one, as the vendor's tests say; `ossup` does not upload in sequence and asks for none",
     )
 }
 
