@@ -101,7 +101,11 @@ pub(super) fn endpoint(kind: &str, endpoint: &Endpoint, used: bool, seen: &Seen)
                 millis(*connect),
                 millis(*took)
             );
-            check(Verdict::Ok, text)
+            let reachable = check(Verdict::Ok, text);
+            match endpoint.is_internal() && !used {
+                true => reachable.with_way_out("uploads by it cost no traffic: pass --endpoint internal"),
+                false => reachable,
+            }
         }
         (Ok((_, took)), _) => {
             check(Verdict::Ok, format!("{kind}{in_use}: {host} answers in {} ms, by a proxy", millis(*took)))
@@ -198,6 +202,9 @@ mod tests {
             endpoint("public", &public, true, &seen).text,
             "public, in use: oss-cn-hangzhou.aliyuncs.com has 1 address (3 ms), connects in 20 ms, answers in 65 ms"
         );
+        let internal: Endpoint = "oss-cn-hangzhou-internal.aliyuncs.com".parse().unwrap();
+        let inside = endpoint("internal", &internal, false, &seen);
+        assert!(inside.way_out.unwrap().contains("--endpoint internal"));
         let seen = Seen { direct: None, answered: Ok((403, milliseconds(65))) };
         assert!(endpoint("public", &public, false, &seen).text.ends_with("answers in 65 ms, by a proxy"));
     }

@@ -29,11 +29,12 @@ pub use check::{Area, Check, Verdict};
 pub use fidelity::{FIDELITY_PREFIX, Report, Settled, Stance};
 pub use machine::{limits, state_dir};
 
-use crate::client::{CallError, Client};
+use crate::client::{CallCause, CallError, Client, ClientOptions};
 use crate::http::{TransportError, TransportErrorKind, empty};
 use crate::import::{IMPORT_ROLE, Importer};
 use crate::model::{BucketName, Endpoint, EndpointKind, ObjectKey, Scheme};
-use crate::protocol::oss::{BucketInfo, GetBucketInfo, GetBucketWorm, WormConfiguration};
+use crate::protocol::RetryClass;
+use crate::protocol::oss::{self, BucketInfo, GetBucketInfo, GetBucketWorm, WormConfiguration};
 use crate::protocol::sts::GetCallerIdentity;
 use judge::Seen;
 use permissions::{ON_BUCKET, ON_IMAGES, Permission, Place};
@@ -176,7 +177,17 @@ impl Doctor {
         let asked = self.endpoints().into_iter().map(|(kind, endpoint)| async move {
             let used = endpoint == *self.client.endpoint();
             let seen = self.see(&endpoint).await;
-            judge::endpoint(kind, &endpoint, used, &seen)
+            let mut check = judge::endpoint(kind, &endpoint, used, &seen);
+            match seen.answered {
+                Err(error) if used => check.way_out = (self.advice)(&unanswered(error)),
+                Ok(_) if endpoint.is_accelerated() && self.told.is_some() => {
+                    if let Some(disabled) = self.accelerated(endpoint).await {
+                        check = disabled;
+                    }
+                }
+                _ => {}
+            }
+            check
         });
         futures::future::join_all(asked).await
     }
@@ -197,6 +208,19 @@ impl Doctor {
             return of_region;
         }
         vec![("endpoint", used.clone())]
+    }
+
+    /// Asks whether acceleration is enabled on the bucket; returns the check if it is not.
+    async fn accelerated(&self, endpoint: Endpoint) -> Option<Check> {
+        let bucket = self.bucket.as_ref()?;
+        let client = Client::new(ClientOptions { endpoint, ..self.client.options().clone() });
+        let key: ObjectKey = format!("{PREFIX}nothing").parse().expect("it is a key");
+        let ask = ask::Ask::oss("GetObject", http::Method::GET, (bucket, Some(&key)), &[]);
+        let error = client.call(&ask).await.err()?;
+        let text = format!("accelerate: transfer acceleration is not enabled on `{bucket}`");
+        error
+            .is(oss::code::TRANSFER_ACCELERATION_DISABLED)
+            .then(|| Check::new(Area::Network, "endpoint.accelerate", Verdict::Unknown, text))
     }
 
     async fn see(&self, endpoint: &Endpoint) -> Seen {
@@ -268,4 +292,10 @@ impl Doctor {
         let asked: Vec<_> = asked.collect();
         futures::stream::iter(asked).buffered(AT_ONCE).collect().await
     }
+}
+
+/// Returns the failure of a request that was not answered, to be explained.
+fn unanswered(error: TransportError) -> CallError {
+    let (part, attempts, ambiguous, action) = (None, 1, false, RetryClass::Never);
+    CallError { operation: "GET", part, attempts, ambiguous, cause: CallCause::Transport(error), action }
 }

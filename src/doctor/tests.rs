@@ -48,7 +48,7 @@ impl World {
     async fn left(&self) -> usize {
         let client = &self.doctor.client;
         let uploads = crate::session::list_uploads(client, &bucket(), "").await.unwrap().len();
-        let page = crate::protocol::oss::ListObjects::new(bucket());
+        let page = oss::ListObjects::new(bucket());
         uploads + client.call(&page).await.unwrap().objects.len()
     }
 }
@@ -170,6 +170,36 @@ async fn the_bucket_s_settings_are_judged() {
     assert_eq!(of(&checks, "owner").verdict, Verdict::Fail);
     assert_eq!(of(&checks, "class").verdict, Verdict::Warn);
     assert!(!checks.iter().any(|check| check.id == "trial"));
+}
+
+#[tokio::test]
+async fn acceleration_that_is_not_enabled_is_said() {
+    let world = world();
+    let rule = denied("GetObject", "TransferAccelerationDisabled");
+    world.emulator.set_faults(FaultPlan::of([rule]));
+    let checks = world.doctor.run().await;
+    let accelerate = of(&checks, "endpoint.accelerate");
+    assert_eq!(accelerate.verdict, Verdict::Unknown);
+    assert!(accelerate.text.contains("not enabled on `images`"), "{accelerate:?}");
+}
+
+#[tokio::test]
+async fn a_measurement_that_is_stopped_leaves_nothing() {
+    let world = world();
+    let mut checks = world.doctor.run().await;
+    checks.retain(|check| check.id == "endpoint.public");
+    world.emulator.set_faults(FaultPlan::default());
+    let stop = CancellationToken::new();
+    let doctor = world.doctor.clone().cancel(stop.clone());
+    let asked = async {
+        while world.emulator.requests().get("UploadPart").is_none_or(|count| *count == 0) {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let (speed, ()) = tokio::join!(doctor.speed(Duration::from_secs(600), &checks), asked);
+    assert_eq!(speed.len(), 1);
+    assert_eq!(world.left().await, 0, "{speed:?}");
 }
 
 #[tokio::test]

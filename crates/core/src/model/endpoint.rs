@@ -157,6 +157,11 @@ impl Endpoint {
         self.host.ends_with("-internal.aliyuncs.com")
     }
 
+    /// Whether the host is one of transfer acceleration, which a bucket has to allow.
+    pub fn is_accelerated(&self) -> bool {
+        self.host.starts_with("oss-accelerate") && self.host.ends_with(".aliyuncs.com")
+    }
+
     fn ip(&self) -> Option<IpAddr> {
         self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
