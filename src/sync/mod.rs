@@ -1,12 +1,21 @@
 //! A fleet of images as a file: what is to be in the account, compared with what is there, and made so.
+//!
+//! [`SyncFile::parse`] reads the file; [`plan()`] compares an entry with what was seen of the account, and is pure.
+//!
+//! An image that does not carry the tags is never changed. Where one has a name that an entry needs, nothing at all is
+//! changed.
 
+mod change;
 mod file;
 mod place;
+mod plan;
 mod read;
 mod text;
 
+pub use change::{Action, Change, Conflict, Reason, Step};
 pub use file::{Entry, ImportSettings, Name, Regions, Removed, Retention, Source, SyncFile};
 pub use place::FileError;
+pub use plan::{Account, Goal, Seen, plan, plan_removed};
 #[cfg(feature = "cli")]
 pub use text::schema;
 
