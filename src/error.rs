@@ -11,6 +11,7 @@ use crate::publish::PublishError;
 use crate::session::SessionError;
 use crate::source::Change;
 use crate::state::StateError;
+use crate::sync::{ChangeError, SyncError};
 use crate::transfer::TransferError;
 use crate::upload::UploadError;
 use crate::web::WebError;
@@ -207,6 +208,27 @@ impl PublishError {
             | Self::OtherStream { .. }
             | Self::Kept { .. }
             | Self::Cancelled { .. } => None,
+        }
+    }
+}
+
+impl SyncError {
+    /// Returns the kind of failure. What opened a source knows it of its own errors.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Conflicts { .. } => ErrorKind::Conflict,
+            Self::NoRegion { .. } => ErrorKind::Usage,
+            Self::Read { .. } | Self::Make { .. } | Self::Unsettled { .. } => ErrorKind::Other,
+            Self::Object { source, .. } => source.kind(),
+            Self::Look(error) => error.kind(),
+            Self::Change { source, .. } => match &**source {
+                ChangeError::Make(_) => ErrorKind::Other,
+                ChangeError::Publish(error) => error.kind(),
+                ChangeError::Import(error) => error.kind(),
+                ChangeError::Manage(error) => error.kind(),
+                ChangeError::Object { source, .. } => source.kind(),
+            },
+            Self::Cancelled => ErrorKind::Cancelled,
         }
     }
 }

@@ -120,7 +120,10 @@ const MODULES: &[Module] = &[
     Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
     // 6: over the front. It asks what all of them depend on.
     Module { name: "doctor", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
-    Module { name: "error", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "publish"] },
+    Module {
+        name: "error",
+        may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "publish", "sync"],
+    },
     // 6: many images at once.
     Module { name: "sync", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "publish"] },
     // Beside: it must not share the client's view of the wire, or both could be wrong alike.

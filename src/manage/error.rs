@@ -141,7 +141,7 @@ impl ManageError {
     }
 
     /// Whether the service, asked for a change, has no such image.
-    pub(super) fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         self.call_error().is_some_and(|error| error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND))
     }
 

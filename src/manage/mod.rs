@@ -94,6 +94,11 @@ impl Images {
         Ok(self.importer.set_family(region, image, family).await?)
     }
 
+    /// How long to wait before something is looked at again.
+    pub(crate) fn pause(&self) -> Duration {
+        self.pause
+    }
+
     async fn call<O: Operation>(
         &self,
         operation: &O,

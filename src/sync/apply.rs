@@ -1,0 +1,162 @@
+//! One change, made through `publish`, `import` and `manage`.
+
+use super::change::{Action, Change, Reason};
+use super::error::ChangeError;
+use super::file::Source;
+use super::maker::Order;
+use super::plan::{Account, Goal};
+use super::run::Sync;
+use super::{CONTENT_TAG, ENTRY_TAG};
+use crate::import::{CopyRequest, ImportError, ImportTask, Tag};
+use crate::manage::{DeleteOptions, Deprecation, ManageError};
+use crate::model::{ClientToken, ImageId, Region};
+use crate::protocol::oss::DeleteObject;
+use crate::publish::PublishError;
+
+/// Makes a change that can be made now: the images that it is about are there.
+pub(super) async fn apply(
+    sync: &Sync,
+    account: &Account,
+    goal: Option<&Goal<'_>>,
+    change: &Change,
+) -> Result<(), ChangeError> {
+    let (region, images) = (&change.region, &sync.images);
+    let options = DeleteOptions::default().with_snapshots(true).with_withdraw(true);
+    match (&change.action, goal) {
+        (Action::Discard { image }, _) => drop(images.delete(region, image, options.with_force(true)).await?),
+        (Action::Delete { image, reason }, _) => {
+            // No instance can use what failed.
+            let options = options.with_force(*reason == Reason::Failed);
+            drop(images.delete(region, image, options).await?);
+        }
+        (Action::Deprecate { image, .. }, _) => {
+            let today = jiff::tz::Offset::UTC.to_datetime(sync.importer.client().now()).date();
+            let name = goal.and_then(|goal| goal.entry.name.handed_over()).map(str::to_owned);
+            let how = Deprecation::new(today).with_replacement(name);
+            drop(images.deprecate(region, image, &how).await?);
+        }
+        (Action::Reclaim { image, name }, _) => drop(images.rename(region, image, name).await?),
+        (Action::Create { name }, Some(goal)) => create(sync, goal, name).await?,
+        (Action::Await { image }, Some(goal)) => wait(sync, account, goal, region, image).await?,
+        (Action::Copy { from: Some(from), name }, Some(goal)) => copy(sync, goal, region, from, name).await?,
+        (Action::Restore { image: Some(image) }, _) => images.restore(region, image).await?,
+        (Action::Tag { image: Some(image), tags }, _) => {
+            let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
+            if let Some(seen) = seen {
+                images.tag(region, &seen.image, tags, true).await?;
+            }
+        }
+        (Action::Unpublish { image: Some(image) }, _) => drop(images.unpublish(region, image).await?),
+        (Action::Share { image: Some(image), accounts }, _) => {
+            let accounts: Vec<_> = accounts.iter().cloned().collect();
+            sync.importer.share(region, image, &accounts).await?;
+        }
+        (Action::Unshare { image: Some(image), accounts }, _) => {
+            let accounts: Vec<_> = accounts.iter().cloned().collect();
+            sync.importer.unshare(region, image, &accounts).await?;
+        }
+        (Action::Name { image: Some(image), name, old }, _) => {
+            hand_over(sync, region, image, name, old.as_ref()).await?;
+        }
+        (Action::Family { image: Some(image), family }, _) => {
+            images.set_family(region, image, family).await?
+        }
+        (Action::Publish { image: Some(image) }, _) => drop(images.publish(region, image).await?),
+        (Action::DeleteObject { object }, _) => {
+            let deleted = sync.importer.client().call(&DeleteObject { object: object.clone() }).await;
+            deleted
+                .map_err(|source| ChangeError::Object { object: object.clone(), source: Box::new(source) })?;
+        }
+        // What waits for an image that is not there: the next round knows it.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The tags by which the next run recognises an image.
+fn tags(goal: &Goal<'_>) -> Vec<Tag> {
+    let tag = |key: &str, value: &str| Tag { key: key.to_owned(), value: value.to_owned() };
+    vec![tag(ENTRY_TAG, &goal.tag), tag(CONTENT_TAG, &goal.content)]
+}
+
+/// Uploads and imports. Tags, accounts, family and visibility follow when the image is there in every region.
+async fn create(sync: &Sync, goal: &Goal<'_>, name: &str) -> Result<(), ChangeError> {
+    let order = Order {
+        entry: goal.entry,
+        name: name.to_owned(),
+        tags: tags(goal),
+        bucket: sync.file.bucket.clone(),
+        folder: goal.folder.clone(),
+    };
+    let publish = sync.maker.publish(order).await.map_err(ChangeError::Make)?;
+    publish.run().await?;
+    Ok(())
+}
+
+/// Waits for an image that an earlier run began.
+async fn wait(
+    sync: &Sync,
+    account: &Account,
+    goal: &Goal<'_>,
+    region: &Region,
+    image: &ImageId,
+) -> Result<(), ChangeError> {
+    // Who else writes to an object that is imported where it is, is not known: a publish looks whether it has changed.
+    let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
+    let name = seen.and_then(|seen| seen.image.name.as_ref());
+    if let (Source::Object(_), Some(name)) = (&goal.entry.source, name)
+        && *region == goal.home
+    {
+        match create(sync, goal, name).await {
+            // The same bytes were stored again since, so that the import is not recognised as this one.
+            Err(ChangeError::Publish(PublishError::Import(ImportError::NameTaken { image_id, .. })))
+                if image_id == *image => {}
+            waited => return waited,
+        }
+    }
+    sync.importer.follow(&ImportTask::of_image(region.clone(), image.clone())).await?;
+    Ok(())
+}
+
+async fn copy(
+    sync: &Sync,
+    goal: &Goal<'_>,
+    region: &Region,
+    from: &ImageId,
+    name: &str,
+) -> Result<(), ChangeError> {
+    let mut request =
+        CopyRequest::new(goal.home.clone(), from.clone(), region.clone(), name).with_tags(tags(goal));
+    if let Some(text) = &goal.entry.import.description {
+        request = request.with_description(text);
+    }
+    if let Some(group) = &goal.entry.import.resource_group {
+        request = request.with_resource_group(group);
+    }
+    // The copy is found again by its origin.
+    let token: ClientToken = uuid::Uuid::new_v4().to_string().parse().expect("a UUID is a client token");
+    let task = sync.importer.copy(&request, &token).await?;
+    sync.importer.follow(&task).await?;
+    Ok(())
+}
+
+/// Gives an image its name. It belongs to one image of a region, so the one that has it loses it first; between the two
+/// requests nobody has it, and a run that dies there leaves that to the next one's first change.
+async fn hand_over(
+    sync: &Sync,
+    region: &Region,
+    image: &ImageId,
+    name: &str,
+    old: Option<&(ImageId, String)>,
+) -> Result<(), ChangeError> {
+    let images = &sync.images;
+    if let Some((old, other)) = old {
+        images.rename(region, old, other).await?;
+    }
+    let Err(error) = images.rename(region, image, name).await else { return Ok(()) };
+    // Another run may have been first. Otherwise the old image gets it back.
+    if let (Some((old, _)), false) = (old, matches!(error, ManageError::NameTaken { .. })) {
+        images.rename(region, old, name).await?;
+    }
+    Err(error.into())
+}

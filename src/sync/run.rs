@@ -1,0 +1,408 @@
+//! Makes an account as the file says.
+//!
+//! For each entry: look, plan, make the changes of the plan's first step, and look again, until the plan is empty. So
+//! whatever this run, an earlier one or another machine has done is seen in the account alone, and a run that was killed
+//! anywhere is continued by the next. Where another run makes the same changes at the same time, one of both is refused
+//! or finds it done: then it looks again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio_util::sync::CancellationToken;
+
+use super::change::{Change, Conflict};
+use super::error::{ChangeError, SyncError};
+use super::file::{Entry, Regions, Removed, Source, SyncFile};
+use super::maker::{Maker, content_of};
+use super::plan::{Account, Goal, Seen, plan, plan_removed};
+use super::{CONTENT_TAG, ENTRY_TAG, apply};
+use crate::import::Importer;
+use crate::manage::{ImageQuery, Images, ManageError};
+use crate::model::{ObjectRef, Region};
+use crate::protocol::oss::ListObjects;
+
+/// Regions that are looked at, and changes of one step that are made, at a time.
+const AT_ONCE: usize = 8;
+/// Images that are made at a time: of each the service imports for hours, and sends while others wait.
+const ENTRIES_AT_ONCE: usize = 4;
+/// How often one entry is planned at most: there are ten steps, and some are taken again where two runs meet.
+const MAX_ROUNDS: usize = 60;
+/// How often changes are tried that another run may have been in the way of.
+const MAX_MEETINGS: usize = 8;
+/// Most pages of objects that are read.
+const MAX_PAGES: usize = 100;
+
+/// A fleet and the account that it is to be in.
+#[derive(Clone)]
+pub struct Sync {
+    pub(super) file: SyncFile,
+    pub(super) importer: Importer,
+    pub(super) images: Images,
+    pub(super) maker: Arc<dyn Maker>,
+    told: Arc<dyn Fn(&Told<'_>) + Send + std::marker::Sync>,
+    cancel: CancellationToken,
+}
+
+impl fmt::Debug for Sync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sync").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// What is told while a run goes on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Told<'a> {
+    /// A change is begun.
+    Began(&'a Change),
+    /// It is made.
+    Done(&'a Change),
+}
+
+/// What is to be done for a whole fleet.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct FleetPlan {
+    /// The changes, entry by entry, each in its order.
+    pub changes: Vec<Change>,
+    /// What forbids all of them.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// What a run has done.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct SyncReport {
+    /// The changes that were made.
+    pub done: Vec<Change>,
+    /// The entries that are not as the file says, and why. What the file no longer has is under its tag.
+    pub failures: BTreeMap<String, SyncError>,
+}
+
+impl Sync {
+    /// Compares `file` with the account that `importer` works in, and opens its sources by `maker`. The bucket is in the
+    /// importer's region.
+    pub fn new(importer: Importer, file: SyncFile, maker: Arc<dyn Maker>) -> Self {
+        let images = Images::new(importer.client().clone());
+        let cancel = CancellationToken::new();
+        Self { file, importer, images, maker, told: Arc::new(|_| {}), cancel }
+    }
+
+    /// Tells `sink` what is begun and done.
+    #[must_use]
+    pub fn told(mut self, sink: impl Fn(&Told<'_>) + Send + std::marker::Sync + 'static) -> Self {
+        self.told = Arc::new(sink);
+        self
+    }
+
+    /// Ends the run when the token is cancelled. What was submitted goes on, and is found again.
+    #[must_use]
+    pub fn cancel(mut self, token: CancellationToken) -> Self {
+        self.cancel = token;
+        self
+    }
+
+    /// Returns what is to be done. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// When a source or the account cannot be looked at, or a region does not exist.
+    pub async fn plan(&self) -> Result<FleetPlan, SyncError> {
+        self.unless_cancelled(async {
+            let goals = self.goals().await?;
+            self.plan_of(&goals).await
+        })
+        .await
+    }
+
+    /// Makes it so. An entry that fails does not end the others.
+    ///
+    /// # Errors
+    ///
+    /// Before anything is changed: as [`Sync::plan`], and [`SyncError::Conflicts`]. Later, [`SyncError::Cancelled`].
+    pub async fn run(&self) -> Result<SyncReport, SyncError> {
+        self.unless_cancelled(async {
+            let goals = self.goals().await?;
+            let first = self.plan_of(&goals).await?;
+            if !first.conflicts.is_empty() {
+                return Err(SyncError::Conflicts { conflicts: first.conflicts });
+            }
+            let mut report = SyncReport::default();
+            let mut settling = stream::iter(goals.entries.iter())
+                .map(|goal| async move { (goal.entry.key.clone(), self.settle(goal).await) })
+                .buffer_unordered(ENTRIES_AT_ONCE);
+            while let Some((entry, (done, outcome))) = settling.next().await {
+                report.done.extend(done);
+                report.failures.extend(outcome.err().map(|error| (entry, error)));
+            }
+            drop(settling);
+            let (done, outcome) = self.settle_removed(&goals).await;
+            report.done.extend(done);
+            let outcome = match outcome {
+                Ok(()) => self.finish_deletions(&goals).await,
+                failed => failed,
+            };
+            report.failures.extend(outcome.err().map(|error| (self.file.fleet.clone(), error)));
+            Ok(report)
+        })
+        .await
+    }
+
+    async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, SyncError>>,
+    ) -> Result<T, SyncError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(SyncError::Cancelled),
+            done = work => done,
+        }
+    }
+
+    /// Resolves what the file leaves open: regions, and what the sources are.
+    async fn goals(&self) -> Result<Goals<'_>, SyncError> {
+        let client = self.importer.client();
+        let home = client.region();
+        let all: BTreeSet<Region> = self.images.regions(&[]).await?.into_iter().collect();
+        let mut entries = Vec::new();
+        for entry in &self.file.entries {
+            let regions = regions_of(entry, &all, home)?;
+            let content = content_of(client, &*self.maker, entry).await?;
+            entries.push(Goal {
+                entry,
+                tag: self.file.tag_of(&entry.key),
+                folder: format!("{}{content}/", self.folder(entry)),
+                content,
+                home: home.clone(),
+                regions,
+                removed: self.file.removed,
+                now: client.now(),
+            });
+        }
+        Ok(Goals { entries, all })
+    }
+
+    /// What the keys of the objects of an entry begin with, whatever they are made of.
+    fn folder(&self, entry: &Entry) -> String {
+        format!("{}{}/{}-", self.file.folder, self.file.fleet, entry.key)
+    }
+
+    async fn plan_of(&self, goals: &Goals<'_>) -> Result<FleetPlan, SyncError> {
+        let mut fleet = FleetPlan::default();
+        let plans: Vec<_> = stream::iter(goals.entries.iter())
+            .map(|goal| async move { Ok::<_, SyncError>(plan(goal, &self.account(goal).await?)) })
+            .buffered(ENTRIES_AT_ONCE)
+            .try_collect()
+            .await?;
+        for planned in plans {
+            match planned {
+                Ok(changes) => fleet.changes.extend(changes),
+                Err(conflicts) => fleet.conflicts.extend(conflicts),
+            }
+        }
+        fleet.changes.extend(self.removed(goals).await?);
+        Ok(fleet)
+    }
+
+    async fn removed(&self, goals: &Goals<'_>) -> Result<Vec<Change>, SyncError> {
+        if self.file.removed == Removed::Keep {
+            return Ok(Vec::new());
+        }
+        let images = self.look(goals.all.iter().cloned()).await?;
+        let entries = goals.entries.iter().map(|goal| goal.tag.clone()).collect();
+        let account = Account { images, ..Account::default() };
+        Ok(plan_removed(&self.file.fleet, &entries, self.file.removed, &account))
+    }
+
+    async fn settle_removed(&self, goals: &Goals<'_>) -> (Vec<Change>, Result<(), SyncError>) {
+        let mut done = Vec::new();
+        let changes = match self.removed(goals).await {
+            Ok(changes) => changes,
+            Err(error) => return (done, Err(error)),
+        };
+        let outcome = self.make(&Account::default(), None, changes, &mut done).await;
+        (
+            done,
+            outcome.map_err(|(change, source)| SyncError::Change {
+                change: Box::new(change),
+                source: Box::new(source),
+            }),
+        )
+    }
+
+    /// Deletes the snapshots of images that an earlier run, which died, had deleted.
+    async fn finish_deletions(&self, goals: &Goals<'_>) -> Result<(), SyncError> {
+        let retires = self.file.removed == Removed::Delete
+            || goals.entries.iter().any(|goal| goal.entry.retention.is_some());
+        let regions: BTreeSet<&Region> = match self.file.removed {
+            Removed::Delete => goals.all.iter().collect(),
+            _ => goals.entries.iter().flat_map(|goal| &goal.regions).collect(),
+        };
+        let finish = |region| async move { self.images.finish_deletions(region).await.map(drop) };
+        let finished =
+            stream::iter(regions.into_iter().filter(|_| retires)).map(finish).buffer_unordered(AT_ONCE);
+        Ok(finished.try_collect::<()>().await?)
+    }
+
+    /// Makes one entry as the file says.
+    async fn settle(&self, goal: &Goal<'_>) -> (Vec<Change>, Result<(), SyncError>) {
+        let mut done = Vec::new();
+        let outcome = self.rounds(goal, &mut done).await;
+        (done, outcome)
+    }
+
+    async fn rounds(&self, goal: &Goal<'_>, done: &mut Vec<Change>) -> Result<(), SyncError> {
+        let (mut meetings, mut failed, mut left): (_, Option<(Change, ChangeError)>, _) = (0, None, None);
+        for _ in 0..MAX_ROUNDS {
+            let account = self.account(goal).await?;
+            let changes = plan(goal, &account).map_err(|conflicts| SyncError::Conflicts { conflicts })?;
+            if let Some((change, source)) = failed.take() {
+                // Somebody else may have made it, or be about to.
+                let is_left = changes.iter().any(|other| other == &change);
+                meetings += 1;
+                if is_left && (!source.may_be_another_run() || meetings > MAX_MEETINGS) {
+                    return Err(SyncError::Change { change: Box::new(change), source: Box::new(source) });
+                }
+                if is_left {
+                    tokio::time::sleep(self.images.pause()).await;
+                }
+            }
+            let Some(first) = changes.first() else { return Ok(()) };
+            let step = first.action.step();
+            left = Some(first.clone());
+            let now = changes.into_iter().filter(|change| change.action.step() == step).collect();
+            failed = self.make(&account, Some(goal), now, done).await.err();
+        }
+        let change = left.expect("there was a round");
+        Err(SyncError::Unsettled { change: Box::new(change) })
+    }
+
+    /// Makes changes, some at a time, and returns the first that failed when all have ended.
+    async fn make(
+        &self,
+        account: &Account,
+        goal: Option<&Goal<'_>>,
+        changes: Vec<Change>,
+        done: &mut Vec<Change>,
+    ) -> Result<(), (Change, ChangeError)> {
+        let mut made = stream::iter(changes)
+            .map(|change| async move {
+                (self.told)(&Told::Began(&change));
+                let outcome = apply::apply(self, account, goal, &change).await;
+                (change, outcome)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut failed = None;
+        while let Some((change, outcome)) = made.next().await {
+            match outcome {
+                Ok(()) => {
+                    (self.told)(&Told::Done(&change));
+                    done.push(change);
+                }
+                Err(error) => failed = failed.or(Some((change, error))),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Looks at the account as far as an entry is concerned.
+    async fn account(&self, goal: &Goal<'_>) -> Result<Account, SyncError> {
+        let regions: BTreeSet<Region> = match self.file.removed {
+            Removed::Keep => goal.regions.clone(),
+            _ => self.images.regions(&[]).await?.into_iter().chain(goal.regions.iter().cloned()).collect(),
+        };
+        let mut images = self.look(regions).await?;
+        for (region, seen) in &mut images {
+            for seen in seen.iter_mut() {
+                let is_current =
+                    seen.tag(ENTRY_TAG) == Some(&goal.tag) && seen.tag(CONTENT_TAG) == Some(&goal.content);
+                if is_current && !seen.image.status.is_pending() && !seen.image.status.is_failed() {
+                    let accounts = self.importer.shared_with(region, &seen.image.image_id).await;
+                    seen.accounts = accounts.map_err(ManageError::from)?;
+                }
+            }
+        }
+        Ok(Account { images, objects: self.objects(goal.entry).await? })
+    }
+
+    async fn look(
+        &self,
+        regions: impl IntoIterator<Item = Region>,
+    ) -> Result<BTreeMap<Region, Vec<Seen>>, SyncError> {
+        let query = ImageQuery::default();
+        let looks = stream::iter(regions.into_iter().map(|region| {
+            let query = &query;
+            async move {
+                let images = self.images.list(&region, query).await?;
+                let seen = images.into_iter().map(|image| Seen::new(image, BTreeSet::new())).collect();
+                Ok::<_, SyncError>((region, seen))
+            }
+        }));
+        looks.buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// Lists the objects that were uploaded for an entry.
+    async fn objects(
+        &self,
+        entry: &Entry,
+    ) -> Result<BTreeMap<ObjectRef, Option<jiff::Timestamp>>, SyncError> {
+        let mut objects = BTreeMap::new();
+        let is_there = |source: &Source| matches!(source, Source::Object(_));
+        if is_there(&entry.source) && entry.data_disks.iter().all(is_there) {
+            return Ok(objects);
+        }
+        let folder = self.folder(entry);
+        let mut list = ListObjects::new(self.file.bucket.clone());
+        list.prefix = Some(folder.clone());
+        for _ in 0..MAX_PAGES {
+            let page = match self.importer.client().call(&list).await {
+                Ok(page) => page,
+                // The first upload makes it, or tells that it is missing.
+                Err(error) if error.service().is_some_and(|answer| answer.status == 404) => break,
+                Err(source) => {
+                    let key = folder.parse().expect("it begins with a letter or digit");
+                    let object = ObjectRef::new(self.file.bucket.clone(), key);
+                    return Err(SyncError::Object { object, source: Box::new(source) });
+                }
+            };
+            for listed in page.objects {
+                // The content is a folder of its own, so that no other entry's word begins so.
+                let is_content = |rest: &str| {
+                    let content = rest.split_once('/').map_or("", |(content, _)| content);
+                    content.len() == 32 && content.bytes().all(|byte| byte.is_ascii_hexdigit())
+                };
+                if let Ok(key) = listed.key.parse()
+                    && listed.key.strip_prefix(&folder).is_some_and(is_content)
+                {
+                    objects.insert(ObjectRef::new(self.file.bucket.clone(), key), listed.last_modified);
+                }
+            }
+            match page.next {
+                Some(next) => list.continuation_token = Some(next),
+                None => break,
+            }
+        }
+        Ok(objects)
+    }
+}
+
+/// What all entries want, and the regions of the account.
+struct Goals<'a> {
+    entries: Vec<Goal<'a>>,
+    all: BTreeSet<Region>,
+}
+
+fn regions_of(entry: &Entry, all: &BTreeSet<Region>, home: &Region) -> Result<BTreeSet<Region>, SyncError> {
+    let (wanted, named) = match &entry.regions {
+        Regions::AllBut(except) => (all.difference(except).cloned().collect(), except),
+        Regions::These(regions) => (regions.clone(), regions),
+    };
+    if let Some(unknown) = named.iter().find(|region| !all.contains(region)) {
+        return Err(SyncError::NoRegion { entry: entry.key.clone(), region: unknown.clone() });
+    }
+    let mut wanted: BTreeSet<Region> = wanted;
+    wanted.insert(home.clone());
+    Ok(wanted)
+}
