@@ -119,6 +119,12 @@ def every_yaml_file_is_what_its_schema_says(tools: pathlib.Path, _: World) -> No
         )  # fmt: skip
 
 
+def every_schema_of_ours_is_one(tools: pathlib.Path, _: World) -> None:
+    schemas = sorted((HERE.parent.parent / "docs").rglob("*.schema.json"))
+    assert schemas
+    subprocess.run([tools / "check-jsonschema", "--quiet", "--check-metaschema", *schemas], check=True)
+
+
 def every_hcl_file_parses(tools: pathlib.Path, _: World) -> None:
     for file in [*CONTRIB.rglob("*.tf"), *CONTRIB.rglob("*.pkr.hcl")]:
         subprocess.run([tools / "hcl2tojson", file], check=True, stdout=subprocess.DEVNULL)
@@ -305,6 +311,7 @@ def yaml(tools: pathlib.Path, path: pathlib.Path):
 
 CHECKS = [
     every_yaml_file_is_what_its_schema_says,
+    every_schema_of_ours_is_one,
     every_hcl_file_parses,
     every_script_is_clean,
     nothing_names_a_host_that_is_not_public,

@@ -91,7 +91,7 @@ fn follow(page: &Path) -> usize {
     let mut world = World::new();
     world.disk("disk.raw", 64 * MIB, 1);
     let (_, options, prepared) = PREPARATIONS.iter().find(|(of, ..)| *of == name).unwrap_or(&("", &[], ""));
-    let common = ["--quiet", "--speed=64", "--kms-key=example-key"];
+    let common = ["--quiet", "--speed=1000"];
     let _server = Server::start(&mut world, &[&common[..], options].concat());
     let body: Vec<_> = blocks.iter().map(|block| block.text.as_str()).collect();
     let script = format!("set -euo pipefail\n{prepared}\nset -x\n{}\n", body.join("\n"));
