@@ -185,6 +185,7 @@ impl PublishError {
             Self::Import(error) => error.kind(),
             Self::Manage(error) => error.kind(),
             Self::Impossible { .. } => ErrorKind::Usage,
+            Self::Superseded { .. } => ErrorKind::Conflict,
             Self::State(error) => error.kind(),
             Self::Object { source, .. } => source.kind(),
             Self::BootTest(error) => error.kind(),
@@ -204,6 +205,7 @@ impl PublishError {
             Self::Object { source, .. } => Some(source),
             Self::State(_)
             | Self::Impossible { .. }
+            | Self::Superseded { .. }
             | Self::Replaced { .. }
             | Self::OtherStream { .. }
             | Self::Kept { .. }

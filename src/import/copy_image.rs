@@ -22,6 +22,9 @@ const STATUS_LIMIT: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyRequest {
     operation: CopyImage,
+    /// The name under which it is made, if it is to get its own only later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_as: Option<String>,
 }
 
 impl CopyRequest {
@@ -29,7 +32,7 @@ impl CopyRequest {
     pub fn new(region: Region, image_id: ImageId, destination: Region, name: impl Into<String>) -> Self {
         let mut operation = CopyImage::new(region, image_id, destination);
         operation.name = Some(name.into());
-        Self { operation }
+        Self { operation, made_as: None }
     }
 
     /// Describes the copy.
@@ -58,6 +61,14 @@ impl CopyRequest {
     pub fn with_encryption(mut self, kms_key_id: Option<String>) -> Self {
         self.operation.encrypted = true;
         self.operation.kms_key_id = kms_key_id;
+        self
+    }
+
+    /// Makes the copy under another name, for as long as another image has its own. It is the same copy all the same, and
+    /// is found under either.
+    #[must_use]
+    pub fn made_as(mut self, name: impl Into<String>) -> Self {
+        self.made_as = Some(name.into());
         self
     }
 
@@ -101,12 +112,16 @@ impl Importer {
     /// as a copy of another source; [`ImportError::Call`] for the service's other refusals.
     pub async fn copy(&self, request: &CopyRequest, token: &ClientToken) -> Result<ImportTask, ImportError> {
         let mut findings = rules::check_image_name(request.name());
+        findings.extend(request.made_as.iter().flat_map(|name| rules::check_image_name(name)));
         findings.extend(request.operation.description.iter().flat_map(|text| rules::check_description(text)));
         if findings.iter().any(|finding| finding.refuses()) {
             return Err(ImportError::Refused { findings });
         }
         let origin = request.origin();
         let mut operation = CopyImage { client_token: Some(token.clone()), ..request.operation.clone() };
+        if let Some(name) = &request.made_as {
+            operation.name = Some(name.clone());
+        }
         let marked = ours::mark(&mut operation.tags, &origin);
         match self.existing_copy(request, &origin).await? {
             // Without a tag, only the response to the token shows whose it is.
@@ -148,10 +163,15 @@ impl Importer {
     }
 
     async fn existing_copy(&self, request: &CopyRequest, origin: &Origin) -> Result<Existing, ImportError> {
-        let (destination, name) = (request.destination(), request.name());
-        let Some(image) = self.find_image(destination, name).await? else { return Ok(Existing::None) };
+        let destination = request.destination();
+        let found = match request.made_as {
+            // It has its own name by now, or another image has that again.
+            Some(_) => self.of_origin(destination, origin).await?,
+            None => self.find_image(destination, request.name()).await?,
+        };
+        let Some(image) = found else { return Ok(Existing::None) };
         if !ours::is_of(&image, origin) {
-            return Ok(Existing::Other(ours::taken(destination, name, image)));
+            return Ok(Existing::Other(ours::taken(destination, request.name(), image)));
         }
         if image.status.is_failed() {
             self.delete_image(destination, &image.image_id, false).await?;

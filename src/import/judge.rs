@@ -35,10 +35,9 @@ pub(super) fn judge(look: Look<'_>) -> Verdict {
     if let Some(image) = look.image {
         match image.status {
             // Its state can turn before the image is ready for use.
-            ImageStatus::Available | ImageStatus::Deprecated if image.usable != Some(false) => {
-                return Verdict::Done;
-            }
-            ImageStatus::Available | ImageStatus::Deprecated => return Verdict::Pending,
+            ImageStatus::Available if image.usable == Some(false) => return Verdict::Pending,
+            // Who deprecates an image may take its use away with it, but made it is.
+            ImageStatus::Available | ImageStatus::Deprecated => return Verdict::Done,
             _ if look.task.is_some_and(|task| task.status == TaskStatus::Deleted) => {
                 return Verdict::Cancelled;
             }
@@ -110,6 +109,7 @@ mod tests {
             ("Finished", "Available?not yet usable", 0, Verdict::Pending),
             ("Finished", "Available", 0, Verdict::Done),
             ("Finished", "Deprecated", 0, Verdict::Done),
+            ("Finished", "Deprecated?not usable", 0, Verdict::Done),
             ("-", "Available", 0, Verdict::Done),
             ("Processing", "Available", 0, Verdict::Done),
             ("Finished!", "Available", 0, Verdict::Done),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{ImportError, ImportRequest, ImportTask, Importer, MISSING_ROLE_CODES, ours};
+use super::{CustomImage, ImportError, ImportRequest, ImportTask, Importer, MISSING_ROLE_CODES, ours};
 use crate::client::CallError;
 use crate::event::Event;
-use crate::model::{ClientToken, Origin};
+use crate::model::{ClientToken, Origin, Region};
 use crate::protocol::ecs;
 
 /// How long is waited before an import is tried again while a new role is not seen yet.
@@ -92,15 +92,43 @@ impl Importer {
         {
             let region = request.region().clone();
             if ours::is_of(&image, origin) && !image.status.is_failed() {
-                let task_id = self.task_of_image(&region, &image.image_id).await.unwrap_or_default();
-                let task = ImportTask::of_image(region, image.image_id);
-                return Ok(self.submitted(ImportTask { task_id, adopted: true, ..task }));
+                return Ok(self.adopted(&region, image).await);
             }
             if taken {
                 return Err(ours::taken(&region, request.name(), image));
             }
         }
         Err(explain(request, error))
+    }
+
+    /// Returns the image that is the result of the request of this origin, under whatever name, unless it failed.
+    pub(crate) async fn made(
+        &self,
+        region: &Region,
+        origin: &Origin,
+    ) -> Result<Option<ImportTask>, ImportError> {
+        match self.of_origin(region, origin).await? {
+            Some(image) if !image.status.is_failed() => Ok(Some(self.adopted(region, image).await)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the image that is the result of the request of this origin, under whatever name; one that can be used, if
+    /// there are more.
+    pub(super) async fn of_origin(
+        &self,
+        region: &Region,
+        origin: &Origin,
+    ) -> Result<Option<CustomImage>, ImportError> {
+        let images = self.images(region).await?;
+        let results = images.into_iter().filter(|image| ours::is_of(image, origin));
+        Ok(results.min_by_key(|image| image.status.is_failed()))
+    }
+
+    async fn adopted(&self, region: &Region, image: CustomImage) -> ImportTask {
+        let task_id = self.task_of_image(region, &image.image_id).await.unwrap_or_default();
+        let task = ImportTask::of_image(region.clone(), image.image_id);
+        self.submitted(ImportTask { task_id, adopted: true, ..task })
     }
 
     fn check(&self, request: &ImportRequest) -> Result<(), ImportError> {

@@ -83,6 +83,9 @@ impl Publish {
             }
         };
         flow.sources = sources;
+        if self.replace.is_some() {
+            flow.stage();
+        }
         Ok((flow, repeated))
     }
 

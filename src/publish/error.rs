@@ -19,6 +19,16 @@ pub enum PublishError {
     /// An image could not be published, tagged, renamed or retired.
     #[error(transparent)]
     Manage(ManageError),
+    /// Another publish took a name away while this one gave the others to its images.
+    #[error("{}", superseded(region, name, image.as_ref()))]
+    Superseded {
+        /// Where.
+        region: Region,
+        /// The name.
+        name: String,
+        /// The image that has it now.
+        image: Option<ImageId>,
+    },
     /// ECS never does what was asked for; nothing was sent.
     #[error("{reason}")]
     Impossible {
@@ -68,6 +78,11 @@ pub enum PublishError {
         /// The import that was submitted, and goes on.
         task: Option<ImportTask>,
     },
+}
+
+fn superseded(region: &Region, name: &str, image: Option<&ImageId>) -> String {
+    let now = image.map_or_else(|| "nobody has it now".to_owned(), |id| format!("image {id} has it now"));
+    format!("the name `{name}` was taken from the new image in {region}: {now}")
 }
 
 fn replaced(object: &ObjectRef, image: Option<&(Region, ImageId)>) -> String {

@@ -1,6 +1,6 @@
 //! From image files to custom images in every region where they are wanted.
 //!
-//! Upload, import, copies, tags of the snapshots, family, sharing, publication, deletion of the objects, in this order:
+//! Upload, import, copies, tags of the snapshots, family, sharing, publication, names, deletion of the objects, in this order:
 //! sharing waits until every copy is Available, so that an incomplete set is never shared, and objects are deleted last. Each step is written down
 //! ([`PublishState`](crate::state::PublishState)); the same call again continues after the last one, wherever it was
 //! interrupted.
@@ -14,9 +14,11 @@ mod boot_test;
 mod encryption;
 mod error;
 mod finish;
+mod handover;
 mod names;
 mod objects;
 mod preflight;
+mod replaced;
 mod steps;
 mod uploads;
 
@@ -31,6 +33,7 @@ use tokio::time::Instant;
 pub use encryption::Encryption;
 pub use error::PublishError;
 pub use preflight::{CHECK_LIMIT, Preflight, Problem};
+pub use replaced::{Fate, REPLACED_BY_TAG, Replaced, ReplacedImage};
 
 use crate::boot_test::{BootTest, Verdict};
 use crate::event::EventSink;
@@ -53,6 +56,7 @@ pub struct Publish {
     share_with: Vec<AccountId>,
     public: bool,
     boot_test: Option<BootTest>,
+    replace: Option<Replaced>,
     delete_objects: bool,
     keep_going: bool,
     wait: bool,
@@ -92,6 +96,8 @@ pub struct PublishReport {
     pub shared_with: Vec<AccountId>,
     /// Whether all of them are community images.
     pub public: bool,
+    /// The images that lost their names.
+    pub replaced: Vec<ReplacedImage>,
     /// The objects that were deleted.
     pub deleted: Vec<ObjectRef>,
     /// What failed in which region, where the others were to go on.
@@ -110,6 +116,16 @@ impl PublishReport {
     /// Returns all images that were made: the import, then its copies.
     pub fn all(&self) -> impl Iterator<Item = &Published> {
         std::iter::once(&self.import).chain(self.copies.values())
+    }
+
+    /// Notes the names that the images have got.
+    fn named_as(&mut self, slots: &[handover::Slot]) {
+        for Published { task, image } in std::iter::once(&mut self.import).chain(self.copies.values_mut()) {
+            let slot = slots.iter().find(|slot| slot.region == task.region && slot.image == task.image_id);
+            if let (Some(image), Some(slot)) = (image, slot) {
+                image.name = Some(slot.name.clone());
+            }
+        }
     }
 
     /// Returns the images that have the name: the copies alone if these are encrypted, else the import as well.
@@ -133,6 +149,7 @@ impl Publish {
             share_with: Vec::new(),
             public: false,
             boot_test: None,
+            replace: None,
             delete_objects: false,
             keep_going: false,
             wait: true,
@@ -183,6 +200,17 @@ impl Publish {
     #[must_use]
     pub fn public(mut self, public: bool) -> Self {
         self.public = public;
+        self
+    }
+
+    /// Lets the images take over their names from others that commands of ours made, once all are Available, shared and
+    /// public, and says what becomes of those. Until then they are made under names of their own.
+    ///
+    /// In every region the name passes by two requests one after the other, and whatever happens, the next run begins
+    /// with what is left of that.
+    #[must_use]
+    pub fn replace(mut self, replaced: impl Into<Option<Replaced>>) -> Self {
+        self.replace = replaced.into();
         self
     }
 
@@ -238,6 +266,7 @@ impl Publish {
         let client = self.importer.client();
         let file = self.state.flow(&client.rpc_service(), region, name, client.now());
         let file = file.map_err(PublishError::State)?;
+        self.close_gaps().await?;
         let (mut known, mut uploads) = (self.known_flow(&file).await?, None);
         let (mut steps, import) = loop {
             let (flow, repeated) = self.begin(known.take(), &mut uploads).await?;
@@ -262,6 +291,7 @@ impl Publish {
             family: None,
             shared_with: Vec::new(),
             public: false,
+            replaced: Vec::new(),
             deleted: Vec::new(),
             failures: BTreeMap::new(),
             took: Duration::ZERO,
@@ -276,6 +306,8 @@ impl Publish {
                 steps.family(&mut report).await?;
                 steps.share(&mut report).await?;
                 steps.make_public(&mut report).await?;
+                steps.take_names(&mut report).await?;
+                steps.retire(&mut report).await?;
                 steps.delete_objects(&mut report).await?;
             }
         }

@@ -8,9 +8,11 @@ use futures::StreamExt;
 use futures::stream;
 
 use super::Publish;
+use crate::ErrorKind;
 use crate::client::CallError;
-use crate::import::{ImportError, ImportRequest, Importer, RoleState, has_origin};
+use crate::import::{CustomImage, ImportError, ImportRequest, Importer, RoleState, has_origin};
 use crate::model::{BucketName, ImageId, ImageStatus, Region};
+use crate::protocol::ecs::{DescribeImages, ImageOwner, ModifyImageAttribute};
 use crate::protocol::oss::{self, GetBucketInfo};
 use crate::protocol::sts::GetCallerIdentity;
 
@@ -70,6 +72,28 @@ pub enum Problem {
         image_id: ImageId,
         /// Its state.
         status: ImageStatus,
+        /// Whether a command of ours made it, so that it can be replaced.
+        ours: bool,
+    },
+    /// The name belongs to an image that another account shares with this one, and this one has none to replace.
+    NameOfAnotherAccount {
+        /// The name.
+        name: String,
+        /// Where.
+        region: Region,
+        /// The image that has it.
+        image_id: ImageId,
+        /// Whose it is, if the service says so.
+        owner: Option<String>,
+    },
+    /// The image that has the name is to be replaced, and may not be renamed.
+    RenameDenied {
+        /// Where.
+        region: Region,
+        /// The image.
+        image_id: ImageId,
+        /// Why not.
+        reason: String,
     },
     /// ECS may not read OSS: the role is missing or useless.
     Role(RoleState),
@@ -128,8 +152,21 @@ impl std::fmt::Display for Problem {
                  from buckets of the same account"
             ),
             Self::NoBucket { bucket } => write!(f, "there is no bucket `{bucket}`"),
-            Self::NameTaken { name, region, image_id, status } => {
+            Self::NameTaken { name, region, image_id, status, .. } => {
                 write!(f, "the image name `{name}` is taken by {image_id} ({status}) in {region}")
+            }
+            Self::NameOfAnotherAccount { name, region, image_id, owner } => {
+                let owner = owner.as_ref().map(|owner| format!(" ({owner})")).unwrap_or_default();
+                write!(
+                    f,
+                    "the image `{name}` in {region}, {image_id}, belongs to another account{owner} and cannot be replaced"
+                )
+            }
+            Self::RenameDenied { region, image_id, reason } => {
+                write!(
+                    f,
+                    "image {image_id} in {region}, which is to be replaced, may not be renamed: {reason}"
+                )
             }
             Self::Role(RoleState::Missing) => {
                 f.write_str("ECS is not yet authorized to read OSS: the role is missing")
@@ -234,7 +271,9 @@ impl<'a> Preflight<'a> {
     /// Looks who has the name that the import or a copy is to get.
     async fn one_name(&self, region: Region, name: &str, is_copy: bool) -> Vec<Problem> {
         match self.importer.find_image(&region, name).await {
+            Ok(None) if self.publish.replace.is_some() => self.foreign(region, name).await,
             Ok(None) => Vec::new(),
+            Ok(Some(image)) if self.publish.may_lose_name(&image) => self.rename(region, name, image).await,
             // An earlier run, maybe on another machine; whether of the same objects is seen once they are there.
             Ok(Some(image))
                 if !is_copy && self.request.may_have_made(&image) && !image.status.is_failed() =>
@@ -246,10 +285,40 @@ impl<'a> Preflight<'a> {
             Ok(Some(image)) => vec![Problem::NameTaken {
                 name: name.to_owned(),
                 region,
+                ours: has_origin(&image),
                 image_id: image.image_id,
                 status: image.status,
             }],
             Err(error) => vec![unchecked("the image name", &error)],
+        }
+    }
+
+    /// Looks for an image that another account shares with this one under a name that nobody here has.
+    async fn foreign(&self, region: Region, name: &str) -> Vec<Problem> {
+        let list = DescribeImages::new(region.clone()).with_owner(ImageOwner::Shared).with_name(name);
+        // Who may not list them has nothing that could be taken for the image to be replaced.
+        let shared = self.importer.client().call(&list).await.map(|page| page.images).unwrap_or_default();
+        let theirs = shared.into_iter().find(|image| image.name.as_deref() == Some(name));
+        let problem = theirs.map(|image| Problem::NameOfAnotherAccount {
+            name: name.to_owned(),
+            region,
+            image_id: image.image_id,
+            owner: image.owner_id,
+        });
+        problem.into_iter().collect()
+    }
+
+    /// Tries whether an image may be renamed: with the name that it has, so that nothing changes even where dry runs are
+    /// unknown.
+    async fn rename(&self, region: Region, name: &str, image: CustomImage) -> Vec<Problem> {
+        let mut modify = ModifyImageAttribute::new(region.clone(), image.image_id.clone());
+        (modify.name, modify.dry_run) = (Some(name.to_owned()), true);
+        match self.importer.client().call(&modify).await {
+            Err(error) if error.kind() == ErrorKind::Credentials => {
+                vec![Problem::RenameDenied { region, image_id: image.image_id, reason: reason(&error) }]
+            }
+            // Success is an error as well. What else it may be is seen when the image is renamed.
+            _ => Vec::new(),
         }
     }
 

@@ -3,8 +3,8 @@
 use futures::StreamExt;
 use futures::stream;
 
-use super::{Publish, PublishError, PublishReport, Published};
-use crate::import::{CopyRequest, CustomImage, ImportError, ImportTask};
+use super::{Publish, PublishError, PublishReport, Published, names};
+use crate::import::{CopyRequest, CustomImage, ImportError, ImportRequest, ImportTask};
 use crate::model::{ClientToken, Region};
 use crate::state::{ImageStep, PublishLog, PublishState};
 
@@ -29,13 +29,13 @@ impl Steps<'_> {
 
     /// Submits the import, unless an earlier run did, and follows it.
     pub(super) async fn import(&mut self) -> Result<Published, PublishError> {
-        let (importer, request) = (&self.publish.importer, self.publish.import_request());
+        let request = self.publish.import_request();
         let region = request.region().clone();
         let is_new = self.flow.import.image_id.is_none();
         let task = match task_of(&self.flow.import, &region) {
             Some(task) => task,
             None => {
-                let submit = importer.submit(&request, &self.flow.import.token, &self.flow.origin);
+                let submit = submit(self.publish, &request, &self.flow);
                 let task = match self.publish.until_cancelled(submit).await? {
                     Ok(task) => task,
                     Err(error) => return Err(self.given_up(PublishError::Import(error))),
@@ -48,7 +48,7 @@ impl Steps<'_> {
         if !self.publish.wait && (is_new && !task.adopted || self.goes_on(&task).await?) {
             return Ok(Published { task, image: None });
         }
-        let image = match self.follow(&task).await? {
+        let mut image = match self.follow(&task).await? {
             Ok(image) => image,
             Err(error) => return Err(self.given_up(PublishError::Import(error))),
         };
@@ -58,6 +58,7 @@ impl Steps<'_> {
             self.flow.import.available = true;
             self.save()?;
         }
+        self.publish.restored(&region, &mut image).await?;
         Ok(Published { task, image: Some(image) })
     }
 
@@ -138,7 +139,8 @@ impl Steps<'_> {
             let Some((result, task)) = next else { return Ok(()) };
             let region = task.region.clone();
             match result {
-                Ok(image) => {
+                Ok(mut image) => {
+                    publish.restored(&region, &mut image).await?;
                     self.flow.copies.get_mut(&region).expect("every wanted copy has a step").available = true;
                     self.save()?;
                     report.copies.insert(region, Published { task, image: Some(image) });
@@ -165,6 +167,9 @@ impl Steps<'_> {
             destination.clone(),
             request.name(),
         );
+        if self.publish.replace.is_some() || self.flow.is_staged() {
+            copy = copy.made_as(names::staged(request.name(), &self.flow.origin));
+        }
         if let Some(text) = request.description() {
             copy = copy.with_description(text);
         }
@@ -186,6 +191,29 @@ impl Steps<'_> {
         report.failures.insert(region, error);
         Ok(())
     }
+}
+
+/// Asks for the import, or finds the one that was asked for. One that is to replace an image is made under another name,
+/// with another token: the same token with another name would be refused.
+async fn submit(
+    publish: &Publish,
+    request: &ImportRequest,
+    flow: &PublishState,
+) -> Result<ImportTask, ImportError> {
+    let importer = &publish.importer;
+    if publish.replace.is_none() && !flow.is_staged() {
+        return importer.submit(request, &flow.import.token, &flow.origin).await;
+    }
+    let staged = request.clone().with_name(names::staged(request.name(), &flow.origin));
+    if let Some(task) = importer.made(request.region(), &flow.origin).await? {
+        return Ok(task);
+    }
+    if publish.replace.is_none() {
+        return importer.submit(request, &flow.import.token, &flow.origin).await;
+    }
+    let token = format!("{}.new", flow.import.token);
+    let token = token.parse().unwrap_or_else(|_| flow.import.token.clone());
+    importer.submit(&staged, &token, &flow.origin).await
 }
 
 async fn begin_copy(

@@ -23,6 +23,7 @@ mod boot_test;
 mod encryption;
 mod ours;
 mod public;
+mod replace;
 mod streams;
 
 /// The emulator, which dies with its client at one request: before it is carried out, or after.

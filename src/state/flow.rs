@@ -25,6 +25,9 @@ use crate::model::{
 
 /// Version of the file's format. The first one took images for its own by their names, so its ids prove nothing.
 const FLOW_VERSION: u32 = 2;
+/// Version of a flow whose images may not have their names yet. Programs that know only the one before would take them
+/// for done; otherwise it is the same.
+const FLOW_VERSION_STAGED: u32 = 3;
 const WITHOUT_ORIGIN: u32 = 1;
 /// Longest file that is read: 17 disks and all regions take some KiB.
 const MAX_FLOW: u64 = 1 << 20;
@@ -112,6 +115,16 @@ impl PublishState {
             copies: BTreeMap::new(),
             deleted: BTreeSet::new(),
         }
+    }
+
+    /// Says that its images are made under names of their own, until they replace others.
+    pub fn stage(&mut self) {
+        self.version = FLOW_VERSION_STAGED;
+    }
+
+    /// Whether its images may have names of their own.
+    pub fn is_staged(&self) -> bool {
+        self.version >= FLOW_VERSION_STAGED
     }
 }
 
@@ -222,7 +235,7 @@ fn read_flow(path: &Path) -> Result<Option<PublishState>, StateError> {
         return Ok(None);
     }
     let damaged = |reason| StateError::Damaged { path: path.to_owned(), reason };
-    parse_versioned(&text, FLOW_VERSION..=FLOW_VERSION).map(Some).map_err(damaged)
+    parse_versioned(&text, FLOW_VERSION..=FLOW_VERSION_STAGED).map(Some).map_err(damaged)
 }
 
 impl PublishLog {
@@ -283,6 +296,9 @@ mod tests {
         flow.copies.insert("us-west-1".parse().unwrap(), ImageStep::new("token-2".parse().unwrap()));
         flow.deleted.insert("oss://images/disk.raw".parse().unwrap());
         file.save(&flow).unwrap();
+        assert!(!file.load().unwrap().unwrap().is_staged(), "older programs go on with it");
+        flow.stage();
+        file.save(&flow).unwrap();
         assert!(matches!(state.flow(&service, &region, "web", now), Err(StateError::Locked { .. })));
         state.flow(&service, &region, "other", now).unwrap();
         let elsewhere = ServiceId::of_folder(Path::new("/store"));
@@ -294,9 +310,9 @@ mod tests {
         assert_eq!((&listed[0].flow, listed[0].is_done(), listed[0].holder.is_some()), (&flow, false, true));
         std::fs::write(&file.path, "{").unwrap();
         assert!(file.load().unwrap_err().to_string().ends_with("is damaged"));
-        std::fs::write(&file.path, r#"{"version":3,"steps":[]}"#).unwrap();
+        std::fs::write(&file.path, r#"{"version":4,"steps":[]}"#).unwrap();
         let newer = file.load().unwrap_err().to_string();
-        assert!(newer.ends_with("was written by another version of ossup (format 3)"), "{newer}");
+        assert!(newer.ends_with("was written by another version of ossup (format 4)"), "{newer}");
         file.forget().unwrap();
         assert_eq!(file.load().unwrap(), None);
     }

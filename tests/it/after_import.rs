@@ -157,3 +157,51 @@ fn a_public_image_is_public_in_all_regions_and_the_json_says_so() {
     let stderr = world.fails(7, &[&publish[..], &["--copy-to=eu-central-1"]].concat());
     assert!(stderr.contains("ossup image unpublish"), "{stderr}");
 }
+
+#[test]
+fn a_replacement_says_which_image_lost_the_name_and_what_became_of_it() {
+    let (world, _server) = world(&["--speed=40"]);
+    let old = world.json(&PUBLISH)["image_id"].as_str().unwrap().to_owned();
+    world.disk("disk.raw", 64 * MIB, 2);
+    let again = ["publish", "disk.raw", "oss://images/next.qcow2", "--name=web-1"];
+    let stderr = world.fails(7, &again);
+    assert!(
+        stderr.contains("the image name `web-1` is taken by") && stderr.contains("--replace"),
+        "{stderr}"
+    );
+    let replace = [&again[..], &["--replace", "--replaced=delete"]].concat();
+    let value = world.json(&replace);
+    let replaced = &value["replaced"][0];
+    assert_eq!(
+        (&replaced["image_id"], &replaced["fate"]),
+        (&old.as_str().into(), &"deleted".into()),
+        "{value}"
+    );
+    let images = world.json(&["image", "list"]);
+    let [image] = &images["images"].as_array().unwrap()[..] else { panic!("{images}") };
+    assert_eq!((&image["name"], &image["image_id"]), (&"web-1".into(), &value["image_id"]));
+    // Once more there is nothing to replace.
+    assert_eq!(world.json(&replace)["replaced"], serde_json::json!([]));
+    assert!(world.fails(2, &[&again[..], &["--replaced=delete"]].concat()).contains("--replace"));
+}
+
+#[test]
+fn an_image_of_another_account_is_not_replaced() {
+    let (world, _server) = world(&["--speed=40", "--ecs=foreign_image=web-1"]);
+    let stderr = world.fails(7, &[&PUBLISH[..], &["--replace"]].concat());
+    assert!(
+        stderr.contains("belongs to another account") && stderr.contains("without --replace"),
+        "{stderr}"
+    );
+    world.ok(&PUBLISH);
+}
+
+#[test]
+fn an_image_that_instances_use_is_renamed_and_kept() {
+    let (world, _server) = world(&["--speed=40", "--ecs=images_in_use=web-1"]);
+    world.ok(&PUBLISH);
+    world.disk("disk.raw", 64 * MIB, 2);
+    let again = ["publish", "disk.raw", "oss://images/next.qcow2", "--name=web-1"];
+    let value = world.json(&[&again[..], &["--replace", "--replaced=delete"]].concat());
+    assert_eq!(value["replaced"][0]["fate"], "in-use", "{value}");
+}

@@ -29,6 +29,8 @@ pub struct ModifyImageAttribute {
     pub nvme_support: Option<bool>,
     /// Which metadata modes are allowed.
     pub imds_support: Option<ImdsSupport>,
+    /// Only checks the request; success is an error code.
+    pub dry_run: bool,
 }
 
 /// What an owner can make of an image's state.
@@ -54,6 +56,7 @@ impl ModifyImageAttribute {
             license: None,
             nvme_support: None,
             imds_support: None,
+            dry_run: false,
         }
     }
 }
@@ -79,7 +82,8 @@ impl Operation for ModifyImageAttribute {
             .with_some("BootMode", self.boot_mode)
             .with_some("LicenseType", self.license)
             .with_some("Features.NvmeSupport", self.nvme_support.map(nvme))
-            .with_some("Features.ImdsSupport", self.imds_support.map(ImdsSupport::as_str));
+            .with_some("Features.ImdsSupport", self.imds_support.map(ImdsSupport::as_str))
+            .with_flag("DryRun", self.dry_run);
         rpc::ecs(NAME, &self.region, params)
     }
 

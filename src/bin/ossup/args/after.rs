@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ossup::model::{AccountId, Region};
 
 use super::values::account;
@@ -32,6 +32,12 @@ pub(crate) struct FanOutArgs {
     /// Put the image and its copies into this image family
     #[arg(long, value_name = "NAME")]
     pub(crate) family: Option<String>,
+    /// Let the images take over their names from those that earlier commands made, once all are available
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// What becomes of the images that are replaced
+    #[arg(long, value_enum, value_name = "WHAT", requires = "replace", default_value_t)]
+    pub(crate) replaced: ReplacedArg,
     /// Delete the object once every image is available
     #[arg(long)]
     pub(crate) delete_object: bool,
@@ -47,9 +53,22 @@ impl FanOutArgs {
             || self.encrypt
             || !self.share_with.is_empty()
             || self.public
+            || self.replace
             || self.family.is_some()
             || self.delete_object
     }
+}
+
+/// What becomes of an image that is replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReplacedArg {
+    /// It keeps everything but its name
+    #[default]
+    Rename,
+    /// It is taken back from everybody, and deprecated
+    Deprecate,
+    /// It is taken back from everybody, and deleted with its snapshots unless instances use it
+    Delete,
 }
 
 /// Where an image is copied to.

@@ -14,7 +14,7 @@ mod source;
 mod transfer;
 pub(crate) mod values;
 
-pub(crate) use after::{Destination, FanOutArgs, KmsKey};
+pub(crate) use after::{Destination, FanOutArgs, KmsKey, ReplacedArg};
 pub(crate) use boot::{BootArgs, BootModeArg, MachineArgs, UntilArg};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use emulator::EmulatorArgs;

@@ -3,9 +3,10 @@
 use ossup::import::Importer;
 use ossup::model::Region;
 use ossup::protocol::ecs::{DescribeRegions, RegionInfo};
-use ossup::publish::Encryption;
+use ossup::publish::{Encryption, Fate, PublishReport, Replaced, ReplacedImage};
+use serde_json::{Value, json};
 
-use crate::args::{Destination, FanOutArgs, KmsKey};
+use crate::args::{Destination, FanOutArgs, KmsKey, ReplacedArg};
 use crate::failure::{Failure, Kind};
 use crate::settings::regions;
 
@@ -63,6 +64,30 @@ fn refuse_unknown<'a>(known: &[Region], wanted: impl IntoIterator<Item = &'a Reg
 
 fn without(regions: impl Iterator<Item = Region>, except: &[Region]) -> Vec<Region> {
     regions.filter(|region| !except.contains(region)).collect()
+}
+
+/// Returns whether images are to be replaced, and what becomes of them.
+pub(super) fn replaced(args: &FanOutArgs) -> Option<Replaced> {
+    args.replace.then_some(match args.replaced {
+        ReplacedArg::Rename => Replaced::Rename,
+        ReplacedArg::Deprecate => Replaced::Deprecate,
+        ReplacedArg::Delete => Replaced::Delete,
+    })
+}
+
+/// Returns what became of the images that were replaced.
+pub(super) fn fates(report: &PublishReport) -> Value {
+    let one = |old: &ReplacedImage| {
+        let fate = match old.fate {
+            Fate::Renamed => "renamed",
+            Fate::Deprecated => "deprecated",
+            Fate::Deleted => "deleted",
+            Fate::InUse => "in-use",
+            _ => "unknown",
+        };
+        json!({"region": old.region, "image_id": old.image_id, "name": old.name, "fate": fate})
+    };
+    report.replaced.iter().map(one).collect()
 }
 
 /// Returns how the copies are to be encrypted.

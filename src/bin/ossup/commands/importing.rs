@@ -160,6 +160,7 @@ impl Imports {
             .encrypt(fan_out::encryption(after))
             .share_with(after.share_with.iter().cloned())
             .public(after.public)
+            .replace(fan_out::replaced(after))
             .family(after.family.clone())
             .delete_objects(after.delete_object)
             .keep_going(after.keep_going)
@@ -270,7 +271,8 @@ pub(crate) fn json_fields(report: &PublishReport) -> Value {
     };
     let images: Vec<_> = images(report).map(one).collect();
     let unencrypted = report.encrypted.then(|| one(&report.import));
-    joined(one(report.image()), json!({"images": images, "unencrypted": unencrypted}))
+    let rest = json!({"images": images, "unencrypted": unencrypted, "replaced": fan_out::fates(report)});
+    joined(one(report.image()), rest)
 }
 
 fn failure_members((region, error): (&Region, &PublishError)) -> Value {

@@ -107,7 +107,7 @@ fn refused(problems: &[Problem]) -> Option<Failure> {
     let first = problems.first()?;
     let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let kind = match first {
-        Problem::Role(_) => Kind::Credentials,
+        Problem::Role(_) | Problem::RenameDenied { .. } => Kind::Credentials,
         Problem::NoBucket { .. } | Problem::BucketRegion { .. } => Kind::Usage,
         _ => Kind::Import,
     };
@@ -123,9 +123,22 @@ fn refused(problems: &[Problem]) -> Option<Failure> {
         Problem::BucketOwner { .. } | Problem::BucketEncrypted { .. } => {
             failure.hint("use a bucket of the account's own without default encryption; --force tries anyway")
         }
-        Problem::NameTaken { image_id, region, .. } => failure.hint(format!(
-            "choose another --name, or delete that image: `ossup image delete {image_id} --region {region}`"
-        )),
+        Problem::NameOfAnotherAccount { .. } => {
+            failure.hint("names are an account's own: without --replace the image is made beside that one")
+        }
+        Problem::RenameDenied { .. } => failure.hint("grant ecs:ModifyImageAttribute on the images"),
+        Problem::NameTaken { image_id, region, ours, status, .. } => {
+            let delete = format!("`ossup image delete {image_id} --region {region}`");
+            failure.hint(match (ours, status.is_pending()) {
+                (true, false) => format!("choose another --name, replace the image with --replace, or delete it: {delete}"),
+                (true, true) => "another command is making it: wait for that, or choose another --name".to_owned(),
+                (false, _) => format!(
+                    "choose another --name, or delete that image: {delete}; no command of ossup made it, so --replace \
+                     leaves it alone unless you tag it `{}=by.hand`",
+                    ossup::import::ORIGIN_TAG
+                ),
+            })
+        }
         _ => failure,
     })
 }

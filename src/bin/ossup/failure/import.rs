@@ -29,6 +29,10 @@ impl From<PublishError> for Failure {
             PublishError::Impossible { reason } if reason.contains("shared") => {
                 Some("name a key of yours with --kms-key, for each region".to_owned())
             }
+            PublishError::Superseded { .. } => Some(
+                "another publish replaced it at the same time: run the command that is to win once more"
+                    .to_owned(),
+            ),
             PublishError::Manage(error) => error.call_error().and_then(advice_on_call),
             PublishError::Object { source, .. } => service::advice(source),
             PublishError::Replaced { image, .. } => Some(match image.as_deref() {
