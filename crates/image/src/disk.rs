@@ -298,7 +298,7 @@ fn check_os_type(expected: &Expected, ntfs: bool, linux: bool, findings: &mut Fi
     let windows = || {
         [
             Setting::new("--os-type", OsType::Windows.as_str()),
-            Setting::new("--platform", "Windows Server 2022"),
+            Setting::new("--platform", "Other Windows"),
         ]
     };
     match expected.os_type() {

@@ -318,7 +318,7 @@ fn a_windows_disk_is_refused_only_where_linux_is_asked_for() {
     assert_eq!(broken(&report(&disk)), []);
     let info = report(&disk).findings.into_iter().find(|finding| finding.rule == Rule::SWin).unwrap();
     assert_eq!(info.severity, Severity::Info);
-    assert!(info.fix.unwrap().to_string().contains("--os-type windows --platform 'Windows Server 2022'"));
+    assert!(info.fix.unwrap().to_string().contains("--os-type windows --platform 'Other Windows'"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use ossup_image::{Answer, BootsWith, Report, Rule, Severity};
+use ossup_image::{Answer, BootsWith, GuestSystem, Report, Rule, Severity, WindowsSystem};
 
 /// An item of the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,31 +25,24 @@ impl Item {
     }
 }
 
+/// What a system tells of itself: platform, version, architecture, kernel or build.
+type Facts = [(&'static str, Option<String>); 4];
+
 /// Returns the items of a disk that was looked into; none of one that holds no system that can be read.
 pub(super) fn items(report: &Report) -> Vec<Item> {
-    let Some(Answer::Found(system)) = report.guest.as_ref().map(|guest| &guest.system) else {
-        return Vec::new();
+    let Some(guest) = &report.guest else { return Vec::new() };
+    // A system has the items of its own family of rules, `G-` or `W-`.
+    let (facts, other_family) = match (&guest.windows, &guest.system) {
+        (Some(windows), _) => (facts_of_windows(windows), "G-"),
+        (None, Answer::Found(system)) => (facts_of_linux(system), "W-"),
+        (None, _) => return Vec::new(),
     };
     let mut found: BTreeMap<&str, (Option<&str>, String)> = BTreeMap::new();
-    let mut fact = |name, value: Option<String>| {
+    for (name, value) in facts.into_iter().chain([("GUESTOS.BootMode", boot_mode(report.boot.boots_with))]) {
         found.insert(name, (None, value.unwrap_or_else(|| "Unknown".to_owned())));
-    };
-    let os = system.os.found();
-    fact("GUESTOS.Platform", Some(system.platform.unwrap_or("Others Linux").to_owned()));
-    fact("GUESTOS.OSVersion", os.map(|os| os.title().to_owned()));
-    fact("GUESTOS.Architecture", system.architecture.found().map(ToString::to_string));
-    let kernel = system.kernels.found().and_then(|kernels| kernels.first());
-    fact("GUESTOS.KernelVersion", kernel.map(|kernel| kernel.release.clone()));
-    fact(
-        "GUESTOS.BootMode",
-        match report.boot.boots_with {
-            BootsWith::Both => Some("UEFI,BIOS".to_owned()),
-            BootsWith::Uefi => Some("UEFI".to_owned()),
-            BootsWith::Bios => Some("BIOS".to_owned()),
-            BootsWith::Nothing | BootsWith::Unknown => None,
-        },
-    );
-    for item in Rule::ALL.iter().filter_map(|rule| rule.vendor_item()) {
+    }
+    let rules = Rule::ALL.iter().filter(|rule| !rule.id().starts_with(other_family));
+    for item in rules.filter_map(|rule| rule.vendor_item()) {
         found.entry(item).or_insert_with(|| (None, "Normal".to_owned()));
     }
     // The worst of what was found about an item is what it says.
@@ -69,4 +62,63 @@ pub(super) fn items(report: &Report) -> Vec<Item> {
         risk: risk.map(str::to_owned),
     };
     found.into_iter().map(item).collect()
+}
+
+fn facts_of_linux(system: &GuestSystem) -> Facts {
+    let kernel = system.kernels.found().and_then(|kernels| kernels.first());
+    [
+        ("GUESTOS.Platform", Some(system.platform.unwrap_or("Others Linux").to_owned())),
+        ("GUESTOS.OSVersion", system.os.found().map(|os| os.title().to_owned())),
+        ("GUESTOS.Architecture", system.architecture.found().map(ToString::to_string)),
+        ("GUESTOS.KernelVersion", kernel.map(|kernel| kernel.release.clone())),
+    ]
+}
+
+fn facts_of_windows(system: &WindowsSystem) -> Facts {
+    [
+        ("GUESTOS.Platform", system.platform.map(str::to_owned)),
+        ("GUESTOS.OSVersion", system.product.found().cloned()),
+        ("GUESTOS.Architecture", system.architecture.found().map(ToString::to_string)),
+        ("GUESTOS.KernelVersion", system.build.found().map(u32::to_string)),
+    ]
+}
+
+fn boot_mode(boots_with: BootsWith) -> Option<String> {
+    let mode = match boots_with {
+        BootsWith::Both => "UEFI,BIOS",
+        BootsWith::Uefi => "UEFI",
+        BootsWith::Bios => "BIOS",
+        BootsWith::Nothing | BootsWith::Unknown => return None,
+    };
+    Some(mode.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use ossup_image::{Expected, inspect, look_inside};
+
+    use super::*;
+
+    fn of(image: &[u8]) -> Vec<Item> {
+        let mut disk = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(image), &mut disk).unwrap();
+        let mut report = inspect(&disk, &Expected::default()).unwrap();
+        look_inside(std::sync::Arc::new(disk), &Expected::default(), &mut report);
+        items(&report)
+    }
+
+    fn value<'a>(items: &'a [Item], name: &str) -> Option<&'a str> {
+        items.iter().find(|item| item.name == name).map(|item| item.value.as_str())
+    }
+
+    #[test]
+    fn a_system_has_the_items_of_its_own_family() {
+        let windows = of(include_bytes!("../../../../../tests/data/images/guest-windows-bios.raw.gz"));
+        assert!(value(&windows, "GUESTOS.BCD").is_some() && value(&windows, "GUESTOS.Virtio").is_some());
+        assert_eq!(value(&windows, "GUESTOS.Fstab"), None);
+        assert!(value(&windows, "GUESTOS.OSVersion").unwrap().starts_with("Windows"), "{windows:?}");
+        let linux = of(include_bytes!("../../../../../tests/data/images/guest-ext4.raw.gz"));
+        assert!(value(&linux, "GUESTOS.Fstab").is_some() && value(&linux, "GUESTOS.Virtio").is_some());
+        assert_eq!((value(&linux, "GUESTOS.BCD"), value(&linux, "GUESTOS.Registry")), (None, None));
+    }
 }

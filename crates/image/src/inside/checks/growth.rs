@@ -1,12 +1,11 @@
 //! Whether there is room on the root, and whether it grows with the disk.
 
-use super::ssh::cloud_init_runs;
+use super::ssh::cloud_init_works;
 use super::{Reason, Scene, finding, first};
 use crate::filesystem::FileSystem;
 use crate::finding::{Finding, Findings, Severity};
-use crate::inside::facts::{Answer, GuestVolume, Space};
+use crate::inside::facts::{GuestVolume, Space};
 use crate::inside::tools::{Packages, Tools};
-use crate::inside::units::Units;
 use crate::rule::Rule;
 
 const MIB: u64 = 1 << 20;
@@ -58,12 +57,7 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
 }
 
 fn growth(scene: &mut Scene<'_>, root: &GuestVolume) -> Result<Growth, Reason> {
-    let units = Units::of(scene.tree)?;
-    let of_cloud_init = match &scene.system.cloud_init {
-        Answer::Found(_) => cloud_init_runs(scene.tree, &units)?,
-        Answer::Absent => false,
-        Answer::Unread(reason) => return Err(reason.clone()),
-    };
+    let of_cloud_init = cloud_init_works(&scene.system.cloud_init)?;
     let tree = &mut *scene.tree;
     let packages = Tools::of(tree)?.packages;
     let (program, paths, package): (_, &[&str], _) = match root.filesystem {

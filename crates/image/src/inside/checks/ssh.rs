@@ -2,7 +2,7 @@
 
 use super::{Reason, Scene, finding};
 use crate::finding::{Finding, Findings, Severity};
-use crate::inside::facts::Answer;
+use crate::inside::facts::{Answer, CloudInit, Told};
 use crate::inside::text::{lines, shown};
 use crate::inside::tools::Tools;
 use crate::inside::tree::Tree;
@@ -52,11 +52,7 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
     }
     judge_config(&config(scene.tree)?, findings);
     let keys = keys(scene.tree)?;
-    let by_cloud_init = match scene.system.cloud_init {
-        Answer::Found(_) => cloud_init_runs(scene.tree, &units)? && !keeps_keys(scene.tree)?,
-        Answer::Absent => false,
-        Answer::Unread(ref reason) => return Err(reason.clone()),
-    };
+    let by_cloud_init = cloud_init_works(&scene.system.cloud_init)? && !keeps_keys(scene.tree)?;
     if !by_cloud_init {
         judge_keys(keys.as_deref(), makes_keys(scene.tree, &units)?, findings);
     }
@@ -202,17 +198,14 @@ fn makes_keys(tree: &mut Tree, units: &Units) -> Result<bool, Reason> {
     Ok(false)
 }
 
-/// Whether cloud-init, which is installed, runs at boot, as far as its own files say.
-pub(super) fn cloud_init_runs(tree: &mut Tree, units: &Units) -> Result<bool, Reason> {
-    if tree.has("/etc/cloud/cloud-init.disabled")? {
-        return Ok(false);
+/// Whether a cloud-init is installed that will set the instance up, as far as can be told: nothing bad follows from what
+/// could not be read of it.
+pub(super) fn cloud_init_works(cloud_init: &Answer<CloudInit>) -> Result<bool, Reason> {
+    match cloud_init {
+        Answer::Found(cloud_init) => Ok(!matches!(cloud_init.works(), Told::No(_))),
+        Answer::Absent => Ok(false),
+        Answer::Unread(reason) => Err(reason.clone()),
     }
-    // A generator may start it although no target wants it.
-    Ok(match units.state(tree, "cloud-init.service")? {
-        Unit::Masked(_) => false,
-        Unit::Disabled => units.init == Init::Systemd,
-        Unit::Absent | Unit::Starts(_) => true,
-    })
 }
 
 /// Whether cloud-init is told to leave the host keys as they are.

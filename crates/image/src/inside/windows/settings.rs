@@ -1,7 +1,7 @@
 //! What to ask of ECS for the Windows that was found: what the user wishes, else what the disk says.
 
 use crate::finding::{Finding, Findings, Severity};
-use crate::fix::Setting;
+use crate::fix::{Fix, Setting};
 use crate::inside::facts::{Answer, WindowsSystem};
 use crate::report::{DiskRole, Expected, Report};
 use crate::rule::Rule;
@@ -9,6 +9,21 @@ use ossup_core::model::{Architecture, OsType};
 
 /// The platform that claims nothing but that it is a Windows.
 const NEUTRAL: &str = "Other Windows";
+
+/// Says the platform that the disk holds where the file systems alone only told that it is a Windows.
+fn name_platform(platform: &str, findings: &mut [Finding]) {
+    let fixes = findings
+        .iter_mut()
+        .filter(|finding| finding.rule == Rule::SWin)
+        .filter_map(|finding| finding.fix.as_mut());
+    for fix in fixes {
+        if let Fix::Set(settings) = fix {
+            for setting in settings.iter_mut().filter(|setting| setting.option == "--platform") {
+                setting.value = Some(platform.to_owned());
+            }
+        }
+    }
+}
 
 /// Adds to the settings of a system disk what follows from a Windows, and tells where the user asks for something else.
 /// Whether Windows is asked for at all is told by what the file systems are.
@@ -18,6 +33,9 @@ pub(in crate::inside) fn settle(
     report: &mut Report,
     findings: &mut Findings,
 ) {
+    if let Some(platform) = system.platform {
+        name_platform(platform, &mut report.findings);
+    }
     if expected.role != DiskRole::System || expected.os_type() == Some(OsType::Linux) {
         return;
     }

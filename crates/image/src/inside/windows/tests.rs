@@ -13,7 +13,7 @@ use super::*;
 use crate::finding::{Finding, Severity};
 use crate::rule::Rule;
 use crate::table::Partition;
-use ossup_core::model::BootMode;
+use ossup_core::model::{BootMode, OsType};
 use ossup_core::read::ReadAt;
 
 /// A Windows in memory. All in lower case.
@@ -581,5 +581,24 @@ proptest! {
         let (guest, _) = looked(Arc::new(damaged), &disk.report);
         prop_assert!(guest.read_bytes <= super::super::pages::MOST_READ);
         serde_json::to_string(&guest).unwrap();
+    }
+}
+
+#[test]
+fn the_platform_that_is_advised_is_the_one_on_the_disk() {
+    let unpacked = super::super::damage::unpacked(include_bytes!(
+        "../../../../../tests/data/images/guest-windows-bios.raw.gz"
+    ));
+    let mut report = unpacked.report;
+    let expected = Expected { os_type: Some(OsType::Linux), ..Expected::default() };
+    let disk: Arc<dyn ReadAt> = unpacked.disk;
+    let mut again = crate::inspect(&*disk, &expected).unwrap();
+    crate::look_inside(Arc::clone(&disk), &expected, &mut again);
+    crate::look_inside(disk, &Expected::default(), &mut report);
+    for report in [&again, &report] {
+        let platform = report.guest.as_ref().unwrap().windows.as_ref().unwrap().platform.unwrap();
+        let advice = report.findings.iter().find(|finding| finding.rule == Rule::SWin).unwrap();
+        let advice = advice.fix.as_ref().unwrap().to_string();
+        assert!(advice.contains(platform), "{advice}");
     }
 }
