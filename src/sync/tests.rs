@@ -157,7 +157,11 @@ impl World {
             for entry in std::fs::read_dir(from).unwrap() {
                 let (entry, kind) = entry.map(|entry| (entry.path(), entry.file_type().unwrap())).unwrap();
                 let to = to.join(entry.file_name().unwrap());
-                if kind.is_dir() { copy(&entry, &to) } else { drop(std::fs::copy(&entry, &to).unwrap()) }
+                if kind.is_dir() {
+                    copy(&entry, &to);
+                } else {
+                    std::fs::copy(&entry, &to).unwrap();
+                }
             }
         }
         let folder = folder();

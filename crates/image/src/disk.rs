@@ -295,12 +295,8 @@ fn check_encryption(partitions: &[Partition], unsure: bool, findings: &mut Findi
 }
 
 fn check_os_type(expected: &Expected, ntfs: bool, linux: bool, findings: &mut Findings) {
-    let windows = || {
-        [
-            Setting::new("--os-type", OsType::Windows.as_str()),
-            Setting::new("--platform", "Other Windows"),
-        ]
-    };
+    let windows =
+        || [Setting::new("--os-type", OsType::Windows.as_str()), Setting::new("--platform", "Other Windows")];
     match expected.os_type() {
         Some(OsType::Windows) if linux && !ntfs => findings.fix(
             Rule::SWin,

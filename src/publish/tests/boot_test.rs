@@ -101,7 +101,10 @@ async fn killed_at_every_request_it_needs_one_instance_and_leaves_none() {
             world.image();
             let finished = world.survives(dies_at, after, |dying| world.only_tested(dying, &seen)).await;
             for left in world.instances().await {
-                let ahead = left.release_at.unwrap().duration_since(jiff::Timestamp::now());
+                let ahead = left
+                    .release_at
+                    .unwrap()
+                    .duration_since(crate::clock::Clock::now(&crate::clock::SystemClock));
                 assert!((29..120).contains(&ahead.as_mins()), "{ahead:?}");
                 assert!(left.tags.iter().any(|tag| tag.key == BOOT_TEST_TAG));
             }
