@@ -52,8 +52,12 @@ fn failures_are_json_objects_where_json_is_wanted() {
 
 #[test]
 fn completions_name_the_commands() {
-    let script = World::new().ok(&["completions", "bash"]).stdout;
-    assert!(script.contains("resume"), "{script}");
+    let mut world = World::new();
+    let script = world.ok(&["completions", "bash"]).stdout;
+    assert!(script.contains("OSSUP_COMPLETE=\"bash\""), "{script}");
+    world.env("OSSUP_COMPLETE", "bash");
+    world.env("_CLAP_COMPLETE_INDEX", "1");
+    assert_eq!(world.ok(&["--", "ossup", "resu"]).stdout, "resume");
 }
 
 #[test]

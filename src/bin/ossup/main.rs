@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod context;
 mod failure;
 mod origin;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     if let Some(code) = commands::boot::helper::run() {
         return code;
     }
+    complete::run(complete::Outside { env, read, home: home() });
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(args::with_suggestion(error)),

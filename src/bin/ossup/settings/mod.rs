@@ -17,7 +17,9 @@ use ossup::model::{BucketName, Endpoint, EndpointKind, InvalidValue, Region};
 use crate::args::values::EndpointArg;
 use crate::args::{ConnectionArgs, SignVersionArg};
 pub(crate) use network::Network;
+pub(crate) use regions::REGIONS;
 use sources::Sources;
+pub(crate) use sources::profiles;
 
 /// The region of an emulator, embedded or on a loopback address, unless another is set.
 pub(crate) const EMULATOR_REGION: &str = "cn-hangzhou";

@@ -4,7 +4,7 @@ use ossup::model::Region;
 
 /// Regions of the public cloud ("Regions and endpoints" page). The list grows, so one that is missing here is not
 /// wrong: these are only candidates for what a typing error may have meant.
-const REGIONS: [&str; 34] = [
+pub(crate) const REGIONS: [&str; 34] = [
     "ap-northeast-1",
     "ap-northeast-2",
     "ap-south-1",

@@ -235,6 +235,27 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// Returns the names of the profiles that the configuration files have; of files that cannot be read, none.
+pub(crate) fn profiles(outside: &Env<'_>) -> Vec<String> {
+    let file = |variable: &str, home: &str| {
+        let set = (outside.env)(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        set.or_else(|| outside.home.map(|folder| folder.join(home)))
+    };
+    let files = [
+        (file("OSSUTIL_CONFIG_FILE", ".ossutilconfig"), Format::Ossutil),
+        (file("ALIBABA_CLOUD_CONFIG_FILE", ".aliyun/config.json"), Format::Aliyun),
+    ];
+    let names = files.into_iter().filter_map(|(path, format)| {
+        let bytes = (outside.read)(&path?).ok()?;
+        // No profile has no name, and the error says which there are.
+        match parse(format, &bytes, Some("")) {
+            Err(ProfileError::NoProfile { known, .. }) => Some(known),
+            _ => None,
+        }
+    });
+    names.flatten().collect()
+}
+
 fn parse(format: Format, bytes: &[u8], name: Option<&str>) -> Result<Profile, ProfileError> {
     match format {
         Format::Ossutil => ossutil::parse(bytes, name),
