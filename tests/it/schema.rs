@@ -128,6 +128,8 @@ fn every_member_is_in_the_schema() {
     let commands: &[&[&str]] = &[
         &["bucket", "create", "images-2"],
         &["bucket", "show", "images"],
+        &["doctor", "oss://images"],
+        &["doctor", "oss://images", "--fidelity"],
         &["inspect", "disk.raw"],
         &["upload", "disk.raw", "oss://images/a.raw", "--dry-run"],
         &["upload", "disk.raw", "oss://images/a.raw"],
