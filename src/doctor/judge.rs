@@ -68,8 +68,19 @@ pub(super) fn clock(local: Timestamp, service: Option<Timestamp>) -> Check {
 pub(super) struct Seen {
     /// The way there without a proxy; nothing if there is one.
     pub(super) direct: Option<Reached>,
-    /// The status of its answer to a request without a signature, and how long that took.
-    pub(super) answered: Result<(u16, Duration), TransportError>,
+    /// Whether there is a proxy; a store within this process has neither.
+    pub(super) proxied: bool,
+    /// Its answer to a request without a signature.
+    pub(super) answered: Result<Answered, TransportError>,
+}
+
+/// What an answer showed.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// From the beginning of its connection, if that was not there already.
+    pub(super) took: Duration,
+    /// Who issued the certificate, where there was one.
+    pub(super) issuer: Option<String>,
 }
 
 /// Whether an endpoint can be reached. Only the one that is `used` has to be.
@@ -86,20 +97,22 @@ pub(super) fn endpoint(kind: &str, endpoint: &Endpoint, used: bool, seen: &Seen)
         "addresses": resolved.map(|(addresses, _)| addresses),
         "resolve_ms": resolved.map(|(_, took)| millis(*took)),
         "connect_ms": connected.map(|took| millis(*took)),
-        "answer_ms": seen.answered.as_ref().ok().map(|(_, took)| millis(*took)),
+        "answer_ms": seen.answered.as_ref().ok().map(|answered| millis(answered.took)),
+        "certificate_issuer": seen.answered.as_ref().ok().and_then(|answered| answered.issuer.as_ref()),
     });
     let found = match (&seen.answered, reached) {
         (
-            Ok((_, took)),
+            Ok(answered),
             Some(Reached { resolved: Ok((addresses, resolve)), connected: Some(Ok(connect)) }),
         ) => {
             let count = addresses.len();
             let plural = if count == 1 { "" } else { "es" };
             let text = format!(
-                "{kind}{in_use}: {host} has {count} address{plural} ({} ms), connects in {} ms, answers in {} ms",
+                "{kind}{in_use}: {host} has {count} address{plural} ({} ms), connects in {} ms, answers in {} ms{}",
                 millis(*resolve),
                 millis(*connect),
-                millis(*took)
+                millis(answered.took),
+                by_certificate(answered)
             );
             let reachable = check(Verdict::Ok, text);
             match endpoint.is_internal() && !used {
@@ -107,9 +120,15 @@ pub(super) fn endpoint(kind: &str, endpoint: &Endpoint, used: bool, seen: &Seen)
                 false => reachable,
             }
         }
-        (Ok((_, took)), _) => {
-            check(Verdict::Ok, format!("{kind}{in_use}: {host} answers in {} ms, by a proxy", millis(*took)))
-        }
+        (Ok(answered), _) => check(
+            Verdict::Ok,
+            format!(
+                "{kind}{in_use}: {host} answers in {} ms{}{}",
+                millis(answered.took),
+                by_certificate(answered),
+                if seen.proxied { ", by a proxy" } else { "" }
+            ),
+        ),
         (Err(error), _) if used => check(Verdict::Fail, format!("{kind}{in_use}: {error}")),
         (Err(_), _) if endpoint.is_internal() => check(
             Verdict::Unknown,
@@ -120,6 +139,10 @@ pub(super) fn endpoint(kind: &str, endpoint: &Endpoint, used: bool, seen: &Seen)
         }
     };
     found.with_facts(facts)
+}
+
+fn by_certificate(answered: &Answered) -> String {
+    answered.issuer.as_ref().map(|issuer| format!(", certificate by {issuer}")).unwrap_or_default()
 }
 
 fn millis(took: Duration) -> u64 {
@@ -180,6 +203,7 @@ mod tests {
     fn only_the_endpoint_in_use_fails() {
         let seen = || Seen {
             direct: Some(Reached { resolved: Err("no such host".to_owned()), connected: None }),
+            proxied: false,
             answered: Err(TransportError::new(TransportErrorKind::Resolve, "no such host")),
         };
         let internal: Endpoint = "oss-cn-hangzhou-internal.aliyuncs.com".parse().unwrap();
@@ -197,15 +221,19 @@ mod tests {
             resolved: Ok((vec!["192.0.2.1".parse().unwrap()], milliseconds(3))),
             connected: Some(Ok(milliseconds(20))),
         };
-        let seen = Seen { direct: Some(direct), answered: Ok((403, milliseconds(65))) };
+        let answered =
+            |issuer: Option<&str>| Ok(Answered { took: milliseconds(65), issuer: issuer.map(str::to_owned) });
+        let seen =
+            Seen { direct: Some(direct), proxied: false, answered: answered(Some("GlobalSign nv-sa")) };
         assert_eq!(
             endpoint("public", &public, true, &seen).text,
-            "public, in use: oss-cn-hangzhou.aliyuncs.com has 1 address (3 ms), connects in 20 ms, answers in 65 ms"
+            "public, in use: oss-cn-hangzhou.aliyuncs.com has 1 address (3 ms), connects in 20 ms, answers in 65 ms, \
+             certificate by GlobalSign nv-sa"
         );
         let internal: Endpoint = "oss-cn-hangzhou-internal.aliyuncs.com".parse().unwrap();
         let inside = endpoint("internal", &internal, false, &seen);
         assert!(inside.way_out.unwrap().contains("--endpoint internal"));
-        let seen = Seen { direct: None, answered: Ok((403, milliseconds(65))) };
+        let seen = Seen { direct: None, proxied: true, answered: answered(None) };
         assert!(endpoint("public", &public, false, &seen).text.ends_with("answers in 65 ms, by a proxy"));
     }
 

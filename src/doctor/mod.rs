@@ -6,6 +6,7 @@
 
 mod ask;
 mod bucket;
+mod certificate;
 mod check;
 mod fidelity;
 mod judge;
@@ -30,13 +31,13 @@ pub use fidelity::{FIDELITY_PREFIX, Report, Settled, Stance};
 pub use machine::{limits, state_dir};
 
 use crate::client::{CallCause, CallError, Client, ClientOptions};
-use crate::http::{TransportError, TransportErrorKind, empty};
+use crate::http::{PeerCertificate, TransportError, TransportErrorKind, empty};
 use crate::import::{IMPORT_ROLE, Importer};
 use crate::model::{BucketName, Endpoint, EndpointKind, ObjectKey, Scheme};
 use crate::protocol::RetryClass;
 use crate::protocol::oss::{self, BucketInfo, GetBucketInfo, GetBucketWorm, WormConfiguration};
 use crate::protocol::sts::GetCallerIdentity;
-use judge::Seen;
+use judge::{Answered, Seen};
 use permissions::{ON_BUCKET, ON_IMAGES, Permission, Place};
 use reach::reach;
 
@@ -233,11 +234,11 @@ impl Doctor {
             }
         };
         let (direct, answered) = tokio::join!(direct, self.knock(endpoint));
-        Seen { direct, answered }
+        Seen { direct, proxied: self.proxied, answered }
     }
 
     /// Sends a request that is not signed; that it is refused shows that the service is there.
-    async fn knock(&self, endpoint: &Endpoint) -> Result<(u16, Duration), TransportError> {
+    async fn knock(&self, endpoint: &Endpoint) -> Result<Answered, TransportError> {
         let began = Instant::now();
         let uri = format!("{}://{}/", endpoint.scheme().as_str(), endpoint.authority(self.bucket.as_ref()));
         let request = http::Request::get(uri).body(empty()).map_err(|error| {
@@ -245,7 +246,12 @@ impl Doctor {
         })?;
         let sent = self.client.options().transport.send(request);
         match tokio::time::timeout(2 * REACH_LIMIT, sent).await {
-            Ok(answer) => Ok((answer?.status().as_u16(), began.elapsed())),
+            Ok(answer) => {
+                let (answer, took) = (answer?, began.elapsed());
+                let certificate = answer.extensions().get::<PeerCertificate>();
+                let issuer = certificate.and_then(|certificate| certificate::issuer(&certificate.0));
+                Ok(Answered { took, issuer })
+            }
             Err(_) => Err(TransportError::new(TransportErrorKind::Timeout, "it does not answer")),
         }
     }

@@ -194,3 +194,50 @@ fn stopped_half_way_it_removes_what_it_made() {
     assert!(finished.stdout.contains("was stopped"), "{finished:?}");
     nothing_stays(&world, &server);
 }
+
+#[test]
+fn who_issued_the_certificate_is_said_and_one_that_is_not_trusted_leads_out() {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Example Inspection");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let pem = certificate.pem();
+    let chain = vec![certificate.der().clone()];
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = std::sync::Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, config) = (stream.unwrap(), std::sync::Arc::clone(&config));
+            std::thread::spawn(move || {
+                let mut connection = rustls::ServerConnection::new(config).unwrap();
+                let mut stream = rustls::Stream::new(&mut connection, &mut stream);
+                let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                if std::io::Read::read(&mut stream, &mut [0; 4096]).is_ok() {
+                    let _ = std::io::Write::write_all(&mut stream, refusal);
+                    stream.conn.send_close_notify();
+                    let _ = std::io::Write::flush(&mut stream);
+                }
+            });
+        }
+    });
+    let world = World::new();
+    std::fs::write(world.path("ca.pem"), pem).unwrap();
+    let endpoint = format!("--endpoint=https://localhost:{port}");
+    let trusted = world.run(&["doctor", &endpoint, "--ca-file=ca.pem"]);
+    assert!(trusted.stdout.contains("certificate by Example Inspection"), "{trusted:?}");
+    let untrusted = world.run(&["doctor", &endpoint]);
+    assert!(
+        untrusted.stdout.contains("fail    endpoint, in use: the certificate of `localhost`"),
+        "{untrusted:?}"
+    );
+    assert!(untrusted.stdout.contains("--ca-file"), "{untrusted:?}");
+}

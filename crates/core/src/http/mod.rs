@@ -16,7 +16,13 @@ pub use transport::{HttpOptions, HttpTransport, SourceFailed};
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::credentials::BoxFuture;
+
+/// The certificate that a server showed, in DER form: an extension of responses that came over TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerCertificate(pub Bytes);
 
 /// Carries signed requests to a server and brings back its responses.
 ///

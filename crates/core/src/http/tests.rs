@@ -23,7 +23,7 @@ async fn answering(answer: &'static [u8]) -> SocketAddr {
     address
 }
 
-/// Starts a TLS server with this certificate. It never gets beyond the handshake.
+/// Starts a TLS server with this certificate, which refuses all requests.
 fn tls(certificate: rcgen::Certificate, key: &rcgen::KeyPair) -> SocketAddr {
     let chain = vec![CertificateDer::from(certificate)];
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
@@ -41,7 +41,13 @@ fn tls(certificate: rcgen::Certificate, key: &rcgen::KeyPair) -> SocketAddr {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            let _ = connection.complete_io(&mut stream);
+            let mut stream = rustls::Stream::new(&mut connection, &mut stream);
+            if std::io::Read::read(&mut stream, &mut [0; 4096]).is_ok() {
+                let _ = std::io::Write::write_all(
+                    &mut stream,
+                    b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
+                );
+            }
         }
     });
     address
@@ -83,6 +89,19 @@ async fn what_is_wrong_with_a_certificate_is_said() {
         assert!(error.message.contains(words), "{error}");
         assert_eq!(error.host.as_deref(), Some("localhost"));
     }
+}
+
+#[tokio::test]
+async fn a_response_comes_with_the_certificate_of_its_server() {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let der = certified.cert.der().to_vec();
+    let options = HttpOptions::default().with_ca_certificates(certified.cert.pem());
+    let address = tls(certified.cert, &certified.signing_key);
+    let transport = HttpTransport::new(options).unwrap();
+    let get = http::Request::get(format!("https://localhost:{}/", address.port())).body(empty()).unwrap();
+    let response = transport.send(get).await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_eq!(response.extensions().get::<PeerCertificate>().unwrap().0, der);
 }
 
 #[tokio::test]

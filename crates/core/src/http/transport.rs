@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::classify::classify;
 use super::proxy::Bypass;
-use super::{Body, ProxyUrl, Transport, TransportError, TransportErrorKind};
+use super::{Body, PeerCertificate, ProxyUrl, Transport, TransportError, TransportErrorKind};
 use crate::credentials::BoxFuture;
 
 /// How long a connection may take to be made, the TLS handshake included.
@@ -137,6 +137,7 @@ impl HttpTransport {
             .tcp_nodelay(true)
             .tcp_keepalive(KEEPALIVE)
             .dns_resolver(Arc::new(Spreading::default()))
+            .tls_info(true)
             .tls_backend_preconfigured(self.tls_config(tls)?);
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         {
@@ -203,7 +204,14 @@ impl Transport for HttpTransport {
                 return Err(unauthenticated(&host, proxy));
             }
             *self.responded.lock().expect(HELD) = Some(Instant::now());
-            Ok(http::Response::from(response).map(|body| Body::new(body.map_err(io::Error::other))))
+            let mut response =
+                http::Response::from(response).map(|body| Body::new(body.map_err(io::Error::other)));
+            let shown = response.extensions_mut().remove::<reqwest::tls::TlsInfo>();
+            if let Some(certificate) = shown.as_ref().and_then(reqwest::tls::TlsInfo::peer_certificate) {
+                let certificate = PeerCertificate(bytes::Bytes::copy_from_slice(certificate));
+                response.extensions_mut().insert(certificate);
+            }
+            Ok(response)
         })
     }
 

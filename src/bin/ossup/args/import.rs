@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use ossup::image::{DiskRole, Expected};
-use ossup::manage::ImageRef;
-use ossup::model::{AccountId, Architecture, BootMode, DiskFormat, LicenseType, OsType, Region, TaskId};
+use ossup::model::{
+    AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, OsType, Region, TaskId,
+};
 
 use super::after::FanOutArgs;
 use super::manage::{
@@ -287,11 +288,11 @@ What a family points to, what is not finished, and what is promised by the tag
     Prune(ImagePruneArgs),
 }
 
-/// A task by its id, or an image by its id, name or family.
+/// An image or a task, by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TaskOrImage {
     Task(TaskId),
-    Image(ImageRef),
+    Image(ImageId),
 }
 
 impl std::str::FromStr for TaskOrImage {
@@ -301,13 +302,16 @@ impl std::str::FromStr for TaskOrImage {
         if text.starts_with("t-") {
             return text.parse().map(Self::Task).map_err(|error| format!("{error}"));
         }
-        text.parse().map(Self::Image).map_err(|error| format!("{error}"))
+        if text.starts_with("m-") {
+            return text.parse().map(Self::Image).map_err(|error| format!("{error}"));
+        }
+        Err("expected a task id (t-…) or an image id (m-…)".to_owned())
     }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageArgs {
-    /// Task by its id (t-…), or image: its id (m-…), its name, or family:NAME
+    /// Id of a task (t-…) or an image (m-…)
     #[arg(value_name = "TASK|IMAGE")]
     pub(crate) id: TaskOrImage,
     #[command(flatten)]
@@ -326,8 +330,8 @@ pub(crate) struct ImageWaitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageCopyArgs {
-    /// Image: its id (m-…), its name, or family:NAME for the one that a family points to
-    pub(crate) image: ImageRef,
+    /// Id of the image (m-…)
+    pub(crate) image: ImageId,
     /// Regions to copy it to
     #[arg(long, value_name = "REGION,…", value_delimiter = ',', required = true)]
     pub(crate) to: Vec<Region>,
@@ -344,8 +348,8 @@ pub(crate) struct ImageCopyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageShareArgs {
-    /// Image: its id (m-…), its name, or family:NAME for the one that a family points to
-    pub(crate) image: ImageRef,
+    /// Id of the image (m-…)
+    pub(crate) image: ImageId,
     /// Ids of the accounts
     #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', required = true, value_parser = account)]
     pub(crate) with: Vec<AccountId>,
