@@ -3,8 +3,9 @@
 use super::preflight::{Problem, reason};
 use super::steps::Steps;
 use super::{Publish, PublishError, PublishReport};
-use crate::ErrorKind;
 use crate::boot_test::{BootTest, BootTestError, BootTester};
+use crate::client::CallError;
+use crate::protocol::RetryClass;
 
 impl Publish {
     /// Tests the imported image in an instance before anything else is done with it. An image that is not seen to boot
@@ -34,11 +35,13 @@ impl Publish {
         let architecture = request.operation(None, false).architecture;
         let Err(error) = tester.check(request.region(), architecture).await else { return Vec::new() };
         let said = error.call_error().map_or_else(|| error.to_string(), reason);
-        let refused = error.call_error().is_none_or(|call| call.service().is_some());
-        match refused
-            && !matches!(error.kind(), ErrorKind::Network)
-            && !matches!(error, BootTestError::Unchecked)
-        {
+        // What may be answered otherwise next time says nothing.
+        let refuses = |call: &CallError| call.service().is_some() && call.action == RetryClass::Never;
+        let refused = match error.call_error() {
+            Some(call) => refuses(call),
+            None => !matches!(error, BootTestError::Unchecked),
+        };
+        match refused {
             true => vec![Problem::BootTest { reason: said }],
             false => {
                 let what = "the instance for the boot test".to_owned();
@@ -60,7 +63,6 @@ impl Steps<'_> {
         };
         let tested = tester.test_once(&task.region, &task.image_id, step, &mut save).await;
         report.verdict = tested.map_err(|error| match error {
-            BootTestError::Cancelled => PublishError::Cancelled { task: None },
             BootTestError::State(error) => PublishError::State(error),
             error => PublishError::BootTest(error),
         })?;

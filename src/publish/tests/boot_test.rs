@@ -119,53 +119,52 @@ async fn killed_at_every_request_it_needs_one_instance_and_leaves_none() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn killed_at_every_request_a_failing_test_fails_again_and_leaves_none() {
+/// Kills tests of an image at every request, each followed by another that has no state, whose result is returned.
+async fn killed_without_state(world: &World) -> Vec<Result<Verdict, BootTestError>> {
+    let image = world.only_tested(world.alive(), &Seen::default()).boot_test(None).run().await.unwrap();
+    let (home, image) = (region(REGIONS[0]), image.import.task.image_id);
+    let tester = |transport| BootTester::new(world.importer(transport).client().clone(), test());
+    let mut results = Vec::new();
     for after in [false, true] {
         for dies_at in 0.. {
-            let (world, seen) = (World::new(), Seen::default());
-            world.image();
-            world.says(PANIC);
             let dead = Arc::new(Notify::new());
             let (emulator, requests) = (world.emulator.clone(), AtomicUsize::new(0));
             let dying = Dying { emulator, requests, dies_at, after, dead: Arc::clone(&dead) };
-            let publish = world.only_tested(Arc::new(dying), &seen);
+            let first = tester(Arc::new(dying));
             let finished = tokio::select! {
                 biased;
                 () = dead.notified() => false,
-                result = publish.run() => is_failed(&result.unwrap_err()).is_some(),
+                _ = first.test(&home, &image) => true,
             };
-            let error = world.only_tested(world.alive(), &seen).run().await.unwrap_err();
-            assert!(is_failed(&error).is_some(), "{dies_at}, {after}: {error}");
+            let left = world.instances().await.len();
+            assert!(left <= 1, "{dies_at}, {after}: {left}");
+            results.push(tester(world.alive()).test(&home, &image).await);
             assert!(world.instances().await.is_empty(), "{dies_at}, {after}");
             if finished {
+                assert!(dies_at > 4, "a test takes more requests than {dies_at}");
                 break;
             }
         }
     }
+    results
 }
 
 #[tokio::test]
 async fn without_state_the_instance_of_an_earlier_test_is_taken_up() {
     let world = World::new();
     world.image();
-    let image = world.publish(world.alive()).run().await.unwrap().import.task.image_id;
-    for (dies_at, after) in (0..12).flat_map(|at| [(at, false), (at, true)]) {
-        let dead = Arc::new(Notify::new());
-        let (emulator, requests) = (world.emulator.clone(), AtomicUsize::new(0));
-        let dying = Dying { emulator, requests, dies_at, after, dead: Arc::clone(&dead) };
-        let tester = |transport| BootTester::new(world.importer(transport).client().clone(), test());
-        let first = tester(Arc::new(dying));
-        let home = region(REGIONS[0]);
-        tokio::select! {
-            biased;
-            () = dead.notified() => {}
-            tested = first.test(&home, &image) => drop(tested.unwrap()),
-        }
-        let listed = world.instances().await.len();
-        assert!(listed <= 1, "{dies_at}, {after}: {listed}");
-        tester(world.alive()).test(&home, &image).await.unwrap();
-        assert!(world.instances().await.is_empty(), "{dies_at}, {after}");
+    for result in killed_without_state(&world).await {
+        result.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_test_that_is_killed_fails_again_and_leaves_no_instance() {
+    let world = World::new();
+    world.image();
+    world.says(PANIC);
+    for result in killed_without_state(&world).await {
+        assert!(matches!(result, Err(BootTestError::DoesNotBoot { .. })), "{result:?}");
     }
 }
 
