@@ -7,7 +7,7 @@ use crate::support::World;
 const TITLE: &str = "Debian GNU/Linux 12 (bookworm)";
 
 /// Writes a disk with a small Debian on ext4, in which texts are replaced by others, which are filled up with blanks.
-fn debian(world: &World, texts: &[(&str, &str)]) {
+pub(crate) fn debian(world: &World, texts: &[(&str, &str)]) {
     let packed = include_bytes!("../data/images/guest-ext4.raw.gz").as_slice();
     let mut image = Vec::new();
     flate2::read::GzDecoder::new(packed).read_to_end(&mut image).unwrap();
@@ -20,7 +20,7 @@ fn debian(world: &World, texts: &[(&str, &str)]) {
 }
 
 /// What a line of the fstab names need not be there, and has to be.
-const HARD: (&str, &str) = ("ext4 nofail", "ext4 auto");
+pub(crate) const HARD: (&str, &str) = ("ext4 nofail", "ext4 auto");
 
 /// With these a system certainly does not start: what is changed, what finds it, and what mends it.
 const DEFECTS: [((&str, &str), &str, &str); 3] = [

@@ -3,6 +3,7 @@
 mod after_import;
 mod arguments;
 mod boot;
+mod cloud_test;
 mod demo;
 mod devices;
 mod doctor;

@@ -37,6 +37,10 @@ Settings for --ecs (a name alone means true):
   finished_but_failed, forget_ended_tasks, paused, late_snapshot_ids, fuzzy_neighbours, whole_names
                                 how imports and searches behave
   detection_risks               the check after the import finds risks
+  boot_duration=SECONDS, console=TEXT
+                                how long instances take to start, and what they say meanwhile
+  instance_quota=N, type_without_stock=TYPE
+                                which instances cannot be had
   images_in_use=TEXT            instances use the images whose names contain it
   foreign_image=NAME            other accounts share an image of this name and publish another
   vhd_not_copyable, copies_to_fail, cancel_leaves_image

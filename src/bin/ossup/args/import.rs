@@ -9,6 +9,7 @@ use ossup::model::{
 };
 
 use super::after::FanOutArgs;
+use super::boot_test::{BootTestArgs, ImageBootTestArgs};
 use super::manage::{
     ImageDeleteArgs, ImageDeprecateArgs, ImageListArgs, ImagePruneArgs, ImageTagArgs, ImageUntagArgs,
     OneImageArgs,
@@ -177,15 +178,14 @@ pub(crate) struct PublishArgs {
     /// Write a JSON record of what was published, with the image's SHA-256, to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// Boot the image first, and send nothing if it does not boot: `local` is on this machine, see `ossup boot`
-    #[arg(long, value_enum, value_name = "WHERE")]
-    pub(crate) boot_test: Option<BootTestArg>,
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) waiting: WaitArgs,
     #[command(flatten)]
     pub(crate) object: TargetArgs,
+    #[command(flatten)]
+    pub(crate) boot: BootTestArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]
@@ -198,13 +198,6 @@ pub(crate) struct PublishArgs {
     pub(crate) transfer: TransferArgs,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-}
-
-/// Where an image is booted before it is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BootTestArg {
-    /// On this machine, by the QEMU that is installed
-    Local,
 }
 
 #[derive(Debug, Subcommand)]
@@ -235,6 +228,15 @@ Examples:
         after_help = "Example:\n  ossup image copy m-bp1g7004ksh0oeuco5hp --region cn-hangzhou --to eu-central-1"
     )]
     Copy(ImageCopyArgs),
+    /// Boot an image in an instance, which is deleted again
+    #[command(after_help = "\
+Example:
+  ossup image boot-test web-2026-01 --instance-type ecs.g7.large \\
+      --vswitch vsw-bp1s5fnvk4gn2tws0350a --security-group sg-bp15ed6xe1yxeycg7o25
+
+The instance is paid for as long as it lives, some minutes.
+Exit code 11 if it comes to no login prompt.")]
+    BootTest(ImageBootTestArgs),
     /// Share an image with other accounts
     #[command(after_help = "Example:\n  ossup image share m-bp1g7004ksh0oeuco5hp --with 1234567890123456")]
     Share(ImageShareArgs),

@@ -4,6 +4,7 @@ mod after;
 #[cfg(test)]
 mod book;
 mod boot;
+mod boot_test;
 mod doctor;
 mod emulator;
 mod import;
@@ -16,11 +17,12 @@ pub(crate) mod values;
 
 pub(crate) use after::{Destination, FanOutArgs, KmsKey, ReplacedArg};
 pub(crate) use boot::{BootArgs, BootModeArg, MachineArgs, UntilArg};
+pub(crate) use boot_test::{BootTestArg, BootTestArgs, ImageBootTestArgs, InstanceArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use emulator::EmulatorArgs;
 pub(crate) use import::{
-    BootTestArg, ImageArgs, ImageCommand, ImageCopyArgs, ImageShareArgs, ImageWaitArgs, ImdsArg, ImportArgs,
-    PublishArgs, RequestArgs, TaskOrImage,
+    ImageArgs, ImageCommand, ImageCopyArgs, ImageShareArgs, ImageWaitArgs, ImdsArg, ImportArgs, PublishArgs,
+    RequestArgs, TaskOrImage,
 };
 pub(crate) use manage::{
     ImageDeleteArgs, ImageDeprecateArgs, ImageListArgs, ImagePruneArgs, ImageTagArgs, ImageUntagArgs,
@@ -331,6 +333,8 @@ mod tests {
                 assert!(line.len() + "  ossup ".len() <= 80, "a narrow terminal breaks it: {line}");
                 // The rest of the line explains it.
                 let line = line.split("   ").next().unwrap().split(" > ").next().unwrap();
+                // It goes on in the next one.
+                let line = line.trim_end_matches('\\');
                 let words = words(&format!("ossup {line}"));
                 assert!(!line.contains('…'), "{line}");
                 if let Err(error) = Cli::try_parse_from(&words) {

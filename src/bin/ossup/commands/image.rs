@@ -6,7 +6,7 @@ use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
 use super::fan_out::refuse_unknown_regions;
-use super::{image_text, importing, manage};
+use super::{cloud_test, image_text, importing, manage};
 use crate::args::{
     ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageShareArgs, ImageWaitArgs, RetryArgs,
     TaskOrImage,
@@ -29,6 +29,8 @@ pub(crate) async fn run(command: &ImageCommand, context: &Context) -> Result<(),
         ImageCommand::Show(args) => stop.or(show(args, context)).await,
         ImageCommand::Cancel(args) => stop.or(cancel(args, context)).await,
         ImageCommand::Copy(args) => stop.or(copy(args, context)).await,
+        // It deletes its instance when it is stopped.
+        ImageCommand::BootTest(args) => cloud_test::run(args, context).await,
         ImageCommand::Share(args) => stop.or(share(args, context, true)).await,
         ImageCommand::Unshare(args) => stop.or(share(args, context, false)).await,
         ImageCommand::Publish(args) => stop.or(manage::publish(args, context)).await,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ossup::boot_test::BootTestError;
 use ossup::image::request::platform_os_type;
 use ossup::image::{DiskRole, Expected, Report, Rule, Severity};
 use ossup::import::{ImdsSupport, ImportDisk, ImportRequest, Importer, Risk};
@@ -10,11 +11,12 @@ use ossup::model::{BootMode, DiskFormat, ObjectRef, OsType, Region};
 use ossup::publish::{Publish, PublishError, PublishReport, Published};
 use serde_json::{Value, json};
 
-use super::fan_out;
+use super::{cloud_test, fan_out};
 use crate::args::{ConnectionArgs, FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, ResumeHint, again};
 use crate::ui::ImportsShown;
+use crate::ui::advice::Subject;
 
 /// Minimum size of an instance's system disk in GiB ("RunInstances" page).
 const SMALLEST_SYSTEM_DISK: u64 = 40;
@@ -124,6 +126,8 @@ pub(crate) struct Imports {
     pub(super) importer: Importer,
     shown: ImportsShown,
     connection: ConnectionArgs,
+    /// What was seen of the system disk, which may explain why it does not boot.
+    pub(super) looked: Option<(Report, Subject)>,
     pub(super) state: PathBuf,
     /// Whether requests go to the embedded store.
     pub(super) local: bool,
@@ -140,7 +144,14 @@ impl Imports {
         let importer =
             Importer::new(connection.client.clone()).with_events(shown.sink()).with_wait_limit(limit);
         let state = connection.settings.state_dir()?.to_owned();
-        Ok(Self { importer, shown, connection: args.clone(), state, local: connection.local.is_some() })
+        Ok(Self {
+            importer,
+            shown,
+            connection: args.clone(),
+            looked: None,
+            state,
+            local: connection.local.is_some(),
+        })
     }
 
     pub(crate) fn importer(&self) -> &Importer {
@@ -182,6 +193,15 @@ impl Imports {
         let mut report = publish.run().await.map_err(|error| match error {
             PublishError::Cancelled { .. } => self.stopped(context),
             PublishError::Upload(error) => crate::failure::upload(&error, again, &context.stop),
+            PublishError::BootTest(BootTestError::Cancelled) => {
+                context.stop.failure("the boot test was stopped").resumable(true).hint(
+                    "the image is there, and neither copied nor shared; run the same command again to test it",
+                )
+            }
+            PublishError::BootTest(error) => {
+                let looked = self.looked.as_ref().map(|(report, subject)| (report, subject));
+                cloud_test::failure(error, looked, context).resumable(true)
+            }
             error => error.into(),
         })?;
         let failures: Vec<_> = report.failures.iter().map(failure_members).collect();
@@ -271,7 +291,12 @@ pub(crate) fn json_fields(report: &PublishReport) -> Value {
     };
     let images: Vec<_> = images(report).map(one).collect();
     let unencrypted = report.encrypted.then(|| one(&report.import));
-    let rest = json!({"images": images, "unencrypted": unencrypted, "replaced": fan_out::fates(report)});
+    let rest = json!({
+        "images": images,
+        "unencrypted": unencrypted,
+        "boot_tested": report.boot_tested,
+        "replaced": fan_out::fates(report),
+    });
     joined(one(report.image()), rest)
 }
 

@@ -3,6 +3,7 @@
 mod abort;
 pub(crate) mod boot;
 mod bucket;
+mod cloud_test;
 mod completions;
 mod demo;
 mod doctor;

@@ -111,7 +111,10 @@ fn refused(problems: &[Problem]) -> Option<Failure> {
         Problem::NoBucket { .. } | Problem::BucketRegion { .. } => Kind::Usage,
         _ => Kind::Import,
     };
-    let failure = Failure::new(kind, format!("the import would be refused: {text}"));
+    let failure = match first {
+        Problem::BootTest { .. } => Failure::new(kind, format!("nothing is sent: {text}")),
+        _ => Failure::new(kind, format!("the import would be refused: {text}")),
+    };
     Some(match first {
         Problem::Role(_) => failure.hint(crate::failure::role_advice()),
         Problem::NoBucket { bucket } => {
@@ -123,6 +126,10 @@ fn refused(problems: &[Problem]) -> Option<Failure> {
         Problem::BucketOwner { .. } | Problem::BucketEncrypted { .. } => {
             failure.hint("use a bucket of the account's own without default encryption; --force tries anyway")
         }
+        Problem::BootTest { .. } => failure.hint(
+            "another --instance-type, a --vswitch in another zone, or the permission (docs/permissions.md) may help; \
+             without --boot-test the image is published untested",
+        ),
         Problem::NameOfAnotherAccount { .. } => {
             failure.hint("names are an account's own: without --replace the image is made beside that one")
         }

@@ -1,6 +1,7 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use ossup::boot_test::BootTest;
 use ossup::checksum_file::Sha256;
 use ossup::image::{DiskRole, Expected, Report};
 use ossup::model::{BootMode, DiskFormat, ObjectRef};
@@ -11,6 +12,7 @@ use sha2::Digest;
 use tempfile::NamedTempFile;
 
 use super::boot;
+use super::cloud_test;
 use super::import;
 use super::importing::{self, Disk, Imports};
 use super::inspection::{self, Depth};
@@ -18,7 +20,9 @@ use super::plan::{self, Planned};
 use super::preflight::{refuse_by_rules, warn_of_unknown_boot_mode};
 use super::transfer::{self, Prepared};
 use crate::args::values::FileOrObject;
-use crate::args::{BootModeArg, BootTestArg, FormArg, ImageArg, MachineArgs, PublishArgs, SourceArgs};
+use crate::args::{
+    BootModeArg, BootTestArg, BootTestArgs, FormArg, ImageArg, MachineArgs, PublishArgs, SourceArgs,
+};
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, ResumeHint};
 use crate::origin::{Opening, Ready};
@@ -39,6 +43,7 @@ impl Upload {
 
 /// Uploads, imports and waits.
 pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Failure> {
+    let on_cloud = test_on_cloud(args)?;
     let opening = opening(args, &args.source, context);
     let opened = opening.open(&args.image).await?;
     let bucket = Some(&args.target.bucket);
@@ -63,8 +68,10 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     first.report.iter().for_each(|report| inspection::tell_settings(report, context.output));
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &args.connection, &connection, limit)?;
+    imports.looked = first.report.clone().map(|report| (report, Subject::object(first.object.key.as_str())));
     let force = args.inspection.force;
     let publish = imports.publish(request.clone(), &args.after, context).await?;
+    let publish = publish.boot_test(on_cloud);
     let mut publish = context
         .stop
         .or(imports.check(context, publish, args.request.create_role, force, args.plan.dry_run))
@@ -81,7 +88,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         let (request, text) = import::shown(&request);
         return plans.show(context, json!({"request": request}), &text);
     }
-    if let Some(BootTestArg::Local) = args.boot_test {
+    if let Some(BootTestArg::Local) = args.boot.boot_test {
         boot_test(args, first.report.as_ref(), context).await?;
     }
     if let Some(path) = &args.manifest {
@@ -130,6 +137,37 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     }
 }
 
+/// Returns the boot test on the cloud, if one is asked for.
+fn test_on_cloud(args: &PublishArgs) -> Result<Option<BootTest>, Failure> {
+    let BootTestArgs { boot_test, instance, boot_nvme, boot_qemu } = &args.boot;
+    let of_instance = [
+        ("--instance-type", instance.instance_type.is_some()),
+        ("--vswitch", instance.vswitch.is_some()),
+        ("--security-group", instance.security_group.is_some()),
+    ];
+    let of_machine = [("--boot-nvme", *boot_nvme), ("--boot-qemu", boot_qemu.is_some())];
+    let given = |options: &[(&'static str, bool)]| {
+        options.iter().find(|(_, is_given)| *is_given).map(|(option, _)| *option)
+    };
+    let useless = match boot_test {
+        None => given(&of_instance),
+        Some(BootTestArg::Local) => given(&of_instance),
+        Some(BootTestArg::Cloud) => given(&of_machine),
+    };
+    match (useless, boot_test) {
+        (Some(option), None) => {
+            Err(Failure::new(Kind::Usage, format!("{option} is of a boot test, which is not asked for"))
+                .hint("add --boot-test"))
+        }
+        (Some(option), Some(other)) => {
+            let other = if *other == BootTestArg::Local { "local" } else { "cloud" };
+            Err(Failure::new(Kind::Usage, format!("{option} does nothing with --boot-test={other}")))
+        }
+        (None, Some(BootTestArg::Cloud)) => cloud_test::wanted(instance).map(Some),
+        (None, _) => Ok(None),
+    }
+}
+
 /// Boots the image, as the instance would be booted that is asked for.
 async fn boot_test(args: &PublishArgs, report: Option<&Report>, context: &Context) -> Result<(), Failure> {
     let ImageArg::File(path) = &args.image else {
@@ -144,7 +182,14 @@ async fn boot_test(args: &PublishArgs, report: Option<&Report>, context: &Contex
         // It may start either way.
         Some(_) => Some(BootModeArg::Both),
     };
-    let machine = MachineArgs { boot_mode, architecture: facts.architecture, ..MachineArgs::default() };
+    let machine = MachineArgs {
+        boot_mode,
+        architecture: facts.architecture,
+        nvme: args.boot.boot_nvme,
+        qemu: args.boot.boot_qemu.clone(),
+        timeout: args.boot.instance.boot_timeout,
+        ..MachineArgs::default()
+    };
     boot::test(path, report, &machine, context).await
 }
 
@@ -162,6 +207,7 @@ fn json_fields(connection: &Connection, object: &ObjectRef, report: &PublishRepo
         "family": report.family,
         "shared_with": report.shared_with,
         "public": report.public,
+        "boot_test": report.verdict.as_ref().map(|verdict| cloud_test::members(verdict, None)),
         "deleted": report.deleted.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "timings": {
             "upload_seconds": upload_seconds,

@@ -1,6 +1,7 @@
 //! Failures of imports and of what follows them.
 
 use ossup::ErrorKind;
+use ossup::boot_test::BootTestError;
 use ossup::client::CallError;
 use ossup::import::{ImportError, Site, authorization_url};
 use ossup::protocol::ecs;
@@ -19,6 +20,29 @@ impl From<ImportError> for Failure {
             None => failure,
         }
         .resumable(resumable)
+    }
+}
+
+impl From<BootTestError> for Failure {
+    fn from(error: BootTestError) -> Self {
+        let hint = match &error {
+            BootTestError::Call { source, .. } => advice_on_call(source),
+            BootTestError::NoConsole { .. } => {
+                Some("choose an instance type that is still sold: older ones show no console".to_owned())
+            }
+            BootTestError::Gone { .. } => {
+                Some("run the same command again: it makes another instance".to_owned())
+            }
+            BootTestError::DryRunIgnored { instance_id } => Some(format!(
+                "delete it: `aliyun ecs DeleteInstance --InstanceId {instance_id} --Force true`"
+            )),
+            _ => None,
+        };
+        let failure = Self::from_error(error.kind().into(), &error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod told;
 
 use std::path::Path;
 
-use ossup::boot::Outcome;
+use ossup::boot::{Outcome, Verdict};
 use ossup::image::{DiskRole, Expected, Report};
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ use crate::failure::{Failure, Kind};
 use crate::origin::Opening;
 use crate::ui::advice::Subject;
 use plan::{Plan, Wish};
+
+pub(super) use told::explaining;
 
 /// Inspects the image, boots it in each mode that is asked for, and prints the verdict.
 pub(crate) async fn run(args: &BootArgs, context: &Context) -> Result<(), Failure> {
@@ -35,6 +37,13 @@ pub(crate) async fn run(args: &BootArgs, context: &Context) -> Result<(), Failur
         console: args.console.clone(),
     };
     boot(&args.image, &report, &wish, context).await
+}
+
+/// Shows where a system stopped that was booted elsewhere.
+pub(super) fn show_stop(verdict: &Verdict, context: &Context) {
+    if let Some(stop) = &verdict.stop {
+        told::show_stop(stop, &verdict.last_lines, context);
+    }
 }
 
 /// Boots an image that was inspected, with no more wishes than its machine.
@@ -79,7 +88,7 @@ async fn each(
     let (mut failure, mut boots) = (None, Vec::new());
     for plan in Plan::all(image, report, wish, context)? {
         let verdict = guest::run(&plan, context).await?;
-        let explained = told::explaining(&verdict, report);
+        let explained = explaining(&verdict, report);
         told::show(&plan, &verdict, context);
         boots.push(told::json_fields(&plan, &verdict, &explained, &subject));
         if verdict.outcome != Outcome::Boots && failure.is_none() {

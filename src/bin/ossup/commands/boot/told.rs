@@ -1,6 +1,6 @@
 //! The verdict of a boot, for people and as JSON. Text of the guest is shown by what escapes it.
 
-use ossup::boot::{Outcome, Reached, Verdict};
+use ossup::boot::{Outcome, Reached, Stop, Verdict};
 use ossup::image::{Finding, Report, Severity};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::ui::advice::Subject;
 const LONGEST: usize = 160;
 
 /// Returns the findings that explain a stop, the likeliest first; those that warn before others.
-pub(super) fn explaining<'a>(verdict: &Verdict, report: &'a Report) -> Vec<&'a Finding> {
+pub(crate) fn explaining<'a>(verdict: &Verdict, report: &'a Report) -> Vec<&'a Finding> {
     let Some(stop) = &verdict.stop else { return Vec::new() };
     let place = |finding: &&Finding| stop.rules.iter().position(|rule| *rule == finding.rule);
     let mut found: Vec<&Finding> = report
@@ -39,13 +39,18 @@ pub(super) fn show(plan: &Plan<'_>, verdict: &Verdict, context: &Context) {
         context.output.status(format!("{}: boots, all reached after {login:.1} s", plan.title()));
         return;
     };
+    show_stop(stop, &verdict.last_lines, context);
+}
+
+/// Shows where a system stopped and what it said before.
+pub(super) fn show_stop(stop: &Stop, last_lines: &[String], context: &Context) {
     context.output.status(format!("{:>7.1} s  stopped: {}", stop.seconds, stop.cause));
     for clue in &stop.clues {
         context.output.status(format!("           before it: {}", cut(clue)));
     }
     if stop.by_time {
         context.output.status("the last lines of the console:");
-        for line in &verdict.last_lines {
+        for line in last_lines {
             context.output.status(format!("  | {}", cut(line)));
         }
     }

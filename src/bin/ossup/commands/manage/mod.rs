@@ -43,6 +43,12 @@ struct Place {
     regions: Vec<Region>,
 }
 
+/// Returns the image that is meant, of one region.
+pub(super) async fn one(args: &WhereArgs, image: &ImageRef, context: &Context) -> Result<Placed, Failure> {
+    let found = Place::new(args, context).await?.find(image).await?;
+    Ok(found.into_iter().next().expect("what is not found is an error"))
+}
+
 impl Place {
     async fn new(args: &WhereArgs, context: &Context) -> Result<Self, Failure> {
         let mut connection = args.connection.clone();
