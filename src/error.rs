@@ -185,7 +185,7 @@ impl PublishError {
             Self::Import(error) => error.kind(),
             Self::Manage(error) => error.kind(),
             Self::Impossible { .. } => ErrorKind::Usage,
-            Self::Superseded { .. } => ErrorKind::Conflict,
+            Self::Superseded { .. } | Self::NotOurs { .. } => ErrorKind::Conflict,
             Self::State(error) => error.kind(),
             Self::Object { source, .. } => source.kind(),
             Self::BootTest(error) => error.kind(),
@@ -206,6 +206,7 @@ impl PublishError {
             Self::State(_)
             | Self::Impossible { .. }
             | Self::Superseded { .. }
+            | Self::NotOurs { .. }
             | Self::Replaced { .. }
             | Self::OtherStream { .. }
             | Self::Kept { .. }

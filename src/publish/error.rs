@@ -19,6 +19,18 @@ pub enum PublishError {
     /// An image could not be published, tagged, renamed or retired.
     #[error(transparent)]
     Manage(ManageError),
+    /// The name is to pass to the new image, and belongs to one that no command of ours made.
+    #[error(
+        "the image name `{name}` in {region} belongs to {image_id}, which is not known to be made by ossup"
+    )]
+    NotOurs {
+        /// The name.
+        name: String,
+        /// Where.
+        region: Region,
+        /// The image that has it.
+        image_id: ImageId,
+    },
     /// Another publish took a name away while this one gave the others to its images.
     #[error("{}", superseded(region, name, image.as_ref()))]
     Superseded {

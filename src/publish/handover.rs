@@ -149,9 +149,7 @@ impl Publish {
         };
         let Some(heir) = images.iter().find(is_heir) else { return Ok(()) };
         let slot = Slot { region, name, image: heir.image_id.clone() };
-        self.rename(&slot.region, &slot.image, &slot.name)
-            .await?
-            .map_err(|error| failed_to_take(&slot, error))
+        self.rename(&slot.region, &slot.image, &slot.name).await.map_err(|error| failed_to_take(&slot, error))
     }
 
     /// Gives one image its name, and the image that has it another one.
@@ -164,8 +162,8 @@ impl Publish {
             let holder = self.holder(&slot.region, &slot.name).await?;
             let taken = match decide(self, slot, holder) {
                 Move::Done => return Ok(()),
-                Move::Refused(holder) => return Err(taken(slot, holder)),
-                Move::Take => self.rename(&slot.region, &slot.image, &slot.name).await?,
+                Move::Refused(holder) => return Err(kept(self, slot, holder)),
+                Move::Take => self.rename(&slot.region, &slot.image, &slot.name).await,
                 Move::Replace(old) => self.replace_one(slot, &old).await?,
             };
             match taken {
@@ -194,21 +192,25 @@ impl Publish {
             tagged.map_err(PublishError::Manage)?;
         }
         let other = names::replaced(name, &old.image_id);
-        match self.rename(region, &old.image_id, &other).await? {
+        match self.rename(region, &old.image_id, &other).await {
             Ok(()) => {}
-            // It is deleted, or the answer was lost: whoever has the name now is seen by the next look.
-            Err(error) if error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND) || error.ambiguous() => {
-                return Ok(Err(error));
-            }
+            // The next look sees who has the name now.
+            Err(error) if error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND) => return Ok(Err(error)),
+            // It may have lost the name all the same. If not, the new one is refused.
+            Err(error) if error.ambiguous() => {}
             Err(error) => {
                 let action = format!("take the name `{name}` from image {} in {region}", old.image_id);
                 return Err(PublishError::Manage(ManageError::Call { action, source: Box::new(error) }));
             }
         }
-        // From here to the answer nobody has the name, so nothing else may be waited for.
-        let Err(error) = self.rename(region, image, name).await? else { return Ok(Ok(())) };
+        // From here to the answer nobody has the name: nothing else is waited for, and nobody stops it here.
+        let Err(error) = self.rename(region, image, name).await else {
+            let old = &old.image_id;
+            self.events.notice(format!("{region}: image {image} is `{name}` now, and {old} `{other}`"));
+            return Ok(Ok(()));
+        };
         let is_final = !error.is(ecs::code::INVALID_IMAGE_NAME_DUPLICATED) && !error.ambiguous();
-        if is_final && let Err(lost) = self.rename(region, &old.image_id, name).await? {
+        if is_final && let Err(lost) = self.rename(region, &old.image_id, name).await {
             let action = format!("give the name `{name}` back to image {} in {region}", old.image_id);
             return Err(PublishError::Manage(ManageError::Call { action, source: Box::new(lost) }));
         }
@@ -221,16 +223,11 @@ impl Publish {
         self.until_cancelled(look).await?.map_err(PublishError::Import)
     }
 
-    async fn rename(
-        &self,
-        region: &Region,
-        image: &ImageId,
-        name: &str,
-    ) -> Result<Result<(), CallError>, PublishError> {
+    /// Gives an image another name. This is not stopped from outside: what follows on it must.
+    async fn rename(&self, region: &Region, image: &ImageId, name: &str) -> Result<(), CallError> {
         let mut modify = ModifyImageAttribute::new(region.clone(), image.clone());
         modify.name = Some(name.to_owned());
-        let renamed = self.until_cancelled(self.importer.client().call(&modify)).await?;
-        Ok(renamed.map(drop))
+        self.importer.client().call(&modify).await.map(drop)
     }
 
     fn pause(&self) -> Duration {
@@ -245,11 +242,12 @@ fn failed_to_take(slot: &Slot, error: CallError) -> PublishError {
 }
 
 /// Returns the error that names the image that keeps the name.
-fn taken(slot: &Slot, holder: CustomImage) -> PublishError {
-    PublishError::Import(ImportError::NameTaken {
-        name: slot.name.clone(),
-        region: slot.region.clone(),
-        image_id: holder.image_id,
-        status: holder.status,
-    })
+fn kept(publish: &Publish, slot: &Slot, holder: CustomImage) -> PublishError {
+    let (name, region, image_id) = (slot.name.clone(), slot.region.clone(), holder.image_id.clone());
+    match publish.replace.is_some() && !has_origin(&holder) {
+        true => PublishError::NotOurs { name, region, image_id },
+        false => {
+            PublishError::Import(ImportError::NameTaken { name, region, image_id, status: holder.status })
+        }
+    }
 }

@@ -53,6 +53,11 @@ impl From<PublishError> for Failure {
             PublishError::Impossible { reason } if reason.contains("shared") => {
                 Some("name a key of yours with --kms-key, for each region".to_owned())
             }
+            PublishError::NotOurs { region, image_id, .. } => Some(format!(
+                "rename or delete it, or hand it over: `ossup image tag {image_id} --region {region} --tag {}=by.hand`; \
+                 then run the same command again",
+                ossup::import::ORIGIN_TAG
+            )),
             PublishError::Superseded { .. } => Some(
                 "another publish replaced it at the same time: run the command that is to win once more"
                     .to_owned(),
