@@ -57,7 +57,9 @@ fn anchor(heading: &str) -> String {
 fn every_page_is_in_the_table_of_contents() {
     let docs = root().join("docs");
     let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
-    let listed: BTreeSet<_> = links(&summary).into_iter().map(|link| docs.join(link)).collect();
+    let all: Vec<_> = links(&summary).into_iter().map(|link| docs.join(link)).collect();
+    let listed: BTreeSet<_> = all.iter().cloned().collect();
+    assert_eq!(listed.len(), all.len(), "SUMMARY.md lists a page twice");
     let pages: BTreeSet<_> = files(&docs, "md").into_iter().collect();
     let missing: Vec<_> = pages.difference(&listed).filter(|page| !page.ends_with("SUMMARY.md")).collect();
     assert!(missing.is_empty(), "not in SUMMARY.md: {missing:?}");
