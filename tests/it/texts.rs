@@ -259,6 +259,26 @@ fn refused_and_failed_imports_read_so() {
 }
 
 #[test]
+fn what_is_in_the_way_of_a_boot_test_reads_so() {
+    let (world, _server, mut texts) =
+        world(&["--speed=1000", "--ecs=type_without_stock=ecs.g6.large", "--ecs=console=GRUB loading."]);
+    let publish = ["publish", "disk.raw", "oss://images/", "--name=web-1", "--quiet"];
+    let place = ["--vswitch=vsw-emulated", "--security-group=sg-emulated"];
+    texts.fails(&world, 2, &[&publish[..], &["--boot-test"]].concat());
+    texts.fails(&world, 2, &[&publish[..], &["--boot-test=local", "--vswitch=vsw-1"]].concat());
+    texts.fails(&world, 2, &[&publish[..], &["--instance-type=ecs.g7.large"]].concat());
+    for (kind, group) in [("ecs.g6.large", place[1]), ("ecs.g7.large", "--security-group=sg-elsewhere")] {
+        let kind = format!("--instance-type={kind}");
+        texts.fails(&world, 7, &[&publish[..], &["--boot-test", &kind, place[0], group]].concat());
+    }
+    world.ok(&publish);
+    let test = ["image", "boot-test", "web-1", "--quiet", place[0], place[1], "--instance-type=ecs.g7.large"];
+    texts.fails(&world, 11, &[&test[..], &["--boot-timeout=1s"]].concat());
+    texts.fails(&world, 2, &[&test[..], &["--boot-timeout=7h"]].concat());
+    texts.assert("boot-test");
+}
+
+#[test]
 fn a_wait_that_ended_reads_so() {
     let (world, _server, mut texts) = world(&["--ecs=paused"]);
     let publish = ["publish", "disk.raw", "oss://images/", "--name=web-1", "--timeout=1s", "--quiet"];

@@ -29,7 +29,11 @@ pub(super) fn wanted(args: &InstanceArgs) -> Result<BootTest, Failure> {
         ];
         let missing: Vec<_> =
             options.iter().filter(|(_, is_there)| !is_there).map(|(option, _)| *option).collect();
-        let text = format!("a boot test on the cloud needs {} too", missing.join(" and "));
+        let listed = match &missing[..] {
+            [others @ .., last] if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+            missing => missing.concat(),
+        };
+        let text = format!("a boot test on the cloud needs {listed} too");
         return Err(Failure::new(Kind::Usage, text).hint(
             "nothing is chosen for you: the type of the instances that the image is for, and a vSwitch and a security \
              group of one VPC in the image's region",
@@ -66,7 +70,8 @@ pub(crate) async fn run(args: &ImageBootTestArgs, context: &Context) -> Result<(
     let tester =
         BootTester::new(connection.client, test).with_events(shown.sink()).with_cancel(context.stop.token());
     // Why it could not be had is known before there is an instance.
-    match context.stop.or(async { Ok(tester.check(&region, None).await) }).await? {
+    let architecture = image.architecture.as_deref().and_then(|name| name.parse().ok());
+    match context.stop.or(async { Ok(tester.check(&region, architecture).await) }).await? {
         Err(BootTestError::Unchecked) | Ok(()) => {}
         Err(error) => return Err(error.into()),
     }
