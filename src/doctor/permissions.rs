@@ -17,6 +17,7 @@ const NO_UPLOAD: &str = "00000000000000000000000000000000";
 /// Ids that the service never gives: theirs begin with three characters for the region.
 const NO_IMAGE: &str = "m-000ossupdoctor000000";
 const NO_TASK: &str = "t-000ossupdoctor000000";
+const NO_SNAPSHOT: &str = "s-000ossupdoctor000000";
 
 /// Something that commands need to be allowed.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub(super) struct Place<'a> {
 const NO_SUCH_IMAGE: &[&str] =
     &["InvalidImageId", "InvalidImage.", ecs::code::DRYRUN_SUCCESS, ecs::code::DRY_RUN_OPERATION];
 const NO_SUCH_TASK: &[&str] = &["InvalidTaskId"];
+const NO_SUCH_RESOURCE: &[&str] = &["InvalidResourceId", "InvalidImageId"];
 
 /// The permissions on the bucket.
 pub(super) const ON_BUCKET: &[Permission] = &[
@@ -164,7 +166,7 @@ pub(super) const ON_IMAGES: &[Permission] = &[
     },
     Permission {
         action: "ecs:CopyImage",
-        needed_by: "publish --copy-to, image copy",
+        needed_by: "publish --copy-to and --encrypt, image copy",
         required: false,
         expected: NO_SUCH_IMAGE,
         request: |at| {
@@ -181,7 +183,7 @@ pub(super) const ON_IMAGES: &[Permission] = &[
     },
     Permission {
         action: "ecs:ModifyImageSharePermission",
-        needed_by: "publish --share-with, image share and unshare",
+        needed_by: "publish --share-with, --public and --replaced, image share, publish and deprecate",
         required: false,
         expected: NO_SUCH_IMAGE,
         request: |at| {
@@ -198,7 +200,7 @@ pub(super) const ON_IMAGES: &[Permission] = &[
     },
     Permission {
         action: "ecs:ModifyImageAttribute",
-        needed_by: "publish --family",
+        needed_by: "publish --family and --replace, image deprecate and restore",
         required: false,
         expected: NO_SUCH_IMAGE,
         request: |at| {
@@ -208,14 +210,46 @@ pub(super) const ON_IMAGES: &[Permission] = &[
     },
     Permission {
         action: "ecs:DeleteImage",
-        needed_by: "image delete and cancel",
+        needed_by: "image delete, prune and cancel, publish --replaced delete",
         required: false,
         expected: NO_SUCH_IMAGE,
         request: |at| Ask::ecs("DeleteImage", at.region, &[("ImageId", NO_IMAGE)]),
     },
     Permission {
+        action: "ecs:DeleteSnapshot",
+        needed_by: "image delete --snapshots, image prune",
+        required: false,
+        expected: &[ecs::code::INVALID_SNAPSHOT_ID_NOT_FOUND],
+        request: |at| Ask::ecs("DeleteSnapshot", at.region, &[("SnapshotId", NO_SNAPSHOT)]),
+    },
+    Permission {
+        action: "ecs:TagResources",
+        needed_by: "publish --tag (snapshots) and --replace, image tag and deprecate",
+        required: false,
+        expected: NO_SUCH_RESOURCE,
+        request: |at| {
+            let params = [
+                ("ResourceType", "image"),
+                ("ResourceId.1", NO_IMAGE),
+                ("Tag.1.Key", "ossup"),
+                ("Tag.1.Value", "doctor"),
+            ];
+            Ask::ecs("TagResources", at.region, &params)
+        },
+    },
+    Permission {
+        action: "ecs:UntagResources",
+        needed_by: "image untag and restore, image prune",
+        required: false,
+        expected: NO_SUCH_RESOURCE,
+        request: |at| {
+            let params = [("ResourceType", "image"), ("ResourceId.1", NO_IMAGE), ("TagKey.1", "ossup")];
+            Ask::ecs("UntagResources", at.region, &params)
+        },
+    },
+    Permission {
         action: "ecs:DescribeRegions",
-        needed_by: "publish --copy-to, to refuse unknown regions early",
+        needed_by: "publish --copy-to all, --all-regions",
         required: false,
         expected: &[],
         request: |at| Ask::ecs("DescribeRegions", at.region, &[]),
@@ -332,7 +366,7 @@ mod tests {
                 Request::Rpc(request) => {
                     let has = |wanted: &str| request.params.iter().any(|(_, value)| value == wanted);
                     let dry = request.params.contains(&("DryRun".to_owned(), "true".to_owned()));
-                    dry || name.starts_with("Describe") || has(NO_IMAGE) || has(NO_TASK)
+                    dry || name.starts_with("Describe") || has(NO_IMAGE) || has(NO_TASK) || has(NO_SNAPSHOT)
                 }
             };
             assert!(harmless, "{name}");
