@@ -226,6 +226,7 @@ impl SyncError {
             Self::Look(error) => error.kind(),
             Self::Change { source, .. } => match &**source {
                 ChangeError::Make(_) => ErrorKind::Other,
+                ChangeError::FileChanged { .. } => ErrorKind::Integrity,
                 ChangeError::Publish(error) => error.kind(),
                 ChangeError::Import(error) => error.kind(),
                 ChangeError::Manage(error) => error.kind(),

@@ -5,7 +5,7 @@ use super::error::ChangeError;
 use super::file::Source;
 use super::maker::Order;
 use super::plan::{Account, Goal};
-use super::run::Sync;
+use super::run::Fleet;
 use super::{CONTENT_TAG, ENTRY_TAG};
 use crate::import::{CopyRequest, ImportError, ImportTask, Tag};
 use crate::manage::{DeleteOptions, Deprecation, ManageError};
@@ -15,12 +15,12 @@ use crate::publish::PublishError;
 
 /// Makes a change that can be made now: the images that it is about are there.
 pub(super) async fn apply(
-    sync: &Sync,
+    fleet: &Fleet,
     account: &Account,
     goal: Option<&Goal<'_>>,
     change: &Change,
 ) -> Result<(), ChangeError> {
-    let (region, images) = (&change.region, &sync.images);
+    let (region, images) = (&change.region, &fleet.images);
     let options = DeleteOptions::default().with_snapshots(true).with_withdraw(true);
     match (&change.action, goal) {
         (Action::Discard { image }, _) => drop(images.delete(region, image, options.with_force(true)).await?),
@@ -30,15 +30,17 @@ pub(super) async fn apply(
             drop(images.delete(region, image, options).await?);
         }
         (Action::Deprecate { image, .. }, _) => {
-            let today = jiff::tz::Offset::UTC.to_datetime(sync.importer.client().now()).date();
+            let today = jiff::tz::Offset::UTC.to_datetime(fleet.importer.client().now()).date();
             let name = goal.and_then(|goal| goal.entry.name.handed_over()).map(str::to_owned);
             let how = Deprecation::new(today).with_replacement(name);
             drop(images.deprecate(region, image, &how).await?);
         }
         (Action::Reclaim { image, name }, _) => drop(images.rename(region, image, name).await?),
-        (Action::Create { name }, Some(goal)) => create(sync, goal, name).await?,
-        (Action::Await { image }, Some(goal)) => wait(sync, account, goal, region, image).await?,
-        (Action::Copy { from: Some(from), name }, Some(goal)) => copy(sync, goal, region, from, name).await?,
+        (Action::Create { name }, Some(goal)) => create(fleet, goal, name).await?,
+        (Action::Await { image }, Some(goal)) => wait(fleet, account, goal, region, image).await?,
+        (Action::Copy { from: Some(from), name }, Some(goal)) => {
+            copy(fleet, goal, region, from, name).await?
+        }
         (Action::Restore { image: Some(image) }, _) => images.restore(region, image).await?,
         (Action::Tag { image: Some(image), tags }, _) => {
             let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
@@ -49,21 +51,21 @@ pub(super) async fn apply(
         (Action::Unpublish { image: Some(image) }, _) => drop(images.unpublish(region, image).await?),
         (Action::Share { image: Some(image), accounts }, _) => {
             let accounts: Vec<_> = accounts.iter().cloned().collect();
-            sync.importer.share(region, image, &accounts).await?;
+            fleet.importer.share(region, image, &accounts).await?;
         }
         (Action::Unshare { image: Some(image), accounts }, _) => {
             let accounts: Vec<_> = accounts.iter().cloned().collect();
-            sync.importer.unshare(region, image, &accounts).await?;
+            fleet.importer.unshare(region, image, &accounts).await?;
         }
         (Action::Name { image: Some(image), name, old }, _) => {
-            hand_over(sync, region, image, name, old.as_ref()).await?;
+            hand_over(fleet, region, image, name, old.as_ref()).await?;
         }
         (Action::Family { image: Some(image), family }, _) => {
             images.set_family(region, image, family).await?
         }
         (Action::Publish { image: Some(image) }, _) => drop(images.publish(region, image).await?),
         (Action::DeleteObject { object }, _) => {
-            let deleted = sync.importer.client().call(&DeleteObject { object: object.clone() }).await;
+            let deleted = fleet.importer.client().call(&DeleteObject { object: object.clone() }).await;
             deleted
                 .map_err(|source| ChangeError::Object { object: object.clone(), source: Box::new(source) })?;
         }
@@ -80,22 +82,26 @@ fn tags(goal: &Goal<'_>) -> Vec<Tag> {
 }
 
 /// Uploads and imports. Tags, accounts, family and visibility follow when the image is there in every region.
-async fn create(sync: &Sync, goal: &Goal<'_>, name: &str) -> Result<(), ChangeError> {
+async fn create(fleet: &Fleet, goal: &Goal<'_>, name: &str) -> Result<(), ChangeError> {
     let order = Order {
         entry: goal.entry,
         name: name.to_owned(),
         tags: tags(goal),
-        bucket: sync.file.bucket.clone(),
+        bucket: fleet.file.bucket.clone(),
         folder: goal.folder.clone(),
     };
-    let publish = sync.maker.publish(order).await.map_err(ChangeError::Make)?;
+    let publish = fleet.maker.publish(order).await.map_err(ChangeError::Make)?;
+    // The image would be told by what the file was. From here on the upload looks whether it changes.
+    if let Some(path) = fleet.files.changed(goal.entry) {
+        return Err(ChangeError::FileChanged { path });
+    }
     publish.run().await?;
     Ok(())
 }
 
 /// Waits for an image that an earlier run began.
 async fn wait(
-    sync: &Sync,
+    fleet: &Fleet,
     account: &Account,
     goal: &Goal<'_>,
     region: &Region,
@@ -107,19 +113,19 @@ async fn wait(
     if let (Source::Object(_), Some(name)) = (&goal.entry.source, name)
         && *region == goal.home
     {
-        match create(sync, goal, name).await {
+        match create(fleet, goal, name).await {
             // The same bytes were stored again since, so that the import is not recognised as this one.
             Err(ChangeError::Publish(PublishError::Import(ImportError::NameTaken { image_id, .. })))
                 if image_id == *image => {}
             waited => return waited,
         }
     }
-    sync.importer.follow(&ImportTask::of_image(region.clone(), image.clone())).await?;
+    fleet.importer.follow(&ImportTask::of_image(region.clone(), image.clone())).await?;
     Ok(())
 }
 
 async fn copy(
-    sync: &Sync,
+    fleet: &Fleet,
     goal: &Goal<'_>,
     region: &Region,
     from: &ImageId,
@@ -135,21 +141,21 @@ async fn copy(
     }
     // The copy is found again by its origin.
     let token: ClientToken = uuid::Uuid::new_v4().to_string().parse().expect("a UUID is a client token");
-    let task = sync.importer.copy(&request, &token).await?;
-    sync.importer.follow(&task).await?;
+    let task = fleet.importer.copy(&request, &token).await?;
+    fleet.importer.follow(&task).await?;
     Ok(())
 }
 
 /// Gives an image its name. It belongs to one image of a region, so the one that has it loses it first; between the two
 /// requests nobody has it, and a run that dies there leaves that to the next one's first change.
 async fn hand_over(
-    sync: &Sync,
+    fleet: &Fleet,
     region: &Region,
     image: &ImageId,
     name: &str,
     old: Option<&(ImageId, String)>,
 ) -> Result<(), ChangeError> {
-    let images = &sync.images;
+    let images = &fleet.images;
     if let Some((old, other)) = old {
         images.rename(region, old, other).await?;
     }

@@ -79,6 +79,12 @@ pub enum ChangeError {
     /// A source could not be opened, or cannot be imported.
     #[error(transparent)]
     Make(MakeError),
+    /// A file is another one than when it was compared with the account.
+    #[error("`{}` was changed since it was compared with the account", path.display())]
+    FileChanged {
+        /// The file.
+        path: PathBuf,
+    },
     /// The upload or the import failed.
     #[error(transparent)]
     Publish(#[from] PublishError),

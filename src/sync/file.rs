@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -188,6 +188,19 @@ impl fmt::Display for Name {
 }
 
 impl SyncFile {
+    /// Sees paths that are not absolute from this folder: that of the file.
+    #[must_use]
+    pub fn seen_from(mut self, folder: &Path) -> Self {
+        for entry in &mut self.entries {
+            for source in std::iter::once(&mut entry.source).chain(&mut entry.data_disks) {
+                if let Source::File(path) = source {
+                    *path = folder.join(&path);
+                }
+            }
+        }
+        self
+    }
+
     /// Returns the value of the tag by which an entry's images are recognised.
     pub fn tag_of(&self, key: &str) -> String {
         format!("{}/{key}", self.fleet)

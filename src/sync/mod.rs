@@ -1,7 +1,7 @@
 //! A fleet of images as a file: what is to be in the account, compared with what is there, and made so.
 //!
 //! [`SyncFile::parse`] reads the file; [`plan()`] compares an entry with what was seen of the account, and is pure;
-//! [`Sync`] looks, plans and makes the changes, through `publish`, `import` and `manage`. Nothing is kept on this machine
+//! [`Fleet`] looks, plans and makes the changes, through `publish`, `import` and `manage`. Nothing is kept on this machine
 //! that is needed: an image says by its tags of which entry it is and what it is made of, and an object by its key. What
 //! the state directory has of uploads only spares sending them again.
 //!
@@ -27,7 +27,7 @@ pub use file::{Entry, ImportSettings, Name, Regions, Removed, Retention, Source,
 pub use maker::{MakeError, Maker, Order};
 pub use place::FileError;
 pub use plan::{Account, Goal, Seen, plan, plan_removed};
-pub use run::{FleetPlan, Sync, SyncReport, Told};
+pub use run::{Fleet, FleetPlan, SyncReport, Told};
 #[cfg(feature = "cli")]
 pub use text::schema;
 

@@ -10,14 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use tokio_util::sync::CancellationToken;
 
-use super::change::{Change, Conflict};
+use super::change::{Action, Change, Conflict};
 use super::error::{ChangeError, SyncError};
 use super::file::{Entry, Regions, Removed, Source, SyncFile};
-use super::maker::{Maker, content_of};
+use super::maker::{Files, Maker, content_of};
 use super::plan::{Account, Goal, Seen, plan, plan_removed};
 use super::{CONTENT_TAG, ENTRY_TAG, apply};
+use crate::cancel::CancellationToken;
 use crate::import::Importer;
 use crate::manage::{ImageQuery, Images, ManageError};
 use crate::model::{ObjectRef, Region};
@@ -36,18 +36,19 @@ const MAX_PAGES: usize = 100;
 
 /// A fleet and the account that it is to be in.
 #[derive(Clone)]
-pub struct Sync {
+pub struct Fleet {
     pub(super) file: SyncFile,
     pub(super) importer: Importer,
     pub(super) images: Images,
     pub(super) maker: Arc<dyn Maker>,
-    told: Arc<dyn Fn(&Told<'_>) + Send + std::marker::Sync>,
+    pub(super) files: Arc<Files>,
+    told: Arc<dyn Fn(&Told<'_>) + Send + Sync>,
     cancel: CancellationToken,
 }
 
-impl fmt::Debug for Sync {
+impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sync").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Fleet").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
@@ -81,18 +82,18 @@ pub struct SyncReport {
     pub failures: BTreeMap<String, SyncError>,
 }
 
-impl Sync {
+impl Fleet {
     /// Compares `file` with the account that `importer` works in, and opens its sources by `maker`. The bucket is in the
     /// importer's region.
     pub fn new(importer: Importer, file: SyncFile, maker: Arc<dyn Maker>) -> Self {
         let images = Images::new(importer.client().clone());
         let cancel = CancellationToken::new();
-        Self { file, importer, images, maker, told: Arc::new(|_| {}), cancel }
+        Self { file, importer, images, maker, files: Arc::default(), told: Arc::new(|_| {}), cancel }
     }
 
     /// Tells `sink` what is begun and done.
     #[must_use]
-    pub fn told(mut self, sink: impl Fn(&Told<'_>) + Send + std::marker::Sync + 'static) -> Self {
+    pub fn told(mut self, sink: impl Fn(&Told<'_>) + Send + Sync + 'static) -> Self {
         self.told = Arc::new(sink);
         self
     }
@@ -121,7 +122,7 @@ impl Sync {
     ///
     /// # Errors
     ///
-    /// Before anything is changed: as [`Sync::plan`], and [`SyncError::Conflicts`]. Later, [`SyncError::Cancelled`].
+    /// Before anything is changed: as [`Fleet::plan`], and [`SyncError::Conflicts`]. Later, [`SyncError::Cancelled`].
     pub async fn run(&self) -> Result<SyncReport, SyncError> {
         self.unless_cancelled(async {
             let goals = self.goals().await?;
@@ -169,7 +170,7 @@ impl Sync {
         let mut entries = Vec::new();
         for entry in &self.file.entries {
             let regions = regions_of(entry, &all, home)?;
-            let content = content_of(client, &*self.maker, entry).await?;
+            let content = content_of(client, &self.files, &*self.maker, entry).await?;
             entries.push(Goal {
                 entry,
                 tag: self.file.tag_of(&entry.key),
@@ -272,7 +273,11 @@ impl Sync {
             let Some(first) = changes.first() else { return Ok(()) };
             let step = first.action.step();
             left = Some(first.clone());
-            let now = changes.into_iter().filter(|change| change.action.step() == step).collect();
+            let can_be_made = |change: &Change| !matches!(change.action, Action::Copy { from: None, .. });
+            let now = changes
+                .into_iter()
+                .filter(|change| change.action.step() == step && can_be_made(change))
+                .collect();
             failed = self.make(&account, Some(goal), now, done).await.err();
         }
         let change = left.expect("there was a round");

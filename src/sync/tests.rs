@@ -203,7 +203,7 @@ impl World {
     }
 
     /// A run on a machine of this name.
-    fn sync(&self, network: Arc<Network>, settings: &str, machine: &str) -> Sync {
+    fn sync(&self, network: Arc<Network>, settings: &str, machine: &str) -> Fleet {
         let text = format!(
             "fleet = \"fleet\"\nbucket = \"oss://images/in\"\n[image.web]\nsource = \"{}\"\nregions = [\"us-west-1\"]\n{settings}",
             self.disk().display()
@@ -211,7 +211,7 @@ impl World {
         let file = SyncFile::parse(&text, |_| None).unwrap();
         let importer = self.importer(network);
         let maker = Plain { importer: importer.clone(), state: self.folder.path().join(machine) };
-        Sync::new(importer, file, Arc::new(maker))
+        Fleet::new(importer, file, Arc::new(maker))
     }
 
     async fn images(&self, place: &str) -> Vec<CustomImage> {
@@ -258,7 +258,9 @@ impl World {
     async fn current(&self, images: &[CustomImage], settings: &str) -> Option<CustomImage> {
         let sync = self.sync(self.network(None), settings, "three");
         let content =
-            maker::content_of(sync.importer.client(), &*sync.maker, &sync.file.entries[0]).await.unwrap();
+            maker::content_of(sync.importer.client(), &sync.files, &*sync.maker, &sync.file.entries[0])
+                .await
+                .unwrap();
         let name = &sync.file.entries[0].name;
         let name = name.handed_over().map_or_else(|| name.of_content(&content), str::to_owned);
         let is_current = |image: &&CustomImage| {
@@ -392,6 +394,22 @@ async fn two_runs_at_the_same_time_do_no_harm() {
         world.finish(HANDED_OVER).await;
         world.assert_is_so(HANDED_OVER, if seed % 2 == 1 { 2 } else { 1 }, 1).await;
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_again_meanwhile_is_not_taken_for_what_it_was() {
+    let world = World::new();
+    let sync = world.sync(world.network(None), HANDED_OVER, "one");
+    sync.plan().await.unwrap();
+    let entry = &sync.file.entries[0];
+    assert_eq!(sync.files.changed(entry), None);
+    world.build(2);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    std::fs::File::options().append(true).open(world.disk()).unwrap().set_modified(later).unwrap();
+    assert_eq!(sync.files.changed(entry), Some(world.disk()));
+    // It is read again, and is another image.
+    no_failure(sync.run().await);
+    world.assert_is_so(HANDED_OVER, 2, 1).await;
 }
 
 #[tokio::test]
