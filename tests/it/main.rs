@@ -30,6 +30,7 @@ mod stop;
 mod store;
 mod support;
 mod switches;
+mod sync;
 mod texts;
 mod threads;
 mod unread;

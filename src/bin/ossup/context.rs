@@ -44,6 +44,11 @@ pub(crate) struct Connection {
 }
 
 impl Context {
+    /// Returns the same, for what lives longer than a borrow.
+    pub(crate) fn again(&self) -> Self {
+        Self { stop: self.stop.clone(), home: self.home.clone(), ..*self }
+    }
+
     /// Resolves the arguments, and with `-v` shows where each value came from.
     pub(crate) fn settings(
         &self,

@@ -13,6 +13,8 @@ fn with(rest: &str) -> String {
 #[test]
 fn the_example_of_the_documentation_says_what_it_says_there() {
     let file = parse(FULL).unwrap();
+    let page = include_str!("../../../docs/sync.md");
+    assert!(page.contains(&format!("```toml\n{FULL}```")), "the page has another example");
     assert_eq!(
         (file.fleet.as_str(), file.bucket.as_str(), file.folder.as_str()),
         ("web", "images", "nightly/")

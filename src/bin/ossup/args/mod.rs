@@ -12,6 +12,7 @@ mod manage;
 mod plan;
 mod remote;
 mod source;
+mod sync;
 mod transfer;
 pub(crate) mod values;
 
@@ -33,6 +34,7 @@ pub(crate) use remote::{AddressingArg, ConnectionArgs, RetryArgs, SignVersionArg
 pub(crate) use source::{
     FormArg, ImageArg, ImageOrObject, Sha256Of, SidecarArg, SourceArgs, qcow2_name, unpacked_name,
 };
+pub(crate) use sync::SyncArgs;
 pub(crate) use transfer::{
     AbortArgs, DemoArgs, GcArgs, InspectArgs, InspectionArgs, ListArgs, ResumeArgs, TargetArgs, TransferArgs,
     UploadArgs,
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     Import(Box<ImportArgs>),
     /// Upload an image, import it and wait until it is available
     Publish(Box<PublishArgs>),
+    /// Make images as a file describes them, or show what would change
+    Sync(Box<SyncArgs>),
     /// Show what an image is and whether ECS can import it
     Inspect(InspectArgs),
     /// Boot an image on this machine, as ECS would show it the world
@@ -127,7 +131,7 @@ pub(crate) fn with_suggestion(mut error: clap::Error) -> clap::Error {
         "mb" if of == Some("bucket") => "create",
         "stat" | "info" if of.is_some() => "show",
         _ if of.is_some() => return error,
-        "cp" | "copy" | "put" | "push" | "send" | "sync" => "upload",
+        "cp" | "copy" | "put" | "push" | "send" => "upload",
         "ls" => "list",
         "rm" => "abort",
         "mb" => "bucket",
@@ -170,7 +174,9 @@ impl Command {
             Self::Bucket(BucketCommand::Create(args) | BucketCommand::Show(args)) => {
                 (&mut args.connection, args.bucket.region.as_ref())
             }
-            Self::Demo(_) | Self::Boot(_) | Self::Image(_) | Self::Emulator(_) => return self,
+            Self::Sync(_) | Self::Demo(_) | Self::Boot(_) | Self::Image(_) | Self::Emulator(_) => {
+                return self;
+            }
             Self::Completions(_) | Self::PackageFiles(_) => return self,
         };
         if connection.endpoint.is_none() && connection.region.is_none() {

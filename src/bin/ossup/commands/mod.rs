@@ -30,6 +30,7 @@ mod publish;
 mod range;
 mod report_text;
 mod resume;
+mod sync;
 mod transfer;
 mod upload;
 mod url;
@@ -47,6 +48,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Resume(args) => resume::run(&args, context).await,
         Command::Import(args) => import::run(&args, context).await,
         Command::Publish(args) => publish::run(&args, context).await,
+        Command::Sync(args) => sync::run(&args, context).await,
         Command::Inspect(args) => stop.or(inspect::run(&args, context)).await,
         Command::Boot(args) => boot::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,

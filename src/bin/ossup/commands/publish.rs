@@ -25,17 +25,17 @@ use crate::args::{
 };
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, ResumeHint};
-use crate::origin::{Opening, Ready};
+use crate::origin::{Opened, Opening, Ready};
 use crate::ui::advice::Subject;
 
 /// An image to be uploaded, and what is known of it.
-struct Upload {
-    image: Ready,
+pub(super) struct Upload {
+    pub(super) image: Ready,
     report: Option<Report>,
 }
 
 impl Upload {
-    fn disk(&self) -> Disk {
+    pub(super) fn disk(&self) -> Disk {
         let made = self.image.becomes();
         Disk { object: self.image.object.clone(), report: self.report.clone(), made }
     }
@@ -50,15 +50,8 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let connection = context.connect(&args.connection, &args.transfer.retry, bucket)?;
 
     // Everything is checked before the first byte is sent.
-    let named = |name: Option<&str>| {
-        args.target.object_named(name).map_err(|error| Failure::from_error(Kind::Usage, &error))
-    };
-    let begun = |object: &ObjectRef| transfer::begun_form(&connection, &args.object, object);
-    let mut image = opened.settle(&opening, named, begun).await?;
-    let expected = importing::expected(&args.request, &image.name, !args.data_disk.is_empty());
-    let report = image.inspect(context, expected, &args.inspection, true).await?;
-    let published = image.file_identity().cloned();
-    let system = Upload { image, report };
+    let system = settled(args, context, &connection, opened).await?;
+    let published = system.image.file_identity().cloned();
     let data = data_disks(args, context, &connection, &system.image.object).await?;
     let disks: Vec<Disk> = data.iter().map(DataDisk::disk).collect();
     let first = system.disk();
@@ -168,6 +161,33 @@ fn test_on_cloud(args: &PublishArgs) -> Result<Option<BootTest>, Failure> {
     }
 }
 
+/// Opens and inspects the system disk.
+pub(super) async fn system(
+    args: &PublishArgs,
+    context: &Context,
+    connection: &Connection,
+) -> Result<Upload, Failure> {
+    let opened = opening(args, &args.source, context).open(&args.image).await?;
+    settled(args, context, connection, opened).await
+}
+
+/// Decides on the object of the system disk, and inspects it.
+async fn settled(
+    args: &PublishArgs,
+    context: &Context,
+    connection: &Connection,
+    opened: Opened,
+) -> Result<Upload, Failure> {
+    let named = |name: Option<&str>| {
+        args.target.object_named(name).map_err(|error| Failure::from_error(Kind::Usage, &error))
+    };
+    let begun = |object: &ObjectRef| transfer::begun_form(connection, &args.object, object);
+    let mut image = opened.settle(&opening(args, &args.source, context), named, begun).await?;
+    let expected = importing::expected(&args.request, &image.name, !args.data_disk.is_empty());
+    let report = image.inspect(context, expected, &args.inspection, true).await?;
+    Ok(Upload { image, report })
+}
+
 /// Boots the image, as the instance would be booted that is asked for.
 async fn boot_test(args: &PublishArgs, report: Option<&Report>, context: &Context) -> Result<(), Failure> {
     let ImageArg::File(path) = &args.image else {
@@ -219,20 +239,20 @@ fn json_fields(connection: &Connection, object: &ObjectRef, report: &PublishRepo
 }
 
 /// A data disk: an existing object, or a file.
-enum DataDisk {
+pub(super) enum DataDisk {
     Object(Box<Disk>),
     File(Box<Upload>),
 }
 
 impl DataDisk {
-    fn file(self) -> Option<Upload> {
+    pub(super) fn file(self) -> Option<Upload> {
         match self {
             Self::Object(_) => None,
             Self::File(upload) => Some(*upload),
         }
     }
 
-    fn disk(&self) -> Disk {
+    pub(super) fn disk(&self) -> Disk {
         match self {
             Self::Object(disk) => {
                 Disk { object: disk.object.clone(), report: disk.report.clone(), made: None }
@@ -243,7 +263,7 @@ impl DataDisk {
 }
 
 /// Opens and inspects the data disks. A file goes beside the system disk.
-async fn data_disks(
+pub(super) async fn data_disks(
     args: &PublishArgs,
     context: &Context,
     connection: &Connection,
@@ -301,7 +321,11 @@ async fn data_disks(
     Ok(disks)
 }
 
-fn opening<'a>(args: &'a PublishArgs, source: &'a SourceArgs, context: &'a Context) -> Opening<'a> {
+pub(super) fn opening<'a>(
+    args: &'a PublishArgs,
+    source: &'a SourceArgs,
+    context: &'a Context,
+) -> Opening<'a> {
     Opening {
         context,
         args: source,

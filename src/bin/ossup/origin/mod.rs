@@ -243,7 +243,7 @@ impl Opening<'_> {
     }
 
     /// Returns how files on the web are read: over the same proxy as everything, and without credentials.
-    fn web_options(&self, url: &WebUrl) -> Result<WebOptions, Failure> {
+    pub(crate) fn web_options(&self, url: &WebUrl) -> Result<WebOptions, Failure> {
         let transport = self.context.web(self.connection, url)?;
         let mut options = WebOptions::new(transport);
         if let Some(timeout) = self.retry.retry_timeout {
