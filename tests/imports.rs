@@ -117,7 +117,11 @@ const MODULES: &[Module] = &[
     Module { name: "boot_test", may: &["tier 0", "tier 1", "tier 2", "tier 3", "boot"] },
     // 5: front.
     Module { name: "upload", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4"] },
-    Module { name: "publish", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
+    // What a refusal means is judged in one place, also for the steps that may be refused.
+    Module {
+        name: "publish",
+        may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload", "ErrorKind"],
+    },
     // 6: over the front. It asks what all of them depend on.
     Module { name: "doctor", may: &["tier 0", "tier 1", "tier 2", "tier 3", "tier 4", "upload"] },
     Module {
