@@ -138,8 +138,8 @@ pub(super) fn advice(error: &ImportError) -> Option<String> {
             "that image failed and can never be used: `ossup image delete {image_id} --region {region}` frees the name"
         )),
         ImportError::NameTaken { image_id, region, .. } => Some(format!(
-            "the image is not known to come from this command and these sources: choose another --name, or delete it: \
-             `ossup image delete {image_id} --region {region}`"
+            "the image is not known to come from this command and these sources: choose another --name, let the new \
+             one take it over with --replace, or delete it: `ossup image delete {image_id} --region {region}`"
         )),
         ImportError::StillRunning { task, .. } => Some(format!(
             "keep following it: `ossup image wait {} --region {}`",
