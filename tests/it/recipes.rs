@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::guests::debian;
 use crate::support::{Server, World, finish};
 
 const MIB: u64 = 1 << 20;
@@ -42,6 +43,7 @@ const PREPARATIONS: &[(&str, &[&str], &str)] = &[
         printf '\125\252' | dd of=data.raw bs=1 seek=510 conv=notrunc status=none
         "#,
     ),
+    ("boot-test", &[], "VSWITCH=vsw-emulated GROUP=sg-emulated"),
     // As by a job on another machine that was ended.
     (
         "in-ci",
@@ -89,7 +91,11 @@ fn follow(page: &Path) -> usize {
         return 0;
     }
     let mut world = World::new();
-    world.disk("disk.raw", 64 * MIB, 1);
+    match name {
+        // A system has to be on it.
+        "boot-test" => debian(&world, &[]),
+        _ => drop(world.disk("disk.raw", 64 * MIB, 1)),
+    }
     let (_, options, prepared) = PREPARATIONS.iter().find(|(of, ..)| *of == name).unwrap_or(&("", &[], ""));
     let common = ["--quiet", "--speed=1000"];
     let _server = Server::start(&mut world, &[&common[..], options].concat());
