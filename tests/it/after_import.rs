@@ -205,3 +205,17 @@ fn an_image_that_instances_use_is_renamed_and_kept() {
     let value = world.json(&[&again[..], &["--replace", "--replaced=delete"]].concat());
     assert_eq!(value["replaced"][0]["fate"], "in-use", "{value}");
 }
+
+#[test]
+fn an_image_of_another_tool_is_replaced_once_it_is_handed_over() {
+    let (world, _server) = world(&["--speed=40"]);
+    world.ok(&PUBLISH);
+    // Without the mark it might be anybody's.
+    world.ok(&["image", "untag", "web-1", "ossup:origin"]);
+    world.disk("disk.raw", 64 * MIB, 2);
+    let replace = ["publish", "disk.raw", "oss://images/next.qcow2", "--name=web-1", "--replace"];
+    let stderr = world.fails(7, &replace);
+    assert!(stderr.contains("ossup:origin=by.hand"), "{stderr}");
+    world.ok(&["image", "tag", "web-1", "ossup:origin=by.hand"]);
+    assert_eq!(world.json(&replace)["replaced"][0]["fate"], "renamed");
+}

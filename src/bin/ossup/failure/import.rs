@@ -54,7 +54,7 @@ impl From<PublishError> for Failure {
                 Some("name a key of yours with --kms-key, for each region".to_owned())
             }
             PublishError::NotOurs { region, image_id, .. } => Some(format!(
-                "rename or delete it, or hand it over: `ossup image tag {image_id} --region {region} --tag {}=by.hand`; \
+                "rename or delete it, or hand it over: `ossup image tag {image_id} --region {region} {}=by.hand`; \
                  then run the same command again",
                 ossup::import::ORIGIN_TAG
             )),
