@@ -1,10 +1,10 @@
 //! One change, made through `publish`, `import` and `manage`.
 
+use super::account::{Account, Goal};
 use super::change::{Action, Change, Reason};
 use super::error::ChangeError;
 use super::file::Source;
 use super::maker::Order;
-use super::plan::{Account, Goal};
 use super::run::Fleet;
 use super::{CONTENT_TAG, ENTRY_TAG};
 use crate::import::{CopyRequest, ImportError, ImportTask, Tag};

@@ -8,10 +8,12 @@
 //! An image that does not carry the tags is never changed. Where one has a name that an entry needs, nothing at all is
 //! changed.
 
+mod account;
 mod apply;
 mod change;
 mod error;
 mod file;
+mod look;
 mod maker;
 mod place;
 mod plan;
@@ -21,12 +23,13 @@ mod run;
 mod tests;
 mod text;
 
+pub use account::{Account, Goal, Seen};
 pub use change::{Action, Change, Conflict, Reason, Step};
 pub use error::{ChangeError, SyncError};
 pub use file::{Entry, ImportSettings, Name, Regions, Removed, Retention, Source, SyncFile};
 pub use maker::{MakeError, Maker, Order};
 pub use place::FileError;
-pub use plan::{Account, Goal, Seen, plan, plan_removed};
+pub use plan::{plan, plan_removed};
 pub use run::{Fleet, FleetPlan, SyncReport, Told};
 #[cfg(feature = "cli")]
 pub use text::schema;

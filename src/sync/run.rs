@@ -11,28 +11,26 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::account::{Account, Goal};
+use super::apply;
 use super::change::{Action, Change, Conflict};
 use super::error::{ChangeError, SyncError};
-use super::file::{Entry, Regions, Removed, Source, SyncFile};
+use super::file::{Entry, Regions, Removed, SyncFile};
 use super::maker::{Files, Maker, content_of};
-use super::plan::{Account, Goal, Seen, plan, plan_removed};
-use super::{CONTENT_TAG, ENTRY_TAG, apply};
+use super::plan::{plan, plan_removed};
 use crate::cancel::CancellationToken;
 use crate::import::Importer;
-use crate::manage::{ImageQuery, Images, ManageError};
-use crate::model::{ObjectRef, Region};
-use crate::protocol::oss::ListObjects;
+use crate::manage::Images;
+use crate::model::Region;
 
 /// Regions that are looked at, and changes of one step that are made, at a time.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 /// Images that are made at a time: of each the service imports for hours, and sends while others wait.
 const ENTRIES_AT_ONCE: usize = 4;
 /// How often one entry is planned at most: there are ten steps, and some are taken again where two runs meet.
 const MAX_ROUNDS: usize = 60;
 /// How often changes are tried that another run may have been in the way of.
 const MAX_MEETINGS: usize = 8;
-/// Most pages of objects that are read.
-const MAX_PAGES: usize = 100;
 
 /// A fleet and the account that it is to be in.
 #[derive(Clone)]
@@ -185,11 +183,6 @@ impl Fleet {
         Ok(Goals { entries, all })
     }
 
-    /// What the keys of the objects of an entry begin with, whatever they are made of.
-    fn folder(&self, entry: &Entry) -> String {
-        format!("{}{}/{}-", self.file.folder, self.file.fleet, entry.key)
-    }
-
     async fn plan_of(&self, goals: &Goals<'_>) -> Result<FleetPlan, SyncError> {
         let mut fleet = FleetPlan::default();
         let plans: Vec<_> = stream::iter(goals.entries.iter())
@@ -310,86 +303,6 @@ impl Fleet {
             }
         }
         failed.map_or(Ok(()), Err)
-    }
-
-    /// Looks at the account as far as an entry is concerned.
-    async fn account(&self, goal: &Goal<'_>) -> Result<Account, SyncError> {
-        let regions: BTreeSet<Region> = match self.file.removed {
-            Removed::Keep => goal.regions.clone(),
-            _ => self.images.regions(&[]).await?.into_iter().chain(goal.regions.iter().cloned()).collect(),
-        };
-        let mut images = self.look(regions).await?;
-        for (region, seen) in &mut images {
-            for seen in seen.iter_mut() {
-                let is_current =
-                    seen.tag(ENTRY_TAG) == Some(&goal.tag) && seen.tag(CONTENT_TAG) == Some(&goal.content);
-                if is_current && !seen.image.status.is_pending() && !seen.image.status.is_failed() {
-                    let accounts = self.importer.shared_with(region, &seen.image.image_id).await;
-                    seen.accounts = accounts.map_err(ManageError::from)?;
-                }
-            }
-        }
-        Ok(Account { images, objects: self.objects(goal.entry).await? })
-    }
-
-    async fn look(
-        &self,
-        regions: impl IntoIterator<Item = Region>,
-    ) -> Result<BTreeMap<Region, Vec<Seen>>, SyncError> {
-        let query = ImageQuery::default();
-        let looks = stream::iter(regions.into_iter().map(|region| {
-            let query = &query;
-            async move {
-                let images = self.images.list(&region, query).await?;
-                let seen = images.into_iter().map(|image| Seen::new(image, BTreeSet::new())).collect();
-                Ok::<_, SyncError>((region, seen))
-            }
-        }));
-        looks.buffer_unordered(AT_ONCE).try_collect().await
-    }
-
-    /// Lists the objects that were uploaded for an entry.
-    async fn objects(
-        &self,
-        entry: &Entry,
-    ) -> Result<BTreeMap<ObjectRef, Option<jiff::Timestamp>>, SyncError> {
-        let mut objects = BTreeMap::new();
-        let is_there = |source: &Source| matches!(source, Source::Object(_));
-        if is_there(&entry.source) && entry.data_disks.iter().all(is_there) {
-            return Ok(objects);
-        }
-        let folder = self.folder(entry);
-        let mut list = ListObjects::new(self.file.bucket.clone());
-        list.prefix = Some(folder.clone());
-        for _ in 0..MAX_PAGES {
-            let page = match self.importer.client().call(&list).await {
-                Ok(page) => page,
-                // The first upload makes it, or tells that it is missing.
-                Err(error) if error.service().is_some_and(|answer| answer.status == 404) => break,
-                Err(source) => {
-                    let key = folder.parse().expect("it begins with a letter or digit");
-                    let object = ObjectRef::new(self.file.bucket.clone(), key);
-                    return Err(SyncError::Object { object, source: Box::new(source) });
-                }
-            };
-            for listed in page.objects {
-                // The content is a folder of its own, so that no other entry's word begins so.
-                let is_content = |rest: &str| {
-                    let content = rest.split_once('/').map_or("", |(content, _)| content);
-                    content.len() == 32 && content.bytes().all(|byte| byte.is_ascii_hexdigit())
-                };
-                if let Ok(key) = listed.key.parse()
-                    && listed.key.strip_prefix(&folder).is_some_and(is_content)
-                {
-                    objects.insert(ObjectRef::new(self.file.bucket.clone(), key), listed.last_modified);
-                }
-            }
-            match page.next {
-                Some(next) => list.continuation_token = Some(next),
-                None => break,
-            }
-        }
-        Ok(objects)
     }
 }
 
