@@ -84,7 +84,7 @@ fn a_fleet_is_planned_made_and_then_left_alone() {
 fn what_cannot_be_is_refused_before_anything_is_changed() {
     let (world, _server) = world();
     let written = |text: &str| std::fs::write(world.path("images.toml"), text).unwrap();
-    let mut fails = |code: i32, text: &str, expected: &str| {
+    let fails = |code: i32, text: &str, expected: &str| {
         written(text);
         let told = world.fails(code, &["sync", "images.toml"]);
         assert!(told.contains(expected), "{told}");
