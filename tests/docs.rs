@@ -44,5 +44,7 @@ fn every_finding_about_a_guest_has_a_page_named_after_its_rule() {
         assert!(text.starts_with(&format!("# {rule}: ")), "{}", text.lines().next().unwrap_or_default());
         pages.retain(|page| *page != name);
     }
+    // The list of all pages.
+    pages.retain(|page| page != "README.md");
     assert!(pages.is_empty(), "of no rule: {pages:?}");
 }

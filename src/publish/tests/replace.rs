@@ -139,7 +139,7 @@ async fn run_watched(
 fn assert_never_missing(first: &Seen, second: &Seen, at: &str) {
     let (mut gap, mut waiting) = (false, false);
     for (index, (action, missing)) in first.iter().chain(second).enumerate() {
-        waiting = index == first.len() && gap || waiting && gap;
+        waiting = gap && (waiting || index == first.len());
         if gap && !waiting {
             assert_eq!(action, "ModifyImageAttribute", "{at}: {first:?}");
             assert!(missing.is_empty(), "{at}: the name was missing for two requests: {first:?}");
