@@ -89,7 +89,7 @@ impl Images {
         }
         done.push(format!("image {id} in {region} is deleted"));
         let snapshots = if options.snapshots { snapshots_of(&image) } else { Vec::new() };
-        self.delete_snapshots(region, snapshots).await.map_err(|error| error.after(done))
+        self.delete_snapshots(region, snapshots, ATTEMPTS).await.map_err(|error| error.after(done))
     }
 
     async fn delete_image(
@@ -141,8 +141,12 @@ impl Images {
     pub async fn finish_deletion(&self, region: &Region, image: &ImageId) -> Result<Deleted, ManageError> {
         let mut marked = self.marked(region).await?;
         marked.retain(|(_, of)| of == image);
-        self.delete_snapshots(region, marked.into_iter().map(|(snapshot, _)| snapshot.snapshot_id).collect())
-            .await
+        self.delete_snapshots(
+            region,
+            marked.into_iter().map(|(snapshot, _)| snapshot.snapshot_id).collect(),
+            ATTEMPTS,
+        )
+        .await
     }
 
     /// Deletes the snapshots of a region that were to be deleted with an image, whichever it was, if that is gone: what
@@ -153,7 +157,8 @@ impl Images {
     /// When they cannot be listed or deleted.
     pub async fn finish_deletions(&self, region: &Region) -> Result<Deleted, ManageError> {
         let left = self.left_snapshots(region).await?;
-        self.delete_snapshots(region, left).await
+        // Their images are gone for long: what is kept now is kept for something else.
+        self.delete_snapshots(region, left, 1).await
     }
 
     /// Returns the snapshots of a region that interrupted deletions have left.
@@ -191,10 +196,15 @@ impl Images {
         Ok(marked)
     }
 
-    async fn delete_snapshots(&self, region: &Region, ids: Vec<SnapshotId>) -> Result<Deleted, ManageError> {
+    async fn delete_snapshots(
+        &self,
+        region: &Region,
+        ids: Vec<SnapshotId>,
+        attempts: u32,
+    ) -> Result<Deleted, ManageError> {
         let mut deleted = Deleted::default();
         for id in ids {
-            match self.delete_snapshot(region, &id).await? {
+            match self.delete_snapshot(region, &id, attempts).await? {
                 None => deleted.snapshots.push(id),
                 Some(why) => deleted.kept.push((id, why)),
             }
@@ -207,6 +217,7 @@ impl Images {
         &self,
         region: &Region,
         id: &SnapshotId,
+        attempts: u32,
     ) -> Result<Option<ManageError>, ManageError> {
         let delete = DeleteSnapshot::new(region.clone(), id.clone());
         let mut attempt = 1;
@@ -217,7 +228,7 @@ impl Images {
             match error.call_error().and_then(|call| call.service()?.code.as_deref()) {
                 Some(ecs::code::INVALID_SNAPSHOT_ID_NOT_FOUND) => return Ok(None),
                 Some(ecs::code::SNAPSHOT_CREATED_DISK) => return Ok(Some(error)),
-                Some(ecs::code::SNAPSHOT_CREATED_IMAGE) if attempt == ATTEMPTS => return Ok(Some(error)),
+                Some(ecs::code::SNAPSHOT_CREATED_IMAGE) if attempt >= attempts => return Ok(Some(error)),
                 Some(ecs::code::SNAPSHOT_CREATED_IMAGE) => tokio::time::sleep(self.pause).await,
                 _ => return Err(error),
             }

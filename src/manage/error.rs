@@ -135,11 +135,6 @@ impl ManageError {
         }
     }
 
-    /// Whether the image that was meant is nowhere, or another account's.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Self::NotFound { .. } | Self::Nowhere { .. } | Self::Foreign { .. })
-    }
-
     /// Whether the service, asked for a change, has no such image.
     pub(crate) fn is_not_found(&self) -> bool {
         self.call_error().is_some_and(|error| error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND))

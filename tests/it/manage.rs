@@ -340,6 +340,17 @@ async fn an_image_is_published_tagged_and_withdrawn_by_its_name_in_all_regions()
         world.json(&["image", "list", "--name=web-2"])["images"][0]["tags"].as_array().unwrap().is_empty()
     );
 
+    // The commands that are older know names as well.
+    let shown = world.json(&["image", "show", "family:web"]);
+    assert_eq!(shown["name"], "web-2");
+    let shared = world.json(&["image", "share", "web-2", "--with=1000000042"]);
+    assert_eq!((&shared["image_id"], &shared["shared_with"][0]), (&shown["image_id"], &"1000000042".into()));
+    world.ok(&["image", "publish", "web-2"]);
+    let public = world.fails(7, &["image", "copy", "web-2", "--to=eu-central-1"]);
+    assert!(public.contains("ossup image unpublish"), "{public}");
+    world.ok(&["image", "unpublish", "web-2"]);
+    world.ok(&["image", "copy", "web-2", "--to=eu-central-1"]);
+
     let missing = world.fails(2, &["image", "publish", "web-3", "--all-regions"]);
     assert!(missing.contains("there is no image `web-3` in any of"), "{missing}");
     let theirs = world.fails(2, &["image", "tag", "m-000000000000foreign0", "a=b"]);

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use ossup::image::{DiskRole, Expected};
-use ossup::model::{
-    AccountId, Architecture, BootMode, DiskFormat, ImageId, LicenseType, OsType, Region, TaskId,
-};
+use ossup::manage::ImageRef;
+use ossup::model::{AccountId, Architecture, BootMode, DiskFormat, LicenseType, OsType, Region, TaskId};
 
 use super::after::FanOutArgs;
 use super::boot_test::{BootTestArgs, ImageBootTestArgs};
@@ -290,11 +289,11 @@ What a family points to, what is not finished, and what is promised by the tag
     Prune(ImagePruneArgs),
 }
 
-/// An image or a task, by its id.
+/// A task by its id, or an image by its id, name or family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TaskOrImage {
     Task(TaskId),
-    Image(ImageId),
+    Image(ImageRef),
 }
 
 impl std::str::FromStr for TaskOrImage {
@@ -304,16 +303,13 @@ impl std::str::FromStr for TaskOrImage {
         if text.starts_with("t-") {
             return text.parse().map(Self::Task).map_err(|error| format!("{error}"));
         }
-        if text.starts_with("m-") {
-            return text.parse().map(Self::Image).map_err(|error| format!("{error}"));
-        }
-        Err("expected a task id (t-…) or an image id (m-…)".to_owned())
+        text.parse().map(Self::Image).map_err(|error| format!("{error}"))
     }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageArgs {
-    /// Id of a task (t-…) or an image (m-…)
+    /// Task by its id (t-…), or image: its id (m-…), its name, or family:NAME
     #[arg(value_name = "TASK|IMAGE")]
     pub(crate) id: TaskOrImage,
     #[command(flatten)]
@@ -332,8 +328,8 @@ pub(crate) struct ImageWaitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageCopyArgs {
-    /// Id of the image (m-…)
-    pub(crate) image: ImageId,
+    /// Image: its id (m-…), its name, or family:NAME for the one that a family points to
+    pub(crate) image: ImageRef,
     /// Regions to copy it to
     #[arg(long, value_name = "REGION,…", value_delimiter = ',', required = true)]
     pub(crate) to: Vec<Region>,
@@ -350,8 +346,8 @@ pub(crate) struct ImageCopyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImageShareArgs {
-    /// Id of the image (m-…)
-    pub(crate) image: ImageId,
+    /// Image: its id (m-…), its name, or family:NAME for the one that a family points to
+    pub(crate) image: ImageRef,
     /// Ids of the accounts
     #[arg(long, value_name = "ACCOUNT,…", value_delimiter = ',', required = true, value_parser = account)]
     pub(crate) with: Vec<AccountId>,

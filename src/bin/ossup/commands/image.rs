@@ -2,6 +2,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use ossup::ErrorKind;
 use ossup::image::request::{PLATFORMS, platform_os_type};
 use ossup::import::{CancelOutcome, CopyRequest, CustomImage, ImportTask, Importer};
+use ossup::manage::{ImageRef, Images};
 use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
@@ -63,7 +64,7 @@ fn platforms(context: &Context) -> Result<(), Failure> {
 
 async fn show(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.connection, &args.retry, context)?;
-    let task = importer.resolve(&region, id(&args.id)).await?;
+    let task = importer.resolve(&region, &id(&importer, &region, &args.id).await?).await?;
     let image = importer.image(&region, &task.image_id).await?;
     let detail = match &task.task_id {
         Some(id) => importer.task(&region, id).await?,
@@ -107,7 +108,13 @@ async fn shared_with(
 
 async fn wait(args: &ImageWaitArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.image.connection, &args.image.retry, context)?;
-    let task = context.stop.or(async { Ok(importer.resolve(&region, id(&args.image.id)).await?) }).await?;
+    let task = context
+        .stop
+        .or(async {
+            let id = id(&importer, &region, &args.image.id).await?;
+            Ok(importer.resolve(&region, &id).await?)
+        })
+        .await?;
     let shown = ImportsShown::start(context.output);
     let importer =
         importer.with_events(shown.sink()).with_wait_limit(args.waiting.timeout.map(|span| span.0));
@@ -129,10 +136,10 @@ async fn wait(args: &ImageWaitArgs, context: &Context) -> Result<(), Failure> {
 
 async fn cancel(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.connection, &args.retry, context)?;
-    let task = importer.resolve(&region, id(&args.id)).await?;
+    let task = importer.resolve(&region, &id(&importer, &region, &args.id).await?).await?;
     let what = match &args.id {
         TaskOrImage::Task(id) => format!("task {id}"),
-        TaskOrImage::Image(id) => format!("the creation of image {id}"),
+        TaskOrImage::Image(_) => format!("the creation of image {}", task.image_id),
     };
     match importer.cancel(&task).await? {
         CancelOutcome::Cancelled { snapshots } => {
@@ -159,11 +166,10 @@ async fn cancel(args: &ImageArgs, context: &Context) -> Result<(), Failure> {
 
 async fn copy(args: &ImageCopyArgs, context: &Context) -> Result<(), Failure> {
     let (importer, region) = importer(&args.connection, &args.retry, context)?;
-    let missing = || Failure::new(Kind::Usage, format!("there is no image {} in {region}", args.image));
-    let source = importer.image(&region, &args.image).await?.ok_or_else(missing)?;
+    let source = Images::new(importer.client().clone()).require(&region, &args.image).await?;
+    let id = source.image_id;
     let name = args.name.clone().or(source.name).ok_or_else(|| {
-        Failure::new(Kind::Usage, format!("image {} has no name to give its copies", args.image))
-            .hint("pass --name")
+        Failure::new(Kind::Usage, format!("image {id} has no name to give its copies")).hint("pass --name")
     })?;
     // Before the first copy begins: the others would be left behind.
     refuse_unknown_regions(&importer, &args.to).await?;
@@ -172,7 +178,7 @@ async fn copy(args: &ImageCopyArgs, context: &Context) -> Result<(), Failure> {
         importer.with_events(shown.sink()).with_wait_limit(args.waiting.timeout.map(|span| span.0));
     let copies: Vec<(ImportTask, CustomImage)> = stream::iter(&args.to)
         .map(|destination| async {
-            let request = CopyRequest::new(region.clone(), args.image.clone(), destination.clone(), &name);
+            let request = CopyRequest::new(region.clone(), id.clone(), destination.clone(), &name);
             let task = importer.copy(&request, &token()).await?;
             let image = importer.follow(&task).await?;
             Ok::<_, Failure>((task, image))
@@ -188,12 +194,13 @@ async fn copy(args: &ImageCopyArgs, context: &Context) -> Result<(), Failure> {
 
 async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<(), Failure> {
     let (importer, region) = importer(&args.connection, &args.retry, context)?;
+    let image = image_id(&importer, &region, &args.image).await?;
     if share {
-        importer.share(&region, &args.image, &args.with).await?;
+        importer.share(&region, &image, &args.with).await?;
     } else {
-        importer.unshare(&region, &args.image, &args.with).await?;
+        importer.unshare(&region, &image, &args.with).await?;
     }
-    let accounts = importer.shared_with(&region, &args.image).await?;
+    let accounts = importer.shared_with(&region, &image).await?;
     let joined = |ids: &mut dyn Iterator<Item = &AccountId>| {
         ids.map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };
@@ -203,11 +210,9 @@ async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<
         _ => joined(&mut accounts.iter()),
     };
     let with = joined(&mut args.with.iter());
-    context
-        .output
-        .status(format!("image {} in {region} is {done} {with}; now shared with: {left}", args.image));
+    context.output.status(format!("image {image} in {region} is {done} {with}; now shared with: {left}"));
     let text = accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    context.output.print(json!({"region": region, "image_id": args.image, "shared_with": accounts}), &text)
+    context.output.print(json!({"region": region, "image_id": image, "shared_with": accounts}), &text)
 }
 
 pub(super) fn snapshots(image: &CustomImage) -> Vec<SnapshotId> {
@@ -242,10 +247,18 @@ pub(super) fn json_fields(region: &Region, image: &CustomImage) -> Value {
     })
 }
 
-fn id(id: &TaskOrImage) -> &str {
+/// Returns the id of a task or an image. An id is taken as it is: who has it need not be allowed to list images.
+async fn id(importer: &Importer, region: &Region, id: &TaskOrImage) -> Result<String, Failure> {
     match id {
-        TaskOrImage::Task(id) => id.as_str(),
-        TaskOrImage::Image(id) => id.as_str(),
+        TaskOrImage::Task(id) => Ok(id.to_string()),
+        TaskOrImage::Image(image) => Ok(image_id(importer, region, image).await?.to_string()),
+    }
+}
+
+async fn image_id(importer: &Importer, region: &Region, image: &ImageRef) -> Result<ImageId, Failure> {
+    match image {
+        ImageRef::Id(id) => Ok(id.clone()),
+        _ => Ok(Images::new(importer.client().clone()).require(region, image).await?.image_id),
     }
 }
 

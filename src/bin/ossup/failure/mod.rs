@@ -185,11 +185,6 @@ impl Failure {
         self
     }
 
-    /// Whether what was asked for does not exist, or is not possible.
-    pub(crate) fn is_usage(&self) -> bool {
-        self.kind == Kind::Usage
-    }
-
     /// Whether a signal ended the command.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self.kind, Kind::Interrupted(_))

@@ -1,6 +1,6 @@
 //! `image delete`.
 
-use ossup::manage::{DeleteOptions, Deleted, Placed};
+use ossup::manage::{DeleteOptions, Deleted, ManageError, Placed};
 use ossup::model::SnapshotId;
 use serde_json::{Value, json};
 
@@ -14,13 +14,12 @@ use crate::ui::confirm;
 /// Deletes an image wherever it is, with its snapshots if wanted.
 pub(crate) async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<(), Failure> {
     let place = Place::new(&args.place, context).await?;
-    let targets = match place.find(&args.image).await {
-        Ok(targets) => targets,
+    let targets = match place.look(&args.image).await {
         // An earlier run may have deleted the image, and died before its snapshots.
-        Err(failure) if args.snapshots && failure.is_usage() => {
-            return finish_earlier(&place, failure, context).await;
+        Err(error @ (ManageError::NotFound { .. } | ManageError::Nowhere { .. })) if args.snapshots => {
+            return finish_earlier(&place, error, context).await;
         }
-        Err(failure) => return Err(failure),
+        looked => place.or_unchanged(looked)?,
     };
     confirm(&question(&targets, context), args.yes).await?;
     let options = DeleteOptions::default()
@@ -80,7 +79,7 @@ fn question(targets: &[Placed], context: &Context) -> String {
 }
 
 /// Deletes the snapshots that an interrupted deletion has left; fails as before if there are none.
-async fn finish_earlier(place: &Place, failure: Failure, context: &Context) -> Result<(), Failure> {
+async fn finish_earlier(place: &Place, missing: ManageError, context: &Context) -> Result<(), Failure> {
     let mut all = Deleted::default();
     for region in &place.regions {
         let deleted = place.images.finish_deletions(region).await?;
@@ -88,7 +87,7 @@ async fn finish_earlier(place: &Place, failure: Failure, context: &Context) -> R
         all.kept.extend(deleted.kept);
     }
     if all.snapshots.is_empty() && all.kept.is_empty() {
-        return Err(failure);
+        return Err(missing.into());
     }
     warn_of_kept(&all, context);
     let ids = joined(&all.snapshots);

@@ -71,8 +71,17 @@ impl Place {
 
     /// Returns the images that are meant. A region that cannot be asked ends it: nothing is changed yet.
     async fn find(&self, image: &ImageRef) -> Result<Vec<Placed>, Failure> {
-        self.images.find_in(&self.regions, image).await.map_err(|error| {
-            let unasked = !error.is_missing() && self.regions.len() > 1;
+        self.or_unchanged(self.look(image).await)
+    }
+
+    async fn look(&self, image: &ImageRef) -> Result<Vec<Placed>, ManageError> {
+        self.images.find_in(&self.regions, image).await
+    }
+
+    /// Says that nothing was changed, where one region of many cannot be asked.
+    fn or_unchanged(&self, looked: Result<Vec<Placed>, ManageError>) -> Result<Vec<Placed>, Failure> {
+        looked.map_err(|error| {
+            let unasked = error.call_error().is_some() && self.regions.len() > 1;
             let failure = Failure::from(error);
             match unasked {
                 true => failure.context("nothing was changed, because a region cannot be asked").hint(
