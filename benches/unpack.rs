@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn unpacked_here(packed: &Path) -> Result<Duration, Box<dyn Error>> {
     timed(|| {
-        let mut unpacked = open(File::open(packed)?, &Options::new(u64::MAX).threads(2))?;
+        let mut unpacked = open(File::open(packed)?, &Options::new(u64::MAX).with_threads(2))?;
         let mut block = vec![0; BLOCK];
         let mut length = 0;
         loop {

@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::new(options.with_rpc_endpoint(endpoint));
 
     let source = Arc::new(FileSource::open(file.as_str())?);
-    let upload = Upload::new(client.clone(), source, object.clone()).state_dir(store.join("state"));
+    let upload = Upload::new(client.clone(), source, object.clone()).with_state_dir(store.join("state"));
     let disk = ImportDisk::new(object).with_format(DiskFormat::Raw);
     let request = ImportRequest::new(region, name.as_str(), disk).with_platform("Others Linux");
     let progress = EventSink::new(|event| {
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Importer alone imports an object that was uploaded last week; Publish puts both in order, and keeps
     // what is done, so that the same call again continues after any interruption.
     let importer = Importer::new(client).with_events(progress);
-    let report = Publish::new(importer, request, store.join("state")).upload(upload).run().await?;
+    let report = Publish::new(importer, request, store.join("state")).with_upload(upload).run().await?;
     println!("{} is available in {}", report.import.task.image_id, report.import.task.region);
     Ok(())
 }

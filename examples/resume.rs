@@ -49,9 +49,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             stopper.cancel();
         }
     });
-    let upload =
-        Upload::new(client, source, object).state_dir(store.join("state")).part_size(1 << 20).parallel(2);
-    match upload.clone().events(sink).cancel(cancel).run().await {
+    let upload = Upload::new(client, source, object)
+        .with_state_dir(store.join("state"))
+        .with_part_size(1 << 20)
+        .with_parallel(2);
+    match upload.clone().with_events(sink).with_cancellation(cancel).run().await {
         Err(error) if error.kind() == ErrorKind::Cancelled => println!("stopped: {error}"),
         Err(error) => return Err(error.into()),
         Ok(_) => println!("the file is too small to be stopped half-way"),

@@ -66,8 +66,8 @@ async fn upload(
         }
     });
     let upload = Upload::new(client.clone(), source, object)
-        .state_dir(store.join("state"))
-        .events(progress)
-        .cancel(cancel);
+        .with_state_dir(store.join("state"))
+        .with_events(progress)
+        .with_cancellation(cancel);
     Ok(upload.run().await?)
 }

@@ -165,7 +165,7 @@ pub fn images(bytes: &[u8]) {
 
 /// Compressed files and archives.
 pub fn packed(bytes: &[u8]) {
-    let options = unpack::Options::new(16 << 20).memory(16 << 20).threads(1);
+    let options = unpack::Options::new(16 << 20).with_memory(16 << 20).with_threads(1);
     let Ok(mut unpacked) = unpack::open(Cursor::new(bytes.to_vec()), &options) else { return };
     let read = std::io::copy(&mut unpacked, &mut std::io::sink());
     assert_eq!(unpacked.read(&mut [0]).is_err(), read.is_err(), "an error stays, and so does the end");

@@ -53,7 +53,7 @@
 //! ));
 //! let source = Arc::new(FileSource::open("disk.qcow2")?);
 //! let report = Upload::new(client, source, "oss://images/disk.qcow2".parse()?)
-//!     .state_dir("/var/lib/builder/ossup")
+//!     .with_state_dir("/var/lib/builder/ossup")
 //!     .run()
 //!     .await?;
 //! assert!(report.stored.crc64.is_some());

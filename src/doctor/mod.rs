@@ -95,35 +95,38 @@ impl Doctor {
 
     /// Asks about this bucket too.
     #[must_use]
-    pub fn bucket(mut self, bucket: BucketName) -> Self {
+    pub fn with_bucket(mut self, bucket: BucketName) -> Self {
         self.bucket = Some(bucket);
         self
     }
 
     /// Says that the way out goes through a proxy, so that a direct one need not exist.
     #[must_use]
-    pub fn proxied(mut self, proxied: bool) -> Self {
+    pub fn with_proxied(mut self, proxied: bool) -> Self {
         self.proxied = proxied;
         self
     }
 
     /// Whether an object of 1 MiB may be made for a moment.
     #[must_use]
-    pub fn makes(mut self, makes: bool) -> Self {
+    pub fn with_makes(mut self, makes: bool) -> Self {
         self.makes = makes;
         self
     }
 
     /// Has failed requests explained.
     #[must_use]
-    pub fn advice(mut self, advice: impl Fn(&CallError) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn with_advice(
+        mut self,
+        advice: impl Fn(&CallError) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         self.advice = Arc::new(advice);
         self
     }
 
     /// Stops when the token is cancelled, and removes what was made until then.
     #[must_use]
-    pub fn cancel(mut self, stop: CancellationToken) -> Self {
+    pub fn with_cancellation(mut self, stop: CancellationToken) -> Self {
         self.stop = stop;
         self
     }

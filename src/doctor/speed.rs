@@ -38,8 +38,8 @@ impl Doctor {
         // Nothing is read of it: the probe makes its own bytes.
         let source = Arc::new(Made::new(1, |_, rest| rest.len()));
         Upload::new(client, source, object)
-            .limits(Limits::for_host(&crate::blocks::HostLimits::detect(), None, None))
-            .cancel(self.stop.clone())
+            .with_limits(Limits::for_host(&crate::blocks::HostLimits::detect(), None, None))
+            .with_cancellation(self.stop.clone())
     }
 }
 

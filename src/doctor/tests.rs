@@ -30,7 +30,8 @@ fn world() -> World {
         Arc::new(emulator.clone()),
     );
     let client = Client::new(options);
-    let doctor = Doctor::new(&client, Some("an access key".to_owned())).bucket(bucket()).proxied(true);
+    let doctor =
+        Doctor::new(&client, Some("an access key".to_owned())).with_bucket(bucket()).with_proxied(true);
     World { _dir: dir, emulator, doctor }
 }
 
@@ -123,7 +124,7 @@ async fn a_trial_that_fails_or_is_stopped_half_way_leaves_nothing() {
         let stall = FaultRule::on(operation, Fault::Stall { when, seconds });
         world.emulator.set_faults(FaultPlan::of([stall]));
         let stop = CancellationToken::new();
-        let doctor = world.doctor.clone().cancel(stop.clone());
+        let doctor = world.doctor.clone().with_cancellation(stop.clone());
         let bucket = bucket();
         let trial = trial::trial(&doctor, &bucket, "ossup-doctor/t/", &stop);
         let asked = async {
@@ -145,14 +146,15 @@ async fn credentials_that_are_refused_are_said_to_be_and_the_network_is_asked_ne
     let mut options = world.doctor.client.options().clone();
     let wrong = crate::credentials::Credentials::new("LTAInobody", "hunter2");
     options.credentials = Arc::new(StaticCredentials::new(wrong));
-    let doctor =
-        Doctor::new(&Client::new(options), Some("a wrong key".to_owned())).bucket(bucket()).proxied(true);
+    let doctor = Doctor::new(&Client::new(options), Some("a wrong key".to_owned()))
+        .with_bucket(bucket())
+        .with_proxied(true);
     let checks = doctor.run().await;
     assert_eq!(of(&checks, "identity").verdict, Verdict::Fail);
     assert_eq!(of(&checks, "endpoint.public").verdict, Verdict::Ok);
     assert!(!format!("{checks:?}").contains("hunter2"));
     let options = world.doctor.client.options().clone();
-    let without = Doctor::new(&Client::new(options), None).proxied(true).run().await;
+    let without = Doctor::new(&Client::new(options), None).with_proxied(true).run().await;
     assert!(without.iter().all(|check| check.area == Area::Network), "{without:?}");
 }
 
@@ -166,7 +168,7 @@ async fn the_bucket_s_settings_are_judged() {
             record.storage_class = "Archive".to_owned();
         })
         .unwrap();
-    let checks = world.doctor.clone().makes(false).run().await;
+    let checks = world.doctor.clone().with_makes(false).run().await;
     assert_eq!(of(&checks, "owner").verdict, Verdict::Fail);
     assert_eq!(of(&checks, "class").verdict, Verdict::Warn);
     assert!(!checks.iter().any(|check| check.id == "trial"));
@@ -190,7 +192,7 @@ async fn a_measurement_that_is_stopped_leaves_nothing() {
     checks.retain(|check| check.id == "endpoint.public");
     world.emulator.set_faults(FaultPlan::default());
     let stop = CancellationToken::new();
-    let doctor = world.doctor.clone().cancel(stop.clone());
+    let doctor = world.doctor.clone().with_cancellation(stop.clone());
     let asked = async {
         while world.emulator.requests().get("UploadPart").is_none_or(|count| *count == 0) {
             tokio::task::yield_now().await;

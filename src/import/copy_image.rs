@@ -67,7 +67,7 @@ impl CopyRequest {
     /// Makes the copy under another name, for as long as another image has its own. It is the same copy all the same, and
     /// is found under either.
     #[must_use]
-    pub fn made_as(mut self, name: impl Into<String>) -> Self {
+    pub fn with_made_as(mut self, name: impl Into<String>) -> Self {
         self.made_as = Some(name.into());
         self
     }

@@ -52,7 +52,7 @@ impl Deprecation {
 
     /// Leaves the state as it is, and only writes the tags.
     #[must_use]
-    pub fn tags_only(mut self) -> Self {
+    pub fn with_tags_only(mut self) -> Self {
         self.status = false;
         self
     }

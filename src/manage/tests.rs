@@ -242,7 +242,7 @@ async fn tags_alone_leave_state_and_sharing_as_they_are() {
     let bench = Bench::new(|_| {});
     let id = bench.made("web-1").await;
     bench.share(&id).await;
-    bench.images.deprecate(&here(), &id, &deprecation().tags_only()).await.unwrap();
+    bench.images.deprecate(&here(), &id, &deprecation().with_tags_only()).await.unwrap();
     let image = bench.image(&id).await.unwrap();
     assert_eq!((&image.status, image.is_shared), (&ImageStatus::Available, Some(true)));
     assert_eq!(tag(&image, DEPRECATED_ON_TAG).as_deref(), Some("20260131"));

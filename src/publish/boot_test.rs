@@ -11,7 +11,7 @@ impl Publish {
     /// Tests the imported image in an instance before anything else is done with it. An image that is not seen to boot
     /// ends the publish with [`BootTestError::DoesNotBoot`], and is kept. An image that was tested is not tested again.
     #[must_use]
-    pub fn boot_test(mut self, test: impl Into<Option<BootTest>>) -> Self {
+    pub fn with_boot_test(mut self, test: impl Into<Option<BootTest>>) -> Self {
         self.boot_test = test.into();
         self
     }

@@ -160,14 +160,14 @@ impl Publish {
 
     /// Uploads an object of the request first.
     #[must_use]
-    pub fn upload(mut self, upload: Upload) -> Self {
+    pub fn with_upload(mut self, upload: Upload) -> Self {
         self.uploads.push(upload);
         self
     }
 
     /// Copies the image to these regions.
     #[must_use]
-    pub fn copy_to(mut self, regions: impl IntoIterator<Item = Region>) -> Self {
+    pub fn with_copies_in(mut self, regions: impl IntoIterator<Item = Region>) -> Self {
         self.copy_to.extend(regions);
         self
     }
@@ -176,21 +176,21 @@ impl Publish {
     /// gets the name with the end `-unencrypted`, and its copies, of which one is in its own region, the name itself. Only
     /// they are put into a family and shared.
     #[must_use]
-    pub fn encrypt(mut self, encryption: impl Into<Option<Encryption>>) -> Self {
+    pub fn with_encryption(mut self, encryption: impl Into<Option<Encryption>>) -> Self {
         self.encryption = encryption.into();
         self
     }
 
     /// Puts the image and its copies into this family once all are Available.
     #[must_use]
-    pub fn family(mut self, family: impl Into<Option<String>>) -> Self {
+    pub fn with_family(mut self, family: impl Into<Option<String>>) -> Self {
         self.family = family.into();
         self
     }
 
     /// Shares the image and its copies with these accounts once all are Available.
     #[must_use]
-    pub fn share_with(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
+    pub fn with_accounts(mut self, accounts: impl IntoIterator<Item = AccountId>) -> Self {
         self.share_with.extend(accounts);
         self
     }
@@ -198,7 +198,7 @@ impl Publish {
     /// Makes the image and its copies community images, which everybody can use, once all are Available: after they were
     /// shared, for the service neither shares nor copies a community image.
     #[must_use]
-    pub fn public(mut self, public: bool) -> Self {
+    pub fn with_public(mut self, public: bool) -> Self {
         self.public = public;
         self
     }
@@ -209,35 +209,35 @@ impl Publish {
     /// In every region the name passes by two requests one after the other, and whatever happens, the next run begins
     /// with what is left of that.
     #[must_use]
-    pub fn replace(mut self, replaced: impl Into<Option<Replaced>>) -> Self {
+    pub fn with_replaced(mut self, replaced: impl Into<Option<Replaced>>) -> Self {
         self.replace = replaced.into();
         self
     }
 
     /// Deletes the objects once everything is Available.
     #[must_use]
-    pub fn delete_objects(mut self, delete: bool) -> Self {
+    pub fn with_delete_objects(mut self, delete: bool) -> Self {
         self.delete_objects = delete;
         self
     }
 
     /// Goes on with the other regions when one fails. Nothing is shared or deleted then.
     #[must_use]
-    pub fn keep_going(mut self, keep_going: bool) -> Self {
+    pub fn with_keep_going(mut self, keep_going: bool) -> Self {
         self.keep_going = keep_going;
         self
     }
 
     /// Returns after the submission if `false`; copying, sharing and deleting need the wait.
     #[must_use]
-    pub fn wait(mut self, wait: bool) -> Self {
+    pub fn with_wait(mut self, wait: bool) -> Self {
         self.wait = wait;
         self
     }
 
     /// Sends events to `sink`. The uploads have their own sinks.
     #[must_use]
-    pub fn events(mut self, sink: EventSink) -> Self {
+    pub fn with_events(mut self, sink: EventSink) -> Self {
         self.events = sink;
         self
     }
@@ -245,7 +245,7 @@ impl Publish {
     /// Ends the run when the token is cancelled. An import that was submitted goes on: it is cancelled by
     /// [`Importer::cancel`] alone.
     #[must_use]
-    pub fn cancel(mut self, token: CancellationToken) -> Self {
+    pub fn with_cancellation(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
     }
@@ -351,7 +351,7 @@ impl Publish {
 
     /// Works through another importer.
     #[must_use]
-    pub fn importer(mut self, importer: Importer) -> Self {
+    pub fn with_importer(mut self, importer: Importer) -> Self {
         self.importer = importer;
         self
     }

@@ -201,14 +201,14 @@ impl<'a> Preflight<'a> {
 
     /// Does not check the name: an earlier run may have taken it ([`Publish::has_begun`]).
     #[must_use]
-    pub fn name_may_be_taken(mut self, may: bool) -> Self {
+    pub fn with_name_taken(mut self, may: bool) -> Self {
         self.name_may_be_taken = may;
         self
     }
 
     /// Does not mind a missing bucket: the embedded store makes it.
     #[must_use]
-    pub fn bucket_may_be_made(mut self, may: bool) -> Self {
+    pub fn with_bucket_made(mut self, may: bool) -> Self {
         self.bucket_may_be_made = may;
         self
     }

@@ -168,7 +168,7 @@ impl Steps<'_> {
             request.name(),
         );
         if self.publish.replace.is_some() || self.flow.is_staged() {
-            copy = copy.made_as(names::staged(request.name(), &self.flow.origin));
+            copy = copy.with_made_as(names::staged(request.name(), &self.flow.origin));
         }
         if let Some(text) = request.description() {
             copy = copy.with_description(text);

@@ -103,14 +103,14 @@ impl World {
         let source = Arc::new(FileSource::open(self.folder.path().join("disk.raw")).unwrap());
         let state = self.folder.path().join("state");
         let upload = Upload::new(importer.client().clone(), source, object.clone());
-        let upload = upload.state_dir(&state).overwrite(overwrite);
+        let upload = upload.with_state_dir(&state).with_overwrite(overwrite);
         let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
         let request = ImportRequest::new(region(REGIONS[0]), "web-1", disk);
         Publish::new(importer, request, state)
-            .upload(upload)
-            .copy_to([region(REGIONS[1]), region(REGIONS[2])])
-            .family("web".to_owned())
-            .share_with(["1234567890123456".parse().unwrap()])
+            .with_upload(upload)
+            .with_copies_in([region(REGIONS[1]), region(REGIONS[2])])
+            .with_family("web".to_owned())
+            .with_accounts(["1234567890123456".parse().unwrap()])
     }
 
     /// Runs a publish whose client dies at one request, before the request is carried out or after. Returns whether it
@@ -222,7 +222,7 @@ async fn killed_at_every_request_an_import_that_deletes_its_object_names_its_ima
             world.publish(world.alive()).uploads[0].run().await.unwrap();
             let import = |transport| {
                 let import = Publish { uploads: Vec::new(), ..world.publish(transport) };
-                import.delete_objects(true)
+                import.with_delete_objects(true)
             };
             let finished = world.survives(dies_at, after, import).await;
             let again = import(world.alive()).run().await;
@@ -253,7 +253,7 @@ async fn a_copy_that_may_not_be_looked_at_for_a_while_is_not_forgotten() {
             emulator.set_faults(FaultPlan::of([FaultRule::on("DescribeImages", denied())]));
         }
     });
-    let publish = world.publish(world.alive()).keep_going(true);
+    let publish = world.publish(world.alive()).with_keep_going(true);
     let mut request = publish.request.clone();
     for tag in 0..20 {
         request = request.with_tag(format!("tag-{tag}"), "x");
@@ -273,9 +273,9 @@ async fn a_copy_that_may_not_be_looked_at_for_a_while_is_not_forgotten() {
 async fn objects_are_deleted_last_and_not_uploaded_again() {
     let world = World::new();
     world.image();
-    let report = world.publish(world.alive()).delete_objects(true).run().await.unwrap();
+    let report = world.publish(world.alive()).with_delete_objects(true).run().await.unwrap();
     assert_eq!(report.deleted.len(), 1);
-    let again = world.publish(world.alive()).delete_objects(true).run().await.unwrap();
+    let again = world.publish(world.alive()).with_delete_objects(true).run().await.unwrap();
     assert!(again.uploads.is_empty());
     world.assert_one_image_in_each_region().await;
 }
@@ -284,12 +284,12 @@ async fn objects_are_deleted_last_and_not_uploaded_again() {
 async fn a_changed_file_is_not_published_as_the_image_of_the_deleted_object() {
     let world = World::new();
     let file = world.image();
-    world.publish(world.alive()).delete_objects(true).run().await.unwrap();
+    world.publish(world.alive()).with_delete_objects(true).run().await.unwrap();
     let mut other = bootable();
     other[1 << 20] ^= 1;
     other.resize(3 << 20, 0);
     std::fs::write(file, other).unwrap();
-    let error = world.publish(world.alive()).delete_objects(true).run().await.unwrap_err();
+    let error = world.publish(world.alive()).with_delete_objects(true).run().await.unwrap_err();
     assert!(
         matches!(error, PublishError::Import(ImportError::NameTaken { .. })),
         "the old image has the name: {error:?}"
@@ -303,7 +303,7 @@ async fn a_region_that_fails_keeps_the_images_from_being_shared() {
     // Another image has the name in one of the regions.
     world.occupy(REGIONS[1], "web-1", file).await;
 
-    let report = world.publish(world.alive()).keep_going(true).run().await.unwrap();
+    let report = world.publish(world.alive()).with_keep_going(true).run().await.unwrap();
     assert!(matches!(
         report.failures.get(&region(REGIONS[1])),
         Some(PublishError::Import(ImportError::NameTaken { .. }))
@@ -327,7 +327,7 @@ async fn what_stands_in_the_way_is_known_before_the_first_byte() {
     let other = Publish { request: other, ..publish.clone() };
     let problems = Preflight::new(&other).run().await;
     assert!(matches!(problems.as_slice(), [Problem::NameTaken { .. }]), "{problems:?}");
-    let preflight = Preflight::new(&publish).name_may_be_taken(true);
+    let preflight = Preflight::new(&publish).with_name_taken(true);
     assert_eq!(preflight.run().await, []);
 
     let images = "images".parse().unwrap();
@@ -373,10 +373,11 @@ async fn another_family_than_that_of_an_earlier_run_is_said() {
     let world = World::new();
     world.image();
     let (sink, said) = notices();
-    world.publish(world.alive()).events(sink.clone()).run().await.unwrap();
-    world.publish(world.alive()).events(sink.clone()).run().await.unwrap();
+    world.publish(world.alive()).with_events(sink.clone()).run().await.unwrap();
+    world.publish(world.alive()).with_events(sink.clone()).run().await.unwrap();
     assert!(said.lock().unwrap().is_empty(), "nothing is reported for the same family again");
-    let report = world.publish(world.alive()).family("other".to_owned()).events(sink).run().await.unwrap();
+    let report =
+        world.publish(world.alive()).with_family("other".to_owned()).with_events(sink).run().await.unwrap();
     assert_eq!(report.family.as_deref(), Some("other"));
     let said = said.lock().unwrap();
     assert_eq!(said.len(), 3, "{said:?}");
@@ -399,7 +400,7 @@ async fn small_disks_go_beside_a_large_one() {
             let object = format!("oss://images/{name}").parse().unwrap();
             let order = Arc::clone(&order);
             let source = Arc::new(FileSource::open(path).unwrap());
-            Upload::new(importer.client().clone(), source, object).events(sink(move |event| {
+            Upload::new(importer.client().clone(), source, object).with_events(sink(move |event| {
                 if matches!(event, crate::event::Event::Completed) {
                     order.lock().unwrap().push(name);
                 }
@@ -428,7 +429,7 @@ async fn small_disks_go_beside_a_large_one() {
         FaultRule::always(refused).with_key("two.raw"),
         FaultRule::on("UploadPart", stall).with_key("large.raw"),
     ]));
-    let again: Vec<Upload> = uploads.into_iter().map(|upload| upload.overwrite(true)).collect();
+    let again: Vec<Upload> = uploads.into_iter().map(|upload| upload.with_overwrite(true)).collect();
     let error = tokio::time::timeout(Duration::from_secs(30), upload_all(&again)).await.unwrap().unwrap_err();
     assert_eq!(error.call().and_then(|call| call.service()?.code.clone()).as_deref(), Some("AccessDenied"));
 }

@@ -38,14 +38,14 @@ impl Stream {
 
     /// Says about how many bytes will come. It is no promise: parts are chosen so that as many fit well.
     #[must_use]
-    pub fn expected_size(mut self, bytes: u64) -> Self {
+    pub fn with_expected_size(mut self, bytes: u64) -> Self {
         self.expected = Some(bytes);
         self
     }
 
     /// Sets how many bytes are held at most, [`DEFAULT_STREAM_MEMORY`] by default.
     #[must_use]
-    pub fn memory(mut self, bytes: u64) -> Self {
+    pub fn with_memory(mut self, bytes: u64) -> Self {
         self.memory = bytes.max(LEAST_MEMORY);
         self
     }
@@ -54,7 +54,7 @@ impl Stream {
     /// [`Sha256Checked`](super::Sha256Checked) does. It is not compared here: two streams of which the same is said are
     /// the same.
     #[must_use]
-    pub fn fetched_as(mut self, sha256: Sha256) -> Self {
+    pub fn with_fetched_sha256(mut self, sha256: Sha256) -> Self {
         self.fetched = Some(sha256);
         self
     }

@@ -108,7 +108,7 @@ impl Maker for Plain {
                     let object = ObjectRef::new(order.bucket.clone(), key);
                     let upload =
                         Upload::new(client.clone(), Arc::new(FileSource::open(path)?), object.clone());
-                    (object, Some(upload.state_dir(&self.state)))
+                    (object, Some(upload.with_state_dir(&self.state)))
                 }
                 Source::Web(url) => return Err(format!("{url} is not there").into()),
             };
@@ -118,7 +118,7 @@ impl Maker for Plain {
                 request = request.with_tag(tag.key, tag.value);
             }
             let publish = Publish::new(self.importer.clone(), request, &self.state);
-            Ok(upload.into_iter().fold(publish, Publish::upload))
+            Ok(upload.into_iter().fold(publish, Publish::with_upload))
         })
     }
 }

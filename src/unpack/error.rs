@@ -65,7 +65,7 @@ pub enum UnpackError {
         /// The kind that is not supported.
         what: &'static str,
     },
-    /// Unpacking would take more memory than [`Options::memory`](super::Options::memory) allows.
+    /// Unpacking would take more memory than [`Options::with_memory`](super::Options::with_memory) allows.
     #[error(
         "unpacking this {} data takes {} MiB of memory{}, and {} MiB are allowed for it: allow more, or pack it again \
          with a smaller window or dictionary",

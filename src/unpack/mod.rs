@@ -9,8 +9,8 @@
 //! | Format | Several in a row | Behind the last | Memory | Decoder |
 //! |---|---|---|---|---|
 //! | gzip | members | zeros | 64 KiB | `flate2` on `zlib-rs` |
-//! | xz | streams, blocks | zeros, a multiple of 4 | up to [`Options::memory`] | `liblzma` |
-//! | zstd | frames, skippable frames | nothing | up to [`Options::memory`] | `zstd-safe` |
+//! | xz | streams, blocks | zeros, a multiple of 4 | up to [`Options::with_memory`] | `liblzma` |
+//! | zstd | frames, skippable frames | nothing | up to [`Options::with_memory`] | `zstd-safe` |
 //! | bzip2 | streams | nothing | 4 MiB | `bzip2` on `libbz2-rs-sys` |
 //! | LZ4 | frames, skippable frames | nothing | 10 MiB | blocks by `lz4_flex` |
 //! | tar | ustar, GNU, pax, sparse files of each | zeros behind the end mark | 18 MiB | headers by `tar` |
@@ -83,7 +83,7 @@ impl Options {
     /// Takes the member of this name from an archive. Otherwise the only file in it that may be a disk image is
     /// taken: of at least [`SMALLEST_IMAGE`] bytes, and neither text nor a program.
     #[must_use]
-    pub fn member(mut self, name: impl Into<String>) -> Self {
+    pub fn with_member(mut self, name: impl Into<String>) -> Self {
         self.member = Some(name.into());
         self
     }
@@ -92,7 +92,7 @@ impl Options {
     /// of the largest power of two in it, up to 2 GiB (`zstd --long=31`). xz uses fewer threads where all would take
     /// more, and refuses a dictionary that is larger.
     #[must_use]
-    pub fn memory(mut self, bytes: u64) -> Self {
+    pub fn with_memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;
         self
     }
@@ -100,7 +100,7 @@ impl Options {
     /// Most threads that decode xz, at least 1; as many as there are processors unless set, at most
     /// [`DEFAULT_THREADS`]. Every other format takes the reader's thread alone.
     #[must_use]
-    pub fn threads(mut self, threads: u32) -> Self {
+    pub fn with_threads(mut self, threads: u32) -> Self {
         self.threads = threads.max(1);
         self
     }

@@ -50,7 +50,7 @@ fn unpack_with(bytes: &[u8], options: &Options) -> Result<(Vec<u8>, Vec<String>)
 }
 
 fn unpack(bytes: &[u8]) -> Result<(Vec<u8>, Vec<String>), UnpackError> {
-    unpack_with(bytes, &Options::new(LIMIT).threads(2))
+    unpack_with(bytes, &Options::new(LIMIT).with_threads(2))
 }
 
 /// The compressed fixtures, with content and the layer's name.
@@ -138,7 +138,7 @@ fn sparse_files_of_each_kind_come_out_with_their_holes_as_zeros() {
 fn long_names_are_read_from_gnu_and_pax_headers() {
     let long = format!("{}/{}.raw", "d".repeat(120), "f".repeat(60));
     for name in ["long-gnu.tar.xz", "long-pax.tar.xz"] {
-        let (out, _) = unpack_with(&packed(name), &Options::new(LIMIT).member(&long)).unwrap();
+        let (out, _) = unpack_with(&packed(name), &Options::new(LIMIT).with_member(&long)).unwrap();
         assert!(out == disk(), "{name}");
     }
 }
@@ -163,7 +163,7 @@ fn a_stream_that_trickles_unpacks_to_the_same() {
     for bytes in inputs {
         let (whole, _) = unpack(&bytes).unwrap();
         let trickle = Trickle(io::Cursor::new(bytes), false);
-        let mut unpacked = open(trickle, &Options::new(LIMIT).threads(2)).unwrap();
+        let mut unpacked = open(trickle, &Options::new(LIMIT).with_threads(2)).unwrap();
         let mut out = Vec::new();
         let mut buffer = [0; 777];
         loop {
@@ -262,7 +262,7 @@ fn a_window_beyond_the_memory_is_refused() {
         "unpacking this zstd data takes 2048 MiB of memory, and 256 MiB are allowed for it: allow more, or pack it \
          again with a smaller window or dictionary"
     );
-    let options = Options::new(LIMIT).memory(MIB);
+    let options = Options::new(LIMIT).with_memory(MIB);
     for name in ["frames.zst", "blocks.xz"] {
         let error = unpack_with(&packed(name), &options).unwrap_err();
         assert!(matches!(error, UnpackError::Memory { limit: MIB, .. }), "{name}: {error}");
@@ -345,7 +345,7 @@ fn two_images_are_refused_with_their_names() {
         "the tar archive holds several files that may be the disk image, `a.raw`, `b.raw`: choose with `--member NAME`"
     );
     for name in ["a.raw", "./b.raw"] {
-        let (out, _) = unpack_with(&tar, &Options::new(LIMIT).member(name)).unwrap();
+        let (out, _) = unpack_with(&tar, &Options::new(LIMIT).with_member(name)).unwrap();
         assert!(out == image(), "{name}");
     }
 }
@@ -378,12 +378,12 @@ fn a_named_member_must_be_one_file() {
         file("twice", b"1"),
         file("twice", b"2"),
     ]);
-    let named = |name: &str| unpack_with(&tar, &Options::new(LIMIT).member(name));
+    let named = |name: &str| unpack_with(&tar, &Options::new(LIMIT).with_member(name));
     assert_eq!(named("small").unwrap().0, b"tiny");
     assert!(matches!(named("link"), Err(UnpackError::MemberIsNoFile { .. })));
     assert!(matches!(named("twice"), Err(UnpackError::MemberTwice { .. })));
     assert!(matches!(named("absent"), Err(UnpackError::NoMember { held, .. }) if held.first().len() == 4));
-    let error = unpack_with(&image(), &Options::new(LIMIT).member("disk.raw")).unwrap_err();
+    let error = unpack_with(&image(), &Options::new(LIMIT).with_member("disk.raw")).unwrap_err();
     assert!(matches!(error, UnpackError::NoArchive { .. }), "{error}");
 }
 
@@ -392,7 +392,7 @@ fn an_ova_is_refused_unless_a_member_is_named() {
     let tar = archive(&[file("vm.ovf", b"<Envelope/>"), file("disk.qcow2", &image())]);
     let error = unpack(&tar).unwrap_err();
     assert!(matches!(&error, UnpackError::Ova { description } if description == "vm.ovf"), "{error}");
-    assert!(unpack_with(&tar, &Options::new(LIMIT).member("disk.qcow2")).unwrap().0 == image());
+    assert!(unpack_with(&tar, &Options::new(LIMIT).with_member("disk.qcow2")).unwrap().0 == image());
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn an_error_of_the_input_is_passed_on() {
         }
     }
     let bytes = packed("blocks.xz");
-    let (length, options) = (600, Options::new(LIMIT).threads(2));
+    let (length, options) = (600, Options::new(LIMIT).with_threads(2));
     let is_right = |error: &UnpackError| {
         matches!(error, UnpackError::Input { offset, source }
             if *offset == length as u64 && source.kind() == io::ErrorKind::ConnectionReset)

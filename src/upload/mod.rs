@@ -82,7 +82,7 @@ pub struct UploadReport {
     /// Attempts that followed a failed one.
     pub retries: u64,
     /// Whether the source was in use while it was read, so that the object may be of no single moment. Only where
-    /// that was allowed, see [`Upload::in_use`].
+    /// that was allowed, see [`Upload::with_in_use`].
     pub in_use: bool,
     /// How long this run took.
     pub took: Duration,
@@ -165,21 +165,21 @@ impl Upload {
     /// [`DiskSource`](crate::source::DiskSource); what is said of unpacking is only recorded, for the stream that is
     /// given is unpacked already.
     #[must_use]
-    pub fn form(mut self, form: ObjectForm) -> Self {
+    pub fn with_form(mut self, form: ObjectForm) -> Self {
         self.recipe.set_form(form);
         self
     }
 
     /// Has the image looked at as it passes, in its order. `make` is called for each time that it does.
     #[must_use]
-    pub fn passage(mut self, make: impl Fn() -> Box<dyn Passage> + Send + Sync + 'static) -> Self {
+    pub fn with_passage(mut self, make: impl Fn() -> Box<dyn Passage> + Send + Sync + 'static) -> Self {
         self.recipe.set_passages(Passages(Arc::new(make)));
         self
     }
 
     /// Makes no object unless the image has this SHA-256. A file that is sent as it is is read once more for that.
     #[must_use]
-    pub fn expect_sha256(mut self, expected: Sha256) -> Self {
+    pub fn with_expected_sha256(mut self, expected: Sha256) -> Self {
         self.recipe.hash();
         self.expected_sha256 = Some(expected);
         self
@@ -187,7 +187,7 @@ impl Upload {
 
     /// Reports the SHA-256 of the image. A file that is sent as it is is read once more for that.
     #[must_use]
-    pub fn content_sha256(mut self, wanted: bool) -> Self {
+    pub fn with_content_sha256(mut self, wanted: bool) -> Self {
         if wanted {
             self.recipe.hash();
         }
@@ -196,63 +196,63 @@ impl Upload {
 
     /// Keeps state in this directory, so that an interrupted upload resumes by the same call.
     #[must_use]
-    pub fn state_dir(mut self, root: impl Into<PathBuf>) -> Self {
+    pub fn with_state_dir(mut self, root: impl Into<PathBuf>) -> Self {
         self.session.state = Some(StateDir::new(root));
         self
     }
 
     /// Fixes the size of every part but the last, in bytes.
     #[must_use]
-    pub fn part_size(mut self, bytes: u64) -> Self {
+    pub fn with_part_size(mut self, bytes: u64) -> Self {
         self.session.part_size = Some(bytes);
         self
     }
 
     /// Fixes the number of parts in flight; by default it follows what the link gives.
     #[must_use]
-    pub fn parallel(mut self, parts: usize) -> Self {
+    pub fn with_parallel(mut self, parts: usize) -> Self {
         self.parallel = Some(parts);
         self
     }
 
     /// Bounds the number of parts in flight while it adapts; [`DEFAULT_MAX_PARALLEL`] by default.
     #[must_use]
-    pub fn max_parallel(mut self, parts: usize) -> Self {
+    pub fn with_max_parallel(mut self, parts: usize) -> Self {
         self.max_parallel = parts;
         self
     }
 
     /// Allows an existing object to be replaced.
     #[must_use]
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
+    pub fn with_overwrite(mut self, overwrite: bool) -> Self {
         self.session.overwrite = overwrite;
         self
     }
 
     /// Sets the object's storage class, Standard by default: ECS cannot import archived objects.
     #[must_use]
-    pub fn storage_class(mut self, class: StorageClass) -> Self {
+    pub fn with_storage_class(mut self, class: StorageClass) -> Self {
         self.session.storage_class = class;
         self
     }
 
     /// Aborts the upload that the state knows, and starts again.
     #[must_use]
-    pub fn restart(mut self, restart: bool) -> Self {
+    pub fn with_restart(mut self, restart: bool) -> Self {
         self.session.restart = restart;
         self
     }
 
     /// Without local state, resumes the one open upload that the bucket has for the key.
     #[must_use]
-    pub fn adopt(mut self, adopt: bool) -> Self {
+    pub fn with_adopt(mut self, adopt: bool) -> Self {
         self.session.adopt = if adopt { Adopt::TheOnlyOne } else { Adopt::Nothing };
         self
     }
 
     /// Resumes this open upload of the bucket instead of the one that the state knows.
     #[must_use]
-    pub fn adopt_upload(mut self, upload_id: UploadId) -> Self {
+    pub fn with_adopted_upload(mut self, upload_id: UploadId) -> Self {
         self.session.adopt = Adopt::This(upload_id);
         self
     }
@@ -260,21 +260,21 @@ impl Upload {
     /// Fails with [`UploadError::Gone`] if the upload that the state knows no longer exists and did not become the
     /// object, instead of starting a new one that sends everything.
     #[must_use]
-    pub fn resume_only(mut self, resume_only: bool) -> Self {
+    pub fn with_resume_only(mut self, resume_only: bool) -> Self {
         self.resume_only = resume_only;
         self
     }
 
     /// Compares every part of an earlier run with the local bytes.
     #[must_use]
-    pub fn verify_resume(mut self, verify: bool) -> Self {
+    pub fn with_verify_resume(mut self, verify: bool) -> Self {
         self.session.verify = verify;
         self
     }
 
     /// Sends Content-MD5 with each part, which reads each part twice.
     #[must_use]
-    pub fn content_md5(mut self, content_md5: bool) -> Self {
+    pub fn with_content_md5(mut self, content_md5: bool) -> Self {
         self.content_md5 = content_md5;
         self
     }
@@ -282,7 +282,7 @@ impl Upload {
     /// Uploads a block device even while something writes to it, instead of refusing to make an object whose bytes
     /// are of no single moment. The report says if that happened.
     #[must_use]
-    pub fn in_use(mut self, allowed: bool) -> Self {
+    pub fn with_in_use(mut self, allowed: bool) -> Self {
         self.in_use = allowed;
         self
     }
@@ -291,21 +291,21 @@ impl Upload {
     /// Parts for which the service returns no CRC-64 are read again, to compare their tags with their MD5; if that
     /// proves nothing either, no object is made.
     #[must_use]
-    pub fn require_verified(mut self, require_verified: bool) -> Self {
+    pub fn with_require_verified(mut self, require_verified: bool) -> Self {
         self.session.require_verified = require_verified;
         self
     }
 
     /// Shares memory and bandwidth with other uploads.
     #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
     /// Sends events to `sink`.
     #[must_use]
-    pub fn events(mut self, sink: EventSink) -> Self {
+    pub fn with_events(mut self, sink: EventSink) -> Self {
         self.events = sink;
         self
     }
@@ -313,14 +313,14 @@ impl Upload {
     /// Sends the report to `sink` as soon as the object is there. Of several uploads that run for a publish, each is
     /// reported when it is done.
     #[must_use]
-    pub fn on_done(mut self, sink: impl Fn(&UploadReport) + Send + Sync + 'static) -> Self {
+    pub fn with_on_done(mut self, sink: impl Fn(&UploadReport) + Send + Sync + 'static) -> Self {
         self.reports = Some(ReportSink(Arc::new(sink)));
         self
     }
 
     /// Stops gently when the token is cancelled: parts in flight get a few seconds, and all parts are kept.
     #[must_use]
-    pub fn cancel(mut self, token: CancellationToken) -> Self {
+    pub fn with_cancellation(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
     }

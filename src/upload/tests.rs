@@ -103,9 +103,9 @@ impl World {
     fn upload_of(&self, file: &Path) -> Upload {
         let source = Arc::new(FileSource::open(file).unwrap());
         Upload::new(self.client.clone(), source, self.object())
-            .state_dir(self.folder.path().join("state"))
-            .part_size(MIB)
-            .parallel(3)
+            .with_state_dir(self.folder.path().join("state"))
+            .with_part_size(MIB)
+            .with_parallel(3)
     }
 
     /// Returns what is stored under the key, read past the script.
@@ -167,7 +167,7 @@ impl World {
                 stopper.cancel();
             }
         });
-        self.upload().parallel(1).events(sink).cancel(cancel).run().await.unwrap_err()
+        self.upload().with_parallel(1).with_events(sink).with_cancellation(cancel).run().await.unwrap_err()
     }
 }
 
@@ -320,8 +320,8 @@ async fn a_service_that_fails_gets_fewer_parts_at_a_time() {
     });
     let source = Arc::new(FileSource::open(world.file()).unwrap());
     Upload::new(world.client.clone(), source, world.object())
-        .part_size(MIB)
-        .events(sink)
+        .with_part_size(MIB)
+        .with_events(sink)
         .run()
         .await
         .unwrap();
@@ -336,7 +336,7 @@ async fn an_object_that_is_there_is_not_replaced_unless_asked() {
     let error = world.upload().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(world.script.count("UploadPart"), 0);
-    world.upload().overwrite(true).run().await.unwrap();
+    world.upload().with_overwrite(true).run().await.unwrap();
     world.assert_stored().await;
     // The same object again: compared by one read of the file, nothing is sent.
     let report = world.upload().run().await.unwrap();
@@ -361,7 +361,7 @@ async fn an_object_that_appears_meanwhile_keeps_the_parts() {
     let error = world.upload().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(!error.is_resumable(), "the same call would be refused again");
-    let report = world.upload().overwrite(true).run().await.unwrap();
+    let report = world.upload().with_overwrite(true).run().await.unwrap();
     assert_eq!(report.resumed_parts, 3);
     world.assert_stored().await;
 }
@@ -383,7 +383,7 @@ async fn a_state_directory_that_refuses_ends_it_before_the_first_request() {
     let world = World::new(MIB);
     let file = world.folder.path().join("not-a-directory");
     std::fs::write(&file, "").unwrap();
-    let error = world.upload().state_dir(file).run().await.unwrap_err();
+    let error = world.upload().with_state_dir(file).run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Other);
     assert_eq!(world.script.order(), Vec::<&str>::new());
 }

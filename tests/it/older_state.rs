@@ -126,7 +126,13 @@ impl Interrupted {
         });
         let source = Arc::new(FileSource::open(self.world.path(key)).unwrap());
         let upload = Upload::new(self.client.clone(), source, object(key));
-        let report = upload.state_dir(self.state()).resume_only(true).events(events).run().await.unwrap();
+        let report = upload
+            .with_state_dir(self.state())
+            .with_resume_only(true)
+            .with_events(events)
+            .run()
+            .await
+            .unwrap();
         let (sent, compared) = std::mem::take(&mut *seen.lock().unwrap());
         (report, sent, compared)
     }

@@ -28,7 +28,7 @@ impl World {
                 seen.lock().unwrap().insert(instance_id);
             }
         });
-        self.publish(transport).boot_test(test()).events(events)
+        self.publish(transport).with_boot_test(test()).with_events(events)
     }
 
     /// As [`World::tested`], with nothing after the test but a family.
@@ -121,7 +121,7 @@ async fn killed_at_every_request_it_needs_one_instance_and_leaves_none() {
 
 /// Kills tests of an image at every request, each followed by another that has no state, whose result is returned.
 async fn killed_without_state(world: &World) -> Vec<Result<Verdict, BootTestError>> {
-    let image = world.only_tested(world.alive(), &Seen::default()).boot_test(None).run().await.unwrap();
+    let image = world.only_tested(world.alive(), &Seen::default()).with_boot_test(None).run().await.unwrap();
     let (home, image) = (region(REGIONS[0]), image.import.task.image_id);
     let tester = |transport| BootTester::new(world.importer(transport).client().clone(), test());
     let mut results = Vec::new();
@@ -180,7 +180,13 @@ async fn a_signal_deletes_the_instance() {
             stop.cancel();
         }
     });
-    let error = world.tested(world.alive(), &seen).events(events).cancel(token).run().await.unwrap_err();
+    let error = world
+        .tested(world.alive(), &seen)
+        .with_events(events)
+        .with_cancellation(token)
+        .run()
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Cancelled);
     assert!(world.instances().await.is_empty());
 }
@@ -230,7 +236,7 @@ async fn who_may_not_delete_the_instance_is_told_when_it_ends() {
             sink.lock().unwrap().push(text);
         }
     });
-    let report = world.tested(world.alive(), &seen).events(events).run().await.unwrap();
+    let report = world.tested(world.alive(), &seen).with_events(events).run().await.unwrap();
     assert!(report.boot_tested);
     let told = told.lock().unwrap().join("\n");
     assert!(told.contains("released by itself at"), "{told}");
@@ -248,13 +254,13 @@ async fn what_stands_in_the_way_of_the_instance_is_known_before_the_first_byte()
         (BootTest::new("ecs.g7.large", "vsw-emulated", "sg-elsewhere"), "InvalidParameter.Mismatch"),
     ];
     for (test, code) in cases {
-        let publish = world.publish(world.alive()).boot_test(test);
-        let problems = Preflight::new(&publish).bucket_may_be_made(true).run().await;
+        let publish = world.publish(world.alive()).with_boot_test(test);
+        let problems = Preflight::new(&publish).with_bucket_made(true).run().await;
         let [problem @ Problem::BootTest { reason }] = &problems[..] else { panic!("{code}: {problems:?}") };
         assert!(problem.refuses() && reason.contains(code), "{reason}");
     }
-    let publish = world.publish(world.alive()).boot_test(test());
-    assert_eq!(Preflight::new(&publish).bucket_may_be_made(true).run().await, []);
+    let publish = world.publish(world.alive()).with_boot_test(test());
+    assert_eq!(Preflight::new(&publish).with_bucket_made(true).run().await, []);
     for operation in ["RunInstances", "GetInstanceConsoleOutput"] {
         let denied = Fault::Status {
             status: 403,
@@ -263,7 +269,7 @@ async fn what_stands_in_the_way_of_the_instance_is_known_before_the_first_byte()
             retry_after: None,
         };
         world.emulator.set_faults(FaultPlan::of([FaultRule::on(operation, denied)]));
-        let problems = Preflight::new(&publish).bucket_may_be_made(true).run().await;
+        let problems = Preflight::new(&publish).with_bucket_made(true).run().await;
         assert!(matches!(&problems[..], [Problem::BootTest { .. }]), "{operation}: {problems:?}");
     }
     world.emulator.set_faults(FaultPlan::default());

@@ -6,7 +6,7 @@ const KEY: &str = "e522b26d-abf6-4e0d-b5da-04b7aaaaaa3c";
 
 fn encrypted(world: &World, transport: Arc<dyn Transport>) -> Publish {
     let keys = crate::publish::Encryption::new().with_key("key-hz").with_key_in(region(REGIONS[1]), KEY);
-    world.publish(transport).encrypt(keys)
+    world.publish(transport).with_encryption(keys)
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn a_name_that_somebody_elses_image_has_in_any_region_is_known_before_the_
     let file = world.image();
     world.occupy(REGIONS[1], "web-1", file).await;
     let publish = encrypted(&world, world.alive());
-    let problems = Preflight::new(&publish).bucket_may_be_made(true).run().await;
+    let problems = Preflight::new(&publish).with_bucket_made(true).run().await;
     let [Problem::NameTaken { name, region: place, .. }] = &problems[..] else { panic!("{problems:?}") };
     // It carries an origin of ours, but is an import, and copies are wanted there.
     assert_eq!((name.as_str(), place), ("web-1", &region(REGIONS[1])));

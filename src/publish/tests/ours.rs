@@ -250,7 +250,7 @@ impl Story {
             forgetful: self.forgetful,
             without_checksums: self.without_checksums,
         });
-        let publish = self.world.publish_over(witness, true).delete_objects(delete);
+        let publish = self.world.publish_over(witness, true).with_delete_objects(delete);
         let result = tokio::select! {
             biased;
             () = dead.notified() => return None,
@@ -414,7 +414,7 @@ async fn an_object_that_an_import_may_be_reading_is_not_written_again() {
     let story = Story::quiet();
     story.write(0);
     let publish = story.world.publish_over(story.world.alive(), true);
-    publish.clone().wait(false).run().await.unwrap();
+    publish.clone().with_wait(false).run().await.unwrap();
     let before = story.beside().client().call(&HeadObject::new(object())).await.unwrap();
     let report = publish.run().await.unwrap();
     assert_eq!((report.uploads[0].bytes_sent, report.uploads[0].stored.crc64), (0, before.crc64));
@@ -426,8 +426,8 @@ async fn an_object_that_an_import_may_be_reading_is_not_written_again() {
 async fn an_object_that_was_replaced_is_neither_trusted_nor_deleted() {
     let story = Story::quiet();
     story.write(0);
-    let publish = story.world.publish_over(story.world.alive(), true).delete_objects(true);
-    let begun = publish.clone().wait(false).run().await.unwrap();
+    let publish = story.world.publish_over(story.world.alive(), true).with_delete_objects(true);
+    let begun = publish.clone().with_wait(false).run().await.unwrap();
     // The import is done, but nobody has looked yet.
     story.beside().follow(&begun.import.task).await.unwrap();
     let replace = || put(&story.world.emulator, "images", "disk.raw", &bootable());

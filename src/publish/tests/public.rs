@@ -28,7 +28,7 @@ async fn images_are_public_everywhere_after_they_were_shared_and_only_when_all_a
         },
     );
     world.emulator.set_faults(FaultPlan::of([broken]));
-    let publish = world.publish(world.alive()).public(true).keep_going(true);
+    let publish = world.publish(world.alive()).with_public(true).with_keep_going(true);
     let report = publish.run().await.unwrap();
     assert!(!report.failures.is_empty() && !report.public, "{report:?}");
     assert!(public_in(&world).await.is_empty(), "one region is missing");
@@ -49,7 +49,7 @@ async fn killed_anywhere_a_public_publish_ends_public_everywhere() {
         for dies_at in (usize::from(after)..).step_by(5) {
             let world = World::new();
             world.image();
-            let public = |transport| world.publish(transport).public(true);
+            let public = |transport| world.publish(transport).with_public(true);
             let finished = world.survives(dies_at, after, public).await;
             public(world.alive()).run().await.unwrap();
             assert_eq!(public_in(&world).await, REGIONS, "{dies_at}");
@@ -66,8 +66,9 @@ async fn what_ecs_never_does_is_refused_before_anything_is_sent() {
     let world = World::new();
     world.image();
     let keys = crate::publish::Encryption::new;
-    let public = world.publish(world.alive()).public(true).encrypt(keys());
-    let without_key = world.publish(world.alive()).encrypt(keys().with_key_in(region(REGIONS[1]), "key-1"));
+    let public = world.publish(world.alive()).with_public(true).with_encryption(keys());
+    let without_key =
+        world.publish(world.alive()).with_encryption(keys().with_key_in(region(REGIONS[1]), "key-1"));
     for publish in [public, without_key] {
         let error = publish.run().await.unwrap_err();
         assert!(matches!(error, PublishError::Impossible { .. }), "{error:?}");
@@ -90,7 +91,7 @@ async fn tags_reach_copies_and_snapshots_and_without_the_permission_that_is_said
     };
     world.emulator.set_faults(FaultPlan::of([FaultRule::on("TagResources", denied)]));
     let (sink, said) = notices();
-    publish.clone().events(sink).run().await.unwrap();
+    publish.clone().with_events(sink).run().await.unwrap();
     let said = said.lock().unwrap().clone();
     assert!(said.len() == 3 && said[0].contains("ecs:TagResources"), "{said:?}");
 

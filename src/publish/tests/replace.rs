@@ -70,7 +70,7 @@ async fn missing(importer: &Importer) -> Vec<&'static str> {
 }
 
 fn publish(world: &World, transport: Arc<dyn Transport>, how: impl Into<Option<Replaced>>) -> Publish {
-    let publish = world.publish(transport).copy_to([]).replace(how);
+    let publish = world.publish(transport).with_copies_in([]).with_replaced(how);
     // The object is there: what an upload does is tested elsewhere.
     Publish { uploads: Vec::new(), copy_to: vec![region(TWO[1])], ..publish }
 }
@@ -89,7 +89,7 @@ async fn published() -> World {
     world.image();
     world.emulator.create_bucket("images".parse().unwrap(), region(REGIONS[0])).unwrap();
     store(&world, 1);
-    publish(&world, world.alive(), None).public(true).run().await.unwrap();
+    publish(&world, world.alive(), None).with_public(true).run().await.unwrap();
     store(&world, 2);
     world
 }
@@ -124,7 +124,7 @@ async fn run_watched(
     let dying = Dying { emulator, requests, dies_at, after, dead: Arc::clone(&dead) };
     let beside = world.importer(world.alive());
     let watching = Watching { dying, beside, seen: Arc::clone(&seen) };
-    let publish = publish(world, Arc::new(watching), how).public(true);
+    let publish = publish(world, Arc::new(watching), how).with_public(true);
     let finished = tokio::select! {
         biased;
         () = dead.notified() => false,
@@ -267,8 +267,8 @@ async fn an_image_that_nothing_proves_to_be_ours_keeps_its_name() {
     let found = images.client().clone();
     let image = Importer::new(found).find_image(&region(TWO[1]), NAME).await.unwrap().unwrap();
     images.untag(&region(TWO[1]), &image, &[crate::import::ORIGIN_TAG.to_owned()], false).await.unwrap();
-    let before = world.publish(world.alive()).replace(Replaced::Delete);
-    let problems = Preflight::new(&before).bucket_may_be_made(true).run().await;
+    let before = world.publish(world.alive()).with_replaced(Replaced::Delete);
+    let problems = Preflight::new(&before).with_bucket_made(true).run().await;
     assert!(matches!(&problems[..], [Problem::NameTaken { image_id, .. }] if *image_id == theirs.image_id));
     let error = before.run().await.unwrap_err();
     assert!(
@@ -297,7 +297,7 @@ async fn a_region_that_fails_keeps_all_names_where_they_are() {
         retry_after: None,
     };
     world.emulator.set_faults(FaultPlan::of([FaultRule::on("CopyImage", full)]));
-    let replace = publish(&world, world.alive(), Replaced::Delete).keep_going(true);
+    let replace = publish(&world, world.alive(), Replaced::Delete).with_keep_going(true);
     let report = replace.run().await.unwrap();
     assert!(report.failures.len() == 1 && report.replaced.is_empty(), "{report:?}");
     assert_eq!(holders(&world).await, old);
@@ -321,7 +321,7 @@ async fn a_refused_renaming_leaves_the_name_to_the_old_image_or_gives_it_back() 
         // Some requests are allowed first: the families, then a renaming.
         let rule = FaultRule::on("ModifyImageAttribute", denied()).with_attempts(requests + 1, u32::MAX);
         world.emulator.set_faults(FaultPlan::of([rule]));
-        let replace = publish(&world, world.alive(), Replaced::Rename).public(true);
+        let replace = publish(&world, world.alive(), Replaced::Rename).with_public(true);
         if requests == 0 {
             let problems = Preflight::new(&replace).run().await;
             assert!(matches!(&problems[..], [Problem::RenameDenied { .. }, ..]), "{problems:?}");
@@ -341,7 +341,7 @@ async fn the_command_of_last_week_brings_its_image_back() {
     let world = published().await;
     let first = holders(&world).await;
     // This week another object is published under the same name, and then last week's command is run again.
-    let last_week = publish(&world, world.alive(), Replaced::Deprecate).public(true);
+    let last_week = publish(&world, world.alive(), Replaced::Deprecate).with_public(true);
     let object: ObjectRef = "oss://images/new.raw".parse().unwrap();
     put(&world.emulator, "images", "new.raw", &bootable());
     let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
@@ -386,7 +386,8 @@ async fn stopped_gently_a_replacement_ends_what_it_has_begun_of_a_name() {
     let stop = CancellationToken::new();
     let (sink, _) = notices();
     let stopping = Stopping { emulator: world.emulator.clone(), stop: stop.clone() };
-    let replace = publish(&world, Arc::new(stopping), Replaced::Rename).events(sink).cancel(stop);
+    let replace =
+        publish(&world, Arc::new(stopping), Replaced::Rename).with_events(sink).with_cancellation(stop);
     let error = replace.run().await.unwrap_err();
     assert!(matches!(error, PublishError::Cancelled { .. }), "{error:?}");
     assert!(missing(&world.importer(world.alive())).await.is_empty());
@@ -463,7 +464,7 @@ async fn an_encrypted_image_replaces_an_encrypted_one_and_its_source_another_sou
     world.emulator.create_bucket("images".parse().unwrap(), region(REGIONS[0])).unwrap();
     let encrypted = || {
         let publish = publish(&world, world.alive(), Replaced::Delete);
-        publish.encrypt(crate::publish::Encryption::new().with_key("key-1"))
+        publish.with_encryption(crate::publish::Encryption::new().with_key("key-1"))
     };
     store(&world, 1);
     encrypted().run().await.unwrap();

@@ -28,12 +28,12 @@ impl World {
         let importer = self.importer(transport);
         let object: ObjectRef = "oss://images/disk.raw".parse().unwrap();
         let state = self.folder.path().join("state");
-        let stream = Stream::new("standard input", reader).memory(8 << 20);
+        let stream = Stream::new("standard input", reader).with_memory(8 << 20);
         let upload = Upload::from_stream(importer.client().clone(), stream, object.clone());
         let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
         let request = ImportRequest::new(region(REGIONS[0]), "web-1", disk);
-        let upload = change(upload.state_dir(&state).overwrite(true));
-        Publish::new(importer, request, state).upload(upload)
+        let upload = change(upload.with_state_dir(&state).with_overwrite(true));
+        Publish::new(importer, request, state).with_upload(upload)
     }
 
     async fn version(&self) -> Option<crate::model::ObjectVersion> {
@@ -100,18 +100,19 @@ async fn another_stream_replaces_no_object_that_an_image_was_asked_of() {
 #[tokio::test]
 async fn a_stream_that_is_sure_to_be_the_same_is_not_read_again() {
     let sha256 = Sha256(sha2::Sha256::digest(bootable()).into());
-    let expecting = |upload: Upload| upload.expect_sha256(sha256);
+    let expecting = |upload: Upload| upload.with_expected_sha256(sha256);
     for deletes in [false, true] {
         let world = World::new();
         let publish = |reader: Box<dyn Read + Send>| {
-            world.publish_stream(world.alive(), reader, expecting).delete_objects(deletes)
+            world.publish_stream(world.alive(), reader, expecting).with_delete_objects(deletes)
         };
         publish(Box::new(same())).run().await.unwrap();
         let again = publish(Box::new(Unread)).run().await.unwrap();
         let sent: Vec<_> =
             again.uploads.iter().map(|report| (report.bytes_sent, report.content_sha256)).collect();
         assert_eq!(sent, if deletes { vec![] } else { vec![(0, Some(sha256))] });
-        let unsure = world.publish_stream(world.alive(), Unread, |upload| upload).delete_objects(deletes);
+        let unsure =
+            world.publish_stream(world.alive(), Unread, |upload| upload).with_delete_objects(deletes);
         let error = unsure.run().await.unwrap_err();
         assert!(matches!(error, PublishError::Upload(_)), "{error:?}");
     }
@@ -122,11 +123,11 @@ async fn what_was_fetched_for_a_stream_tells_which_stream_it_is_with_the_member(
     let world = World::new();
     let importer = world.importer(world.alive());
     let mark = |sha256: u8, member: Option<&str>| {
-        let stream = Stream::new("standard input", io::empty()).fetched_as(Sha256([sha256; 32]));
+        let stream = Stream::new("standard input", io::empty()).with_fetched_sha256(Sha256([sha256; 32]));
         let object = "oss://images/x".parse().unwrap();
         let unpacked = Some(Unpacked { member: member.map(str::to_owned) });
         let form = ObjectForm { unpacked, ..ObjectForm::default() };
-        Upload::from_stream(importer.client().clone(), stream, object).form(form).source_mark().unwrap()
+        Upload::from_stream(importer.client().clone(), stream, object).with_form(form).source_mark().unwrap()
     };
     assert_eq!(mark(1, Some("a")), mark(1, Some("a")));
     assert_ne!(mark(1, Some("a")), mark(1, Some("b")));
@@ -136,7 +137,8 @@ async fn what_was_fetched_for_a_stream_tells_which_stream_it_is_with_the_member(
 #[tokio::test]
 async fn of_a_deleted_object_it_is_known_what_it_was_made_of() {
     let world = World::new();
-    let publish = |reader| world.publish_stream(world.alive(), reader, |upload| upload).delete_objects(true);
+    let publish =
+        |reader| world.publish_stream(world.alive(), reader, |upload| upload).with_delete_objects(true);
     assert_eq!(publish(same()).run().await.unwrap().deleted.len(), 1);
     let again = publish(same()).run().await.unwrap();
     assert!(again.uploads.is_empty() && world.version().await.is_none());
@@ -150,7 +152,7 @@ async fn an_object_that_is_too_short_to_be_the_stream_ends_the_comparison() {
     world.bucket();
     crate::emulator::testing::put(&world.emulator, "images", "disk.raw", &bootable()[..1 << 20]);
     let endless = io::repeat(7);
-    let publish = world.publish_stream(world.alive(), endless, |upload| upload.overwrite(false));
+    let publish = world.publish_stream(world.alive(), endless, |upload| upload.with_overwrite(false));
     let error = publish.run().await.unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Conflict);
 }
@@ -164,9 +166,9 @@ async fn streams_go_one_after_the_other() {
     let uploads: Vec<Upload> = ["one", "two"]
         .map(|name| {
             let said = Arc::clone(&said);
-            let stream = Stream::new(name, same()).memory(8 << 20);
+            let stream = Stream::new(name, same()).with_memory(8 << 20);
             let object = format!("oss://images/{name}").parse().unwrap();
-            Upload::from_stream(importer.client().clone(), stream, object).events(EventSink::new(
+            Upload::from_stream(importer.client().clone(), stream, object).with_events(EventSink::new(
                 move |event| match event {
                     Event::Opened { .. } => said.lock().unwrap().push((name, "opened")),
                     Event::Completed => said.lock().unwrap().push((name, "completed")),

@@ -106,12 +106,13 @@ impl Way {
         let upload = match self {
             Self::File | Self::Converted => world.upload(),
             Self::Piped | Self::PipedAndConverted => {
-                let stream = Stream::new("standard input", Drops(io::Cursor::new(bytes))).memory(8 * MIB);
+                let stream =
+                    Stream::new("standard input", Drops(io::Cursor::new(bytes))).with_memory(8 * MIB);
                 Upload::from_stream(world.client.clone(), stream, world.object())
-                    .state_dir(world.folder.path().join("state"))
+                    .with_state_dir(world.folder.path().join("state"))
             }
         };
-        upload.form(self.form())
+        upload.with_form(self.form())
     }
 }
 
@@ -187,7 +188,7 @@ proptest! {
             let mut objects = Vec::new();
             for (way, size, fates) in [(Way::Converted, sizes[0], &fates), (Way::PipedAndConverted, sizes[1], &more_fates)] {
                 script(&world, fates);
-                let upload = way.upload(&world, bytes.clone()).part_size(size).parallel(parallel).overwrite(true);
+                let upload = way.upload(&world, bytes.clone()).with_part_size(size).with_parallel(parallel).with_overwrite(true);
                 let report = upload.run().await.unwrap();
                 assert_eq!(report.image_bytes, bytes.len() as u64);
                 objects.push(world.stored().await.unwrap());
@@ -205,8 +206,8 @@ proptest! {
             script(&world, &fates);
             let file = Arc::new(FileSource::open(world.file()).unwrap());
             let inside = Arc::new(DiskSource::open(file).unwrap());
-            let upload = Upload::new(world.client.clone(), inside, world.object()).part_size(sizes[1]);
-            upload.parallel(parallel).overwrite(true).run().await.unwrap();
+            let upload = Upload::new(world.client.clone(), inside, world.object()).with_part_size(sizes[1]);
+            upload.with_parallel(parallel).with_overwrite(true).run().await.unwrap();
             assert!(world.stored().await.unwrap() == padded);
         });
     }
@@ -283,7 +284,7 @@ async fn until(
             kill_now.cancel();
         }
     });
-    let upload = upload.events(sink);
+    let upload = upload.with_events(sink);
     let report = tokio::select! {
         biased;
         () = killed.cancelled() => None,
@@ -322,7 +323,7 @@ proptest! {
         };
         run(async {
             let acknowledged = Acknowledged::default();
-            let upload = || way.upload(&world, bytes.clone()).part_size(size).parallel(parallel);
+            let upload = || way.upload(&world, bytes.clone()).with_part_size(size).with_parallel(parallel);
             let (mut count, mut report) = (0, None);
             for kill in &kills {
                 report = until(&world, upload(), *kill, &acknowledged).await;
@@ -353,7 +354,7 @@ proptest! {
         let world = World::new(1);
         run(async {
             let acknowledged = Acknowledged::default();
-            let upload = |bytes| way.upload(&world, bytes).part_size(size).parallel(1);
+            let upload = |bytes| way.upload(&world, bytes).with_part_size(size).with_parallel(1);
             // All parts are in, and the object is not made.
             let killed = until(&world, upload(bytes.clone()), Kill::OnItsWay("Complete", 0), &acknowledged).await;
             assert!(killed.is_none());

@@ -63,7 +63,7 @@ async fn after_a_change_that_was_noticed_every_kept_part_is_compared() {
         write_unseen(file, 6 * MIB - 3, b"NEW");
     });
     world.script.rule("UploadPart", 3, 1, change);
-    let error = world.upload().parallel(1).run().await.unwrap_err();
+    let error = world.upload().with_parallel(1).run().await.unwrap_err();
     assert!(
         matches!(&error, UploadError::Complete(CompleteError::SourceChanged { change: Change::Bytes, .. })),
         "{error}"
@@ -88,7 +88,7 @@ async fn a_record_of_other_bytes_is_believed_by_no_later_run() {
             stopper.cancel();
         }
     });
-    world.upload().events(sink).cancel(cancel).run().await.unwrap_err();
+    world.upload().with_events(sink).with_cancellation(cancel).run().await.unwrap_err();
     let report = world.upload().run().await.unwrap();
     assert_eq!(report.resumed_parts, 2);
     assert!(world.stored().await.unwrap() == std::fs::read(world.file()).unwrap());
@@ -100,7 +100,7 @@ async fn a_change_of_status_alone_costs_one_read_and_nothing_more() {
     let link = first(&world, |file| std::fs::hard_link(file, file.with_extension("link")).unwrap());
     world.script.rule("UploadPart", 3, 1, link);
     let (sink, said) = listening();
-    world.upload().events(sink).run().await.unwrap();
+    world.upload().with_events(sink).run().await.unwrap();
     world.assert_stored().await;
     assert_eq!(world.script.count("UploadPart"), 6);
     assert!(said.lock().unwrap()[0].contains("its bytes are compared"), "{said:?}");
@@ -180,9 +180,9 @@ async fn where_the_identity_tells_nothing_the_bytes_are_compared() {
         let file = FileSource::open(world.file()).unwrap();
         let source = Arc::new(Mute { file, settled: std::sync::atomic::AtomicUsize::new(0) });
         Upload::new(world.client.clone(), source, world.object())
-            .state_dir(world.folder.path().join("state"))
-            .part_size(MIB)
-            .parallel(1)
+            .with_state_dir(world.folder.path().join("state"))
+            .with_part_size(MIB)
+            .with_parallel(1)
     };
     world.script.rule("UploadPart", 3, 1, first(&world, |file| write_unseen(file, 0, b"NEW")));
     let error = upload().run().await.unwrap_err();
@@ -195,6 +195,6 @@ async fn where_the_identity_tells_nothing_the_bytes_are_compared() {
 
     // Only on demand is an object made of what was in use, and then the report says so.
     world.script.rule("UploadPart", 3, 1, first(&world, |file| write_unseen(file, 0, b"OLD")));
-    let report = upload().overwrite(true).in_use(true).run().await.unwrap();
+    let report = upload().with_overwrite(true).with_in_use(true).run().await.unwrap();
     assert!(report.in_use);
 }

@@ -55,7 +55,7 @@ async fn parts_that_a_set_clock_refuses_all_at_once_all_get_in() {
         })
     };
     world.script.rule("UploadPart", 0, 3, Effect::First(Arc::new(wait)));
-    world.upload().events(sink).run().await.unwrap();
+    world.upload().with_events(sink).run().await.unwrap();
     world.assert_stored().await;
     assert_eq!(world.client.clock_correction(), 0);
     assert_eq!(world.script.count("UploadPart"), 6, "each refused once");
@@ -94,7 +94,7 @@ async fn a_clock_that_is_set_right_before_the_refusal_comes_is_no_other_trouble(
         Box::pin(std::future::ready(()))
     }));
     world.script.rule("UploadPart", 0, 1, right);
-    world.upload().events(sink).run().await.unwrap();
+    world.upload().with_events(sink).run().await.unwrap();
     world.assert_stored().await;
     assert_eq!(world.client.clock_correction(), 0);
     assert_eq!(world.script.count("UploadPart"), 2);
@@ -115,7 +115,7 @@ impl Clock for Restless {
 async fn a_clock_that_jumps_all_the_time_ends_no_upload() {
     let world = World::with(16 * MIB, |options| options.with_clock(Arc::new(Restless(Instant::now()))));
     for _ in 0..3 {
-        world.upload().parallel(2).overwrite(true).run().await.unwrap();
+        world.upload().with_parallel(2).with_overwrite(true).run().await.unwrap();
         world.assert_stored().await;
     }
 }
@@ -175,7 +175,7 @@ async fn sixty_four_parts_whose_token_ends_at_once_all_get_in() {
         Box::pin(std::future::ready(()))
     }));
     world.script.rule("UploadPart", 0, 1, kill);
-    let report = world.upload().parallel(64).run().await.unwrap();
+    let report = world.upload().with_parallel(64).run().await.unwrap();
     world.assert_stored().await;
     assert_eq!(report.parts, 64);
     assert!(report.retries <= 64);
@@ -190,7 +190,7 @@ async fn a_static_token_that_dies_ends_resumably() {
         usize::MAX,
         Effect::Answer(403, "<Error><Code>SecurityTokenExpired</Code></Error>".to_owned()),
     );
-    let error = world.upload().parallel(1).run().await.unwrap_err();
+    let error = world.upload().with_parallel(1).run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Credentials);
     assert!(error.is_resumable());
     world.script.clear();

@@ -43,7 +43,7 @@ async fn a_raw_image_goes_as_qcow2_and_is_the_same_disk() {
     expected.resize(expected.len().next_multiple_of(512), 0);
     let mut objects = Vec::new();
     for compat in [Qcow2Compat::V3, Qcow2Compat::V2] {
-        let upload = world.upload().form(qcow2(compat)).overwrite(true).content_sha256(true);
+        let upload = world.upload().with_form(qcow2(compat)).with_overwrite(true).with_content_sha256(true);
         let report = upload.run().await.unwrap();
         assert_eq!(report.image_bytes, world.bytes.len() as u64);
         assert!(report.stored.size < 6 * MIB, "{}", report.stored.size);
@@ -52,9 +52,15 @@ async fn a_raw_image_goes_as_qcow2_and_is_the_same_disk() {
     }
     assert_ne!(objects[0], objects[1]);
     // The same from a stream, in other parts.
-    let stream = Stream::new("standard input", io::Cursor::new(world.bytes.clone())).memory(8 << 20);
+    let stream = Stream::new("standard input", io::Cursor::new(world.bytes.clone())).with_memory(8 << 20);
     let upload = Upload::from_stream(world.client.clone(), stream, world.object());
-    upload.form(qcow2(Qcow2Compat::V3)).part_size(200 << 10).overwrite(true).run().await.unwrap();
+    upload
+        .with_form(qcow2(Qcow2Compat::V3))
+        .with_part_size(200 << 10)
+        .with_overwrite(true)
+        .run()
+        .await
+        .unwrap();
     assert!(world.stored().await.unwrap() == objects[0]);
 }
 
@@ -62,7 +68,7 @@ async fn a_raw_image_goes_as_qcow2_and_is_the_same_disk() {
 async fn a_conversion_that_was_stopped_goes_on_and_sends_nothing_twice() {
     let mut world = World::new(16 * MIB);
     disk(&mut world);
-    let upload = || world.upload_of(&world.file()).form(qcow2(Qcow2Compat::V3));
+    let upload = || world.upload_of(&world.file()).with_form(qcow2(Qcow2Compat::V3));
     let cancel = CancellationToken::new();
     let (stopper, left) = (cancel.clone(), std::sync::atomic::AtomicUsize::new(4));
     let sink = EventSink::new(move |event| {
@@ -71,7 +77,7 @@ async fn a_conversion_that_was_stopped_goes_on_and_sends_nothing_twice() {
             stopper.cancel();
         }
     });
-    upload().parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    upload().with_parallel(1).with_events(sink).with_cancellation(cancel).run().await.unwrap_err();
     let report = upload().run().await.unwrap();
     assert!(report.resumed_parts >= 4, "{report:?}");
     assert_eq!(world.script.count("UploadPart"), report.parts);
@@ -90,7 +96,7 @@ async fn another_machine_adopts_a_conversion() {
     disk(&mut world);
     let upload = || {
         let source = Arc::new(FileSource::open(world.file()).unwrap());
-        Upload::new(world.client.clone(), source, world.object()).form(qcow2(Qcow2Compat::V3))
+        Upload::new(world.client.clone(), source, world.object()).with_form(qcow2(Qcow2Compat::V3))
     };
     let cancel = CancellationToken::new();
     let stopper = cancel.clone();
@@ -99,9 +105,9 @@ async fn another_machine_adopts_a_conversion() {
             stopper.cancel();
         }
     });
-    upload().parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    upload().with_parallel(1).with_events(sink).with_cancellation(cancel).run().await.unwrap_err();
     let elsewhere = world.folder.path().join("elsewhere");
-    let report = upload().state_dir(elsewhere).adopt(true).run().await.unwrap();
+    let report = upload().with_state_dir(elsewhere).with_adopt(true).run().await.unwrap();
     assert!(report.resumed_parts >= 1, "{report:?}");
     assert_eq!(world.script.count("UploadPart"), report.parts);
     assert_eq!(disk_of(&world).await.len() as u64, (16 * MIB - 100).next_multiple_of(512));
@@ -129,11 +135,16 @@ async fn parts_that_were_made_with_a_map_are_not_taken_for_those_made_without() 
     });
     let mapped = crate::source::map::Mapped::new(FileSource::open(world.file()).unwrap(), map).unwrap();
     let upload = Upload::new(world.client.clone(), Arc::new(mapped), world.object());
-    let upload = upload.state_dir(world.folder.path().join("state")).form(qcow2(Qcow2Compat::V3));
-    upload.parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    let upload = upload.with_state_dir(world.folder.path().join("state")).with_form(qcow2(Qcow2Compat::V3));
+    upload.with_parallel(1).with_events(sink).with_cancellation(cancel).run().await.unwrap_err();
     let upload =
         Upload::new(world.client.clone(), Arc::new(FileSource::open(world.file()).unwrap()), world.object());
-    upload.state_dir(world.folder.path().join("state")).form(qcow2(Qcow2Compat::V3)).run().await.unwrap();
+    upload
+        .with_state_dir(world.folder.path().join("state"))
+        .with_form(qcow2(Qcow2Compat::V3))
+        .run()
+        .await
+        .unwrap();
     let disk = disk_of(&world).await;
     assert!(disk[..length] == world.bytes);
 }
@@ -143,7 +154,7 @@ async fn a_disk_of_zeros_is_a_few_tables() {
     let world = World::new(1);
     let file = std::fs::File::create(world.file()).unwrap();
     file.set_len(3 << 30).unwrap();
-    let report = world.upload().form(qcow2(Qcow2Compat::V3)).run().await.unwrap();
+    let report = world.upload().with_form(qcow2(Qcow2Compat::V3)).run().await.unwrap();
     assert_eq!(report.image_bytes, 3 << 30);
     assert!(report.stored.size <= 5 * CLUSTER as u64, "{}", report.stored.size);
 }
@@ -158,9 +169,9 @@ async fn what_was_made_of_the_image_stands_in_the_object_s_metadata_under_either
             let said = |name: &str| Some(answer.headers().get(name)?.to_str().unwrap().to_owned());
             ["x-oss-meta-ossup-form", "x-oss-meta-ossup-compat", "x-oss-meta-ossup-image-size"].map(said)
         };
-        world.upload().form(qcow2(Qcow2Compat::V3)).run().await.unwrap();
+        world.upload().with_form(qcow2(Qcow2Compat::V3)).run().await.unwrap();
         assert_eq!(kept().await, ["qcow2", "1.1", "1048576"].map(|value| Some(value.to_owned())));
-        world.upload().overwrite(true).run().await.unwrap();
+        world.upload().with_overwrite(true).run().await.unwrap();
         assert_eq!(kept().await, [None, None, None]);
     }
 }

@@ -19,8 +19,8 @@ async fn survives(file: &str, damage: impl Fn(&mut Vec<u8>)) {
             stopper.cancel();
         }
     });
-    let upload = || world.upload().part_size(PART).parallel(1);
-    upload().events(sink).cancel(cancel).run().await.unwrap_err();
+    let upload = || world.upload().with_part_size(PART).with_parallel(1);
+    upload().with_events(sink).with_cancellation(cancel).run().await.unwrap_err();
     let path = world.folder().join(file);
     let mut bytes = std::fs::read(&path).unwrap();
     damage(&mut bytes);
@@ -28,7 +28,7 @@ async fn survives(file: &str, damage: impl Fn(&mut Vec<u8>)) {
     if let Err(error) = upload().run().await {
         assert!(matches!(error, UploadError::Session(_)), "it is refused before anything is sent: {error:?}");
         assert_eq!(world.stored().await, None);
-        upload().restart(true).run().await.unwrap();
+        upload().with_restart(true).run().await.unwrap();
     }
     world.assert_stored().await;
 }

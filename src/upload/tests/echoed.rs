@@ -24,7 +24,7 @@ async fn a_token_or_a_signature_that_an_answer_repeats_is_shown_nowhere() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&told);
         let sink = EventSink::new(move |event| heard.lock().unwrap().push(format!("{event:?}")));
-        let error = world.upload().events(sink).run().await.unwrap_err();
+        let error = world.upload().with_events(sink).run().await.unwrap_err();
         let mut text = format!("{error:?} {:?}", told.lock().unwrap());
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {

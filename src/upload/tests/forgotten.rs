@@ -15,7 +15,7 @@ async fn an_upload_that_is_gone_is_recognised_without_its_journal() {
     std::fs::write(folder.join("checkpoint.json"), checkpoint).unwrap();
     std::fs::write(folder.join("journal"), journal).unwrap();
     let sent = world.script.count("UploadPart");
-    let report = world.upload().overwrite(true).run().await.unwrap();
+    let report = world.upload().with_overwrite(true).run().await.unwrap();
     assert_eq!(world.script.count("UploadPart"), sent);
     assert_eq!((report.bytes_sent, report.stored.verified), (0, complete::Verified::Crc64));
 }
@@ -45,7 +45,7 @@ async fn a_gone_upload_of_another_file_is_not_taken_for_this_one() {
         std::fs::write(&file, &changed).unwrap();
         let opened = std::fs::File::options().write(true).open(&file).unwrap();
         opened.set_times(std::fs::FileTimes::new().set_modified(times)).unwrap();
-        let upload = world.upload_of(&file).overwrite(true).verify_resume(!other_inode);
+        let upload = world.upload_of(&file).with_overwrite(true).with_verify_resume(!other_inode);
         let report = upload.run().await.unwrap();
         assert_eq!(world.stored().await, Some(changed));
         assert_eq!(report.bytes_sent, 3 * MIB);
@@ -73,7 +73,7 @@ async fn where_state_was_lost_other_open_uploads_are_named() {
         let id = StateDir::new(world.folder.path().join("state")).uploads().unwrap().readable.remove(0);
         lose(&world);
         let (sink, said) = listening();
-        world.upload().restart(restart).events(sink).run().await.unwrap();
+        world.upload().with_restart(restart).with_events(sink).run().await.unwrap();
         world.assert_stored().await;
         let named = format!("open: {}", id.checkpoint.upload_id);
         assert!(said.lock().unwrap().contains(&named), "{said:?}");
@@ -91,7 +91,7 @@ async fn that_others_cannot_be_listed_is_said_and_ends_nothing() {
             std::fs::remove_dir_all(world.folder.path().join("state")).unwrap();
         }
         let (sink, said) = listening();
-        world.upload().restart(lost).events(sink).run().await.unwrap();
+        world.upload().with_restart(lost).with_events(sink).run().await.unwrap();
         world.assert_stored().await;
         let said = said.lock().unwrap().iter().any(|text| text.contains("is not known"));
         assert_eq!(said, lost, "a new machine has lost nothing");
@@ -108,11 +108,17 @@ async fn one_of_several_open_uploads_is_adopted_by_its_id() {
     world.interrupt_after(1).await;
     let second = state.uploads().unwrap().readable.remove(0).checkpoint.upload_id;
     let (sink, said) = listening();
-    let report = world.upload().adopt_upload(first).events(sink).run().await.unwrap();
+    let report = world.upload().with_adopted_upload(first).with_events(sink).run().await.unwrap();
     assert_eq!(report.resumed_parts, 3, "and not that one which the state knows");
     assert!(said.lock().unwrap().contains(&format!("open: {second}")), "{said:?}");
     world.assert_stored().await;
-    let gone = world.upload().overwrite(true).adopt_upload(UploadId::new("NONE")).run().await.unwrap_err();
+    let gone = world
+        .upload()
+        .with_overwrite(true)
+        .with_adopted_upload(UploadId::new("NONE"))
+        .run()
+        .await
+        .unwrap_err();
     assert!(matches!(gone, UploadError::Session(SessionError::Adopt { count: 0, .. })), "{gone}");
 }
 
@@ -123,7 +129,7 @@ async fn what_is_only_to_be_resumed_is_not_begun_again() {
     let state = StateDir::new(world.folder.path().join("state"));
     let id = state.uploads().unwrap().readable.remove(0).checkpoint.upload_id;
     abort(&world.client, &world.object(), &id).await.unwrap();
-    let error = world.upload().resume_only(true).run().await.unwrap_err();
+    let error = world.upload().with_resume_only(true).run().await.unwrap_err();
     assert!(matches!(error, UploadError::Gone { .. }), "{error}");
     assert_eq!(world.script.count("Initiate"), 1);
     assert_eq!(world.upload().run().await.unwrap().resumed_parts, 0, "the same call without that sends all");
@@ -156,7 +162,7 @@ async fn a_restart_leaves_one_upload_and_not_two() {
     let world = World::new(4 * MIB);
     world.interrupt_after(2).await;
     assert_eq!(world.open_uploads().await, 1);
-    let report = world.upload().restart(true).run().await.unwrap();
+    let report = world.upload().with_restart(true).run().await.unwrap();
     assert_eq!(report.resumed_parts, 0);
     assert_eq!(world.open_uploads().await, 0);
     world.assert_stored().await;
@@ -173,7 +179,7 @@ async fn another_spelling_of_file_and_endpoint_goes_on_all_the_same() {
     let file = world.folder.path().join("state/../link.raw");
     let source = Arc::new(FileSource::open(&file).unwrap());
     let upload = Upload::new(Client::new(options), source, world.object());
-    let report = upload.state_dir(world.folder.path().join("state")).run().await.unwrap();
+    let report = upload.with_state_dir(world.folder.path().join("state")).run().await.unwrap();
     assert_eq!(report.resumed_parts, 2);
     world.assert_stored().await;
 }
@@ -184,8 +190,8 @@ fn rehearsal(world: &World, other: &World) -> Upload {
     options.endpoint = "http://127.0.0.1:9999".parse().unwrap();
     let source = Arc::new(FileSource::open(world.file()).unwrap());
     Upload::new(Client::new(options), source, world.object())
-        .state_dir(world.folder.path().join("state"))
-        .part_size(MIB)
+        .with_state_dir(world.folder.path().join("state"))
+        .with_part_size(MIB)
 }
 
 #[tokio::test]
@@ -196,11 +202,11 @@ async fn a_rehearsal_in_another_store_costs_the_upload_nothing() {
     assert_eq!(report.resumed_parts, 0);
     // Nor does one that was interrupted itself.
     other.script.rule("UploadPart", 2, 1, Effect::Answer(403, String::new()));
-    rehearsal(&world, &other).overwrite(true).run().await.unwrap_err();
+    rehearsal(&world, &other).with_overwrite(true).run().await.unwrap_err();
     assert_eq!(world.upload().run().await.unwrap().resumed_parts, 2);
     world.assert_stored().await;
     other.script.clear();
-    assert!(rehearsal(&world, &other).overwrite(true).run().await.unwrap().resumed_parts >= 2);
+    assert!(rehearsal(&world, &other).with_overwrite(true).run().await.unwrap().resumed_parts >= 2);
     assert_eq!((world.open_uploads().await, other.open_uploads().await), (0, 0));
 }
 

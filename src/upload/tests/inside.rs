@@ -14,9 +14,9 @@ async fn the_object_is_the_disk_inside_and_a_stopped_upload_of_it_goes_on() {
             let file = Arc::new(FileSource::open(world.file()).unwrap());
             let source = Arc::new(DiskSource::open(file).unwrap());
             Upload::new(world.client.clone(), source, world.object())
-                .state_dir(world.folder.path().join("state"))
-                .part_size(MIB)
-                .parallel(1)
+                .with_state_dir(world.folder.path().join("state"))
+                .with_part_size(MIB)
+                .with_parallel(1)
         };
         let refused = "<Error><Code>AccessDenied</Code></Error>".to_owned();
         world.script.rule("UploadPart", 3, 1, Effect::Answer(403, refused));

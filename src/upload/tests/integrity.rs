@@ -19,7 +19,7 @@ async fn a_part_that_the_network_damages_goes_out_again_within_the_budget() {
     let world = World::new(3 * MIB);
     world.script.rule("UploadPart", 1, 9, wrong.clone());
     let (sink, said) = listening();
-    let report = world.upload().events(sink).run().await.unwrap();
+    let report = world.upload().with_events(sink).run().await.unwrap();
     world.assert_stored().await;
     assert_eq!(report.retries, 9);
     {
@@ -105,7 +105,7 @@ async fn a_part_that_arrives_damaged_unheard_is_sent_again_before_the_object_is_
     for operation in ["UploadPart", "Complete", "HeadObject"] {
         world.script.rule(operation, 0, usize::MAX, NO_CRC);
     }
-    let report = world.upload().parallel(1).run().await.unwrap();
+    let report = world.upload().with_parallel(1).run().await.unwrap();
     world.assert_stored().await;
     assert_eq!((world.script.count("UploadPart"), world.script.count("Complete")), (4, 1));
     assert_eq!(report.stored.verified, complete::Verified::Etag);
@@ -124,7 +124,7 @@ async fn tags_of_parts_that_nobody_compared_prove_nothing() {
     world.script.rule("UploadPart", 1, 1, Effect::Damaged);
     strip_checksums(&world);
     let (sink, said) = listening();
-    let report = world.upload().parallel(1).events(sink).run().await.unwrap();
+    let report = world.upload().with_parallel(1).with_events(sink).run().await.unwrap();
     assert_eq!(report.stored.verified, complete::Verified::Nothing);
     assert!(said.lock().unwrap().iter().any(|text| text.contains("could not be verified")), "{said:?}");
 
@@ -167,13 +167,13 @@ async fn where_proof_is_required_parts_without_any_make_no_object() {
     let world = World::new(3 * MIB);
     world.script.rule("UploadPart", 1, 1, Effect::Damaged);
     strip_checksums(&world);
-    let error = world.upload().parallel(1).require_verified(true).run().await.unwrap_err();
+    let error = world.upload().with_parallel(1).with_require_verified(true).run().await.unwrap_err();
     assert!(matches!(error, UploadError::Complete(CompleteError::Unproved { made: false, .. })), "{error}");
     assert_eq!((error.kind(), error.is_resumable()), (ErrorKind::Integrity, false));
     assert!(world.stored().await.is_none());
     // Without what was in between, the same call finds the damaged part, and only that.
     world.script.clear();
-    let report = world.upload().require_verified(true).run().await.unwrap();
+    let report = world.upload().with_require_verified(true).run().await.unwrap();
     assert_eq!((report.resumed_parts, report.stored.verified), (2, complete::Verified::Crc64));
     world.assert_stored().await;
 }
@@ -184,7 +184,7 @@ async fn where_proof_is_required_an_object_without_any_is_no_success() {
     let world = World::new(2 * MIB);
     const ODD: Effect = Effect::Headers(&[("x-oss-hash-crc64ecma", None), ("etag", None)]);
     world.script.rule("Complete", 0, 1, Effect::Body(|text| text.replace("ETag", "Nothing")));
-    let stripped = world.upload().require_verified(true).run().await.unwrap();
+    let stripped = world.upload().with_require_verified(true).run().await.unwrap();
     assert_eq!(stripped.stored.verified, complete::Verified::Crc64, "its header has it");
 
     let world = World::new(2 * MIB);
@@ -192,7 +192,7 @@ async fn where_proof_is_required_an_object_without_any_is_no_success() {
                  </CompleteMultipartUploadResult>";
     world.script.rule("Complete", 0, 1, Effect::Instead(200, named.to_owned()));
     world.script.rule("HeadObject", 0, 1, ODD);
-    let error = world.upload().require_verified(true).run().await.unwrap_err();
+    let error = world.upload().with_require_verified(true).run().await.unwrap_err();
     assert!(matches!(error, UploadError::Complete(CompleteError::Unproved { made: true, .. })), "{error}");
 }
 
@@ -201,7 +201,7 @@ async fn tags_that_are_the_md5_of_the_local_bytes_prove_the_object() {
     // Read again to be compared, where that is required,
     let world = World::new(3 * MIB);
     strip_checksums(&world);
-    let report = world.upload().require_verified(true).run().await.unwrap();
+    let report = world.upload().with_require_verified(true).run().await.unwrap();
     assert_eq!(report.stored.verified, complete::Verified::Etag);
     // and compared as they come where the MD5 is sent, also over an interruption.
     let world = World::new(3 * MIB);
@@ -213,9 +213,17 @@ async fn tags_that_are_the_md5_of_the_local_bytes_prove_the_object() {
             stopper.cancel();
         }
     });
-    world.upload().parallel(1).content_md5(true).events(sink).cancel(cancel).run().await.unwrap_err();
+    world
+        .upload()
+        .with_parallel(1)
+        .with_content_md5(true)
+        .with_events(sink)
+        .with_cancellation(cancel)
+        .run()
+        .await
+        .unwrap_err();
     assert_eq!(world.script.count("ListParts"), 0);
-    let report = world.upload().content_md5(true).run().await.unwrap();
+    let report = world.upload().with_content_md5(true).run().await.unwrap();
     assert_eq!((report.resumed_parts, report.stored.verified), (1, complete::Verified::Etag));
     assert_eq!(world.script.count("ListParts"), 1, "the journal knows what was compared");
 }

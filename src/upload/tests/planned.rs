@@ -48,13 +48,13 @@ async fn what_an_earlier_run_left_is_in_the_plan_and_stays_as_it_is() {
         (plan.present.compared_parts, plan.parts.clone()),
         (0, Some(8 - sent as u64..=8 - sent as u64))
     );
-    let compared = world.upload().verify_resume(true).plan().await.unwrap();
+    let compared = world.upload().with_verify_resume(true).plan().await.unwrap();
     assert_eq!((compared.present.parts, compared.present.compared_parts), (0, sent));
     assert_eq!(
         compared.to_send.map(|bytes| (bytes.likely, bytes.most)),
         Some((8 * MIB - sent as u64 * MIB, 8 * MIB))
     );
-    let anew = world.upload().restart(true).plan().await.unwrap();
+    let anew = world.upload().with_restart(true).plan().await.unwrap();
     assert_eq!((anew.present, anew.to_send), (Present::default(), Some(Estimate::exactly(8 * MIB))));
     let report = world.upload().run().await.unwrap();
     assert_eq!(plan.to_send, Some(Estimate::exactly(report.bytes_sent)));
@@ -78,7 +78,7 @@ async fn what_would_be_refused_is_refused_alike() {
     world.put(b"something else");
     let planned = world.upload().plan().await.unwrap_err();
     assert_eq!((planned.kind(), world.script.count("InitiateMultipartUpload")), (ErrorKind::Conflict, 0));
-    let replacing = world.upload().overwrite(true).plan().await.unwrap();
+    let replacing = world.upload().with_overwrite(true).plan().await.unwrap();
     assert_eq!(replacing.existing, Existing::Replaced { size: 14 });
     world.put(&world.bytes);
     let compared = world.upload().plan().await.unwrap();
@@ -98,7 +98,7 @@ async fn of_a_small_disk_the_length_as_qcow2_is_known_before() {
     disk[5 << 20..6 << 20].copy_from_slice(&world.bytes);
     std::fs::write(world.file(), &disk).unwrap();
     let format = ObjectFormat::Qcow2 { compat: Qcow2Compat::V3 };
-    let upload = || world.upload().form(ObjectForm { format, ..ObjectForm::default() });
+    let upload = || world.upload().with_form(ObjectForm { format, ..ObjectForm::default() });
     let plan = upload().plan().await.unwrap();
     assert_eq!(
         (plan.data_bytes, plan.zero_bytes),
@@ -125,7 +125,8 @@ async fn nothing_of_a_stream_is_read_for_a_plan() {
     let plan = of(Stream::new("standard input", Unread)).plan().await.unwrap();
     assert_eq!((plan.image_bytes, plan.object_bytes, plan.to_send, plan.parts), (None, None, None, None));
     assert_eq!(plan.memory, (32 << 20) + crate::source::DEFAULT_STREAM_MEMORY);
-    let expected = of(Stream::new("standard input", Unread).expected_size(9 << 20)).plan().await.unwrap();
+    let expected =
+        of(Stream::new("standard input", Unread).with_expected_size(9 << 20)).plan().await.unwrap();
     let sent = expected.to_send.unwrap();
     assert!(sent.likely == 9 << 20 && !sent.is_exact(), "{sent:?}");
     assert_eq!(expected.takes(1 << 20), Some(Duration::from_secs(9)));

@@ -90,7 +90,7 @@ async fn the_receiver_sees_the_bandwidth_limit_kept_and_changed() {
         std::future::pending::<()>().await;
     };
     let source = Arc::new(FileSource::open(world.file()).unwrap());
-    let upload = Upload::new(client, source, world.object()).limits(limits);
+    let upload = Upload::new(client, source, world.object()).with_limits(limits);
     tokio::select! {
         report = upload.run() => drop(report.unwrap()),
         () = later => unreachable!("it never ends"),

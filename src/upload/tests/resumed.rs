@@ -27,7 +27,7 @@ async fn dropped_at_any_moment_the_journal_stays_true() {
                 stopper.cancel();
             }
         });
-        let upload = world.upload().events(sink);
+        let upload = world.upload().with_events(sink);
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
@@ -71,7 +71,7 @@ async fn an_upload_that_is_gone_begins_anew() {
         .clone();
     abort(&world.client, &world.object(), &id).await.unwrap();
     let (sink, said) = listening();
-    let report = world.upload().events(sink).run().await.unwrap();
+    let report = world.upload().with_events(sink).run().await.unwrap();
     assert_eq!(report.resumed_parts, 0);
     world.assert_stored().await;
     assert_eq!(*said.lock().unwrap(), ["the earlier upload no longer exists: a new one starts"]);
@@ -106,7 +106,7 @@ async fn an_upload_that_was_begun_in_another_form_is_not_mixed_with_this_one() {
     let said = format!("`{}` is being uploaded as QCOW2, not as it is", world.object());
     assert_eq!((error.to_string(), error.kind()), (said, ErrorKind::Usage));
     assert_eq!(world.script.count("UploadPart"), sent);
-    world.upload().restart(true).run().await.unwrap();
+    world.upload().with_restart(true).run().await.unwrap();
     world.assert_stored().await;
 }
 
@@ -117,7 +117,7 @@ async fn of_another_upload_s_journal_no_record_is_believed() {
     other.interrupt_after(4).await;
     std::fs::copy(other.folder().join("journal"), world.folder().join("journal")).unwrap();
     let (sink, said) = listening();
-    let report = world.upload().events(sink).run().await.unwrap();
+    let report = world.upload().with_events(sink).run().await.unwrap();
     assert_eq!(report.resumed_parts, 4, "they are found by comparison");
     assert_eq!(*said.lock().unwrap(), ["the journal is another upload's: all parts are verified instead"]);
     world.assert_stored().await;
@@ -136,14 +136,14 @@ async fn parts_that_a_comparison_proved_are_not_read_again_by_the_next_run() {
             stopper.cancel();
         }
     });
-    world.upload().parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    world.upload().with_parallel(1).with_events(sink).with_cancellation(cancel).run().await.unwrap_err();
     let compared = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = Arc::clone(&compared);
     let sink = EventSink::new(move |event| {
         let one = usize::from(matches!(event, Event::Verified { .. }));
         count.fetch_add(one, std::sync::atomic::Ordering::Relaxed);
     });
-    let report = world.upload().events(sink).run().await.unwrap();
+    let report = world.upload().with_events(sink).run().await.unwrap();
     assert!(report.resumed_parts >= 3, "{report:?}");
     assert_eq!(compared.load(std::sync::atomic::Ordering::Relaxed), 0);
 }
@@ -166,11 +166,11 @@ async fn another_machine_adopts_the_upload() {
     let world = World::new(6 * MIB);
     world.interrupt_after(3).await;
     std::fs::remove_dir_all(world.folder.path().join("state")).unwrap();
-    let report = world.upload().adopt(true).run().await.unwrap();
+    let report = world.upload().with_adopt(true).run().await.unwrap();
     assert_eq!(report.resumed_parts, 3);
     world.assert_stored().await;
 
-    let error = world.upload().overwrite(true).adopt(true).run().await.unwrap_err();
+    let error = world.upload().with_overwrite(true).with_adopt(true).run().await.unwrap_err();
     assert!(error.to_string().contains("0 open uploads"), "{error}");
 }
 
@@ -185,7 +185,7 @@ async fn verify_resume_compares_every_part_with_the_file() {
     std::fs::write(world.file(), &changed).unwrap();
     let file = std::fs::File::options().write(true).open(world.file()).unwrap();
     file.set_times(std::fs::FileTimes::new().set_modified(times)).unwrap();
-    let report = world.upload().verify_resume(true).run().await.unwrap();
+    let report = world.upload().with_verify_resume(true).run().await.unwrap();
     assert_eq!(report.resumed_parts, 1);
     assert_eq!(world.stored().await, Some(changed));
 }
@@ -200,7 +200,7 @@ async fn a_changed_file_is_refused_until_it_is_begun_anew() {
     let error = world.upload().run().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Integrity);
     assert!(error.to_string().contains("disk.raw"), "the first file is named: {error}");
-    let report = world.upload().restart(true).run().await.unwrap();
+    let report = world.upload().with_restart(true).run().await.unwrap();
     assert_eq!(report.resumed_parts, 0);
     assert_eq!(world.stored().await, Some(changed));
 }
@@ -231,7 +231,11 @@ async fn the_checkpoint_keeps_what_a_resume_elsewhere_must_know() {
             stopper.cancel();
         }
     });
-    let upload = world.upload().storage_class(StorageClass::InfrequentAccess).cancel(cancel).events(sink);
+    let upload = world
+        .upload()
+        .with_storage_class(StorageClass::InfrequentAccess)
+        .with_cancellation(cancel)
+        .with_events(sink);
     upload.run().await.unwrap_err();
     let state = StateDir::new(world.folder.path().join("state"));
     let checkpoint = state.uploads().unwrap().readable.remove(0).checkpoint;
@@ -244,7 +248,7 @@ async fn another_part_size_keeps_the_old_plan() {
     let world = World::new(4 * MIB);
     world.interrupt_after(2).await;
     let (sink, said) = listening();
-    let report = world.upload().part_size(2 * MIB).events(sink).run().await.unwrap();
+    let report = world.upload().with_part_size(2 * MIB).with_events(sink).run().await.unwrap();
     assert_eq!((report.parts, report.resumed_parts), (4, 2));
     assert_eq!(*said.lock().unwrap(), ["the upload was started with another part size, which it keeps"]);
     world.assert_stored().await;

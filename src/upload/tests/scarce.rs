@@ -21,12 +21,15 @@ fn sparse(length: u64) -> Vec<u8> {
 }
 
 fn upload(world: &World, bytes: &[u8]) -> Upload {
-    let stream = Stream::new("standard input", io::Cursor::new(bytes.to_vec())).memory(MEMORY);
+    let stream = Stream::new("standard input", io::Cursor::new(bytes.to_vec())).with_memory(MEMORY);
     Upload::from_stream(world.client.clone(), stream, world.object())
-        .state_dir(world.folder.path().join("state"))
-        .form(ObjectForm { format: ObjectFormat::Qcow2 { compat: Qcow2Compat::V3 }, ..ObjectForm::default() })
-        .part_size(MEMORY / 4)
-        .parallel(3)
+        .with_state_dir(world.folder.path().join("state"))
+        .with_form(ObjectForm {
+            format: ObjectFormat::Qcow2 { compat: Qcow2Compat::V3 },
+            ..ObjectForm::default()
+        })
+        .with_part_size(MEMORY / 4)
+        .with_parallel(3)
 }
 
 /// Fails instead of waiting for ever.
@@ -61,7 +64,7 @@ async fn a_head_that_is_judged_is_held_in_as_many_bytes_as_it_has() {
     }
     let world = World::new(1);
     let bytes = sparse(LENGTH);
-    soon(upload(&world, &bytes).passage(|| Box::new(Judge(0))).run()).await.unwrap();
+    soon(upload(&world, &bytes).with_passage(|| Box::new(Judge(0))).run()).await.unwrap();
 }
 
 #[tokio::test]

@@ -152,7 +152,7 @@ async fn a_callback_that_failed_is_told_and_nothing_is_sent_again() {
     let world = World::new(2 * MIB);
     world.script.rule("Complete", 0, 1, Effect::Instead(203, refusal("CallbackFailed")));
     let (sink, said) = listening();
-    let report = world.upload().events(sink).run().await.unwrap();
+    let report = world.upload().with_events(sink).run().await.unwrap();
     assert!(said.lock().unwrap()[0].contains("callback failed"));
     assert_eq!((report.retries, world.script.count("Complete")), (0, 1));
     world.assert_stored().await;

@@ -8,10 +8,10 @@ use crate::transfer::TransferError;
 
 impl World {
     fn upload_stream(&self, reader: impl Read + Send + 'static) -> Upload {
-        let stream = Stream::new("standard input", reader).memory(8 << 20);
+        let stream = Stream::new("standard input", reader).with_memory(8 << 20);
         Upload::from_stream(self.client.clone(), stream, self.object())
-            .state_dir(self.folder.path().join("state"))
-            .parallel(3)
+            .with_state_dir(self.folder.path().join("state"))
+            .with_parallel(3)
     }
 
     fn reader(&self) -> io::Cursor<Vec<u8>> {
@@ -55,7 +55,13 @@ async fn an_empty_stream_is_no_object() {
 async fn a_stream_that_was_stopped_goes_on_and_sends_nothing_twice() {
     let world = World::new(9 * MIB + 5);
     let (sink, cancel) = after(4);
-    let stopped = world.upload_stream(world.reader()).parallel(1).events(sink).cancel(cancel).run().await;
+    let stopped = world
+        .upload_stream(world.reader())
+        .with_parallel(1)
+        .with_events(sink)
+        .with_cancellation(cancel)
+        .run()
+        .await;
     assert!(stopped.is_err());
     let report = world.upload_stream(world.reader()).run().await.unwrap();
     assert!(report.resumed_parts >= 4, "{report:?}");
@@ -67,12 +73,12 @@ async fn a_stream_that_was_stopped_goes_on_and_sends_nothing_twice() {
 async fn with_less_memory_than_its_parts_need_a_stream_is_refused_and_says_how_much() {
     let world = World::new(9 * MIB);
     let with = |memory| {
-        let stream = Stream::new("standard input", world.reader()).memory(memory);
+        let stream = Stream::new("standard input", world.reader()).with_memory(memory);
         Upload::from_stream(world.client.clone(), stream, world.object())
-            .state_dir(world.folder.path().join("state"))
+            .with_state_dir(world.folder.path().join("state"))
     };
     let (sink, cancel) = after(4);
-    with(64 << 20).parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    with(64 << 20).with_parallel(1).with_events(sink).with_cancellation(cancel).run().await.unwrap_err();
     let error = with(8 << 20).run().await.unwrap_err();
     let UploadError::Session(SessionError::Plan(error)) = error else { panic!("{error:?}") };
     assert!(error.to_string().ends_with(&format!("--max-memory {}", 64 << 20)), "{error}");
@@ -84,7 +90,14 @@ async fn with_less_memory_than_its_parts_need_a_stream_is_refused_and_says_how_m
 async fn another_stream_is_refused_and_the_parts_are_kept() {
     let world = World::new(9 * MIB);
     let (sink, cancel) = after(4);
-    world.upload_stream(world.reader()).parallel(1).events(sink).cancel(cancel).run().await.unwrap_err();
+    world
+        .upload_stream(world.reader())
+        .with_parallel(1)
+        .with_events(sink)
+        .with_cancellation(cancel)
+        .run()
+        .await
+        .unwrap_err();
     let mut other = world.bytes.clone();
     other[MIB as usize + 7] ^= 1;
     let shorter = world.bytes[..3 * MIB as usize].to_vec();
@@ -131,15 +144,15 @@ async fn a_wrong_digest_makes_no_object() {
     let right = Sha256(sha2::Sha256::digest(&world.bytes).into());
     let wrong = Sha256([7; 32]);
     for upload in [world.upload_stream(world.reader()), world.upload()] {
-        let error = upload.expect_sha256(wrong).run().await.unwrap_err();
+        let error = upload.with_expected_sha256(wrong).run().await.unwrap_err();
         let checksum = matches!(error, UploadError::Complete(CompleteError::Checksum { .. }));
         assert!(checksum, "{error:?}");
         assert_eq!(world.stored().await, None);
         abort_all(&world).await;
     }
-    let report = world.upload_stream(world.reader()).expect_sha256(right).run().await.unwrap();
+    let report = world.upload_stream(world.reader()).with_expected_sha256(right).run().await.unwrap();
     assert_eq!(report.content_sha256, Some(right));
-    let report = world.upload().content_sha256(true).overwrite(true).run().await.unwrap();
+    let report = world.upload().with_content_sha256(true).with_overwrite(true).run().await.unwrap();
     assert_eq!(report.content_sha256, Some(right));
 }
 
@@ -173,10 +186,12 @@ async fn nothing_is_sent_before_the_head_was_judged() {
         }
     }
     let world = World::new(6 * MIB);
-    let upload = world.upload_stream(world.reader()).passage(|| Box::new(Judge { seen: 0, refuse: true }));
+    let upload =
+        world.upload_stream(world.reader()).with_passage(|| Box::new(Judge { seen: 0, refuse: true }));
     upload.run().await.unwrap_err();
     assert_eq!(world.script.count("UploadPart"), 0);
-    let upload = world.upload_stream(world.reader()).passage(|| Box::new(Judge { seen: 0, refuse: false }));
+    let upload =
+        world.upload_stream(world.reader()).with_passage(|| Box::new(Judge { seen: 0, refuse: false }));
     upload.run().await.unwrap();
     world.assert_stored().await;
 }

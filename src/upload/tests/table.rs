@@ -164,7 +164,7 @@ async fn an_empty_400_for_one_part_does_not_end_all() {
 async fn a_proxy_that_wants_a_password_in_mid_upload_ends_it_at_once() {
     let world = World::new(3 * MIB);
     world.script.rule("UploadPart", 1, usize::MAX, Effect::Fails(TransportErrorKind::ProxyAuth));
-    let error = world.upload().parallel(1).run().await.unwrap_err();
+    let error = world.upload().with_parallel(1).run().await.unwrap_err();
     assert_eq!((error.kind(), world.script.count("UploadPart")), (ErrorKind::Network, 2));
     world.script.clear();
     assert_eq!(world.upload().run().await.unwrap().resumed_parts, 1);

@@ -9,16 +9,16 @@ use crate::source::Stream;
 const NO_CRC64: Effect = Effect::Header("x-oss-hash-crc64ecma", None);
 
 fn stream(world: &World) -> Upload {
-    let stream = Stream::new("standard input", io::Cursor::new(world.bytes.clone())).memory(8 * MIB);
+    let stream = Stream::new("standard input", io::Cursor::new(world.bytes.clone())).with_memory(8 * MIB);
     Upload::from_stream(world.client.clone(), stream, world.object())
-        .state_dir(world.folder.path().join("state"))
-        .part_size(MIB)
-        .parallel(1)
+        .with_state_dir(world.folder.path().join("state"))
+        .with_part_size(MIB)
+        .with_parallel(1)
 }
 
 fn conversion(world: &World) -> Upload {
     let format = ObjectFormat::Qcow2 { compat: Qcow2Compat::V3 };
-    world.upload().form(ObjectForm { format, ..ObjectForm::default() })
+    world.upload().with_form(ObjectForm { format, ..ObjectForm::default() })
 }
 
 #[tokio::test]

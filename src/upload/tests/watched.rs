@@ -40,7 +40,7 @@ async fn a_machine_that_slept_makes_its_connections_anew() {
             let world = World::with(3 * MIB, |options| options.with_clock(clock.clone()));
             world.script.rule(operation, 0, 1, sleep(&clock, seconds));
             let (sink, said) = listening();
-            world.upload().events(sink).run().await.unwrap();
+            world.upload().with_events(sink).run().await.unwrap();
             world.assert_stored().await;
             assert_eq!(world.script.resets(), 1);
             assert!(began.elapsed() < Duration::from_secs(5), "no limit was waited for");
@@ -64,7 +64,7 @@ async fn after_a_time_out_idle_connections_are_dropped_once() {
     for (effect, resets) in [(Effect::Silence, 1), (Effect::LostRequest, 0)] {
         let world = World::new(8 * MIB);
         world.script.rule("UploadPart", 0, 3, effect);
-        world.upload().parallel(3).run().await.unwrap();
+        world.upload().with_parallel(3).run().await.unwrap();
         world.assert_stored().await;
         assert_eq!(world.script.resets(), resets);
     }
@@ -77,7 +77,7 @@ async fn silence_is_explained_every_thirty_seconds() {
         let world = World::with(3 * MIB, |options| options.with_dice(Arc::new(|| 0.5)));
         world.script.rule(operation, 0, usize::MAX, effect);
         let (sink, said) = listening();
-        let upload = world.upload().events(sink);
+        let upload = world.upload().with_events(sink);
         let _ = tokio::time::timeout(Duration::from_secs(95), upload.run()).await;
         let said = said.lock().unwrap();
         said.clone()

@@ -44,9 +44,9 @@ impl World {
         let object = WebObject::open(url.parse().unwrap(), options).await.unwrap();
         let source = Arc::new(object.by_ranges().unwrap());
         Upload::new(self.client.clone(), source, "oss://images/disk.raw".parse().unwrap())
-            .state_dir(self.folder.path().join("state"))
-            .part_size(PART as u64)
-            .parallel(2)
+            .with_state_dir(self.folder.path().join("state"))
+            .with_part_size(PART as u64)
+            .with_parallel(2)
             .run()
             .await
     }

@@ -53,7 +53,7 @@ async fn fidelity(args: &DoctorArgs, bucket: &BucketName, context: &Context) -> 
     let connection = context.connect(&args.connection, &RetryArgs::default(), Some(bucket))?;
     refuse_what_keeps(&connection, bucket).await?;
     context.output.status(format!("asking what OSS and ECS do, under oss://{bucket}/{FIDELITY_PREFIX}"));
-    let doctor = Doctor::new(&connection.client, None).cancel(context.stop.token());
+    let doctor = Doctor::new(&connection.client, None).with_cancellation(context.stop.token());
     let report = doctor.fidelity(bucket).await;
     for left in &report.remains {
         context.output.warning(format!("could not be removed: {left}"));
@@ -136,12 +136,12 @@ async fn services(
     told: Option<String>,
 ) -> Vec<Check> {
     let mut doctor = Doctor::new(&connection.client, told)
-        .proxied(connection.settings.network.is_proxied())
-        .makes(!args.read_only)
-        .advice(failure::advice)
-        .cancel(context.stop.token());
+        .with_proxied(connection.settings.network.is_proxied())
+        .with_makes(!args.read_only)
+        .with_advice(failure::advice)
+        .with_cancellation(context.stop.token());
     if let Some(url) = &args.bucket {
-        doctor = doctor.bucket(url.bucket.clone());
+        doctor = doctor.with_bucket(url.bucket.clone());
     }
     let mut checks = doctor.run().await;
     if args.speed {

@@ -23,7 +23,7 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     let connection = context.connect(&args.connection, &args.retry, Some(&object.bucket))?;
     let prepared = context.stop.or(prepare(args, context, &connection)).await?;
     let Some((imports, publish, looked)) = prepared else { return Ok(()) };
-    let report = imports.run(context, &publish.wait(wait), ResumeHint::Same).await?;
+    let report = imports.run(context, &publish.with_wait(wait), ResumeHint::Same).await?;
     let mut json_fields = importing::joined(
         json!({"bucket": object.bucket, "key": object.key, "url": connection.url(object)}),
         importing::json_fields(&report),

@@ -167,16 +167,16 @@ impl Imports {
     ) -> Result<Publish, Failure> {
         let copy_to = context.stop.or(fan_out::regions(&self.importer, after)).await?;
         let publish = Publish::new(self.importer.clone(), request, &self.state)
-            .copy_to(copy_to)
-            .encrypt(fan_out::encryption(after))
-            .share_with(after.share_with.iter().cloned())
-            .public(after.public)
-            .replace(fan_out::replaced(after))
-            .family(after.family.clone())
-            .delete_objects(after.delete_object)
-            .keep_going(after.keep_going)
-            .events(self.shown.sink())
-            .cancel(context.stop.token());
+            .with_copies_in(copy_to)
+            .with_encryption(fan_out::encryption(after))
+            .with_accounts(after.share_with.iter().cloned())
+            .with_public(after.public)
+            .with_replaced(fan_out::replaced(after))
+            .with_family(after.family.clone())
+            .with_delete_objects(after.delete_object)
+            .with_keep_going(after.keep_going)
+            .with_events(self.shown.sink())
+            .with_cancellation(context.stop.token());
         publish.check()?;
         Ok(publish)
     }

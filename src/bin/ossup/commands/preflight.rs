@@ -75,8 +75,8 @@ impl Imports {
         dry_run: bool,
     ) -> Result<Publish, Failure> {
         let problems = Preflight::new(&publish)
-            .name_may_be_taken(publish.has_begun()?)
-            .bucket_may_be_made(self.local)
+            .with_name_taken(publish.has_begun()?)
+            .with_bucket_made(self.local)
             .run()
             .await;
         let (mut refusals, mut role) = (Vec::new(), false);
@@ -96,7 +96,7 @@ impl Imports {
             let set_up = self.importer.create_role().await?;
             context.output.status("the RAM role that lets ECS read OSS is set up");
             self.importer = self.importer.clone().with_role_grace(set_up.grace());
-            return Ok(publish.importer(self.importer.clone()));
+            return Ok(publish.with_importer(self.importer.clone()));
         }
         Ok(publish)
     }

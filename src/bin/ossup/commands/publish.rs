@@ -64,7 +64,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     imports.looked = first.report.clone().map(|report| (report, Subject::object(first.object.key.as_str())));
     let force = args.inspection.force;
     let publish = imports.publish(request.clone(), &args.after, context).await?;
-    let publish = publish.boot_test(on_cloud);
+    let publish = publish.with_boot_test(on_cloud);
     let mut publish = context
         .stop
         .or(imports.check(context, publish, args.request.create_role, force, args.plan.dry_run))
@@ -94,7 +94,7 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
         let hashed = index == 0 && args.manifest.is_some() && !image.is_file_as_it_is();
         let Prepared { upload, progress, begun } =
             transfer::prepare(context, &connection, image, &args.object, &args.transfer, &limits)?;
-        publish = publish.upload(upload.content_sha256(hashed));
+        publish = publish.with_upload(upload.with_content_sha256(hashed));
         shown.push(progress);
         all_begun.push(begun);
     }

@@ -128,7 +128,7 @@ async fn one(
     let Prepared { upload, progress, .. } =
         transfer::prepare(context, &connection, image, &target, &args.transfer, limits)?;
     let all = args.object.is_none();
-    let result = upload.resume_only(all).run().await;
+    let result = upload.with_resume_only(all).run().await;
     drop(progress);
     match result {
         Ok(report) => {

@@ -69,32 +69,32 @@ pub(crate) fn describe(
     let memory = args.max_memory.map(|size| size.0);
     let mut upload = image
         .into_upload(connection.client.clone(), memory)
-        .overwrite(target.overwrite)
-        .storage_class(target.storage_class)
-        .restart(target.restart)
-        .adopt(target.adopt.is_some())
-        .verify_resume(args.verify_resume)
-        .content_md5(args.content_md5)
-        .in_use(in_use)
-        .require_verified(args.require_verified)
-        .limits(limits.clone())
-        .events(naming_others(sink, output, connection))
-        .on_done(move |report| output.status(sentence(report)))
-        .cancel(context.stop.token());
+        .with_overwrite(target.overwrite)
+        .with_storage_class(target.storage_class)
+        .with_restart(target.restart)
+        .with_adopt(target.adopt.is_some())
+        .with_verify_resume(args.verify_resume)
+        .with_content_md5(args.content_md5)
+        .with_in_use(in_use)
+        .with_require_verified(args.require_verified)
+        .with_limits(limits.clone())
+        .with_events(naming_others(sink, output, connection))
+        .with_on_done(move |report| output.status(sentence(report)))
+        .with_cancellation(context.stop.token());
     if !target.no_resume {
-        upload = upload.state_dir(connection.settings.state_dir()?);
+        upload = upload.with_state_dir(connection.settings.state_dir()?);
     }
     if let Some(Some(id)) = &target.adopt {
-        upload = upload.adopt_upload(id.clone());
+        upload = upload.with_adopted_upload(id.clone());
     }
     if let Some(size) = args.part_size {
-        upload = upload.part_size(size.0);
+        upload = upload.with_part_size(size.0);
     }
     if let Parallel::Fixed(count) = args.parallel {
-        upload = upload.parallel(count);
+        upload = upload.with_parallel(count);
     }
     if let Some(most) = args.max_parallel {
-        upload = upload.max_parallel(usize::from(most));
+        upload = upload.with_max_parallel(usize::from(most));
     }
     Ok(Prepared { upload, progress, begun })
 }

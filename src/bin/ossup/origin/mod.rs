@@ -186,10 +186,10 @@ impl Opening<'_> {
         };
         let mut options = unpack::Options::new(MAX_OBJECT_SIZE);
         if let Some(member) = &self.args.member {
-            options = options.member(member);
+            options = options.with_member(member);
         }
         if let Some(memory) = self.memory {
-            options = options.memory(memory.max(unpack::DEFAULT_MEMORY));
+            options = options.with_memory(memory.max(unpack::DEFAULT_MEMORY));
         }
         let options = (!self.args.keeps_packed()).then_some(options);
         let found = self.blocking(move || head::read(reader, options.as_ref())).await??;

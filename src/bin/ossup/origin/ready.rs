@@ -224,24 +224,24 @@ impl Ready {
                 let expected = self.expected_size.or(head.whole()).or(head.size_hint);
                 let mut stream = Stream::new(label, exactly(head.into_reader(), self.exact_size));
                 if let Some(expected) = expected {
-                    stream = stream.expected_size(expected);
+                    stream = stream.with_expected_size(expected);
                 }
                 if let Some(memory) = memory {
-                    stream = stream.memory(memory);
+                    stream = stream.with_memory(memory);
                 }
                 if let Some(sha256) = self.fetched_sha256 {
-                    stream = stream.fetched_as(sha256);
+                    stream = stream.with_fetched_sha256(sha256);
                 }
                 Upload::from_stream(client, stream, self.object)
             }
         };
-        upload = upload.form(self.form);
+        upload = upload.with_form(self.form);
         if let Some(sha256) = self.expected_sha256 {
-            upload = upload.expect_sha256(sha256);
+            upload = upload.with_expected_sha256(sha256);
         }
         match (self.inspecting, self.map) {
             (None, None) => upload,
-            (inspecting, map) => upload.passage(move || {
+            (inspecting, map) => upload.with_passage(move || {
                 let inspecting = inspecting.as_ref().map(|make| make());
                 let mapped = map.as_ref().map(|map| Box::new(map.passage()) as Box<dyn Passage>);
                 Box::new(All(inspecting.into_iter().chain(mapped).collect()))

@@ -129,7 +129,7 @@ fn object(image: &Path) -> Result<ObjectRef, Failure> {
 fn prepared(connection: &Connection, image: &Path, object: &ObjectRef) -> Result<Upload, Failure> {
     let source = FileSource::open(image)?;
     Ok(Upload::new(connection.client.clone(), Arc::new(source), object.clone())
-        .state_dir(connection.settings.state_dir()?))
+        .with_state_dir(connection.settings.state_dir()?))
 }
 
 /// Uploads until half of the bytes are acknowledged.
@@ -152,7 +152,7 @@ async fn interrupted_upload(
         sink.emit(event);
     });
     let signal = context.stop.token();
-    let upload = prepared(connection, image, object)?.events(events).cancel(cancel.clone());
+    let upload = prepared(connection, image, object)?.with_events(events).with_cancellation(cancel.clone());
     let outcome = tokio::select! {
         outcome = upload.run() => outcome,
         () = signal.cancelled() => return Err(context.stop.failure("stopped")),
@@ -177,7 +177,9 @@ async fn upload(
     context: &Context,
 ) -> Result<UploadReport, Failure> {
     let progress = Progress::start("demo", None, context.output);
-    let upload = prepared(connection, image, object)?.events(progress.sink()).cancel(context.stop.token());
+    let upload = prepared(connection, image, object)?
+        .with_events(progress.sink())
+        .with_cancellation(context.stop.token());
     let outcome = upload.run().await;
     drop(progress);
     outcome.map_err(|error| failure::upload(&error, ResumeHint::No, &context.stop))

@@ -24,7 +24,7 @@ pub(crate) async fn deprecate(args: &ImageDeprecateArgs, context: &Context) -> R
     };
     let mut how = Deprecation::new(today).with_removal(args.remove_on).with_replacement(replacement);
     if args.tags_only {
-        how = how.tags_only();
+        how = how.with_tags_only();
     }
     let taken_back = |placed: &&Placed| access(&placed.image) != "private";
     if !args.tags_only && targets.iter().any(|placed| taken_back(&placed)) {

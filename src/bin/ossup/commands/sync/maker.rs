@@ -167,7 +167,7 @@ impl Opener {
         let mut imports = Imports::new(context, &self.typed, connection, None)?;
         let publish = imports.publish(request, &args.after, context).await?;
         let check = imports.check(context, publish, false, args.inspection.force, false);
-        let mut publish = context.stop.or(check).await?.importer(self.importer.clone());
+        let mut publish = context.stop.or(check).await?.with_importer(self.importer.clone());
         let mut shown = Vec::new();
         for file in file.into_iter().chain(data.into_iter().filter_map(DataDisk::file)) {
             let prepared = transfer::prepare(
@@ -178,7 +178,7 @@ impl Opener {
                 &args.transfer,
                 &self.limits,
             )?;
-            publish = publish.upload(prepared.upload);
+            publish = publish.with_upload(prepared.upload);
             shown.push(prepared.progress);
         }
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).push((imports, shown));
