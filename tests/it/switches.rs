@@ -41,6 +41,10 @@ const SWITCHES: &[Switch] = &[
     (&["--ecs=copies_to_fail=1"], copies_at_the_second_try),
     (&["--ecs=vhd_not_copyable"], says_that_vhd_is_not_copied),
     (&["--ecs=images_in_use=web"], is_deleted_only_by_force),
+    (&["--ecs=whole_names"], is_published),
+    (&["--ecs=boot_duration=5", r#"--ecs=console="Linux version 6.1\nweb-1 login: ""#], boots),
+    (&["--ecs=instance_quota=0"], has_no_room_for_a_boot_test),
+    (&["--ecs=type_without_stock=ecs.g7.large"], finds_no_instance_of_the_type),
     (&["--ecs=foreign_image=web-1"], is_published),
     // An object that is not looked into fails later or never: the switch is for the emulator's own tests.
     (&["--ecs=probe=false"], is_published),
@@ -88,6 +92,26 @@ fn images(world: &World, region: &str) -> Vec<(String, String)> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let images = list["images"].as_array().unwrap().iter();
     images.map(|image| (text(&image["name"]), text(&image["status"]))).collect()
+}
+
+/// A publish with a boot test.
+fn tested() -> Vec<&'static str> {
+    let place = ["--instance-type=ecs.g7.large", "--vswitch=vsw-emulated", "--security-group=sg-emulated"];
+    [&PUBLISH[..], &["--boot-test"], &place].concat()
+}
+
+fn boots(world: &World) {
+    assert_eq!(world.json(&tested())["boot_tested"], true);
+}
+
+fn has_no_room_for_a_boot_test(world: &World) {
+    let stderr = world.fails(7, &tested());
+    assert!(stderr.contains("nothing is sent") && stderr.contains("QuotaExceed"), "{stderr}");
+}
+
+fn finds_no_instance_of_the_type(world: &World) {
+    let stderr = world.fails(7, &tested());
+    assert!(stderr.contains("nothing is sent") && stderr.contains("OperationDenied.NoStock"), "{stderr}");
 }
 
 fn is_deleted_only_by_force(world: &World) {
