@@ -302,6 +302,39 @@ class Scenarios:
         self.ecs.call("ModifyImageSharePermission", **share, RemoveAccount=["2222222222222222"])
         self.ecs.call("DeleteImage", **share, Force=False)
 
+    def test_tags(self):
+        image_id, _ = self.submit()
+        resources = {"RegionId": REGION, "ResourceType": "image", "ResourceId": [image_id]}
+        self.ecs.call("TagResources", **resources, Tag=[{"Key": "stage", "Value": self.name[-60:]}, {"Key": "team", "Value": "web"}])
+        listed = self.ecs.call("ListTagResources", **resources)["TagResources"]["TagResource"]
+        self.assertEqual({tag["TagKey"]: tag["TagValue"] for tag in listed}, {"stage": self.name[-60:], "team": "web"})
+        self.ecs.call("UntagResources", **resources, TagKey=["stage"])
+        listed = self.ecs.call("ListTagResources", **resources)["TagResources"]["TagResource"]
+        self.assertEqual([tag["TagKey"] for tag in listed], ["team"])
+
+    def test_instances(self):
+        image_id, _ = self.submit()
+        self.wait(image_id)
+        wishes = {"RegionId": REGION, "ImageId": image_id, "InstanceType": "ecs.g7.large", "SecurityGroupId": "sg-emulated"}
+        run = {**wishes, "VSwitchId": "vsw-emulated", "ClientToken": self.name[-60:]}
+        (instance_id,) = self.ecs.call("RunInstances", **run)["InstanceIdSets"]["InstanceIdSet"]
+        again = self.ecs.call("RunInstances", **run)["InstanceIdSets"]["InstanceIdSet"]
+        self.assertEqual(again, [instance_id])
+        self.refused(404, "InvalidVSwitchId.NotFound", "RunInstances", **wishes, VSwitchId="vsw-none")
+
+        def described():
+            return self.ecs.call("DescribeInstances", RegionId=REGION, InstanceIds=json.dumps([instance_id]))["Instances"]["Instance"]
+
+        (instance,) = described()
+        self.assertEqual((instance["InstanceId"], instance["ImageId"]), (instance_id, image_id))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while described()[0]["Status"] != "Running":
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        self.ecs.call("GetInstanceConsoleOutput", RegionId=REGION, InstanceId=instance_id)
+        self.ecs.call("DeleteInstance", InstanceId=instance_id, Force=True)
+        self.assertEqual(described(), [])
+
     def test_regions(self):
         regions = [region["RegionId"] for region in self.ecs.call("DescribeRegions")["Regions"]["Region"]]
         self.assertIn(REGION, regions)
@@ -331,8 +364,8 @@ class Scenarios:
 
     def test_what_is_not_known_is_refused(self):
         with self.assertRaises(Refused) as caught:
-            self.ecs.call("DescribeInstances", RegionId=REGION)
-        self.assertIn("DescribeInstances", str(caught.exception.message))
+            self.ecs.call("DescribeDisks", RegionId=REGION)
+        self.assertIn("DescribeDisks", str(caught.exception.message))
 
     def test_temporary_keys_of_a_role(self):
         sts, ram = "2015-04-01", "2015-05-01"
