@@ -391,7 +391,7 @@ pub struct CloudInit {
 }
 
 impl CloudInit {
-    /// Tells whether it will set up an instance on ECS: make SSH keys, let the root grow, run user data.
+    /// Tells whether it will set up an instance with what ECS has for it: keys, user data, the network.
     pub fn works(&self) -> Told {
         self.runs.clone().and(&self.finds_ecs)
     }

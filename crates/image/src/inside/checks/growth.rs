@@ -1,6 +1,6 @@
 //! Whether there is room on the root, and whether it grows with the disk.
 
-use super::ssh::cloud_init_works;
+use super::ssh::cloud_init_runs;
 use super::{Reason, Scene, finding, first};
 use crate::filesystem::FileSystem;
 use crate::finding::{Finding, Findings, Severity};
@@ -57,7 +57,7 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
 }
 
 fn growth(scene: &mut Scene<'_>, root: &GuestVolume) -> Result<Growth, Reason> {
-    let of_cloud_init = cloud_init_works(&scene.system.cloud_init)?;
+    let of_cloud_init = cloud_init_runs(&scene.system.cloud_init)?;
     let tree = &mut *scene.tree;
     let packages = Tools::of(tree)?.packages;
     let (program, paths, package): (_, &[&str], _) = match root.filesystem {

@@ -52,7 +52,7 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
     }
     judge_config(&config(scene.tree)?, findings);
     let keys = keys(scene.tree)?;
-    let by_cloud_init = cloud_init_works(&scene.system.cloud_init)? && !keeps_keys(scene.tree)?;
+    let by_cloud_init = cloud_init_runs(&scene.system.cloud_init)? && !keeps_keys(scene.tree)?;
     if !by_cloud_init {
         judge_keys(keys.as_deref(), makes_keys(scene.tree, &units)?, findings);
     }
@@ -198,11 +198,11 @@ fn makes_keys(tree: &mut Tree, units: &Units) -> Result<bool, Reason> {
     Ok(false)
 }
 
-/// Whether a cloud-init is installed that will set the instance up, as far as can be told: nothing bad follows from what
-/// could not be read of it.
-pub(super) fn cloud_init_works(cloud_init: &Answer<CloudInit>) -> Result<bool, Reason> {
+/// Whether a cloud-init is installed that is started, as far as can be told: nothing bad follows from what could not be
+/// read of it. One that finds no data source still makes host keys and lets the root grow.
+pub(super) fn cloud_init_runs(cloud_init: &Answer<CloudInit>) -> Result<bool, Reason> {
     match cloud_init {
-        Answer::Found(cloud_init) => Ok(!matches!(cloud_init.works(), Told::No(_))),
+        Answer::Found(cloud_init) => Ok(!matches!(cloud_init.runs, Told::No(_))),
         Answer::Absent => Ok(false),
         Answer::Unread(reason) => Err(reason.clone()),
     }
