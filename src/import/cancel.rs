@@ -34,7 +34,7 @@ impl Importer {
     /// refuses.
     pub async fn cancel(&self, task: &ImportTask) -> Result<CancelOutcome, ImportError> {
         let before = self.image(&task.region, &task.image_id).await?;
-        let mut snapshots: Vec<SnapshotId> = before.iter().flat_map(snapshots_of).collect();
+        let mut snapshots: Vec<SnapshotId> = before.iter().flat_map(CustomImage::snapshots).collect();
         let stopped = match (&task.task_id, &before) {
             (Some(id), _) => {
                 let cancelled = self.client.call(&CancelTask::new(task.region.clone(), id.clone())).await;
@@ -78,7 +78,7 @@ impl Importer {
             if !image.status.is_failed() && !image.status.is_pending() {
                 return Ok(CancelOutcome::TooLate { image: Some(Box::new(image)) });
             }
-            snapshots.extend(snapshots_of(&image));
+            snapshots.extend(image.snapshots());
             self.delete_image(&task.region, &task.image_id, false).await?;
         }
         snapshots.sort_unstable();
@@ -135,8 +135,4 @@ impl Importer {
             Err(error) => Err(ImportError::call(format!("delete snapshot {id} in {region}"))(error)),
         }
     }
-}
-
-fn snapshots_of(image: &CustomImage) -> Vec<SnapshotId> {
-    image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect()
 }

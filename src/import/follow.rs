@@ -235,7 +235,7 @@ impl Importer {
         watch: &mut Watch,
     ) -> Option<SnapshotStatus> {
         if let Some(image) = image {
-            let ids: Vec<_> = image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect();
+            let ids = image.snapshots();
             if !ids.is_empty() {
                 watch.snapshot_ids = ids;
             }

@@ -99,8 +99,8 @@ pub(crate) fn has_origin(image: &CustomImage) -> bool {
 }
 
 fn origin_of(image: &CustomImage) -> Option<Origin> {
-    let tag = image.tags.iter().find(|tag| tag.key == ORIGIN_TAG)?;
-    tag.value.split_once('.').map(|(request, source)| Origin::new(request, source))
+    let tag = image.tag(ORIGIN_TAG)?;
+    tag.split_once('.').map(|(request, source)| Origin::new(request, source))
 }
 
 /// Returns a digest of `text`, which is of this kind: 128 bits in hexadecimal.

@@ -5,7 +5,6 @@
 //! goes, with the tag [`DELETION_TAG`] whose value is the image's id, and whoever comes next finds them by it. Only a
 //! snapshot whose image is gone is ever deleted for its mark.
 
-use super::tags::snapshots_of;
 use super::{Images, MAX_PAGES, ManageError};
 use crate::import::{CustomImage, Tag};
 use crate::model::{ImageId, Region, SnapshotId};
@@ -88,7 +87,7 @@ impl Images {
             return Err(error.after(done));
         }
         done.push(format!("image {id} in {region} is deleted"));
-        let snapshots = if options.snapshots { snapshots_of(&image) } else { Vec::new() };
+        let snapshots = if options.snapshots { image.snapshots() } else { Vec::new() };
         self.delete_snapshots(region, snapshots, ATTEMPTS).await.map_err(|error| error.after(done))
     }
 
@@ -107,7 +106,7 @@ impl Images {
                 done.push(format!("image {id} in {region} is private now"));
             }
         }
-        let snapshots = if options.snapshots { snapshots_of(image) } else { Vec::new() };
+        let snapshots = if options.snapshots { image.snapshots() } else { Vec::new() };
         let mark = Tag { key: DELETION_TAG.to_owned(), value: id.to_string() };
         self.tag_snapshots(region, &snapshots, &[mark]).await?;
         let delete = DeleteImage::new(region.clone(), id.clone()).with_force(options.force);

@@ -59,17 +59,19 @@ impl Deprecation {
 
     /// Returns the tags that an image lacks. The day of an earlier deprecation stays.
     fn tags(&self, image: &CustomImage) -> Vec<Tag> {
-        let value = |key: &str| image.tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str());
         let day = |day: Date| day.strftime("%Y%m%d").to_string();
         let wanted = [
-            (DEPRECATED_ON_TAG, Some(value(DEPRECATED_ON_TAG).map_or_else(|| day(self.on), str::to_owned))),
+            (
+                DEPRECATED_ON_TAG,
+                Some(image.tag(DEPRECATED_ON_TAG).map_or_else(|| day(self.on), str::to_owned)),
+            ),
             (REMOVAL_DATE_TAG, self.removal.map(day)),
             (REPLACEMENT_TAG, self.replacement.clone()),
         ];
         wanted
             .into_iter()
             .filter_map(|(key, wanted)| Some(Tag { key: key.to_owned(), value: wanted? }))
-            .filter(|tag| value(&tag.key) != Some(&tag.value))
+            .filter(|tag| image.tag(&tag.key) != Some(&tag.value))
             .collect()
     }
 }
@@ -135,7 +137,7 @@ impl Images {
                 return Err(ManageError::Status { action: "restore", image_id, region, status });
             }
         }
-        let is_there = |key: &&str| image.tags.iter().any(|tag| tag.key == **key);
+        let is_there = |key: &&str| image.tag(key).is_some();
         let keys = [DEPRECATED_ON_TAG, REMOVAL_DATE_TAG, REPLACEMENT_TAG].into_iter().filter(is_there);
         let keys: Vec<String> = keys.map(str::to_owned).collect();
         self.untag(region, &image, &keys, false).await.map_err(|error| error.after(done))

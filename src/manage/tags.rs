@@ -26,7 +26,7 @@ impl Images {
             self.call(&tag, || format!("tag image {id} in {region}")).await?;
         }
         if snapshots {
-            let tagged = self.tag_snapshots(region, &snapshots_of(image), tags).await;
+            let tagged = self.tag_snapshots(region, &image.snapshots(), tags).await;
             tagged.map_err(|error| error.after(vec![format!("image {id} in {region} is tagged")]))?;
         }
         Ok(())
@@ -72,7 +72,7 @@ impl Images {
             self.call(&untag, || format!("take tags off image {id} in {region}")).await?;
         }
         if snapshots {
-            let untagged = self.untag_snapshots(region, &snapshots_of(image), keys).await;
+            let untagged = self.untag_snapshots(region, &image.snapshots(), keys).await;
             untagged.map_err(|error| error.after(vec![format!("tags are off image {id} in {region}")]))?;
         }
         Ok(())
@@ -93,11 +93,6 @@ impl Images {
         }
         Ok(())
     }
-}
-
-/// Returns the snapshots that hold an image's disks.
-pub(super) fn snapshots_of(image: &CustomImage) -> Vec<SnapshotId> {
-    image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect()
 }
 
 fn list(ids: &[SnapshotId]) -> String {

@@ -15,12 +15,9 @@ impl Steps<'_> {
         if tags.is_empty() {
             return Ok(());
         }
-        let snapshots = |image: &CustomImage| {
-            image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect::<Vec<_>>()
-        };
         let images = self.images();
         for Published { task, image } in report.all() {
-            let ids = image.as_ref().map(snapshots).unwrap_or_default();
+            let ids = image.as_ref().map(CustomImage::snapshots).unwrap_or_default();
             let tagged = images.tag_snapshots(&task.region, &ids, tags);
             match self.publish.until_cancelled(tagged).await? {
                 Ok(()) => {}

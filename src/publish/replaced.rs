@@ -123,7 +123,7 @@ pub(super) fn lost_to(image: &CustomImage, name: &str) -> Option<ImageId> {
     if image.name.as_deref() != Some(&names::replaced(name, &image.image_id)) || !has_origin(image) {
         return None;
     }
-    image.tags.iter().find(|tag| tag.key == REPLACED_BY_TAG)?.value.parse().ok()
+    image.tag(REPLACED_BY_TAG)?.parse().ok()
 }
 
 impl Publish {

@@ -29,7 +29,7 @@ impl Seen {
     }
 
     pub(super) fn tag(&self, key: &str) -> Option<&str> {
-        self.image.tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str())
+        self.image.tag(key)
     }
 
     pub(super) fn is_available(&self) -> bool {

@@ -203,10 +203,10 @@ fn stays(image: &CustomImage, rules: &PruneRules, now: Timestamp) -> Option<Stay
     if let Some((key, _)) = kept {
         return Some(Staying::Tagged(key.clone()));
     }
-    if let Some(tag) = image.tags.iter().find(|tag| tag.key == REMOVAL_DATE_TAG) {
+    if let Some(promised) = image.tag(REMOVAL_DATE_TAG) {
         let today = Offset::UTC.to_datetime(now).date();
-        if Date::strptime("%Y%m%d", &tag.value).ok().is_none_or(|day| day > today) {
-            return Some(Staying::Promised(tag.value.clone()));
+        if Date::strptime("%Y%m%d", promised).ok().is_none_or(|day| day > today) {
+            return Some(Staying::Promised(promised.to_owned()));
         }
     }
     match (image.created, rules.older_than) {

@@ -176,6 +176,18 @@ pub struct CustomImage {
     pub detection: Option<Detection>,
 }
 
+impl CustomImage {
+    /// Returns the snapshots that hold its disks, as far as they are known.
+    pub fn snapshots(&self) -> Vec<SnapshotId> {
+        self.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect()
+    }
+
+    /// Returns the value of a tag.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|tag| tag.key == key).map(|tag| tag.value.as_str())
+    }
+}
+
 /// A disk of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -102,7 +102,7 @@ async fn tags_reach_copies_and_snapshots_and_without_the_permission_that_is_said
         let images = importer.images(&region(name)).await.unwrap();
         let tag =
             |tags: &[crate::import::Tag]| tags.iter().any(|tag| tag.key == "team" && tag.value == "web");
-        let ids = images[0].disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect();
+        let ids = images[0].snapshots();
         let listed = importer.client().call(&DescribeSnapshots::new(region(name), ids)).await.unwrap();
         assert!(tag(&images[0].tags) && tag(&listed.snapshots[0].tags), "{name}: {listed:?}");
     }

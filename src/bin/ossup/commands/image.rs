@@ -215,10 +215,6 @@ async fn share(args: &ImageShareArgs, context: &Context, share: bool) -> Result<
     context.output.print(json!({"region": region, "image_id": image, "shared_with": accounts}), &text)
 }
 
-pub(super) fn snapshots(image: &CustomImage) -> Vec<SnapshotId> {
-    image.disks.iter().filter_map(|disk| disk.snapshot_id.clone()).collect()
-}
-
 pub(super) fn json_fields(region: &Region, image: &CustomImage) -> Value {
     json!({
         "region": region,
@@ -239,7 +235,7 @@ pub(super) fn json_fields(region: &Region, image: &CustomImage) -> Value {
         "in_use": image.in_use,
         "owner": image.owner_id,
         "created": image.created.map(|created| created.to_string()),
-        "snapshots": snapshots(image),
+        "snapshots": image.snapshots(),
         "tags": image.tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>(),
         "risks": image.detection.as_ref().map(|detection| {
             detection.risks.iter().map(importing::risk_members).collect::<Vec<_>>()

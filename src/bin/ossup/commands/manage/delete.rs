@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::{Place, Told, each, finish, show, table};
 use crate::args::ImageDeleteArgs;
-use crate::commands::image::snapshots;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
 use crate::ui::confirm;
@@ -30,7 +29,7 @@ pub(crate) async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<
     let outcomes =
         each(targets, async |placed| images.delete(&placed.region, &placed.image.image_id, options).await)
             .await;
-    let left = |placed: &Placed| if args.snapshots { Vec::new() } else { snapshots(&placed.image) };
+    let left = |placed: &Placed| if args.snapshots { Vec::new() } else { placed.image.snapshots() };
     for (placed, outcome) in &outcomes {
         match outcome {
             Ok(deleted) => warn_of_kept(deleted, context),
