@@ -94,8 +94,7 @@ pub struct BootTester {
 impl BootTester {
     /// Tests as `test` says. Services on this machine are asked very often.
     pub fn new(client: Client, test: BootTest) -> Self {
-        let rpc = client.options().rpc_endpoint.as_ref();
-        let pause = if rpc.is_some_and(|endpoint| endpoint.is_loopback()) { QUICK_PAUSE } else { PAUSE };
+        let pause = if client.options().rpc_is_local() { QUICK_PAUSE } else { PAUSE };
         Self { client, test, events: EventSink::none(), cancel: CancellationToken::new(), pause }
     }
 

@@ -74,6 +74,11 @@ impl ClientOptions {
         }
     }
 
+    /// Whether ECS, RAM and STS are services on this machine, which can be asked as often as one likes.
+    pub(crate) fn rpc_is_local(&self) -> bool {
+        self.rpc_endpoint.as_ref().is_some_and(Endpoint::is_loopback)
+    }
+
     /// Serves ECS, RAM and STS by one endpoint, such as the emulator's.
     #[must_use]
     pub fn with_rpc_endpoint(mut self, endpoint: Endpoint) -> Self {

@@ -78,9 +78,7 @@ impl Importer {
     /// Works through `client`, without a time limit. Services on this machine are polled very often, the real ones at
     /// [`Pace::default`].
     pub fn new(client: Client) -> Self {
-        let rpc = client.options().rpc_endpoint.as_ref();
-        let pace =
-            if rpc.is_some_and(|endpoint| endpoint.is_loopback()) { Pace::quick() } else { Pace::default() };
+        let pace = if client.options().rpc_is_local() { Pace::quick() } else { Pace::default() };
         Self { client, events: EventSink::none(), pace, wait_limit: None, role_grace: Duration::ZERO }
     }
 

@@ -69,8 +69,7 @@ pub struct Images {
 impl Images {
     /// Works through `client`.
     pub fn new(client: Client) -> Self {
-        let rpc = client.options().rpc_endpoint.as_ref();
-        let pause = if rpc.is_some_and(|endpoint| endpoint.is_loopback()) { QUICK_PAUSE } else { PAUSE };
+        let pause = if client.options().rpc_is_local() { QUICK_PAUSE } else { PAUSE };
         Self { importer: Importer::new(client), pause }
     }
 

@@ -231,8 +231,7 @@ impl Publish {
     }
 
     fn pause(&self) -> Duration {
-        let rpc = self.importer.client().options().rpc_endpoint.as_ref();
-        if rpc.is_some_and(|endpoint| endpoint.is_loopback()) { QUICK_PAUSE } else { PAUSE }
+        if self.importer.client().options().rpc_is_local() { QUICK_PAUSE } else { PAUSE }
     }
 }
 
