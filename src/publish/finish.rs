@@ -6,7 +6,7 @@ use super::steps::Steps;
 use super::{PublishError, PublishReport, Published};
 use crate::ErrorKind;
 use crate::import::CustomImage;
-use crate::manage::{Images, ManageError};
+use crate::manage::ManageError;
 
 impl Steps<'_> {
     /// Adds the tags to the snapshots of all images: the service gives them to the images alone.
@@ -15,7 +15,7 @@ impl Steps<'_> {
         if tags.is_empty() {
             return Ok(());
         }
-        let images = self.images();
+        let images = self.publish.images();
         for Published { task, image } in report.all() {
             let ids = image.as_ref().map(CustomImage::snapshots).unwrap_or_default();
             let tagged = images.tag_snapshots(&task.region, &ids, tags);
@@ -92,16 +92,12 @@ impl Steps<'_> {
         if !self.publish.public {
             return Ok(());
         }
-        let images = self.images();
+        let images = self.publish.images();
         for Published { task, .. } in report.named() {
             self.managed(images.publish(&task.region, &task.image_id)).await?;
         }
         report.public = true;
         Ok(())
-    }
-
-    pub(super) fn images(&self) -> Images {
-        Images::new(self.publish.importer.client().clone())
     }
 
     pub(super) async fn managed<T>(

@@ -187,8 +187,7 @@ impl Publish {
         let Slot { region, name, image } = slot;
         let mark = Tag { key: REPLACED_BY_TAG.to_owned(), value: image.to_string() };
         if !old.tags.contains(&mark) {
-            let images = crate::manage::Images::new(self.importer.client().clone());
-            let tagged = self.until_cancelled(images.tag(region, old, &[mark], false)).await?;
+            let tagged = self.until_cancelled(self.images().tag(region, old, &[mark], false)).await?;
             tagged.map_err(PublishError::Manage)?;
         }
         let other = names::replaced(name, &old.image_id);

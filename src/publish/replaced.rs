@@ -53,7 +53,7 @@ impl Steps<'_> {
     /// Retires the images that lost a name to one of ours, also those that an earlier run renamed, on whatever machine.
     pub(super) async fn retire(&self, report: &mut PublishReport) -> Result<(), PublishError> {
         let Some(how) = self.publish.replace else { return Ok(()) };
-        let images = self.images();
+        let images = self.publish.images();
         for slot in self.slots(report) {
             let list = self.publish.importer.images(&slot.region);
             let mut old = self.publish.until_cancelled(list).await?.map_err(PublishError::Import)?;
@@ -127,6 +127,11 @@ pub(super) fn lost_to(image: &CustomImage, name: &str) -> Option<ImageId> {
 }
 
 impl Publish {
+    /// Returns what manages the images, over the same client.
+    pub(super) fn images(&self) -> Images {
+        Images::new(self.importer.client().clone())
+    }
+
     /// Whether an image that has the name may lose it: it can, if some command of ours made it.
     pub(super) fn may_lose_name(&self, image: &CustomImage) -> bool {
         self.replace.is_some() && has_origin(image) && !image.status.is_pending()
@@ -141,8 +146,7 @@ impl Publish {
         if self.replace.is_none() || image.status != ImageStatus::Deprecated {
             return Ok(());
         }
-        let images = Images::new(self.importer.client().clone());
-        let restored = self.until_cancelled(images.restore(region, &image.image_id)).await?;
+        let restored = self.until_cancelled(self.images().restore(region, &image.image_id)).await?;
         restored.map_err(PublishError::Manage)?;
         image.status = ImageStatus::Available;
         Ok(())
