@@ -189,7 +189,7 @@ impl Test<'_> {
 
     fn new_step(&self) -> BootTestStep {
         BootTestStep {
-            token: new_token(),
+            token: ClientToken::random(),
             wanted: self.tester.wanted(self.region, self.image),
             release_at: self.tester.release_at(),
             instance_id: None,
@@ -379,8 +379,4 @@ impl Test<'_> {
 fn is_being_made(error: &crate::client::CallError) -> bool {
     error.is(ecs::code::INCORRECT_INSTANCE_STATUS)
         || error.is(ecs::code::INCORRECT_INSTANCE_STATUS_INITIALIZING)
-}
-
-fn new_token() -> ClientToken {
-    uuid::Uuid::new_v4().to_string().parse().expect("a UUID is a client token")
 }

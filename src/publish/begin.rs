@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::steps::new_token;
 use super::uploads::upload_all;
 use super::{Publish, PublishError};
-use crate::model::{ImageId, ObjectVersion};
+use crate::model::{ClientToken, ImageId, ObjectVersion};
 use crate::state::{PublishLog, PublishState};
 use crate::upload::{Upload, UploadReport};
 
@@ -75,7 +74,7 @@ impl Publish {
             }
             // If an image of the old objects exists, it still has the name: the service will report it.
             _ => {
-                let token = new_token();
+                let token = ClientToken::random();
                 let request = self.import_request();
                 let origin = request.origin(&objects);
                 let origin = origin.unwrap_or_else(|| request.origin_of_token(&token));

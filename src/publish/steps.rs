@@ -11,11 +11,6 @@ use crate::state::{ImageStep, PublishLog, PublishState};
 /// Copies that are begun and followed at a time; the service runs as many of one image and queues the rest.
 const PARALLEL_COPIES: usize = 5;
 
-/// Returns a token that no other request has.
-pub(super) fn new_token() -> ClientToken {
-    uuid::Uuid::new_v4().to_string().parse().expect("a UUID is a client token")
-}
-
 pub(super) struct Steps<'a> {
     pub(super) publish: &'a Publish,
     pub(super) file: &'a PublishLog,
@@ -99,12 +94,16 @@ impl Steps<'_> {
     pub(super) async fn copies(&mut self, report: &mut PublishReport) -> Result<(), PublishError> {
         let wanted = self.publish.destinations();
         for region in &wanted {
-            let copy = self.flow.copies.entry(region.clone()).or_insert_with(|| ImageStep::new(new_token()));
+            let copy = self
+                .flow
+                .copies
+                .entry(region.clone())
+                .or_insert_with(|| ImageStep::new(ClientToken::random()));
             let Some(id) = copy.image_id.clone() else { continue };
             let look = self.publish.importer.image(region, &id);
             if let Ok(None) = self.publish.until_cancelled(look).await? {
                 self.publish.gone(&id);
-                *copy = ImageStep::new(new_token());
+                *copy = ImageStep::new(ClientToken::random());
             }
         }
         self.save()?;
@@ -149,7 +148,7 @@ impl Steps<'_> {
                     // A copy that failed is deleted and begun again by the next run, with another token. One that
                     // could only not be looked at goes on.
                     if is_over(&error) {
-                        self.flow.copies.insert(region.clone(), ImageStep::new(new_token()));
+                        self.flow.copies.insert(region.clone(), ImageStep::new(ClientToken::random()));
                         self.save()?;
                     }
                     self.failed(report, region, PublishError::Import(error))?;

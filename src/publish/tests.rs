@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::steps::new_token;
 use super::uploads::upload_all;
 use super::*;
 use crate::client::{Client, ClientOptions};
@@ -16,7 +15,7 @@ use crate::emulator::{
 };
 use crate::http::{Body, Transport, TransportError};
 use crate::import::ImportDisk;
-use crate::model::{DiskFormat, Endpoint, ImageStatus};
+use crate::model::{ClientToken, DiskFormat, Endpoint, ImageStatus};
 use crate::source::FileSource;
 
 mod boot_test;
@@ -145,7 +144,7 @@ impl World {
         Upload::new(importer.client().clone(), source, object.clone()).run().await.unwrap();
         let disk = ImportDisk::new(object).with_format(DiskFormat::Raw).with_size_gib(40);
         let other = ImportRequest::new(region(place), name, disk);
-        let token = new_token();
+        let token = ClientToken::random();
         importer.submit(&other, &token, &other.origin_of_token(&token)).await.unwrap()
     }
 

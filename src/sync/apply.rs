@@ -140,8 +140,7 @@ async fn copy(
         request = request.with_resource_group(group);
     }
     // The copy is found again by its origin.
-    let token: ClientToken = uuid::Uuid::new_v4().to_string().parse().expect("a UUID is a client token");
-    let task = fleet.importer.copy(&request, &token).await?;
+    let task = fleet.importer.copy(&request, &ClientToken::random()).await?;
     fleet.importer.follow(&task).await?;
     Ok(())
 }

@@ -85,6 +85,13 @@ service_id! {
     ClientToken, "client token"
 }
 
+impl ClientToken {
+    /// Returns a token that no other request has.
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().to_string())
+    }
+}
+
 /// Makes an enum of words that the API spells in one way and that people type in any case, or by another name.
 macro_rules! api_word {
     (

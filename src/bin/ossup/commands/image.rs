@@ -179,7 +179,7 @@ async fn copy(args: &ImageCopyArgs, context: &Context) -> Result<(), Failure> {
     let copies: Vec<(ImportTask, CustomImage)> = stream::iter(&args.to)
         .map(|destination| async {
             let request = CopyRequest::new(region.clone(), id.clone(), destination.clone(), &name);
-            let task = importer.copy(&request, &token()).await?;
+            let task = importer.copy(&request, &ClientToken::random()).await?;
             let image = importer.follow(&task).await?;
             Ok::<_, Failure>((task, image))
         })
@@ -256,8 +256,4 @@ async fn image_id(importer: &Importer, region: &Region, image: &ImageRef) -> Res
         ImageRef::Id(id) => Ok(id.clone()),
         _ => Ok(Images::new(importer.client().clone()).require(region, image).await?.image_id),
     }
-}
-
-fn token() -> ClientToken {
-    uuid::Uuid::new_v4().to_string().parse().expect("a UUID is a valid client token")
 }
