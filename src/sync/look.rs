@@ -22,13 +22,30 @@ impl Fleet {
         format!("{}{}/{}-", self.file.folder, self.file.fleet, entry.key)
     }
 
-    /// Looks at the account as far as an entry is concerned.
-    pub(super) async fn account(&self, goal: &Goal<'_>) -> Result<Account, SyncError> {
-        let regions: BTreeSet<Region> = match self.file.removed {
+    /// Returns where images of an entry may be; `all` are the regions of the account.
+    pub(super) fn looked_at(&self, goal: &Goal<'_>, all: &BTreeSet<Region>) -> BTreeSet<Region> {
+        match self.file.removed {
             Removed::Keep => goal.regions.clone(),
-            _ => self.images.regions(&[]).await?.into_iter().chain(goal.regions.iter().cloned()).collect(),
-        };
-        let mut images = self.look(regions).await?;
+            _ => all | &goal.regions,
+        }
+    }
+
+    /// Looks at the account as far as an entry is concerned.
+    pub(super) async fn account(
+        &self,
+        goal: &Goal<'_>,
+        all: &BTreeSet<Region>,
+    ) -> Result<Account, SyncError> {
+        let images = self.look(self.looked_at(goal, all)).await?;
+        self.account_with(goal, images).await
+    }
+
+    /// Adds what else an entry's plan has to know to the images of its regions.
+    pub(super) async fn account_with(
+        &self,
+        goal: &Goal<'_>,
+        mut images: BTreeMap<Region, Vec<Seen>>,
+    ) -> Result<Account, SyncError> {
         for (region, seen) in &mut images {
             for seen in seen.iter_mut() {
                 let is_current =

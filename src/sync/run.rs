@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::account::{Account, Goal};
+use super::account::{Account, Goal, Seen};
 use super::apply;
 use super::change::{Action, Change, Conflict};
 use super::error::{ChangeError, SyncError};
@@ -129,8 +129,9 @@ impl Fleet {
                 return Err(SyncError::Conflicts { conflicts: first.conflicts });
             }
             let mut report = SyncReport::default();
+            let all = &goals.all;
             let mut settling = stream::iter(goals.entries.iter())
-                .map(|goal| async move { (goal.entry.key.clone(), self.settle(goal).await) })
+                .map(|goal| async move { (goal.entry.key.clone(), self.settle(goal, all).await) })
                 .buffer_unordered(ENTRIES_AT_ONCE);
             while let Some((entry, (done, outcome))) = settling.next().await {
                 report.done.extend(done);
@@ -185,8 +186,18 @@ impl Fleet {
 
     async fn plan_of(&self, goals: &Goals<'_>) -> Result<FleetPlan, SyncError> {
         let mut fleet = FleetPlan::default();
+        // The regions of all entries are mostly the same: each is looked at once.
+        let mut regions: BTreeSet<Region> =
+            goals.entries.iter().flat_map(|goal| self.looked_at(goal, &goals.all)).collect();
+        if self.file.removed != Removed::Keep {
+            regions.extend(goals.all.iter().cloned());
+        }
+        let seen = self.look(regions).await?;
         let plans: Vec<_> = stream::iter(goals.entries.iter())
-            .map(|goal| async move { Ok::<_, SyncError>(plan(goal, &self.account(goal).await?)) })
+            .map(|goal| {
+                let images = of_regions(&seen, &self.looked_at(goal, &goals.all));
+                async move { Ok::<_, SyncError>(plan(goal, &self.account_with(goal, images).await?)) }
+            })
             .buffered(ENTRIES_AT_ONCE)
             .try_collect()
             .await?;
@@ -196,24 +207,24 @@ impl Fleet {
                 Err(conflicts) => fleet.conflicts.extend(conflicts),
             }
         }
-        fleet.changes.extend(self.removed(goals).await?);
+        fleet.changes.extend(self.removed(goals, of_regions(&seen, &goals.all)));
         Ok(fleet)
     }
 
-    async fn removed(&self, goals: &Goals<'_>) -> Result<Vec<Change>, SyncError> {
-        if self.file.removed == Removed::Keep {
-            return Ok(Vec::new());
-        }
-        let images = self.look(goals.all.iter().cloned()).await?;
+    /// Returns what becomes of the images whose entries are not in the file.
+    fn removed(&self, goals: &Goals<'_>, images: BTreeMap<Region, Vec<Seen>>) -> Vec<Change> {
         let entries = goals.entries.iter().map(|goal| goal.tag.clone()).collect();
         let account = Account { images, ..Account::default() };
-        Ok(plan_removed(&self.file.fleet, &entries, self.file.removed, &account))
+        plan_removed(&self.file.fleet, &entries, self.file.removed, &account)
     }
 
     async fn settle_removed(&self, goals: &Goals<'_>) -> (Vec<Change>, Result<(), SyncError>) {
         let mut done = Vec::new();
-        let changes = match self.removed(goals).await {
-            Ok(changes) => changes,
+        if self.file.removed == Removed::Keep {
+            return (done, Ok(()));
+        }
+        let changes = match self.look(goals.all.iter().cloned()).await {
+            Ok(images) => self.removed(goals, images),
             Err(error) => return (done, Err(error)),
         };
         let outcome = self.make(&Account::default(), None, changes, &mut done).await;
@@ -241,16 +252,21 @@ impl Fleet {
     }
 
     /// Makes one entry as the file says.
-    async fn settle(&self, goal: &Goal<'_>) -> (Vec<Change>, Result<(), SyncError>) {
+    async fn settle(&self, goal: &Goal<'_>, all: &BTreeSet<Region>) -> (Vec<Change>, Result<(), SyncError>) {
         let mut done = Vec::new();
-        let outcome = self.rounds(goal, &mut done).await;
+        let outcome = self.rounds(goal, all, &mut done).await;
         (done, outcome)
     }
 
-    async fn rounds(&self, goal: &Goal<'_>, done: &mut Vec<Change>) -> Result<(), SyncError> {
+    async fn rounds(
+        &self,
+        goal: &Goal<'_>,
+        all: &BTreeSet<Region>,
+        done: &mut Vec<Change>,
+    ) -> Result<(), SyncError> {
         let (mut meetings, mut failed, mut left): (_, Option<(Change, ChangeError)>, _) = (0, None, None);
         for _ in 0..MAX_ROUNDS {
-            let account = self.account(goal).await?;
+            let account = self.account(goal, all).await?;
             let changes = plan(goal, &account).map_err(|conflicts| SyncError::Conflicts { conflicts })?;
             if let Some((change, source)) = failed.take() {
                 // Somebody else may have made it, or be about to.
@@ -310,6 +326,12 @@ impl Fleet {
 struct Goals<'a> {
     entries: Vec<Goal<'a>>,
     all: BTreeSet<Region>,
+}
+
+/// Returns the images of some regions.
+fn of_regions(seen: &BTreeMap<Region, Vec<Seen>>, regions: &BTreeSet<Region>) -> BTreeMap<Region, Vec<Seen>> {
+    let of = seen.iter().filter(|(region, _)| regions.contains(region));
+    of.map(|(region, images)| (region.clone(), images.clone())).collect()
 }
 
 fn regions_of(entry: &Entry, all: &BTreeSet<Region>, home: &Region) -> Result<BTreeSet<Region>, SyncError> {

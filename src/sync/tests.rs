@@ -397,6 +397,21 @@ async fn two_runs_at_the_same_time_do_no_harm() {
 }
 
 #[tokio::test]
+async fn a_plan_of_many_entries_looks_at_each_region_once() {
+    let (world, mut more) = (World::new(), String::new());
+    for entry in ["db", "log"] {
+        let disk = world.disk();
+        more += &format!("[image.{entry}]\nsource = \"{}\"\nregions = [\"us-west-1\"]\n", disk.display());
+    }
+    let network = world.network(None);
+    let plan = world.sync(network.clone(), &more, "one").plan().await.unwrap();
+    let made = plan.changes.iter().filter(|change| matches!(change.action, Action::Create { .. }));
+    assert_eq!(made.count(), 3);
+    let log = network.log.lock().unwrap();
+    assert_eq!(log.iter().filter(|(action, _)| action == "DescribeImages").count(), REGIONS.len());
+}
+
+#[tokio::test]
 async fn a_file_that_is_written_again_meanwhile_is_not_taken_for_what_it_was() {
     let world = World::new();
     let sync = world.sync(world.network(None), HANDED_OVER, "one");
