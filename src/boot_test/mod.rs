@@ -107,7 +107,7 @@ impl BootTester {
 
     /// Ends a test when the token is cancelled. The instance is deleted then.
     #[must_use]
-    pub fn with_cancel(mut self, cancel: CancellationToken) -> Self {
+    pub fn with_cancellation(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
     }

@@ -18,7 +18,7 @@ impl Publish {
 
     pub(super) fn tester(&self) -> Option<BootTester> {
         let tester = BootTester::new(self.importer.client().clone(), self.boot_test.clone()?);
-        Some(tester.with_events(self.events.clone()).with_cancel(self.cancel.clone()))
+        Some(tester.with_events(self.events.clone()).with_cancellation(self.cancel.clone()))
     }
 
     /// Asks whether the instance could be had, unless the image was tested.

@@ -91,14 +91,14 @@ impl Fleet {
 
     /// Tells `sink` what is begun and done.
     #[must_use]
-    pub fn told(mut self, sink: impl Fn(&Told<'_>) + Send + Sync + 'static) -> Self {
+    pub fn with_told(mut self, sink: impl Fn(&Told<'_>) + Send + Sync + 'static) -> Self {
         self.told = Arc::new(sink);
         self
     }
 
     /// Ends the run when the token is cancelled. What was submitted goes on, and is found again.
     #[must_use]
-    pub fn cancel(mut self, token: CancellationToken) -> Self {
+    pub fn with_cancellation(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
     }

@@ -67,8 +67,9 @@ pub(crate) async fn run(args: &ImageBootTestArgs, context: &Context) -> Result<(
     }
     let connection = context.connect(&args.connection, &args.retry, None)?;
     let shown = ImportsShown::start(context.output);
-    let tester =
-        BootTester::new(connection.client, test).with_events(shown.sink()).with_cancel(context.stop.token());
+    let tester = BootTester::new(connection.client, test)
+        .with_events(shown.sink())
+        .with_cancellation(context.stop.token());
     // Why it could not be had is known before there is an instance.
     let architecture = image.architecture.as_deref().and_then(|name| name.parse().ok());
     match context.stop.or(async { Ok(tester.check(&region, architecture).await) }).await? {

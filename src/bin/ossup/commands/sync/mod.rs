@@ -34,12 +34,12 @@ pub(crate) async fn run(args: &SyncArgs, context: &Context) -> Result<(), Failur
     refuse_other_region(&file, opener.region())?;
     let output = context.output;
     let fleet = Fleet::new(opener.importer(), file, Arc::new(opener))
-        .told(move |told| {
+        .with_told(move |told| {
             if let Told::Done(change) = told {
                 output.status(sentence(change));
             }
         })
-        .cancel(context.stop.token());
+        .with_cancellation(context.stop.token());
     let plan = fleet.plan().await.map_err(|error| failed(error, context))?;
     if args.plan {
         return show(&plan, context);
