@@ -3,7 +3,7 @@
 use ossup::import::Tag;
 use serde_json::json;
 
-use super::{Place, Told, each, finish};
+use super::{Place, Told, each, finish, finish_plain};
 use crate::args::{ImageTagArgs, ImageUntagArgs, OneImageArgs};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -51,14 +51,7 @@ pub(crate) async fn tag(args: &ImageTagArgs, context: &Context) -> Result<(), Fa
         images.tag(&placed.region, &placed.image, &tags, args.snapshots).await
     })
     .await;
-    finish(
-        context,
-        &Told { done: "tagged", ids: true },
-        json!({}),
-        &outcomes,
-        |()| String::new(),
-        |()| json!({}),
-    )
+    finish_plain(context, "tagged", &outcomes)
 }
 
 /// Takes tags off an image.
@@ -69,14 +62,7 @@ pub(crate) async fn untag(args: &ImageUntagArgs, context: &Context) -> Result<()
         images.untag(&placed.region, &placed.image, &args.keys, args.snapshots).await
     })
     .await;
-    finish(
-        context,
-        &Told { done: "untagged", ids: true },
-        json!({}),
-        &outcomes,
-        |()| String::new(),
-        |()| json!({}),
-    )
+    finish_plain(context, "untagged", &outcomes)
 }
 
 /// Makes a deprecated image Available again.
@@ -87,12 +73,5 @@ pub(crate) async fn restore(args: &OneImageArgs, context: &Context) -> Result<()
         images.restore(&placed.region, &placed.image.image_id).await
     })
     .await;
-    finish(
-        context,
-        &Told { done: "restored", ids: true },
-        json!({}),
-        &outcomes,
-        |()| String::new(),
-        |()| json!({}),
-    )
+    finish_plain(context, "restored", &outcomes)
 }

@@ -108,6 +108,11 @@ async fn each<T>(targets: Vec<Placed>, act: impl AsyncFn(&Placed) -> Result<T, M
     targets.into_iter().zip(outcomes).collect()
 }
 
+/// Prints what became of each image, of which there is nothing to tell but that it was done.
+fn finish_plain(context: &Context, done: &'static str, outcomes: &Outcomes<()>) -> Result<(), Failure> {
+    finish(context, &Told { done, ids: true }, json!({}), outcomes, |()| String::new(), |()| json!({}))
+}
+
 /// How a change is told.
 struct Told {
     /// What was done: "published".
