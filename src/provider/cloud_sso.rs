@@ -78,21 +78,11 @@ impl Fetch for CloudSso {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
-
-    #[derive(Debug)]
-    struct Standing(Timestamp);
-
-    impl Clock for Standing {
-        fn now(&self) -> Timestamp {
-            self.0
-        }
-    }
+    use crate::provider::testing::Standing;
 
     fn at(now: &str, keys: Option<Credentials>, file: Option<PathBuf>) -> CloudSso {
-        CloudSso::new("work", keys, file, Arc::new(Standing(now.parse().unwrap())))
+        CloudSso::new("work", keys, file, Arc::new(Standing::at(now)))
     }
 
     #[tokio::test]

@@ -13,6 +13,8 @@ mod oidc;
 mod process;
 mod refresh;
 mod sts;
+#[cfg(test)]
+mod testing;
 mod token_endpoint;
 mod uri;
 

@@ -129,23 +129,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-
-    /// A clock that stands until it is set.
-    #[derive(Debug)]
-    struct Standing(Mutex<Timestamp>);
-
-    impl Standing {
-        fn pass(&self, seconds: u64) {
-            let mut now = self.0.lock().unwrap();
-            *now += Duration::from_secs(seconds);
-        }
-    }
-
-    impl Clock for Standing {
-        fn now(&self) -> Timestamp {
-            *self.0.lock().unwrap()
-        }
-    }
+    use crate::provider::testing::Standing;
 
     /// Gives numbered credentials that live 3600 s, after a moment in which others can ask; `false` fails.
     #[derive(Debug)]
@@ -175,7 +159,7 @@ mod tests {
     }
 
     fn provider(script: &[bool]) -> (Refreshing, Arc<Standing>, Arc<Numbered>) {
-        let clock = Arc::new(Standing(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
+        let clock = Arc::new(Standing::at("2026-01-01T00:00:00Z"));
         let fetch = Arc::new(Numbered {
             clock: Arc::clone(&clock),
             script: Mutex::new(script.iter().copied().collect()),
@@ -204,8 +188,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_is_ahead_does_not_make_every_request_ask_anew() {
-        let (_, clock, fetch) = provider(&[]);
-        let ahead = Standing(Mutex::new(clock.now() + Duration::from_secs(8 * 3600)));
+        let (_, _, fetch) = provider(&[]);
+        let ahead = Standing::at("2026-01-01T08:00:00Z");
         let provider = Refreshing::new(Arc::clone(&fetch) as Arc<dyn Fetch>, Arc::new(ahead));
         let first = provider.credentials(None).await.unwrap().unwrap();
         assert_eq!(id(&provider, None).await, "STS.1");

@@ -16,28 +16,12 @@ fn now() -> Timestamp {
 /// An Available image of the family `web`, made this many days ago.
 fn image(id: &str, days: i64) -> CustomImage {
     CustomImage {
-        image_id: id.parse().unwrap(),
         name: Some(format!("web-{id}")),
-        description: None,
         family: Some("web".to_owned()),
-        status: ImageStatus::Available,
-        progress: None,
-        usable: None,
-        size_gib: None,
         created: Some(Timestamp::from_second(NOW - days * DAY).unwrap()),
-        os_type: None,
-        platform: None,
-        architecture: None,
-        boot_mode: None,
-        is_copied: false,
         is_public: Some(false),
-        is_shared: None,
         in_use: Some(false),
-        owner_alias: None,
-        owner_id: None,
-        disks: Vec::new(),
-        tags: Vec::new(),
-        detection: None,
+        ..CustomImage::available(id)
     }
 }
 

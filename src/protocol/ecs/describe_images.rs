@@ -188,6 +188,37 @@ impl CustomImage {
     }
 }
 
+#[cfg(test)]
+impl CustomImage {
+    /// Returns an Available image of which nothing else is known.
+    pub(crate) fn available(id: &str) -> Self {
+        Self {
+            image_id: id.parse().unwrap(),
+            name: None,
+            description: None,
+            family: None,
+            status: ImageStatus::Available,
+            progress: None,
+            usable: None,
+            size_gib: None,
+            created: None,
+            os_type: None,
+            platform: None,
+            architecture: None,
+            boot_mode: None,
+            is_copied: false,
+            is_public: None,
+            is_shared: None,
+            in_use: None,
+            owner_alias: None,
+            owner_id: None,
+            disks: Vec::new(),
+            tags: Vec::new(),
+            detection: None,
+        }
+    }
+}
+
 /// A disk of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

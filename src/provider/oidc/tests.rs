@@ -1,7 +1,4 @@
 use std::sync::Mutex;
-use std::time::Duration;
-
-use jiff::Timestamp;
 
 use super::*;
 use crate::client::ClientOptions;
@@ -12,25 +9,9 @@ use crate::http::{Body, Transport, TransportError, full};
 use crate::model::{Endpoint, EndpointKind, Region};
 use crate::protocol::oss::GetBucketInfo;
 use crate::provider::build;
+use crate::provider::testing::Standing;
 
 const PROVIDER: &str = "acs:ram::1234567890123456:oidc-provider/ci";
-
-/// A clock that stands until it is put forward.
-#[derive(Debug)]
-struct Standing(Mutex<Timestamp>);
-
-impl Standing {
-    fn pass(&self, seconds: u64) {
-        let mut now = self.0.lock().unwrap();
-        *now += Duration::from_secs(seconds);
-    }
-}
-
-impl Clock for Standing {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-}
 
 /// A network with the token endpoint of a job, whose tokens live for five minutes, and with the emulator as all else.
 #[derive(Debug)]
@@ -79,7 +60,7 @@ struct World {
 
 fn world(refusal: Option<&'static str>) -> World {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(Standing(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
+    let clock = Arc::new(Standing::at("2026-01-01T00:00:00Z"));
     let options = testing::options(dir.path().join("data")).with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
     let emulator = Emulator::open(options).unwrap();
     let region: Region = "cn-hangzhou".parse().unwrap();

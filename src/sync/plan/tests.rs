@@ -22,28 +22,12 @@ fn tag(key: &str, value: &str) -> Tag {
 
 fn image(id: &str, name: &str, made: i64, tags: Vec<Tag>) -> CustomImage {
     CustomImage {
-        image_id: id.parse().unwrap(),
         name: Some(name.to_owned()),
-        description: None,
-        family: None,
-        status: ImageStatus::Available,
-        progress: None,
-        usable: None,
-        size_gib: None,
         created: Timestamp::from_second(NOW + made).ok(),
-        os_type: None,
-        platform: None,
-        architecture: None,
-        boot_mode: None,
-        is_copied: false,
         is_public: Some(false),
-        is_shared: None,
         in_use: Some(false),
-        owner_alias: None,
-        owner_id: None,
-        disks: Vec::new(),
         tags,
-        detection: None,
+        ..CustomImage::available(id)
     }
 }
 
