@@ -1,5 +1,7 @@
 //! Looking at what is there: images by name and id, tasks, snapshots.
 
+use std::collections::BTreeSet;
+
 use super::{CustomImage, ImportError, ImportTask, Importer};
 use crate::client::CallError;
 use crate::model::{ImageId, Region, SnapshotId, TaskId};
@@ -60,12 +62,17 @@ impl Importer {
     ///
     /// When they cannot be listed.
     pub async fn images(&self, region: &Region) -> Result<Vec<CustomImage>, ImportError> {
-        let list = DescribeImages::new(region.clone());
-        let mut images = Vec::new();
+        let listed = self.all_pages(&DescribeImages::new(region.clone())).await;
+        listed.map_err(ImportError::call(format!("list the images of {region}")))
+    }
+
+    /// Returns the images of all pages of a list, each once: one that is made meanwhile moves the others on, so that a page
+    /// repeats some of the one before.
+    pub(crate) async fn all_pages(&self, list: &DescribeImages) -> Result<Vec<CustomImage>, CallError> {
+        let (mut images, mut seen) = (Vec::new(), BTreeSet::new());
         for page in 1..=MAX_PAGES {
-            let page = self.client.call(&list.clone().with_page(page)).await;
-            let page = page.map_err(ImportError::call(format!("list the images of {region}")))?;
-            images.extend(page.images);
+            let page = self.client.call(&list.clone().with_page(page)).await?;
+            images.extend(page.images.into_iter().filter(|image| seen.insert(image.image_id.clone())));
             if !page.has_more {
                 break;
             }

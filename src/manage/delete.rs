@@ -5,10 +5,13 @@
 //! goes, with the tag [`DELETION_TAG`] whose value is the image's id, and whoever comes next finds them by it. Only a
 //! snapshot whose image is gone is ever deleted for its mark.
 
-use super::{Images, MAX_PAGES, ManageError};
+use super::{Images, ManageError};
 use crate::import::{CustomImage, Tag};
 use crate::model::{ImageId, Region, SnapshotId};
 use crate::protocol::ecs::{self, DeleteImage, DeleteSnapshot, DescribeSnapshots, SnapshotInfo};
+
+/// Most pages of marked snapshots that are read.
+const MAX_PAGES: u32 = 1000;
 
 /// How often a snapshot is tried that the service still takes for an image's: the image's end may not have spread yet.
 const ATTEMPTS: u32 = 6;

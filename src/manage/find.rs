@@ -1,12 +1,11 @@
 //! Which images are meant: by id, by name, by family, in one region or in many.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::{Images, MAX_PAGES, ManageError, REGIONS_AT_ONCE};
+use super::{Images, ManageError, REGIONS_AT_ONCE};
 use crate::import::CustomImage;
 use crate::model::{ImageId, ImageStatus, InvalidValue, Region};
 use crate::protocol::ecs::{DescribeImages, DescribeRegions, ImageOwner};
@@ -151,19 +150,11 @@ impl Images {
         // What the service makes of a `*` is not known: then all are listed, and compared here.
         request.name = query.name.clone().filter(|name| !name.contains('*'));
         request.family.clone_from(&query.family);
-        let mut images = Vec::new();
-        // An image that is made meanwhile moves the others on, so that a page repeats some of the one before.
-        let mut seen: BTreeSet<ImageId> = BTreeSet::new();
-        for page in 1..=MAX_PAGES {
-            let page = self
-                .call(&request.clone().with_page(page), || format!("list the images of {region}"))
-                .await?;
-            let new = page.images.into_iter().filter(|image| seen.insert(image.image_id.clone()));
-            images.extend(new.filter(|image| query.is_met(image)));
-            if !page.has_more {
-                break;
-            }
-        }
+        let mut images = self.importer.all_pages(&request).await.map_err(|source| {
+            let action = format!("list the images of {region}");
+            ManageError::Call { action, source: Box::new(source) }
+        })?;
+        images.retain(|image| query.is_met(image));
         Ok(images)
     }
 

@@ -56,8 +56,6 @@ const PAUSE: Duration = Duration::from_secs(5);
 const QUICK_PAUSE: Duration = Duration::from_millis(50);
 /// Most regions that are asked at a time.
 const REGIONS_AT_ONCE: usize = 8;
-/// Most pages of a list that are read: 100,000 images are beyond any quota.
-const MAX_PAGES: u32 = 1000;
 
 /// Manages the images of an account. Clones share the client.
 #[derive(Debug, Clone)]
