@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use ossup::model::StorageClass;
 use ossup::state::StateDir;
 
 use crate::args::{Cli, ConnectionArgs};
@@ -19,9 +20,6 @@ use crate::settings::{self, Env, REGIONS, Settings};
 
 /// The variable by which the shell's script asks.
 pub(crate) const VARIABLE: &str = "OSSUP_COMPLETE";
-
-/// Storage classes, as the service spells them.
-const CLASSES: [&str; 5] = ["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"];
 
 /// Where values are looked for.
 pub(crate) struct Outside {
@@ -71,7 +69,9 @@ fn with_value(argument: Arg, outside: &Arc<Outside>) -> Arg {
     let outside = Arc::clone(outside);
     match name.as_str() {
         name if name.starts_with("REGION") => argument.add(ArgValueCandidates::new(|| values(REGIONS))),
-        "CLASS" => argument.add(ArgValueCandidates::new(|| values(CLASSES))),
+        "CLASS" => {
+            argument.add(ArgValueCandidates::new(|| values(StorageClass::ALL.map(StorageClass::as_str))))
+        }
         "NAME" if argument.get_id() == "profile" => {
             argument.add(ArgValueCandidates::new(move || values(outside.profiles())))
         }
