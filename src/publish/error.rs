@@ -6,6 +6,21 @@ use crate::model::{ImageId, ObjectRef, Region};
 use crate::state::StateError;
 use crate::upload::UploadError;
 
+/// What ECS never does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Impossible {
+    /// It has no console of Windows.
+    #[error("ECS shows no console of Windows instances, and a boot test is one of the console")]
+    WindowsBootTest,
+    /// It publishes nothing that is encrypted.
+    #[error("an encrypted image cannot be public")]
+    PublicEncrypted,
+    /// It shares nothing that is encrypted with its own key.
+    #[error("an image that is encrypted with the service's own key cannot be shared")]
+    SharedWithoutKey,
+}
+
 /// Why a publish failed. What is done stays done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,11 +57,8 @@ pub enum PublishError {
         image: Option<ImageId>,
     },
     /// ECS never does what was asked for; nothing was sent.
-    #[error("{reason}")]
-    Impossible {
-        /// What it does not do.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    Impossible(Impossible),
     /// The image was not seen to boot, or could not be tested.
     #[error(transparent)]
     BootTest(BootTestError),

@@ -31,7 +31,7 @@ use crate::cancel::CancellationToken;
 use tokio::time::Instant;
 
 pub use encryption::Encryption;
-pub use error::PublishError;
+pub use error::{Impossible, PublishError};
 pub use preflight::{CHECK_LIMIT, Preflight, Problem};
 pub use replaced::{Fate, REPLACED_BY_TAG, Replaced, ReplacedImage};
 
@@ -322,18 +322,16 @@ impl Publish {
     /// [`PublishError::Impossible`].
     pub fn check(&self) -> Result<(), PublishError> {
         if self.boot_test.is_some() && self.request.operation(None, false).os_type == Some(OsType::Windows) {
-            let reason = "ECS shows no console of Windows instances, and a boot test is one of the console";
-            return Err(PublishError::Impossible { reason });
+            return Err(PublishError::Impossible(Impossible::WindowsBootTest));
         }
         let Some(encryption) = &self.encryption else { return Ok(()) };
         // "ModifyImageSharePermission" page, and the announcement on sharing encrypted images of July 2025.
         if self.public {
-            return Err(PublishError::Impossible { reason: "an encrypted image cannot be public" });
+            return Err(PublishError::Impossible(Impossible::PublicEncrypted));
         }
         let has_key = |region: &Region| encryption.key_in(region).is_some();
         if !self.share_with.is_empty() && !self.destinations().iter().all(has_key) {
-            let reason = "an image that is encrypted with the service's own key cannot be shared";
-            return Err(PublishError::Impossible { reason });
+            return Err(PublishError::Impossible(Impossible::SharedWithoutKey));
         }
         Ok(())
     }

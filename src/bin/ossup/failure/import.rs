@@ -5,7 +5,7 @@ use ossup::boot_test::BootTestError;
 use ossup::client::CallError;
 use ossup::import::{ImportError, Site, authorization_url};
 use ossup::protocol::ecs;
-use ossup::publish::PublishError;
+use ossup::publish::{Impossible, PublishError};
 use ossup::state::StateError;
 
 use super::{Failure, service};
@@ -50,7 +50,7 @@ impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         let hint = match &error {
             PublishError::Import(cause) => advice(cause),
-            PublishError::Impossible { reason } if reason.contains("shared") => {
+            PublishError::Impossible(Impossible::SharedWithoutKey) => {
                 Some("name a key of yours with --kms-key, for each region".to_owned())
             }
             PublishError::NotOurs { region, image_id, .. } => Some(format!(
