@@ -24,14 +24,8 @@ impl Ask {
         query: &[(&str, Option<&str>)],
     ) -> Self {
         let query = query.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned)));
-        let request = OssRequest {
-            method,
-            bucket: Some(bucket.clone()),
-            key: key.cloned(),
-            query: query.collect(),
-            headers: Vec::new(),
-            content: Content::Empty,
-        };
+        let (key, query) = (key.cloned(), query.collect());
+        let request = OssRequest { key, query, ..OssRequest::bucket(method, bucket) };
         Self { name, request: Request::Oss(request) }
     }
 
