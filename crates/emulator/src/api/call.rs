@@ -110,6 +110,17 @@ impl Call {
         self.indices(prefix).iter().filter_map(|n| self.text(&format!("{prefix}.{n}"))).collect()
     }
 
+    /// Returns the ids of a parameter that is a JSON array of at most 100; nothing if it is not given.
+    pub(super) fn ids(
+        &self,
+        name: &str,
+        malformed: impl FnOnce() -> Refusal,
+    ) -> Result<Option<Vec<String>>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let ids = serde_json::from_str::<Vec<String>>(text).ok().filter(|ids| ids.len() <= 100);
+        ids.map(Some).ok_or_else(malformed)
+    }
+
     /// Returns all that makes two calls the same, but for their ClientToken: only business parameters.
     pub(super) fn fingerprint(&self) -> String {
         const COMMON: [&str; 11] = [

@@ -7,7 +7,7 @@ use super::super::answer::Refusal;
 use super::super::clock::Millis;
 use super::super::entry::{Entry, Image, Phase};
 use super::super::options::EcsOptions;
-use super::{no_image, page, rules};
+use super::{no_image, page, rules, tags};
 use crate::store::DEFAULT_OWNER;
 
 const STATES: &[&str] =
@@ -235,8 +235,6 @@ fn image(entry: &Entry, now: Millis, in_use: bool, options: &EcsOptions) -> Valu
             })
         })
         .collect();
-    let tags: Vec<Value> =
-        record.tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect();
     let status = entry.image_status(options);
     let mut value = json!({
         "ImageId": record.id,
@@ -269,7 +267,7 @@ fn image(entry: &Entry, now: Millis, in_use: bool, options: &EcsOptions) -> Valu
         "Usable": status == "Available"
             && entry.looks >= options.looks_before_available + options.looks_before_usable,
         "Features": {"NvmeSupport": record.nvme, "ImdsSupport": record.imds},
-        "Tags": {"Tag": tags},
+        "Tags": {"Tag": tags::listed(&record.tags)},
         "DiskDeviceMappings": {"DiskDeviceMapping": disks},
     });
     if record.detect && status == "Available" {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::Service;
 use super::super::answer::Refusal;
 use super::super::instance::Instance;
-use super::{page, rules};
+use super::{page, rules, tags};
 
 const TIME: &str = "%Y-%m-%dT%H:%MZ";
 
@@ -15,16 +15,8 @@ impl Service<'_> {
     pub(super) fn describe_instances(&mut self) -> Result<Value, Refusal> {
         super::refuse_unknown(self.call, &["NextToken", "Status", "InstanceName", "Filter.1.Key", "DryRun"])?;
         let (number, size) = self.call.page()?;
-        let ids: Option<Vec<String>> = match self.call.text("InstanceIds") {
-            Some(text) => {
-                let parsed = serde_json::from_str::<Vec<String>>(text).ok().filter(|ids| ids.len() <= 100);
-                Some(
-                    parsed
-                        .ok_or_else(|| Refusal::malformed("InvalidInstanceIds.Malformed", "InstanceIds"))?,
-                )
-            }
-            None => None,
-        };
+        let malformed = || Refusal::malformed("InvalidInstanceIds.Malformed", "InstanceIds");
+        let ids = self.call.ids("InstanceIds", malformed)?;
         let tags = rules::tags(self.call)?;
         let mut found: Vec<&Instance> = self
             .state
@@ -48,8 +40,6 @@ impl Service<'_> {
     }
 
     fn instance(&self, instance: &Instance) -> Value {
-        let tags: Vec<Value> =
-            instance.tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect();
         let release = instance.release_at.map(|at| at.strftime(TIME).to_string());
         json!({
             "InstanceId": instance.id,
@@ -68,7 +58,7 @@ impl Service<'_> {
             "SecurityGroupIds": {"SecurityGroupId": [instance.security_group]},
             "VpcAttributes": {"VpcId": "vpc-emulated", "VSwitchId": instance.vswitch},
             "OperationLocks": {"LockReason": []},
-            "Tags": {"Tag": tags},
+            "Tags": {"Tag": tags::listed(&instance.tags)},
         })
     }
 

@@ -5,18 +5,13 @@ use serde_json::{Value, json};
 use super::super::Service;
 use super::super::answer::Refusal;
 use super::super::entry::{Encryption, Entry, Snapshot};
-use super::page;
+use super::{page, tags};
 
 impl Service<'_> {
     pub(super) fn describe_snapshots(&mut self) -> Result<Value, Refusal> {
-        let ids: Option<Vec<String>> = match self.call.text("SnapshotIds") {
-            Some(text) => {
-                let parsed = serde_json::from_str::<Vec<String>>(text).ok().filter(|ids| ids.len() <= 100);
-                let refusal = Refusal::malformed("InvalidSnapshotIds.Malformed", "SnapshotIds");
-                Some(parsed.ok_or(Refusal { status: 403, ..refusal })?)
-            }
-            None => None,
-        };
+        let malformed =
+            || Refusal { status: 403, ..Refusal::malformed("InvalidSnapshotIds.Malformed", "SnapshotIds") };
+        let ids = self.call.ids("SnapshotIds", malformed)?;
         let (tag_key, tag_value) = (self.call.text("Tag.1.Key"), self.call.text("Tag.1.Value"));
         super::refuse_unknown(self.call, &["Tag.2.Key", "SnapshotName", "Usage", "Filter.1.Key"])?;
         let is_tagged = |snapshot: &Snapshot| {
@@ -109,7 +104,7 @@ impl Service<'_> {
             },
             "Available": status == "accomplished",
             "RegionId": entry.image.region,
-            "Tags": {"Tag": snapshot.tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect::<Vec<_>>()},
+            "Tags": {"Tag": tags::listed(&snapshot.tags)},
         })
     }
 }

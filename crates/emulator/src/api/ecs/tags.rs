@@ -115,6 +115,11 @@ impl Service<'_> {
     }
 }
 
+/// Returns tags as the answers about what has them list them.
+pub(super) fn listed(tags: &[(String, String)]) -> Vec<Value> {
+    tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect()
+}
+
 fn owns(entry: &Entry, id: &str) -> bool {
     entry.image.id == id || entry.snapshots.iter().any(|snapshot| snapshot.id == id)
 }
