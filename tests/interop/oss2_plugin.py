@@ -2,7 +2,7 @@
 
 - Hosts of the service are this machine, at the emulator's port: the tests use the endpoints that the service tells.
 - KMS, which is asked by the tests of encryption on the client's side, is played by a stand-in: the emulator has none.
-- Choices by chance are the same in every run.
+- Choices by chance are the same in every run, and oss2's record of a download is read and written by one thread at a time.
 - Failures that are expected are named, with reasons, in a file; one that does not fail is a failure too.
 """
 
@@ -13,9 +13,11 @@ import pathlib
 import random
 import secrets
 import socket
+import threading
 
 import pytest
 from aliyunsdkcore import client as kms
+from oss2 import resumable
 
 PORT = int(os.environ["OSS_EMULATOR_PORT"])
 VERSION = os.environ["OSS_TEST_AUTH_VERSION"]
@@ -55,6 +57,22 @@ class Kms:
 
 
 kms.AcsClient = Kms
+
+
+def one_at_a_time(method, lock=threading.RLock()):
+    """Wraps a method of the store that keeps oss2's records: it empties a file and then fills it, and a thread that reads
+    in between takes the record for damaged and removes it."""
+
+    def alone(*arguments):
+        with lock:
+            return method(*arguments)
+
+    return alone
+
+
+for name in ("get", "put", "delete"):
+    store = resumable._ResumableStoreBase
+    setattr(store, name, one_at_a_time(getattr(store, name)))
 
 
 def expected():
