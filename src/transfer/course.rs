@@ -331,13 +331,9 @@ impl<'a> Course<'a> {
         Ok(Transferred { list, kept, image: self.image })
     }
 
-    /// Returns how many bytes wait, as far as it is known. As long as the end is not known there may be any number
-    /// more, and the last parts are not cut small yet.
+    /// Returns about how many bytes are left to deal. Of what is held in memory, no more than fits at a time.
     fn left(&self) -> u64 {
-        match self.ledger.has_ended() {
-            true => self.ledger.waiting(),
-            false => self.ledger.waiting().max(AHEAD),
-        }
+        self.ledger.left(self.transfer.most_part.saturating_mul(4))
     }
 
     /// Stops, so that parts in flight may still get in.

@@ -117,6 +117,16 @@ impl Ledger {
         self.schedule.waiting()
     }
 
+    /// Returns about how many bytes are left to deal: those that wait, and as long as the object's length is not known
+    /// there may be any number more, of which `at_most` are counted. The last parts are cut small, and to no purpose
+    /// if they are not the last ones.
+    pub(crate) fn left(&self, at_most: u64) -> u64 {
+        match self.schedule.plan().length() {
+            Some(_) => self.waiting(),
+            None => self.waiting().max(at_most),
+        }
+    }
+
     /// Returns how many bytes are known and on no way yet: those that wait, and those that are compared.
     pub(crate) fn undecided(&self) -> u64 {
         self.waiting() + self.comparing

@@ -348,3 +348,17 @@ proptest! {
         prop_assert!(PartList::new(&plan, parts).is_some());
     }
 }
+
+#[test]
+fn as_long_as_the_end_is_not_known_there_may_be_any_number_more() {
+    let mut ledger = Ledger::new(open(EVEN), []);
+    ledger.know(0, zeros(3 * UNIT)).unwrap();
+    assert_eq!(ledger.left(u64::MAX), u64::MAX);
+    assert_eq!(ledger.left(UNIT), 3 * UNIT, "what waits is left in any case");
+    ledger.end(3 * UNIT).unwrap();
+    assert_eq!(ledger.left(u64::MAX), 3 * UNIT);
+    let length = 5 * UNIT;
+    let mut ledger = Ledger::new(Plan::new(length, EVEN).unwrap(), []);
+    ledger.know(0, zeros(length)).unwrap();
+    assert_eq!(ledger.left(u64::MAX), length, "a file is known from its beginning to its end");
+}
