@@ -358,7 +358,23 @@ fn going(old: &[&Seen], retention: &Retention, goal: &Goal<'_>) -> BTreeSet<Imag
             image
         })
         .collect();
-    let judged = judge(&images, &rules, goal.now);
+    // Among the newest are those that can be gone back to, also where going back has deprecated them: otherwise the
+    // deprecation of an image would be the reason to delete it.
+    let can_be_gone_back_to = images.iter().cloned().map(|mut image| {
+        if image.status == ImageStatus::Deprecated {
+            (image.status, image.family) = (ImageStatus::Available, None);
+        }
+        image
+    });
+    let mut going = going_of(&images, &rules, goal);
+    // But they do not push out what was in use until now.
+    let all = going_of(&can_be_gone_back_to.collect::<Vec<_>>(), &rules, goal);
+    going.retain(|image| all.contains(image));
+    going
+}
+
+fn going_of(images: &[CustomImage], rules: &PruneRules, goal: &Goal<'_>) -> BTreeSet<ImageId> {
+    let judged = judge(images, rules, goal.now);
     judged.into_iter().filter(|judged| judged.goes()).map(|judged| judged.image.image_id).collect()
 }
 

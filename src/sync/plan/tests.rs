@@ -268,6 +268,33 @@ fn going_back_to_what_was_makes_nothing_and_points_the_family_to_it() {
 }
 
 #[test]
+fn what_going_back_has_deprecated_is_among_the_newest_that_stay() {
+    let file = file("family = \"web\"\nkeep = 3");
+    let mut goal = goal(&file);
+    goal.regions = BTreeSet::from([region(REGIONS[0])]);
+    let in_family = |id: &str, name: &str, content: &str, made| {
+        let mut seen = ours(id, name, content, made);
+        seen.image.family = Some("web".to_owned());
+        seen
+    };
+    let images = vec![
+        in_family("m-1", "web-cccccccc", CONTENT, -30),
+        in_family("m-2", "web-bbbbbbbb", "bbbbbbbb00000000", -20),
+        in_family("m-3", "web", OLD, -10),
+    ];
+    let images = BTreeMap::from([(region(REGIONS[0]), images)]);
+    let mut model = Model::new(Account { images, ..Account::default() });
+    let planned = plan(&goal, &model.account).unwrap();
+    let done = model.run(&goal);
+    assert_eq!(told(&done), ["cn-hangzhou name", "cn-hangzhou deprecate", "cn-hangzhou deprecate"]);
+    assert_eq!(done, planned);
+    // The next one pushes out neither what was in use nor the newest two.
+    goal.content = "dddddddd00000000".to_owned();
+    let changes = plan(&goal, &model.account).unwrap();
+    assert!(!changes.iter().any(|change| matches!(change.action, Action::Delete { .. })), "{changes:?}");
+}
+
+#[test]
 fn a_name_that_a_killed_run_left_to_nobody_is_given_at_once() {
     let file = file("");
     let mut goal = goal(&file);
@@ -398,6 +425,7 @@ proptest! {
         let before = Account { images, ..Account::default() };
         prop_assume!(plan(&goal, &before).is_ok());
         let mut model = Model::new(before.clone());
+        let planned = plan(&goal, &before).unwrap();
         let name = goal.entry.name.handed_over();
         let has_name = |account: &Account, region: &Region| {
             account.images[region].iter().any(|seen| seen.image.name.as_deref() == name)
@@ -414,6 +442,10 @@ proptest! {
                 }
             }
             for change in changes.iter().filter(|change| change.action.step() == step) {
+                // People have agreed to what goes by the first plan.
+                if matches!(change.action, Action::Discard { .. } | Action::Deprecate { .. } | Action::Delete { .. }) {
+                    prop_assert!(planned.contains(change), "{change:?} was not planned: {planned:?}");
+                }
                 model.apply(change);
             }
             for region in &goal.regions {
