@@ -4,6 +4,7 @@ mod efi;
 mod extlinux;
 mod grub;
 mod menu;
+mod program;
 mod script;
 mod specified;
 mod unified;
@@ -34,6 +35,15 @@ const EXTLINUX: [&str; 4] = [
     "/boot/syslinux/syslinux.cfg",
     "/boot/syslinux.cfg",
 ];
+/// Configurations of loaders that are not read.
+const OTHERS: [(&str, &str); 6] = [
+    ("/etc/lilo.conf", "LILO"),
+    ("/boot/refind_linux.conf", "rEFInd"),
+    ("/boot/limine.conf", "Limine"),
+    ("/boot/limine/limine.conf", "Limine"),
+    ("/boot/limine.cfg", "Limine"),
+    ("/boot/efi/limine.conf", "Limine"),
+];
 const ENTRIES: &str = "/boot/loader/entries";
 
 /// Reads the configurations that there are: what they start, and what the loader looks for. `None` if there is none. `efi`
@@ -45,21 +55,30 @@ pub(super) fn read(
 ) -> Read<(Vec<BootEntry>, Vec<BootSearch>)> {
     let mut menus = menus(tree)?;
     let mut pointers = Vec::new();
-    match efi.map_or_else(|| Ok(Default::default()), |point| efi::read(tree, point)) {
-        Ok((mut inner, found)) => {
-            pointers = found;
-            if let Some(menu) = inner.iter_mut().find(|menu| menu.specified_at.is_some()) {
+    let mut other = other(tree)?;
+    match efi.map_or_else(|| Ok(efi::Found::default()), |point| efi::read(tree, point)) {
+        Ok(mut found) => {
+            pointers = found.pointers;
+            if let Some(menu) = found.menus.iter_mut().find(|menu| menu.specified_at.is_some()) {
                 menu.put_specified(menus.as_deref_mut().map(take_specified).unwrap_or_default());
             }
-            if !inner.is_empty() {
-                menus.get_or_insert_default().extend(inner);
+            if !found.menus.is_empty() || found.direct.is_some() {
+                let menus = menus.get_or_insert_default();
+                menus.extend(found.menus);
+                // What firmware starts itself asks no menu.
+                menus.splice(0..0, found.direct);
             }
+            other = other.or(found.other);
         }
         // What the system has in its own /boot counts alone then.
         Err(reason) if menus.is_none() => return Err(reason),
         Err(_) => {}
     }
-    let Some(menus) = menus else { return Ok(None) };
+    let menus = match (menus, other) {
+        (Some(menus), _) => menus,
+        (None, Some(reason)) => return Err(reason),
+        (None, None) => return Ok(None),
+    };
     let mut entries: Vec<BootEntry> = Vec::new();
     let mut searches = Vec::new();
     for menu in &menus {
@@ -103,6 +122,16 @@ pub(super) fn read(
         first.is_default = true;
     }
     Ok(Some((entries, searches)))
+}
+
+/// Says which loader there is whose configuration is not read.
+fn other(tree: &mut Tree) -> Read<String> {
+    for (file, loader) in OTHERS {
+        if tree.has(file)? {
+            return Ok(Some(format!("{file} is the configuration of {loader}, which is not read")));
+        }
+    }
+    Ok(None)
 }
 
 /// Takes the entries of the Boot Loader Specification that stand alone, for a menu that has them put into it.
@@ -342,15 +371,63 @@ mod tests {
         assert_eq!(entries.len(), 2);
     }
 
+    /// Makes a unified kernel image that has these arguments.
+    fn unified(arguments: &str) -> String {
+        let image = program::tests::program(&[(".linux", b"MZ"), (".cmdline", arguments.as_bytes())]);
+        String::from_utf8(image).unwrap()
+    }
+
     #[test]
     fn a_unified_kernel_image_is_an_entry_with_its_arguments() {
-        let image = String::from_utf8_lossy(&unified::tests::image("root=UUID=a quiet")).into_owned();
-        let files = [("/boot/efi/EFI/Linux/arch.efi", &*image), ("/boot/efi/EFI/Linux/no.efi", "MZ")];
+        let image = unified("root=UUID=a quiet");
+        let files = [("/boot/efi/EFI/Linux/arch.EFI", &*image), ("/boot/efi/EFI/Linux/no.efi", "MZ")];
         let (entries, _) = read_files(&files).unwrap().unwrap();
         assert_eq!(entries.len(), 1);
-        assert_eq!((entries[0].root.as_deref(), &*entries[0].title), (Some("UUID=a"), "arch.efi"));
-        let path = Answer::Found("/boot/efi/EFI/Linux/arch.efi".to_owned());
+        assert_eq!((entries[0].root.as_deref(), &*entries[0].title), (Some("UUID=a"), "arch.EFI"));
+        let path = Answer::Found("/boot/efi/EFI/Linux/arch.EFI".to_owned());
         assert_eq!(entries[0].kernel.as_ref().unwrap().path, path);
+        let extended = [("/boot/EFI/Linux/debian.efi", &*image), ("/boot/efi/EFI/BOOT/x", "")];
+        let (entries, _) = read_files(&extended).unwrap().unwrap();
+        assert_eq!(&*entries[0].file, "/boot/EFI/Linux/debian.efi", "on a partition of its own");
+    }
+
+    #[test]
+    fn a_kernel_that_firmware_starts_itself_is_the_default() {
+        let grub = ("/boot/grub/grub.cfg", "menuentry a {\n linux /vmlinuz root=UUID=a\n}\n");
+        let image = unified("root=UUID=b");
+        let (entries, _) =
+            read_files(&[grub, ("/boot/efi/EFI/BOOT/BOOTX64.EFI", &image)]).unwrap().unwrap();
+        let default = entries.iter().find(|entry| entry.is_default).unwrap();
+        assert_eq!((&*default.file, entries.len()), ("/boot/efi/EFI/BOOT/BOOTX64.EFI", 2));
+        assert_eq!(default.root.as_deref(), Some("UUID=b"));
+        let path = Answer::Found("/boot/efi/EFI/BOOT/BOOTX64.EFI".to_owned());
+        assert_eq!(default.kernel.as_ref().unwrap().path, path);
+    }
+
+    #[test]
+    fn a_loader_that_is_not_known_here_is_no_sign_that_a_configuration_is_missing() {
+        let program = |sections| String::from_utf8(program::tests::program(sections)).unwrap();
+        let (grub, plain) = (program(&[("mods", b"")]), program(&[(".text", b"")]));
+        let fallback = "/boot/efi/EFI/BOOT/BOOTX64.EFI";
+        for known in [
+            &[(fallback, &*grub)][..],
+            &[(fallback, &plain), ("/boot/efi/EFI/BOOT/grubx64.efi", "")],
+            &[(fallback, &plain), ("/boot/efi/EFI/BOOT/fbx64.efi", "")],
+        ] {
+            assert_eq!(read_files(known), Ok(None), "{known:?}");
+        }
+        for (unknown, says) in [
+            (&[(fallback, &*plain)][..], "no loader whose"),
+            (&[(fallback, &plain), ("/boot/efi/EFI/BOOT/refind.conf", "timeout 1\n")], "is rEFInd"),
+            (&[("/boot/efi/EFI/BOOT/BOOTAA64.EFI", &plain)], "BOOTAA64.EFI"),
+            (&[("/boot/refind_linux.conf", "\"a\" \"root=UUID=a\"\n")], "rEFInd"),
+            (&[("/etc/lilo.conf", "image=/boot/vmlinuz\n")], "LILO"),
+            (&[(fallback, &grub), ("/boot/limine.conf", "/Linux\n")], "Limine"),
+        ] {
+            assert!(read_files(unknown).unwrap_err().contains(says), "{says}");
+        }
+        let menu = ("/boot/grub/grub.cfg", "menuentry a {\n linux /vmlinuz root=UUID=a\n}\n");
+        assert!(read_files(&[menu, (fallback, &plain)]).unwrap().is_some(), "what is read counts");
     }
 
     #[test]
