@@ -41,9 +41,11 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
     if let Some(path) = first(tree, &QEMU_AGENT)? {
         let is_program = path.ends_with("/qemu-ga");
         let what = if is_program { "the QEMU guest agent" } else { "a unit of the QEMU guest agent" };
-        let message = format!("{what} is installed ({path}): services of ECS may fail");
+        // An old tool of the vendor asks for its removal, today's image check does not; and the generic images of the RHEL
+        // family have it on purpose.
+        let message = format!("{what} is installed ({path}): it is of no use on ECS, and may be removed");
         let remedy = Tools::of(tree)?.remove("qemu-guest-agent");
-        findings.push(finding(Rule::GQga, Severity::Warn, message, remedy.as_slice()));
+        findings.push(finding(Rule::GQga, Severity::Info, message, remedy.as_slice()));
     }
     for (hypervisor, paths) in TOOLS {
         if let Some(path) = first(tree, paths)? {
@@ -96,8 +98,10 @@ mod tests {
         let apt = ("/usr/bin/apt-get", "");
         assert_eq!(
             told(&[apt, ("/usr/sbin/qemu-ga", "")]),
-            ["warn G-QGA: the QEMU guest agent is installed (/usr/sbin/qemu-ga): services of ECS may fail; \
-              apt-get purge -y qemu-guest-agent"]
+            [
+                "info G-QGA: the QEMU guest agent is installed (/usr/sbin/qemu-ga): it is of no use on ECS, and may be removed; \
+                 apt-get purge -y qemu-guest-agent"
+            ]
         );
         let unit = ("/usr/lib/systemd/system/qemu-guest-agent.service", "[Unit]\n");
         assert_eq!(told(&[unit]).len(), 1);

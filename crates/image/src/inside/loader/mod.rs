@@ -395,8 +395,7 @@ mod tests {
     fn a_kernel_that_firmware_starts_itself_is_the_default() {
         let grub = ("/boot/grub/grub.cfg", "menuentry a {\n linux /vmlinuz root=UUID=a\n}\n");
         let image = unified("root=UUID=b");
-        let (entries, _) =
-            read_files(&[grub, ("/boot/efi/EFI/BOOT/BOOTX64.EFI", &image)]).unwrap().unwrap();
+        let (entries, _) = read_files(&[grub, ("/boot/efi/EFI/BOOT/BOOTX64.EFI", &image)]).unwrap().unwrap();
         let default = entries.iter().find(|entry| entry.is_default).unwrap();
         assert_eq!((&*default.file, entries.len()), ("/boot/efi/EFI/BOOT/BOOTX64.EFI", 2));
         assert_eq!(default.root.as_deref(), Some("UUID=b"));
