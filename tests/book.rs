@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ossup::image::Rule;
+use ossup::image::{DiskRole, Rule};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -90,21 +90,45 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn every_finding_is_in_the_list_and_those_of_a_system_have_a_page() {
+fn every_finding_is_in_the_list_and_has_a_page() {
     let folder = root().join("docs/findings");
     let index = fs::read_to_string(folder.join("README.md")).unwrap();
     for rule in Rule::ALL {
         let id = rule.id();
-        let page = format!("{}.md", id.to_lowercase());
-        let row = match id.starts_with("G-") || id.starts_with("W-") {
-            true => format!("| [{id}]({page}) |"),
-            false => format!("| {id} |"),
-        };
-        assert!(index.contains(&row), "findings/README.md has no row `{row}`");
-        if let Some(item) = rule.vendor_item() {
-            let line = index.lines().find(|line| line.starts_with(&row)).unwrap();
-            assert!(line.contains(&format!("`{item}`")), "{line}: {item}");
+        let name = format!("{}.md", id.to_lowercase());
+        let page = fs::read_to_string(folder.join(&name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(page.lines().count() >= 10, "{name} says next to nothing");
+        for role in [DiskRole::System, DiskRole::Data] {
+            if let Some((code, _)) = rule.service_code(role) {
+                assert!(page.contains(&format!("`{code}`")), "{name} does not name `{code}`");
+            }
         }
+        let row = format!("| [{id}]({name}) |");
+        let line = index.lines().find(|line| line.starts_with(&row));
+        let line = line.unwrap_or_else(|| panic!("findings/README.md has no row `{row}`"));
+        if let Some(item) = rule.vendor_item() {
+            assert!(line.contains(&format!("`{item}`")), "{line}: {item}");
+            assert!(page.contains(item), "{name} does not name {item}");
+        }
+    }
+}
+
+#[test]
+fn every_item_of_the_vendors_check_leads_to_the_rules_that_look_at_the_same() {
+    let page = fs::read_to_string(root().join("docs/findings/vendor-items.md")).unwrap();
+    let rows: Vec<_> =
+        page.lines().filter_map(|line| Some((line.strip_prefix("| `")?.split('`').next()?, line))).collect();
+    for rule in Rule::ALL {
+        let Some(item) = rule.vendor_item() else { continue };
+        let link = format!("]({}.md)", rule.id().to_lowercase());
+        let told = rows.iter().any(|(name, row)| *name == item && row.contains(&link));
+        assert!(told, "vendor-items.md has no row of `{item}` that leads to {rule}");
+    }
+    // The vendor's page has these, and nothing here carries their names.
+    let told_only = ["GUESTOS.OSVersion", "GUESTOS.BootMode", "GUESTOS.DesktopConfig"];
+    let ours = |item: &str| Rule::ALL.iter().any(|rule| rule.vendor_item() == Some(item));
+    for (item, row) in rows {
+        assert!(ours(item) != told_only.contains(&item), "{row}");
     }
 }
 
