@@ -70,7 +70,8 @@ async fn open_range(lab: &Lab) -> Found {
             came,
             sizes == [(LENGTH - SECOND).to_string()],
             "an open range reaches to the end",
-            "an open range is not honoured; `ossup` always names both ends and checks Content-Range",
+            "an open range is not honoured; `ossup` always names both ends and checks Content-Range. The emulator's other \
+             state is `--oss ignore_open_ranges`",
         ),
     }
 }
@@ -150,7 +151,8 @@ async fn if_match(lab: &Lab) -> Found {
         format!("with quotes {}, without {}", seen[0].shown(), seen[1].shown()),
         seen.iter().all(super::lab::Seen::is_ok),
         "either spelling is taken",
-        "only one spelling is taken: `ossup` must send that one",
+        "only one spelling is taken: `ossup` must send that one. The emulator's other state is \
+         `--oss quoted_copy_conditions`",
     )
 }
 

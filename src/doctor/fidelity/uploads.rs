@@ -125,7 +125,7 @@ async fn empty_part(lab: &Lab) -> Found {
         format!("{}, then {}", part.shown(), seen.shown()),
         part.is_ok() && seen.is_ok(),
         "an object of 0 bytes can be made in parts; `ossup` refuses an empty source all the same",
-        "an empty part is refused; `ossup` sends none",
+        "an empty part is refused; `ossup` sends none. The emulator's other state is `--oss refuse_empty_part`",
     )
 }
 
@@ -150,7 +150,7 @@ async fn repeated_number(lab: &Lab) -> Found {
         seen.shown(),
         seen.code == "InvalidPartOrder",
         "a list must ascend strictly, as that of `ossup` does",
-        "the emulator answers InvalidPartOrder; `ossup` lists each part once, so nothing depends on it",
+        "`ossup` lists each part once, so nothing depends on it; the emulator's other state is `--oss merge_repeated_parts`",
     )
 }
 
@@ -183,7 +183,8 @@ async fn complete_again(lab: &Lab) -> Found {
         format!("{}, then {}", first.shown(), seen.shown()),
         first.is_ok() && seen.code == code::NO_SUCH_UPLOAD,
         "a Complete whose answer was lost has to be settled by looking at the object, as `ossup` does",
-        "a repeated Complete answers something else: how `ossup` settles a lost answer still holds, as it looks at the object",
+        "a repeated Complete answers something else: how `ossup` settles a lost answer still holds, as it looks at the \
+         object; the emulator's other state is `--oss repeat_complete`",
     )
 }
 
@@ -200,7 +201,7 @@ async fn no_such_upload(lab: &Lab) -> Found {
         shown.join("; "),
         all,
         "as the tests of the vendor's Go client have it",
-        "the emulator's ECs are others; `ossup` decides by the code alone",
+        "the ECs are others; `ossup` decides by the code alone. The emulator's other state is `--oss one_upload_ec`",
     )
 }
 
@@ -255,7 +256,8 @@ async fn forbid_overwrite(lab: &Lab) -> Found {
         format!("{}; ListParts then {}", seen.shown(), open.shown()),
         seen.code == code::FILE_ALREADY_EXISTS && open.is_ok(),
         "the upload stays open and keeps its parts, so that it can be completed elsewhere or aborted",
-        "the parts may be lost with the refusal: `ossup` looks for the object before it sends them",
+        "the parts may be lost with the refusal: `ossup` looks for the object before it sends them; the emulator's other \
+         state is `--oss forbidden_complete_aborts`",
     )
 }
 
@@ -267,7 +269,8 @@ async fn initiate_forbid(lab: &Lab) -> Found {
             opened.as_ref().map_or_else(super::lab::Seen::shown, |_| "200".to_owned()),
             opened.is_err_and(|seen| seen.code == code::FILE_ALREADY_EXISTS),
             "an object that exists is told of before a byte is sent",
-            "an object that exists is told of only by Complete, after all parts: `ossup` looks for it first",
+            "an object that exists is told of only by Complete, after all parts: `ossup` looks for it first; the emulator's \
+             other state is `--oss forbid_at_complete_only`",
         ),
     }
 }
@@ -289,7 +292,8 @@ async fn sequential(lab: &Lab) -> Found {
         format!("HEAD has {} Content-MD5", word(has, "a", "no")),
         !has,
         "it has none, as other objects of parts; `ossup` does not upload in sequence",
-        "it has one, as the vendor's tests say; `ossup` does not upload in sequence and asks for none",
+        "it has one, as the vendor's tests say; `ossup` does not upload in sequence and asks for none. The emulator's \
+         other state is `--oss sequential_md5`",
     )
 }
 
@@ -305,7 +309,8 @@ async fn traffic_limit(lab: &Lab) -> Found {
         seen.shown(),
         seen.status == 400,
         "the documented bounds are enforced",
-        "the bound is not enforced; `ossup` limits its own rate and sends no such header",
+        "the bound is not enforced; `ossup` limits its own rate and sends no such header. The emulator's other state is \
+         `--oss ignore_traffic_limits`",
     )
 }
 
@@ -331,8 +336,8 @@ async fn encrypted(lab: &Lab, algorithm: &str) -> Found {
         ),
         is_md5 && crc,
         "parts of an encrypted upload can be proved by CRC-64 and by tag",
-        "the tag of an encrypted part proves nothing: only CRC-64 may be leant on; the emulator's other state is \
-         `--oss opaque_encrypted_etags`",
+        "the tag of an encrypted part proves nothing: only CRC-64 may be leant on; the emulator's other states are \
+         `--oss opaque_encrypted_etags` and `--oss opaque_aes256_etags`",
     )
 }
 

@@ -114,6 +114,7 @@ pub(super) async fn upload_part_copy(call: &Call) -> Result<Response<Body>, Fail
     // answer lacks Content-Range.
     let oss = &call.emulator.options().oss;
     let range = headers::text(&call.headers, "x-oss-copy-source-range")
+        .filter(|text| !(oss.ignore_open_ranges && text.ends_with('-')))
         .and_then(|text| range(text, size, oss.clip_copy_ranges));
     let span = range.unwrap_or(ByteRange::new(0, size));
     if span.len() > MAX_PART_SIZE {
@@ -213,6 +214,10 @@ fn source(call: &Call) -> Result<(Source, Arc<Object>), OssError> {
         }
         error
     })?;
+    let unquoted = |name| headers::text(&call.headers, name).is_some_and(|tag| !tag.starts_with('"'));
+    if call.emulator.options().oss.quoted_copy_conditions && unquoted("x-oss-copy-source-if-match") {
+        return Err(OssError::precondition_failed("x-oss-copy-source-if-match"));
+    }
     match condition(&call.headers, "x-oss-copy-source-", &object.record.etag, object.record.modified) {
         Condition::Met => {}
         Condition::NotModified if call.emulator.options().oss.copy_unmodified_412 => {
@@ -257,7 +262,7 @@ fn range(text: &str, size: u64, clip: bool) -> Option<ByteRange> {
 }
 
 /// Returns the sums of some of an object's segments, reading only what is not known.
-async fn sums(call: &Call, object: &Arc<Object>, segments: &[Segment]) -> Result<Sums, Failure> {
+pub(super) async fn sums(call: &Call, object: &Arc<Object>, segments: &[Segment]) -> Result<Sums, Failure> {
     if let [Segment { sums: Some(sums), .. }] = segments {
         return Ok(*sums);
     }

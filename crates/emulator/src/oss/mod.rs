@@ -6,6 +6,7 @@ mod allowed;
 mod answer;
 mod auth;
 mod bucket;
+mod complete;
 mod copy;
 mod delete;
 mod documents;
@@ -95,6 +96,12 @@ impl Call {
 
     fn key(&self) -> Result<&ObjectKey, OssError> {
         self.target.key.as_ref().ok_or_else(address::invalid_object_name)
+    }
+
+    /// Returns what an operation whose EC for it is `ec` says of an upload that does not exist.
+    fn no_such_upload(&self, id: &str, ec: &'static str) -> OssError {
+        let one = self.emulator.options().oss.one_upload_ec;
+        OssError::no_such_upload(id, if one { "0042-00000002" } else { ec })
     }
 
     /// Returns the object that the request is about, in the version that it names.
@@ -421,7 +428,7 @@ async fn perform(call: &Call, op: Op, body: Body) -> Result<Response<Body>, Fail
         Op::InitiateMultipartUpload => upload::initiate(call, body).await,
         Op::UploadPart => upload::upload_part(call, body).await,
         Op::UploadPartCopy => copy::upload_part_copy(call).await,
-        Op::CompleteMultipartUpload => upload::complete(call, body).await,
+        Op::CompleteMultipartUpload => complete::complete(call, body).await,
         Op::AbortMultipartUpload => upload::abort(call),
         Op::ListParts => upload::list_parts(call),
     }

@@ -27,6 +27,28 @@ pub struct OssOptions {
     pub ignore_write_conditions: bool,
     /// The ETag of a part that is encrypted by KMS or SM4 is not the MD5 of its bytes.
     pub opaque_encrypted_etags: bool,
+    /// Nor is that of a part that is encrypted by AES256.
+    pub opaque_aes256_etags: bool,
+    /// A Complete that lists a part of 0 bytes is refused.
+    pub refuse_empty_part: bool,
+    /// A Complete that lists a part twice counts it once, instead of being refused.
+    pub merge_repeated_parts: bool,
+    /// A Complete that is repeated is answered as the first was, while the object is there.
+    pub repeat_complete: bool,
+    /// A Complete that may not overwrite an object ends its upload.
+    pub forbidden_complete_aborts: bool,
+    /// An Initiate does not look whether there is an object that may not be overwritten.
+    pub forbid_at_complete_only: bool,
+    /// That there is no such upload is told with the same EC by every operation.
+    pub one_upload_ec: bool,
+    /// What was uploaded in sequence has a Content-MD5.
+    pub sequential_md5: bool,
+    /// Any traffic limit is taken.
+    pub ignore_traffic_limits: bool,
+    /// A range of a copy without an end is ignored and the whole copied.
+    pub ignore_open_ranges: bool,
+    /// The ETag of a copy's `if-match` counts only in quotes.
+    pub quoted_copy_conditions: bool,
 }
 
 /// A setting that does not exist, or not with that value.

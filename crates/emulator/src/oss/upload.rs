@@ -3,23 +3,17 @@
 use http::{Response, StatusCode};
 use md5::{Digest, Md5};
 
-use super::super::store::{
-    ObjectKind, ObjectRecord, Part, PartRecord, StoreError, Sums, Upload, UploadRecord,
-};
+use super::super::store::{Part, PartRecord, StoreError, Sums, Upload, UploadRecord};
 use super::answer::{plain, quoted, set, xml};
 use super::error::OssError;
-use super::put::{
-    content_md5, describe_encryption, describe_new, describe_version, etag, forbids_overwrite,
-    object_headers, version_id,
-};
+use super::put::{content_md5, describe_encryption, describe_new, etag, forbids_overwrite, object_headers};
 use super::receive::{self, Claims};
 use super::time::iso;
-use super::xml::{Document, parse};
+use super::xml::Document;
 use super::{Call, Failure, headers, page_size, url_encoding};
-use ossup_core::checksum;
 use ossup_core::http::Body;
-use ossup_core::model::limits::{MAX_PART_SIZE, MAX_PARTS, MIN_PART_SIZE};
-use ossup_core::model::{Crc64, ETag, PartNumber, UploadId};
+use ossup_core::model::limits::{MAX_PART_SIZE, MAX_PARTS};
+use ossup_core::model::{PartNumber, UploadId};
 use ossup_core::sign::encode;
 
 /// The EC of NoSuchUpload of UploadPart.
@@ -47,7 +41,7 @@ pub(super) async fn initiate(call: &Call, body: Body) -> Result<Response<Body>, 
     });
     let mut response = xml(document);
     describe_encryption(response.headers_mut(), &record.headers);
-    let forbid = forbids_overwrite(call, bucket);
+    let forbid = forbids_overwrite(call, bucket) && !call.emulator.options().oss.forbid_at_complete_only;
     call.emulator
         .store()
         .create_upload(&bucket.name, record, forbid)
@@ -63,7 +57,7 @@ pub(super) fn encoded(text: &str, url: bool) -> String {
 pub(super) fn upload_of(call: &Call, ec: &'static str) -> Result<Upload, OssError> {
     let (bucket, key, id) = (call.bucket()?, call.key()?, call.query.get("uploadId").unwrap_or_default());
     call.emulator.store().upload(&bucket.name, key, &UploadId::new(id)).map_err(|error| match error {
-        StoreError::NoSuchUpload => OssError::no_such_upload(id, ec),
+        StoreError::NoSuchUpload => call.no_such_upload(id, ec),
         other => OssError::of_store(other, &bucket.name),
     })
 }
@@ -83,7 +77,7 @@ pub(super) fn part_number(call: &Call) -> Result<PartNumber, OssError> {
 }
 
 /// Refuses an encryption in a request that only continues an upload.
-fn refuse_encryption(call: &Call) -> Result<(), OssError> {
+pub(super) fn refuse_encryption(call: &Call) -> Result<(), OssError> {
     const NAMES: [&str; 3] = [
         "x-oss-server-side-encryption",
         "x-oss-server-side-encryption-key-id",
@@ -101,10 +95,12 @@ fn refuse_encryption(call: &Call) -> Result<(), OssError> {
 /// Refuses headers that belong to the object, and parts out of order where order was asked for.
 pub(super) fn check_part(call: &Call, upload: &Upload, number: PartNumber) -> Result<(), OssError> {
     refuse_encryption(call)?;
-    headers::check_traffic_limit(
-        headers::text(&call.headers, "x-oss-traffic-limit"),
-        call.query.get("x-oss-traffic-limit"),
-    )?;
+    if !call.emulator.options().oss.ignore_traffic_limits {
+        headers::check_traffic_limit(
+            headers::text(&call.headers, "x-oss-traffic-limit"),
+            call.query.get("x-oss-traffic-limit"),
+        )?;
+    }
     let last = upload.parts.keys().next_back().map_or(0, |last| last.get());
     if upload.record.sequential && number.get() != last && number.get() != last + 1 {
         return Err(OssError::new(400, "PartNotSequential", "The part is not the next one in order."));
@@ -122,7 +118,7 @@ pub(super) fn add_part(
     let (bucket, key) = (call.bucket()?, call.key()?);
     let id = &upload.record.id;
     call.emulator.store().put_part(&bucket.name, key, id, part).map_err(|error| match error {
-        StoreError::NoSuchUpload => OssError::no_such_upload(id.as_str(), ec),
+        StoreError::NoSuchUpload => call.no_such_upload(id.as_str(), ec),
         other => OssError::of_store(other, &bucket.name),
     })
 }
@@ -130,9 +126,13 @@ pub(super) fn add_part(
 /// Returns the ETag of a part: the MD5 of its bytes, unless what encrypts them has a part in it.
 fn part_etag(call: &Call, upload: &Upload, sums: &Sums, size: u64) -> String {
     let plain = etag(sums, size);
-    let encryption = upload.record.headers.encryption.as_ref();
-    match encryption.filter(|_| call.emulator.options().oss.opaque_encrypted_etags) {
-        Some(encryption) if encryption.algorithm != "AES256" => {
+    let oss = &call.emulator.options().oss;
+    let opaque = |algorithm: &str| match algorithm {
+        "AES256" => oss.opaque_aes256_etags,
+        _ => oss.opaque_encrypted_etags,
+    };
+    match &upload.record.headers.encryption {
+        Some(encryption) if opaque(&encryption.algorithm) => {
             let digest = Md5::digest(format!("{}{plain}", encryption.algorithm));
             digest.iter().map(|byte| format!("{byte:02X}")).collect()
         }
@@ -167,157 +167,12 @@ pub(super) async fn upload_part(call: &Call, body: Body) -> Result<Response<Body
     Ok(response)
 }
 
-pub(super) async fn complete(call: &Call, body: Body) -> Result<Response<Body>, Failure> {
-    let text = receive::document(body, &call.headers).await?;
-    let (bucket, key) = (call.bucket()?, call.key()?);
-    let url = url_encoding(&call.query)?;
-    let upload = upload_of(call, "0042-00000203")?;
-    refuse_encryption(call)?;
-    let all = headers::text(&call.headers, "x-oss-complete-all") == Some("yes");
-    let parts: Vec<&Part> = if all {
-        if !text.is_empty() {
-            return Err(OssError::new(
-                400,
-                "InvalidArgument",
-                "Should not speficy both complete all header and http body.",
-            )
-            .ec("0042-00000216")
-            .into());
-        }
-        upload.parts.values().map(|part| &**part).collect()
-    } else {
-        listed(&upload, &text, call.emulator.options().oss.exact_etags)?
-    };
-    // An empty list is not refused: it makes an object of 0 bytes.
-    if parts.is_empty() && call.emulator.options().oss.refuse_empty_list {
-        return Err(OssError::malformed_xml().into());
-    }
-    check_sizes(&parts)?;
-    let mut object_headers = upload.record.headers.clone();
-    if let Some(acl) = headers::object_acl(&call.headers, bucket)? {
-        object_headers.acl = Some(acl);
-    }
-    let record = ObjectRecord {
-        key: key.clone(),
-        size: parts.iter().map(|part| part.record.size).sum(),
-        etag: multipart_etag(parts.iter().map(|part| part.record.etag.as_str())),
-        crc: combined(&parts),
-        content_md5: None,
-        kind: ObjectKind::Multipart,
-        modified: call.now,
-        headers: object_headers,
-        version_id: version_id(bucket),
-        delete_marker: false,
-        sequence: 0,
-        upload_id: Some(upload.record.id.clone()),
-        segments: parts.iter().flat_map(|part| part.record.segments.iter().cloned()).collect(),
-    };
-    let forbid = forbids_overwrite(call, bucket);
-    let object =
-        call.emulator.store().complete_upload(&bucket.name, &upload, record, forbid).map_err(|error| {
-            match error {
-                StoreError::NoSuchUpload => {
-                    OssError::no_such_upload(upload.record.id.as_str(), "0042-00000203")
-                }
-                other => OssError::of_store(other, &bucket.name),
-            }
-        })?;
-    let record = &object.record;
-    let mut document = Document::new();
-    document.element("CompleteMultipartUploadResult", |d| {
-        if url {
-            d.text("EncodingType", "url");
-        }
-        d.text("Location", call.object_url()).text("Bucket", bucket.name.as_str());
-        d.text("Key", encoded(key.as_str(), url)).text("ETag", quoted(&record.etag));
-    });
-    let mut response = xml(document);
-    describe_new(response.headers_mut(), &record.etag, record.crc, &record.headers);
-    describe_version(response.headers_mut(), bucket, record);
-    Ok(response)
-}
-
-/// Returns the parts that the document of a Complete lists.
-fn listed<'a>(upload: &'a Upload, text: &[u8], exact: bool) -> Result<Vec<&'a Part>, OssError> {
-    let root = parse(text, "CompleteMultipartUpload").map_err(|_| OssError::malformed_xml())?;
-    let mut parts = Vec::new();
-    let mut last = 0;
-    for element in root.children_of("Part") {
-        let number = element.child_text("PartNumber").ok_or_else(OssError::malformed_xml)?;
-        let number: u64 = number.parse().map_err(|_| OssError::malformed_xml())?;
-        let etag = element.child_text("ETag").ok_or_else(OssError::malformed_xml)?;
-        if number <= last {
-            return Err(OssError::new(
-                400,
-                "InvalidPartOrder",
-                "The list of parts was not in ascending order. Parts list must specified in order by part \
-                 number.",
-            )
-            .ec("0042-00000209"));
-        }
-        last = number;
-        let found = u16::try_from(number).ok().and_then(PartNumber::new).and_then(|n| upload.parts.get(&n));
-        match found {
-            Some(part)
-                if ETag::new(part.record.etag.as_str()) == ETag::new(etag)
-                    && (!exact || etag == quoted(&part.record.etag)) =>
-            {
-                parts.push(&**part);
-            }
-            _ => {
-                return Err(OssError::new(
-                    400,
-                    "InvalidPart",
-                    "One or more of the specified parts could not be found or the specified entity tag might \
-                     not have matched the part's entity tag.",
-                )
-                .element("UploadId", upload.record.id.as_str())
-                .element("PartNumber", number.to_string()));
-            }
-        }
-    }
-    Ok(parts)
-}
-
-fn check_sizes(parts: &[&Part]) -> Result<(), OssError> {
-    let Some((_, before)) = parts.split_last() else { return Ok(()) };
-    match before.iter().find(|part| part.record.size < MIN_PART_SIZE) {
-        None => Ok(()),
-        Some(part) => Err(OssError::new(
-            400,
-            "EntityTooSmall",
-            "Your proposed upload smaller than the minimum allowed size.",
-        )
-        .ec("0042-00000213")
-        .element("ProposedSize", part.record.size.to_string())
-        .element("MinSizeAllowed", MIN_PART_SIZE.to_string())
-        .element("PartNumber", part.record.number.to_string())),
-    }
-}
-
-/// Returns the ETag of an object made of parts with these ETags: MD5 of their text, and their count.
-fn multipart_etag<'a>(etags: impl ExactSizeIterator<Item = &'a str>) -> String {
-    let count = etags.len();
-    let mut md5 = Md5::new();
-    for etag in etags {
-        md5.update(etag.as_bytes());
-    }
-    let digest: String = md5.finalize().iter().map(|byte| format!("{byte:02X}")).collect();
-    format!("{digest}-{count}")
-}
-
-fn combined(parts: &[&Part]) -> Option<Crc64> {
-    parts
-        .iter()
-        .try_fold(Crc64(0), |sum, part| Some(checksum::combine(sum, part.record.crc?, part.record.size)))
-}
-
 pub(super) fn abort(call: &Call) -> Result<Response<Body>, Failure> {
     let (bucket, key) = (call.bucket()?, call.key()?);
     let upload = upload_of(call, "0042-00000002")?;
     let id = &upload.record.id;
     call.emulator.store().abort_upload(&bucket.name, key, id).map_err(|error| match error {
-        StoreError::NoSuchUpload => OssError::no_such_upload(id.as_str(), "0042-00000002"),
+        StoreError::NoSuchUpload => call.no_such_upload(id.as_str(), "0042-00000002"),
         other => OssError::of_store(other, &bucket.name),
     })?;
     Ok(plain(StatusCode::NO_CONTENT))
@@ -358,20 +213,4 @@ pub(super) fn list_parts(call: &Call) -> Result<Response<Body>, Failure> {
         }
     });
     Ok(xml(document))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_etag_of_an_object_is_the_md5_of_its_parts_etags_as_text() {
-        // The example of the CompleteMultipartUpload page.
-        let parts = [
-            "3349DC700140D7F86A078484278075A9",
-            "8EFDA8BE206636A695359836FE0A0E0A",
-            "8C315065167132444177411FDA149B92",
-        ];
-        assert_eq!(multipart_etag(parts.into_iter()), "B864DB6A936D376F9F8D3ED3BBE540DD-3");
-    }
 }

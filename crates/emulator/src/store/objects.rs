@@ -116,6 +116,11 @@ impl Store {
         self.insert(bucket, entry, record)
     }
 
+    /// Returns an object that is in no bucket, to read what it would hold.
+    pub(crate) fn hold(&self, record: ObjectRecord) -> Arc<Object> {
+        Arc::new(Object { holds: self.blobs.hold_all(&record.segments), record })
+    }
+
     /// Makes an object of what is there now, if anything; nothing changes it in between.
     ///
     /// # Errors

@@ -48,12 +48,19 @@ Settings for --ecs (a name alone means true):
 
 Settings for --oss (a name alone means true), each the other possibility where the service's
 behaviour is not known:
-  refuse_empty_list, exact_etags
+  refuse_empty_list, refuse_empty_part, exact_etags, merge_repeated_parts
                                 what a Complete may list
-  copies_without_crc, copy_unmodified_412, refuse_appendable_source, clip_copy_ranges
+  repeat_complete, one_upload_ec
+                                what is said of an upload that is over
+  forbidden_complete_aborts, forbid_at_complete_only
+                                how an object that may not be overwritten is protected
+  copies_without_crc, copy_unmodified_412, refuse_appendable_source, clip_copy_ranges,
+  ignore_open_ranges, quoted_copy_conditions
                                 how parts are copied
-  key_before_bucket, ignore_write_conditions, opaque_encrypted_etags
-                                what is checked first, ignored, and said of encrypted parts
+  key_before_bucket, ignore_write_conditions, ignore_traffic_limits
+                                what is checked first, and ignored
+  opaque_encrypted_etags, opaque_aes256_etags, sequential_md5
+                                what is said of encrypted parts, and of uploads in sequence
 
 On start it prints its key pair and endpoint as `export` lines for a shell.")]
 pub(crate) struct EmulatorArgs {

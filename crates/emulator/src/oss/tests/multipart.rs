@@ -1,5 +1,8 @@
 use super::*;
 use crate::Versioning;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use md5::Digest as _;
 use ossup_core::checksum;
 
 const KIB: usize = 1024;
@@ -369,4 +372,46 @@ async fn discarding_keeps_sizes_and_crcs_and_refuses_to_read() {
     };
     copy("bytes=0-5").refused(400, "OperationNotSupported").await;
     copy("bytes=0-102399").ok().await;
+}
+
+/// What only a real account can settle, in the states that are not assumed.
+#[tokio::test]
+async fn an_upload_ends_otherwise_where_the_options_say_so() {
+    let with = |name: &'static str| {
+        Bench::with(move |mut options| {
+            options.oss.set(name, "true").unwrap();
+            options
+        })
+    };
+    let bench = with("repeat_complete");
+    let id = initiate(&bench, "disk").await;
+    let etag = upload_part(&bench, "disk", &id, 1, b"first").await;
+    let first = complete(&bench, "disk", &id, &[(1, &etag)]).ok().await;
+    assert_eq!(complete(&bench, "disk", &id, &[(1, &etag)]).ok().await.text(), first.text());
+    bench.put("images/disk", b"another").await;
+    complete(&bench, "disk", &id, &[(1, &etag)]).refused(404, "NoSuchUpload").await;
+
+    let bench = with("merge_repeated_parts");
+    let id = initiate(&bench, "disk").await;
+    let etag = upload_part(&bench, "disk", &id, 1, b"first").await;
+    complete(&bench, "disk", &id, &[(1, &etag), (1, &etag)]).ok().await;
+    assert_eq!(bench.call("GET", "images/disk", "").ok().await.text(), "first");
+
+    let bench = with("forbidden_complete_aborts");
+    bench.put("images/disk", b"first").await;
+    let id = initiate(&bench, "disk").await;
+    let etag = upload_part(&bench, "disk", &id, 1, b"second").await;
+    let call = complete(&bench, "disk", &id, &[(1, &etag)]).header("x-oss-forbid-overwrite", "true");
+    call.refused(409, "FileAlreadyExists").await;
+    bench.call("GET", "images/disk", &format!("uploadId={id}")).refused(404, "NoSuchUpload").await;
+
+    let bench = with("sequential_md5");
+    let id = bench.call("POST", "images/disk", "uploads&sequential").ok().await.tag("UploadId");
+    let (a, b) = (bytes(100 * KIB, 1), bytes(5, 2));
+    let etags =
+        [upload_part(&bench, "disk", &id, 1, &a).await, upload_part(&bench, "disk", &id, 2, &b).await];
+    complete(&bench, "disk", &id, &[(1, &etags[0]), (2, &etags[1])]).ok().await;
+    let whole = md5::Md5::digest([a, b].concat());
+    let head = bench.call("HEAD", "images/disk", "").ok().await;
+    assert_eq!(head.header("content-md5"), Some(STANDARD.encode(whole).as_str()));
 }
