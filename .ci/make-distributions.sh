@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes small disks that are laid out as distributions lay theirs out, for what is read of guests:
 #
-#   .ci/make-distributions.sh PACKED         PACKED is tests/data/guests
+#   .ci/make-distributions.sh PACKED [NAME…]    PACKED is tests/data/guests; NAME is one of the functions below, else all
 #
 # They hold what an inspection reads, about thirty files; programs are ELF headers, drivers are names, kernels are empty.
 # What is in them follows the public sources that are named at each. Needs qemu-img, sfdisk, mkfs.{ext4,xfs,btrfs,vfat},
@@ -9,7 +9,7 @@
 # is committed and not made again by each run of the checks.
 set -euo pipefail
 export SOURCE_DATE_EPOCH=1700000000 PATH="$PATH:/usr/sbin:/sbin" LC_ALL=C MTOOLS_SKIP_CHECK=1
-packed=$(realpath -m "${1:?usage: make-distributions.sh PACKED}")
+packed=$(realpath -m "${1:?usage: make-distributions.sh PACKED [NAME…]}")
 mkdir -p "$packed"
 work=$(mktemp -d)
 trap 'umount "$work/mounted" 2> /dev/null || true; rm -rf "$work"' EXIT
@@ -422,13 +422,21 @@ size=32768, type=$LINUX" esp.img@1 root.img@9
 }
 
 # Fedora CoreOS 38 before its first start: the root holds ostree's deployment and nothing else, Ignition does the rest.
-# Sources: coreos/coreos-assembler: src/create_disk.sh, coreos/fedora-coreos-config: manifests, ostree-boot-complete(8).
+# Sources: coreos/coreos-assembler: src/create_disk.sh, coreos/fedora-coreos-config: manifests, overlay.d/05core, ostree-boot-complete(8).
 coreos() {
   local kernel=6.5.9-200.fc38.x86_64 commit=8d2a3c1b4e5f60718293a4b5c6d7e8f90123456789abcdef0123456789abcdef
   local sum=1f2e3d4c5b6a79880123456789abcdef0123456789abcdef0123456789abcdef
   skeleton 'Fedora Linux' 'Fedora CoreOS 38.20231027.3.2' fedora 38 VARIANT_ID=coreos 'VARIANT="CoreOS"'
   drivers $kernel .xz 'block/virtio_blk virtio/virtio_pci virtio/virtio virtio/virtio_ring' 'net/virtio_net nvme/host/nvme nvme/host/nvme-core'
   sshd sshd
+  elf tree/usr/sbin/xfs_growfs
+  for unit in NetworkManager sshd-keygen@; do
+    printf '[Service]\nExecStart=/usr/lib/%s\n' $unit | put tree/usr/lib/systemd/system/$unit.service
+  done
+  link /usr/lib/systemd/system/NetworkManager.service tree/etc/systemd/system/multi-user.target.wants/NetworkManager.service
+  link /usr/lib/systemd/system/sshd-keygen@.service tree/etc/systemd/system/sshd-keygen.target.wants/sshd-keygen@rsa.service
+  printf '[Unit]\nDescription=Ignition OSTree: Grow Root Filesystem\n' |
+    put tree/usr/lib/dracut/modules.d/40ignition-ostree/ignition-ostree-growfs.service
   mv tree deployment
   rm -r deployment/{boot,dev,home,proc,run,sys,tmp,var}
   mkdir -p tree/ostree/deploy/fedora-coreos/{deploy,var} tree/ostree/repo tree/boot
@@ -460,5 +468,37 @@ size=16384, type=$LINUX, name=boot
 size=614400, type=$LINUX, name=root" core@1 esp.img@2 boot.img@10 root.img@18
 }
 
-for distribution in rocky ubuntu opensuse alpine arch coreos; do $distribution; done
+# Flatcar: the root is empty before the first start, /usr is a partition of its own (btrfs since 2022), GRUB has its configuration in
+# itself, and the kernels are on the EFI partition.
+# Sources: flatcar/scripts: build_library/disk_layout.json, build_library/grub.cfg; flatcar/init: systemd/.
+flatcar() {
+  local kernel=6.6.54-flatcar
+  skeleton 'Flatcar Container Linux by Kinvolk' 'Flatcar Container Linux by Kinvolk 3975.2.2 (Oklo)' flatcar 3975.2.2
+  drivers $kernel .xz 'block/virtio_blk virtio/virtio_pci virtio/virtio virtio/virtio_ring net/virtio_net nvme/host/nvme nvme/host/nvme-core firmware/qemu_fw_cfg' ''
+  elf tree/usr/sbin/sshd; elf tree/usr/sbin/resize2fs
+  for unit in sshd extend-filesystems sshd-keygen systemd-networkd; do
+    printf '[Service]\nExecStart=/usr/lib/%s\n' $unit | put tree/usr/lib/systemd/system/$unit.service
+    link "../$unit.service" "tree/usr/lib/systemd/system/multi-user.target.wants/$unit.service"
+  done
+  printf '[Match]\nName=*\n\n[Network]\nDHCP=yes\n' | put tree/usr/lib/systemd/network/zz-default.network
+  printf 'PermitRootLogin no\n' | put tree/etc/ssh/sshd_config
+  mkdir -p tree/usr/share/flatcar; mv tree/etc tree/usr/share/flatcar/etc
+  rm tree/usr/share/flatcar/etc/machine-id; mkdir empty oem
+  printf 'set oem_id="qemu"\n' > oem/grub.cfg
+  printf 'MZ' | put esp/EFI/boot/bootx64.efi; printf 'MZ' > esp/EFI/boot/grubx64.efi
+  printf 'MZ' | put esp/flatcar/vmlinuz-a; : > esp/flatcar/first_boot
+  fat esp.img esp 8; ext4 root.img empty 200 $ROOT -L ROOT; ext4 oem.img oem 8 $BOOT -L OEM
+  rm -f usr.img; truncate -s 128M usr.img; mkfs.btrfs -q -U 33333333-2222-4333-8444-555555555555 --rootdir tree/usr usr.img > /dev/null 2>&1
+  disk flatcar-3975 "label: gpt
+start=2048, size=16384, type=$ESP, name=EFI-SYSTEM
+size=2048, type=$BIOS, name=BIOS-BOOT
+size=262144, type=5DFBF5F4-2848-4BAC-AA5E-0D9A20B745A6, name=USR-A
+size=16384, type=$LINUX, name=OEM
+size=409600, type=3884DD41-8582-4404-B9A8-E9B84F2DF50E, name=ROOT" esp.img@1 core@9 usr.img@10 oem.img@138 root.img@146
+}
+
+names=("${@:2}")
+for distribution in "${names[@]:-rocky ubuntu opensuse alpine arch coreos flatcar}"; do
+  for name in $distribution; do $name; done
+done
 cp ./*.qcow2 "${KEEP:-.}" 2> /dev/null || true

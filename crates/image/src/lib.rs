@@ -58,8 +58,8 @@ pub use fix::{Command, Fix, Setting, Word};
 pub use format::{Archive, Compression, Format, Inner};
 pub use inside::{
     Answer, BootEntry, BootFile, BootSearch, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
-    GuestVolume, Initramfs, Kernel, OsRelease, Space, Told, WindowsBoot, WindowsDriver, WindowsEntry,
-    WindowsSystem, look_inside,
+    GuestVolume, Ignition, Initramfs, Kernel, OsRelease, Space, Told, WindowsBoot, WindowsDriver,
+    WindowsEntry, WindowsSystem, look_inside,
 };
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]

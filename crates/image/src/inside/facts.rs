@@ -138,6 +138,9 @@ pub struct GuestSystem {
     pub is_kernel_certain: bool,
     /// What sets up the instance.
     pub cloud_init: Answer<CloudInit>,
+    /// What sets it up instead, at its first start, where that is Ignition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignition: Option<Ignition>,
     /// The lines of `/etc/fstab`.
     pub fstab: Answer<Vec<FstabLine>>,
     /// What the boot loader's configuration starts, each different line once.
@@ -388,6 +391,16 @@ pub struct CloudInit {
     pub finds_ecs: Told,
     /// Whether it configures the network by what it finds there.
     pub sets_up_network: Told,
+}
+
+/// Ignition, which sets up a system at its first start.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Ignition {
+    /// The platform that it takes itself to be on, by its own name for that, such as `aliyun` or `qemu`.
+    pub platform: Option<String>,
+    /// Whether it takes the user data that ECS has for the instance.
+    pub finds_ecs: Told,
 }
 
 impl CloudInit {

@@ -41,6 +41,11 @@ impl Files {
 /// Makes a tree of files, each a path and its text. A text of `-> TARGET` makes a link, and a path that ends in `/` a
 /// folder; the folders on the way need not be named.
 pub(super) fn tree(files: &[(&str, &str)]) -> Tree {
+    Tree::new(volume(files))
+}
+
+/// Makes a volume of such files.
+pub(super) fn volume(files: &[(&str, &str)]) -> Volume {
     let mut all = Files::default();
     for (path, text) in files {
         let (path, node) = match (path.strip_suffix('/'), text.strip_prefix("-> ")) {
@@ -54,7 +59,7 @@ pub(super) fn tree(files: &[(&str, &str)]) -> Tree {
         }
         all.0.insert(path.into(), node);
     }
-    Tree::new(Volume::of_files(View::new(&Pages::new(Arc::new(Vec::new())), 0, 0), all))
+    Volume::of_files(View::new(&Pages::new(Arc::new(Vec::new())), 0, 0), all)
 }
 
 /// What there is of a system that systemd starts, and that was started before.

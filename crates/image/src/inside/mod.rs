@@ -18,8 +18,10 @@ mod distribution_tests;
 mod facts;
 mod fat;
 mod fields;
+mod flatcar;
 mod fstab;
 mod identity;
+mod ignition;
 pub(super) mod initramfs;
 mod kernel;
 mod loader;
@@ -30,6 +32,7 @@ mod memory;
 mod mounts;
 mod network;
 mod ntfs;
+mod ostree;
 mod pages;
 mod places;
 mod settings;
@@ -50,8 +53,8 @@ use std::sync::Arc;
 
 pub use facts::{
     Answer, BootEntry, BootFile, BootSearch, CloudInit, Driver, Drivers, FstabLine, GuestReport, GuestSystem,
-    GuestVolume, Initramfs, Kernel, OsRelease, Space, Told, WindowsBoot, WindowsDriver, WindowsEntry,
-    WindowsSystem,
+    GuestVolume, Ignition, Initramfs, Kernel, OsRelease, Space, Told, WindowsBoot, WindowsDriver,
+    WindowsEntry, WindowsSystem,
 };
 use identity::Names;
 use pages::{Pages, View};
@@ -148,6 +151,9 @@ fn find_system(
             Err(reason) => volume.unread = Some(reason),
         }
     }
+    if found.is_empty() {
+        found.extend(put_together(places));
+    }
     let roots: Vec<_> = found.iter().map(|(_, volume)| volume.place.clone()).collect();
     let mut found = found.into_iter();
     let (mut tree, volume) = found.next()?;
@@ -157,6 +163,14 @@ fn find_system(
     let started = default.and_then(|entry| entry.place.as_ref()?.found()).cloned();
     if let Some((mut other, volume)) = found.find(|(_, volume)| Some(&volume.place) == started.as_ref()) {
         system = describe(&mut other, volume.place, places, names, deep);
+        tree = other;
+    }
+    // Of several versions of a system the one that starts counts.
+    if let Some(named) = ostree::started(&system).map(str::to_owned)
+        && let Some((view, volume)) = places.iter().find(|(_, volume)| volume.place == system.root)
+        && let Ok(Some(mut other)) = ostree::root(&mut opener(view, volume), Some(&named))
+    {
+        system = describe(&mut other, system.root, places, names, deep);
         tree = other;
     }
     if roots.len() > 1 {
@@ -187,14 +201,45 @@ fn nothing_found<T>(places: &[(View, GuestVolume)], names: &Names) -> Answer<T> 
 /// Says which place holds what a root is made of when the system starts.
 fn made_later(places: &[(View, GuestVolume)]) -> Option<String> {
     const SIGNS: [(&str, &str); 2] = [
-        ("/ostree/deploy", "deployments of ostree, which are not looked into"),
+        ("/ostree/deploy", "deployments of ostree, none of which could be looked into"),
         ("/lib/os-release", "a /usr whose root is made when it starts"),
     ];
     places.iter().filter(|(_, volume)| may_hold_linux(volume)).find_map(|(view, volume)| {
-        let mut tree = Tree::new(Volume::open(view, volume.filesystem, None).ok().flatten()?);
+        let mut tree = Tree::new(opener(view, volume)().ok().flatten()?);
         let (_, what) = SIGNS.iter().find(|(sign, _)| tree.has(sign) == Ok(true))?;
         Some(format!("{} ({}) holds {what}", volume.place, volume.filesystem))
     })
+}
+
+/// Returns what opens a file system, as often as it is called.
+fn opener(view: &View, volume: &GuestVolume) -> impl FnMut() -> Read<Volume> + use<> {
+    let (view, filesystem) = (view.clone(), volume.filesystem);
+    move || Volume::open(&view, filesystem, None)
+}
+
+/// Opens a root that is put together when the system starts, with the place that counts as its own.
+fn put_together(places: &[(View, GuestVolume)]) -> Option<(Tree, GuestVolume)> {
+    let readable = || places.iter().filter(|(_, volume)| volume.unread.is_none() && may_hold_linux(volume));
+    let of_ostree = |(view, volume): &(View, GuestVolume)| {
+        let tree = ostree::root(&mut opener(view, volume), None).ok()??;
+        Some((tree, volume.clone()))
+    };
+    let named = |name: &'static str| {
+        readable().find(move |(_, volume)| {
+            [&volume.partition_label, &volume.label].contains(&&Some(name.to_owned()))
+        })
+    };
+    let of_flatcar = || {
+        let (root, volume) = named(flatcar::ROOT)?;
+        let (usr, of_usr) = flatcar::USR.into_iter().find_map(named)?;
+        let mut tree = flatcar::root(opener(root, volume)().ok()??, &mut opener(usr, of_usr)).ok()??;
+        if let Some((oem, of_oem)) = named(flatcar::OEM) {
+            let opened = opener(oem, of_oem)().and_then(|opened| opened.ok_or("it has no files".to_owned()));
+            tree.mount("/oem", opened);
+        }
+        Some((tree, volume.clone()))
+    };
+    readable().find_map(of_ostree).or_else(of_flatcar)
 }
 
 /// Opens a file system, if it holds a system.
@@ -238,7 +283,7 @@ fn describe(
     let (architecture, foreign_machine) = system::architecture(tree);
     let efi = mounts::efi(tree, lines, places, names);
     let mut loader = loader::read(tree, names, efi.as_deref());
-    if loader == Ok(None) && mounts::unnamed_boot(tree, &root, lines, places, names) {
+    if !matches!(loader, Ok(Some(_))) && mounts::unnamed_boot(tree, &root, lines, places, names) {
         loader = loader::read(tree, names, efi.as_deref());
     }
     let (boot_entries, boot_searches) = match loader {
@@ -252,6 +297,7 @@ fn describe(
     let resume = default.and_then(|entry| names.find(entry.argument("resume")?));
     let (kernels, is_kernel_certain) = kernels(tree, default, deep);
     let cloud_init = cloud_init::read(tree, &boot_entries);
+    let ignition = ignition::read(tree, &os, &boot_entries);
     GuestSystem {
         root,
         platform: os.found().and_then(system::platform),
@@ -262,6 +308,7 @@ fn describe(
         kernels,
         is_kernel_certain,
         cloud_init: cloud_init.map(|evidence| evidence.map(|evidence| evidence.facts())).into(),
+        ignition,
         boot_entries,
         boot_searches,
         resume,

@@ -13,26 +13,50 @@ const MOST_REMEMBERED: usize = 10_000;
 
 /// Files by the paths that they have in the running guest.
 pub(super) struct Tree {
-    /// Where each volume is mounted, without a slash at the end: the root's is empty. `Err` where something is mounted
-    /// that cannot be read, so that nothing is known of what is there.
-    mounts: Vec<(Vec<u8>, Result<Volume, String>)>,
+    mounts: Vec<Mount>,
     kinds: HashMap<Vec<u8>, Option<Kind>>,
+}
+
+/// What is mounted somewhere.
+struct Mount {
+    /// Where, without a slash at the end: the root's is empty.
+    point: Vec<u8>,
+    /// The folder of the volume that is seen there, likewise.
+    folder: Vec<u8>,
+    /// `Err` where something is mounted that cannot be read, so that nothing is known of what is there.
+    volume: Result<Volume, String>,
 }
 
 impl Tree {
     pub(super) fn new(root: Volume) -> Self {
-        Self { mounts: vec![(Vec::new(), Ok(root))], kinds: HashMap::new() }
+        Self::of_folder(root, "")
+    }
+
+    /// Makes a tree whose root is a folder of a volume, which is named without links.
+    pub(super) fn of_folder(root: Volume, folder: &str) -> Self {
+        let mut tree = Self { mounts: Vec::new(), kinds: HashMap::new() };
+        tree.mount_folder("", folder, root);
+        tree
+    }
+
+    /// Mounts a folder of a volume; both paths are without links.
+    pub(super) fn mount_folder(&mut self, point: &str, folder: &str, volume: Volume) {
+        self.mount(point, Ok(volume));
+        if let Some(mount) = self.mounts.last_mut() {
+            mount.folder = folder.trim_end_matches('/').as_bytes().to_vec();
+        }
     }
 
     /// Mounts a volume at a path without links.
     pub(super) fn mount(&mut self, point: &str, volume: Result<Volume, String>) {
         self.kinds.clear();
-        self.mounts.push((point.trim_end_matches('/').as_bytes().to_vec(), volume));
+        let point = point.trim_end_matches('/').as_bytes().to_vec();
+        self.mounts.push(Mount { point, folder: Vec::new(), volume });
     }
 
     /// Whether a volume is mounted at a path without a slash at its end, so that its own files are seen there.
     pub(super) fn is_mounted(&self, point: &str) -> bool {
-        self.mounts.iter().any(|(mounted, _)| mounted == point.as_bytes())
+        self.mounts.iter().any(|mount| mount.point == point.as_bytes())
     }
 
     /// Reads the file at `path` up to `most` bytes. What is no regular file is not there.
@@ -128,7 +152,12 @@ impl Tree {
             return Ok(*kind);
         }
         let (volume, inner) = self.volume(path)?;
-        let kind = volume.kind(&inner)?;
+        let mut kind = volume.kind(&inner)?;
+        // What is mounted here need not have had a place before: a root may be empty.
+        let leads_to = |point: &[u8]| point.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
+        if kind.is_none() && self.mounts.iter().any(|mount| leads_to(&mount.point)) {
+            kind = Some(Kind::Directory);
+        }
         if self.kinds.len() < MOST_REMEMBERED {
             self.kinds.insert(path.to_vec(), kind);
         }
@@ -140,14 +169,14 @@ impl Tree {
         let below = |point: &[u8]| {
             path.strip_prefix(point).filter(|inner| inner.is_empty() || inner.starts_with(b"/"))
         };
-        let holding = self.mounts.iter_mut().filter(|(point, _)| below(point).is_some());
-        let (point, volume) =
-            holding.max_by_key(|(point, _)| point.len()).expect("the root holds every path");
-        let inner = match below(point) {
-            None | Some([]) => b"/".to_vec(),
-            Some(inner) => inner.to_vec(),
-        };
-        match volume {
+        let holding = self.mounts.iter_mut().filter(|mount| below(&mount.point).is_some());
+        let mount = holding.max_by_key(|mount| mount.point.len()).expect("the root holds every path");
+        let mut inner = mount.folder.clone();
+        inner.extend_from_slice(below(&mount.point).unwrap_or_default());
+        if inner.is_empty() {
+            inner.push(b'/');
+        }
+        match &mut mount.volume {
             Ok(volume) => Ok((volume, inner)),
             Err(reason) => Err(reason.clone()),
         }

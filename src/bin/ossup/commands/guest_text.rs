@@ -1,6 +1,8 @@
 //! What is installed on a disk, for people: at most three lines.
 
-use ossup::image::{Answer, BootsWith, Drivers, GuestReport, GuestSystem, GuestVolume, WindowsSystem};
+use ossup::image::{
+    Answer, BootsWith, Drivers, GuestReport, GuestSystem, GuestVolume, Ignition, WindowsSystem,
+};
 
 use crate::ui::counted;
 
@@ -79,7 +81,11 @@ fn summary(system: &GuestSystem, boots_with: BootsWith) -> String {
         Answer::Found(found) => {
             format!("cloud-init {}", found.version.as_deref().unwrap_or("of an unknown version"))
         }
-        Answer::Absent => "no cloud-init".to_owned(),
+        Answer::Absent => match &system.ignition {
+            Some(Ignition { platform: Some(platform), .. }) => format!("Ignition for {platform}"),
+            Some(_) => "Ignition".to_owned(),
+            None => "no cloud-init".to_owned(),
+        },
         Answer::Unread(_) => "cloud-init not looked at".to_owned(),
     });
     said.join(", ")

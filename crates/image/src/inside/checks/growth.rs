@@ -16,12 +16,15 @@ const FEW_INODES: u64 = 1000;
 const TO_GROW: u64 = 16 * MIB;
 const INODES_TO_GROW: u64 = 100;
 const GROWPART: [&str; 2] = ["/usr/bin/growpart", "/usr/sbin/growpart"];
-/// What grows the root before cloud-init, or without it: parts of an initramfs of Debian and of RHEL, and SUSE's.
-const OTHERS: [&str; 4] = [
+/// What grows the root before cloud-init, or without it: parts of an initramfs of Debian and of RHEL, SUSE's, and what
+/// Fedora CoreOS and Flatcar have for it.
+const OTHERS: [&str; 6] = [
     "/usr/share/initramfs-tools/hooks/growroot",
     "/usr/lib/dracut/modules.d/50growroot",
     "/usr/share/dracut/modules.d/50growroot",
     "/usr/sbin/rootgrow",
+    "/usr/lib/dracut/modules.d/40ignition-ostree/ignition-ostree-growfs.service",
+    "/usr/lib/systemd/system/extend-filesystems.service",
 ];
 /// Where systemd-repart is told what to grow.
 const REPART: [&str; 2] = ["/etc/repart.d", "/usr/lib/repart.d"];

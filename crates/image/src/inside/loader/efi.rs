@@ -14,6 +14,8 @@ const MOST_VENDORS: usize = 16;
 const FALLBACKS: [&str; 2] = ["BOOTX64.EFI", "BOOTAA64.EFI"];
 /// What shim starts, or has beside it: then the loader is GRUB.
 const WITH_SHIM: [&str; 3] = ["grub", "fb", "mm"];
+/// Where Flatcar, and CoreOS before it, have their kernels; what starts them is in the loader itself.
+const FLATCAR: [&str; 2] = ["flatcar", "coreos"];
 
 /// What the EFI partition has.
 #[derive(Default)]
@@ -60,6 +62,11 @@ pub(super) fn read(tree: &mut Tree, point: &str) -> Result<Found, Reason> {
 
 /// Looks at what firmware starts by itself.
 fn fallback(tree: &mut Tree, point: &str, found: &mut Found) -> Result<(), Reason> {
+    for folder in FLATCAR {
+        if tree.has(&format!("{point}/{folder}"))? {
+            found.other = Some("GRUB of Flatcar has its configuration in itself".to_owned());
+        }
+    }
     let folder = format!("{point}/EFI/BOOT");
     let names = tree.list(&folder)?.unwrap_or_default();
     let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name).to_lowercase()).collect();
