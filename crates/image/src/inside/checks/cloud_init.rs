@@ -2,8 +2,8 @@
 
 use super::{Reason, Scene, finding};
 use crate::finding::{Findings, Severity};
-use crate::inside::cloud_init::{self, Evidence, IDENTIFY, Obstacle, Setting, Sources, Version};
-use crate::inside::facts::{Answer, GuestSystem, Told};
+use crate::inside::cloud_init::{self, Elsewhere, Evidence, IDENTIFY, Obstacle, Setting, Sources, Version};
+use crate::inside::facts::{Ignition, Told};
 use crate::inside::text::{is_plain, shown};
 use crate::inside::tools::{Packages, Services, Tools};
 use crate::rule::Rule;
@@ -11,6 +11,8 @@ use crate::rule::Rule;
 const THEN: &str = "ECS sets no password, no SSH key and no host name";
 /// What the installer of Ubuntu Server leaves behind, so that its own set-up is the last.
 const INSTALLER: &str = "/etc/cloud/cloud.cfg.d/99-installer.cfg";
+/// What is there until Fedora CoreOS was started once.
+const FIRST_START: &str = "/boot/ignition.firstboot";
 /// What is read last of all usual names.
 const OURS: &str = "/etc/cloud/cloud.cfg.d/zz-ecs.cfg";
 const CLEAN: &str = "cloud-init clean";
@@ -20,20 +22,24 @@ const ENABLE: &str = "for unit in cloud-init-main cloud-init-local cloud-init cl
 
 pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<(), Reason> {
     let Some(evidence) = cloud_init::read(scene.tree, &scene.system.boot_entries)? else {
-        if !is_set_up_otherwise(scene.system) {
-            missing(&Tools::of(scene.tree)?, findings);
+        match &scene.system.ignition {
+            // It runs at the first start alone, which it knows by this file.
+            Some(found) => ignition(found, !scene.tree.has(FIRST_START)?, findings),
+            None => missing(&Tools::of(scene.tree)?, findings),
         }
         return Ok(());
     };
     let tools = Tools::of(scene.tree)?;
     version(&evidence, findings);
     off(&evidence, &tools, findings);
-    sources(&evidence, findings);
+    sources(&evidence, &tools, findings);
     let unread = [
         evidence.unread,
         evidence.sources.err(),
         evidence.keeps_cache.err(),
         evidence.one_source.err(),
+        evidence.argument.err(),
+        evidence.seed.err(),
         evidence.network.err(),
     ];
     match unread.into_iter().flatten().next() {
@@ -42,15 +48,18 @@ pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<()
     }
 }
 
-/// Whether it is a system that Ignition sets up, and never cloud-init.
-fn is_set_up_otherwise(system: &GuestSystem) -> bool {
-    match &system.os {
-        Answer::Found(os) => {
-            matches!(os.id.as_deref(), Some("coreos" | "flatcar"))
-                || os.variant_id.as_deref() == Some("coreos")
-        }
-        Answer::Absent | Answer::Unread(_) => false,
-    }
+/// Judges where Ignition takes its configuration from. Fedora CoreOS has an image of its own for each platform; how the
+/// names of Flatcar are taken is not documented for ECS.
+fn ignition(found: &Ignition, has_run: bool, findings: &mut Findings) {
+    let Told::No(why) = &found.finds_ecs else { return };
+    let is_certain = !why.starts_with("/oem");
+    let severity = if is_certain && !has_run { Severity::Warn } else { Severity::Info };
+    let message = format!(
+        "{why}, not aliyun: Ignition does not take the user data of ECS, which sets up no SSH key and no password"
+    );
+    let remedy = "take the image that is made for aliyun (Alibaba Cloud), or have the argument \
+                  ignition.platform.id=aliyun in its place";
+    findings.push(crate::finding::Finding::new(Rule::GCiDs, severity, message).fixed_by(remedy));
 }
 
 fn missing(tools: &Tools, findings: &mut Findings) {
@@ -110,17 +119,7 @@ fn off(evidence: &Evidence, tools: &Tools, findings: &mut Findings) {
 fn switched_on(obstacle: &Obstacle, tools: &Tools) -> Vec<String> {
     match obstacle {
         Obstacle::File(path) => vec![format!("rm -f {path}")],
-        // The files that a boot loader's configuration is made of, whichever of them there are.
-        Obstacle::Argument(..) => {
-            let mut commands = vec![
-                "for file in /etc/default/grub /etc/default/grub.d/*.cfg /etc/kernel/cmdline \
-                 /boot/loader/entries/*.conf; do if [ -f \"$file\" ]; then sed -i 's/ *cloud-init=disabled//g' \
-                 \"$file\"; fi; done"
-                    .to_owned(),
-            ];
-            commands.extend(tools.loader.map(str::to_owned));
-            commands
-        }
+        Obstacle::Argument(..) => without("cloud-init=disabled", tools),
         Obstacle::Policy(_) => {
             vec![format!("sed -i 's/^[[:space:]]*policy[[:space:]]*:.*/policy: enabled/' {IDENTIFY}")]
         }
@@ -136,9 +135,36 @@ fn switched_on(obstacle: &Obstacle, tools: &Tools) -> Vec<String> {
     }
 }
 
-fn sources(evidence: &Evidence, findings: &mut Findings) {
-    let facts = evidence.facts();
-    if let (Ok(Some((line, source))), Told::No(_)) = (&evidence.one_source, &facts.finds_ecs) {
+/// Returns the commands that take what fits a pattern out of the arguments of kernels: out of the files that a boot
+/// loader's configuration is made of, whichever of them there are.
+fn without(pattern: &str, tools: &Tools) -> Vec<String> {
+    let mut commands = vec![format!(
+        "for file in /etc/default/grub /etc/default/grub.d/*.cfg /etc/kernel/cmdline \
+         /boot/loader/entries/*.conf; do if [ -f \"$file\" ]; then sed -i 's/ *{pattern}//g' \
+         \"$file\"; fi; done"
+    )];
+    commands.extend(tools.loader.map(str::to_owned));
+    commands
+}
+
+/// Returns the commands that take away the argument that names a data source; none for a whole configuration.
+fn without_argument(key: &str, tools: &Tools) -> Vec<String> {
+    match key {
+        "cc:" => Vec::new(),
+        key => without(&format!("\\<{}=[^ \"]*", key.replace('.', "\\.")), tools),
+    }
+}
+
+fn sources(evidence: &Evidence, tools: &Tools, findings: &mut Findings) {
+    if let Ok(Some(found @ Elsewhere::Argument { key, .. })) = &evidence.argument {
+        if let Told::No(_) = evidence.facts().finds_ecs {
+            let message = format!("{}: cloud-init looks for no other, and {THEN}", found.because());
+            findings.push(finding(Rule::GCiDs, Severity::Warn, message, &without_argument(key, tools)));
+        }
+        return;
+    }
+    let finds = evidence.finds_by_files();
+    if let (Ok(Some((line, source))), Told::No(_)) = (&evidence.one_source, &finds) {
         let source = shown(source.as_bytes());
         let message =
             format!("{IDENTIFY} line {line} says datasource: {source}: cloud-init sees no ECS, and {THEN}");
@@ -146,12 +172,20 @@ fn sources(evidence: &Evidence, findings: &mut Findings) {
         findings.push(finding(Rule::GCiDs, Severity::Warn, message, &[command, CLEAN.to_owned()]));
         return;
     }
-    let Ok(Some(setting)) = &evidence.sources else { return };
-    if facts.finds_ecs.is_yes() {
+    if finds.is_yes() {
         return;
     }
+    if let (Ok(Some(seed @ Elsewhere::Seed(folder))), Told::No(why)) = (&evidence.seed, &finds)
+        && *why == seed.because()
+    {
+        let message = format!("{why}: cloud-init takes them before what ECS has, and {THEN}");
+        let commands = [format!("rm -rf {folder}"), CLEAN.to_owned()];
+        findings.push(finding(Rule::GCiDs, Severity::Warn, message, &commands));
+        return;
+    }
+    let Ok(Some(setting)) = &evidence.sources else { return };
     let (Setting { file, .. }, said) = (setting, setting.said());
-    let message = match (&facts.finds_ecs, file == INSTALLER) {
+    let message = match (&finds, file == INSTALLER) {
         (_, true) => {
             format!("{said}, as the installer of Ubuntu leaves it: cloud-init sees no ECS, and {THEN}")
         }

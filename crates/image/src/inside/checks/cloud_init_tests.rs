@@ -305,3 +305,90 @@ fn facts_tell_what_others_may_rely_on() {
     let unread = facts(&[("/etc/cloud/cloud.cfg.d/9.cfg", "datasource_list: {\n")]);
     assert!(matches!(unread.works(), Told::Unread(_)));
 }
+
+/// A menu of GRUB whose kernel has this argument.
+fn menu(argument: &str) -> String {
+    format!("menuentry a {{\n linux /boot/vmlinuz-1 root=UUID=a {argument} quiet\n}}\n")
+}
+
+#[test]
+fn an_argument_of_the_kernel_comes_before_every_list() {
+    let of = |argument: &str, more: &[Text<'_>]| {
+        let menu = menu(argument);
+        debian(&[&[("/boot/grub/grub.cfg", &*menu)], more].concat())
+    };
+    let none = ("/etc/cloud/cloud.cfg.d/99-installer.cfg", "datasource_list: [None]\n");
+    for (argument, key) in [
+        ("'ds=nocloud;s=file:///seed/'", "ds with nocloud"),
+        ("ds=openstack", "ds with openstack"),
+        ("ci.ds=Ec2", "ci.ds with Ec2"),
+        ("ci.datasource=Azure", "ci.datasource with Azure"),
+    ] {
+        let commands = only(of(argument, &[]), Rule::GCiDs, key);
+        assert!(commands[0].contains("=[^"), "{commands:?}");
+        only(of(argument, &[none]), Rule::GCiDs, key);
+    }
+    for argument in
+        ["'cc: {datasource_list: [NoCloud, \"Ec2\"]} end_cc'", "\"cc:datasource_list: [NoCloud,Ec2]\""]
+    {
+        assert_eq!(only(of(argument, &[]), Rule::GCiDs, "cc: with NoCloud, Ec2"), [""; 0]);
+    }
+    for argument in ["ds=aliyun", "ci.ds=AliYun", "'cc:{datasource_list: [AliYun]}'"] {
+        assert_eq!(of(argument, &[none]), [], "{argument}");
+    }
+    for argument in ["ds=", "'cc:{manage_etc_hosts: true}'", "ads=nocloud"] {
+        assert_eq!(of(argument, &[]), [], "{argument}");
+        only(of(argument, &[none]), Rule::GCiDs, "as the installer of Ubuntu leaves it");
+    }
+}
+
+#[test]
+fn data_in_the_image_come_before_those_of_ecs_where_no_list_leaves_them_out() {
+    let seed: [Text<'_>; 2] = [
+        ("/var/lib/cloud/seed/nocloud/meta-data", "instance-id: a\n"),
+        ("/var/lib/cloud/seed/nocloud/user-data", "#cloud-config\n"),
+    ];
+    let list = |text| ("/etc/cloud/cloud.cfg.d/90_dpkg.cfg", text);
+    let with = |more: Text<'_>| debian(&[seed[0], seed[1], more]);
+    let commands =
+        only(debian(&seed), Rule::GCiDs, "/var/lib/cloud/seed/nocloud has meta-data and user-data");
+    assert_eq!(commands[0], "rm -rf /var/lib/cloud/seed/nocloud");
+    only(with(list("datasource_list: [NoCloud, AliYun, None]\n")), Rule::GCiDs, "takes them before");
+    assert_eq!(with(list("datasource_list: [AliYun, NoCloud, None]\n")), []);
+    assert_eq!(with(list("datasource_list: [AliYun, None]\n")), []);
+    assert_eq!(debian(&seed[..1]), [], "it has to have both");
+}
+
+#[test]
+fn what_a_loader_that_is_not_known_may_say_takes_no_verdict_back() {
+    let unknown = ("/etc/lilo.conf", "image=/boot/vmlinuz\n");
+    let judged = |more: &[Text<'_>]| {
+        let mut tree = memory::tree(&[&SYSTEMD[..], &DEBIAN, &[unknown][..], more].concat());
+        memory::judged_tree(check, &mut tree).0
+    };
+    assert_eq!(judged(&[("/etc/cloud/cloud.cfg.d/90.cfg", "datasource_list: [AliYun, None]\n")]), []);
+    only(
+        judged(&[("/etc/cloud/cloud.cfg.d/90.cfg", "datasource_list: [Ec2, None]\n")]),
+        Rule::GCiDs,
+        "[Ec2, None]",
+    );
+}
+
+#[test]
+fn ignition_takes_the_user_data_of_ecs_on_no_other_platform() {
+    let of = |platform: &str, more: &[Text<'_>]| {
+        let os = ("/etc/os-release", "ID=fedora\nVARIANT_ID=coreos\n");
+        let entry = format!("linux /vmlinuz\noptions {platform} $ignition_firstboot\n");
+        judged(&[&[os, ("/boot/loader/entries/a.conf", &*entry)], more].concat())
+    };
+    let first = ("/boot/ignition.firstboot", "");
+    assert_eq!(of("ignition.platform.id=aliyun", &[first]), []);
+    only(
+        of("ignition.platform.id=qemu", &[first]),
+        Rule::GCiDs,
+        "line 2 names the platform qemu, not aliyun",
+    );
+    let later = of("ignition.platform.id=qemu", &[]);
+    assert_eq!((later.len(), later[0].severity), (1, Severity::Info), "it was set up before");
+    assert_eq!(of("", &[first]), [], "what is not told is no defect");
+}

@@ -1,6 +1,7 @@
 //! cloud-init: which one is there, whether it runs, and where it will look for data.
 
 mod config;
+mod elsewhere;
 mod installed;
 
 use super::facts::{Answer, BootEntry, CloudInit, Told};
@@ -9,6 +10,7 @@ use super::tree::Tree;
 use super::units::{Unit, Units};
 use super::volume::{Read, Reason};
 pub(super) use config::{Network, Setting, Sources};
+pub(super) use elsewhere::Elsewhere;
 pub(super) use installed::{Version, version_of};
 
 /// Its units, by the names that they have had.
@@ -65,6 +67,10 @@ pub(super) struct Evidence {
     pub(super) network: Read<Setting<Network>>,
     /// `manual_cache_clean: true`.
     pub(super) keeps_cache: Read<Setting<()>>,
+    /// The argument of the kernel that names the data source.
+    pub(super) argument: Read<Elsewhere>,
+    /// Data in the image for another one.
+    pub(super) seed: Read<Elsewhere>,
     /// `datasource` in `ds-identify.cfg`, and its line.
     pub(super) one_source: Read<(usize, String)>,
     /// Whether `ds-identify` chooses among the data sources, before cloud-init starts.
@@ -113,6 +119,8 @@ pub(super) fn read(tree: &mut Tree, entries: &Answer<Vec<BootEntry>>) -> Read<Ev
         sources: config.sources,
         network: config.network,
         keeps_cache: config.keeps_cache,
+        argument: elsewhere::argument(entries),
+        seed: elsewhere::seed(tree),
         one_source,
         identifies,
         obstacles,
@@ -146,6 +154,20 @@ impl Evidence {
     }
 
     fn finds_ecs(&self) -> Told {
+        match &self.argument {
+            Ok(Some(found @ Elsewhere::Argument { names, .. })) => {
+                match names.iter().any(|name| is_ecs(name)) {
+                    true => Told::Yes,
+                    false => Told::No(found.because()),
+                }
+            }
+            Ok(_) => self.finds_by_files(),
+            Err(reason) => self.finds_by_files().and(&Told::Unread(reason.clone())),
+        }
+    }
+
+    /// Tells the same where no argument of the kernel decides.
+    pub(super) fn finds_by_files(&self) -> Told {
         if let Ok(Some((line, source))) = &self.one_source {
             return match is_ecs(source) {
                 true => Told::Yes,
@@ -156,7 +178,8 @@ impl Evidence {
         }
         match (&self.one_source, &self.sources) {
             (Err(reason), _) | (_, Err(reason)) => Told::Unread(reason.clone()),
-            (_, Ok(None)) => Told::Yes,
+            (_, Ok(None)) => self.unless_seeded(),
+            (_, Ok(Some(setting))) if setting.value.has_both() => self.unless_seeded(),
             (_, Ok(Some(setting))) if setting.value.names.iter().any(|name| is_ecs(name)) => Told::Yes,
             // `ds-identify` takes no list but one in a line, and puts what it finds before what cloud-init has read.
             (_, Ok(Some(setting))) if !setting.value.is_one_line && self.identifies != Ok(false) => {
@@ -164,6 +187,26 @@ impl Evidence {
             }
             (_, Ok(Some(setting))) => Told::No(setting.said()),
         }
+    }
+}
+
+impl Evidence {
+    /// Tells whether ECS is found where NoCloud is looked for too, and would come first.
+    fn unless_seeded(&self) -> Told {
+        match &self.seed {
+            Ok(None) => Told::Yes,
+            Ok(Some(seed)) => Told::No(seed.because()),
+            Err(reason) => Told::Unread(reason.clone()),
+        }
+    }
+}
+
+impl Sources {
+    /// Whether it has ECS, and NoCloud before it.
+    fn has_both(&self) -> bool {
+        let at = |is: fn(&str) -> bool| self.names.iter().position(|name| is(name));
+        let no_cloud = at(|name| name.trim().eq_ignore_ascii_case("nocloud"));
+        at(is_ecs).is_some_and(|ecs| no_cloud.is_some_and(|first| first < ecs))
     }
 }
 
