@@ -19,7 +19,7 @@ use ossup_core::http::Body;
 use ossup_core::model::ByteRange;
 
 /// How many bytes are read and sent at a time.
-const BLOCK: u64 = 256 << 10;
+const BLOCK: u64 = 64 << 10;
 
 /// Query parameters of GetObject that replace headers of its answer.
 const OVERRIDES: &[(&str, &str)] = &[
