@@ -17,12 +17,14 @@ pub struct HostLimits {
     pub memory: Option<u64>,
     /// Files that may be open at a time (`RLIMIT_NOFILE`).
     pub open_files: Option<u64>,
+    /// Processes and threads that the user may have at a time, in all programs (`RLIMIT_NPROC`). It does not bind root.
+    pub processes: Option<u64>,
 }
 
 impl HostLimits {
     /// Detects the limits of this process. What the system does not report is assumed to be unlimited.
     pub fn detect() -> Self {
-        Self { memory: memory(), open_files: open_files() }
+        Self { memory: memory(), open_files: open_files(), processes: processes() }
     }
 
     /// Returns how many bytes of blocks fit: [`DEFAULT_MAX_MEMORY`] unless memory is scarce.
@@ -79,12 +81,23 @@ fn open_files() -> Option<u64> {
     None
 }
 
+#[cfg(unix)]
+fn processes() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nproc).current
+}
+
+#[cfg(not(unix))]
+fn processes() -> Option<u64> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parts(memory: Option<u64>, open_files: Option<u64>) -> usize {
-        Limits::for_host(&HostLimits { memory, open_files }, None, None).max_connections()
+        Limits::for_host(&HostLimits { memory, open_files, ..HostLimits::default() }, None, None)
+            .max_connections()
     }
 
     #[test]
@@ -99,14 +112,14 @@ mod tests {
 
     #[test]
     fn what_the_user_says_of_memory_holds_but_files_bound_it_still() {
-        let machine = HostLimits { memory: Some(64 << 20), open_files: Some(64) };
+        let machine = HostLimits { memory: Some(64 << 20), open_files: Some(64), ..HostLimits::default() };
         assert_eq!(Limits::for_host(&machine, Some(4 << 20), None).max_connections(), 8);
         assert_eq!(Limits::for_host(&machine, Some(1 << 30), None).max_connections(), 16);
     }
 
     #[test]
     fn parts_that_were_asked_for_get_their_memory() {
-        let machine = HostLimits { memory: Some(64 << 20), open_files: Some(1024) };
+        let machine = HostLimits { memory: Some(64 << 20), open_files: Some(1024), ..HostLimits::default() };
         assert_eq!(Limits::for_host(&machine, None, Some(200)).max_connections(), 200);
         assert_eq!(Limits::for_host(&machine, Some(4 << 20), Some(200)).max_connections(), 8);
         assert_eq!(

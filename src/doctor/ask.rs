@@ -43,6 +43,13 @@ impl Ask {
         Self { name: action, request: Request::Rpc(request) }
     }
 
+    /// Asks RAM.
+    pub(super) fn ram(action: &'static str, params: &[(&str, &str)]) -> Self {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let request = RpcRequest { service: RpcService::Ram, action, region: None, params, signed: true };
+        Self { name: action, request: Request::Rpc(request) }
+    }
+
     /// Adds a header to a request to OSS.
     #[must_use]
     pub(super) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {

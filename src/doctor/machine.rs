@@ -14,6 +14,11 @@ use crate::upload::DEFAULT_MAX_PARALLEL;
 /// The state of an upload has some MiB at most: a journal of 10,000 parts.
 const STATE_ROOM: u64 = 64 << 20;
 
+/// Threads beside one for each processor: for file reads, name look-ups and the terminal.
+const OTHER_THREADS: u64 = 3;
+/// How many times the threads that are needed a limit should allow: it counts those of all programs of the user.
+const ROOM_FOR_OTHERS: u64 = 8;
+
 /// Judges the limits of this process.
 pub fn limits(host: &HostLimits, threads: Option<NonZero<usize>>) -> Vec<Check> {
     let check = |id: &str, verdict, text| Check::new(Area::Machine, id, verdict, text);
@@ -42,13 +47,29 @@ pub fn limits(host: &HostLimits, threads: Option<NonZero<usize>>) -> Vec<Check> 
         .with_way_out("give the container more memory, or expect fewer parts in flight"),
         Some(memory) => check("memory", Verdict::Ok, format!("there are {} MiB of memory", mib(memory))),
     };
+    let needed = threads.map_or(1, NonZero::get) as u64 + OTHER_THREADS;
+    let processes = match host.processes {
+        None => check("processes", Verdict::Ok, "any number of processes and threads may run".to_owned()),
+        Some(most) if most < ROOM_FOR_OTHERS * needed => check(
+            "processes",
+            Verdict::Warn,
+            format!("{most} processes and threads of this user may run, of which `ossup` takes {needed}"),
+        )
+        .with_way_out(
+            "raise the limit: `ulimit -u 4096`, TasksMax= of the service, or the container's (pids)",
+        ),
+        Some(most) => {
+            check("processes", Verdict::Ok, format!("{most} processes and threads of this user may run"))
+        }
+    };
+    let processes = processes.with_facts(json!({"limit": host.processes, "threads": needed}));
     let threads = match threads.map(NonZero::get) {
         None => check("threads", Verdict::Unknown, "the number of processors is unknown".to_owned()),
         Some(1) => check("threads", Verdict::Ok, "one processor is ours".to_owned()),
         Some(count) => check("threads", Verdict::Ok, format!("{count} processors are ours")),
     };
     let facts = json!({"open_files": host.open_files, "parts_in_flight": parts.min(DEFAULT_MAX_PARALLEL)});
-    vec![files.with_facts(facts), memory.with_facts(json!({"bytes": host.memory})), threads]
+    vec![files.with_facts(facts), memory.with_facts(json!({"bytes": host.memory})), processes, threads]
 }
 
 /// Whether state can be kept in a directory, which need not exist yet. Nothing stays there.
@@ -123,13 +144,14 @@ mod tests {
 
     #[test]
     fn limits_that_slow_an_upload_down_are_warned_of() {
-        let verdicts = |memory, open_files| -> Vec<Verdict> {
+        let verdicts = |memory, open_files, processes| -> Vec<Verdict> {
             let mut host = HostLimits::default();
-            (host.memory, host.open_files) = (memory, open_files);
+            (host.memory, host.open_files, host.processes) = (memory, open_files, processes);
             limits(&host, NonZero::new(2)).iter().map(|check| check.verdict).collect()
         };
-        assert_eq!(verdicts(Some(8 << 30), Some(1024)), [Verdict::Ok; 3]);
-        assert_eq!(verdicts(Some(64 << 20), Some(64)), [Verdict::Warn, Verdict::Warn, Verdict::Ok]);
-        assert_eq!(verdicts(None, None), [Verdict::Ok, Verdict::Unknown, Verdict::Ok]);
+        use Verdict::{Ok, Unknown, Warn};
+        assert_eq!(verdicts(Some(8 << 30), Some(1024), Some(4096)), [Ok; 4]);
+        assert_eq!(verdicts(Some(64 << 20), Some(64), Some(20)), [Warn, Warn, Warn, Ok]);
+        assert_eq!(verdicts(None, None, None), [Ok, Unknown, Ok, Ok]);
     }
 }

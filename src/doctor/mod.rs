@@ -38,7 +38,7 @@ use crate::protocol::RetryClass;
 use crate::protocol::oss::{self, BucketInfo, GetBucketInfo, GetBucketWorm, WormConfiguration};
 use crate::protocol::sts::GetCallerIdentity;
 use judge::{Answered, Seen};
-use permissions::{ON_BUCKET, ON_IMAGES, Permission, Place};
+use permissions::{ON_BUCKET, ON_IMAGES, ON_ROLE, Permission, Place};
 use reach::reach;
 
 /// Begins the key of everything that is made on a bucket, and of everything that is asked about.
@@ -143,7 +143,11 @@ impl Doctor {
             && !checks.iter().any(|check| check.area == Area::Bucket && check.id == "bucket");
         if let (Some(bucket), true, false) = (&self.bucket, may_make, self.stop.is_cancelled()) {
             let prefix = format!("{PREFIX}{}/", uuid::Uuid::new_v4().simple());
-            checks.extend(trial::trial(self, bucket, &prefix, &self.stop).await);
+            let tried = trial::trial(self, bucket, &prefix, &self.stop).await;
+            if tried.iter().any(|check| check.id == "trial" && check.verdict == Verdict::Ok) {
+                permissions::prove(&mut checks, trial::PROVES);
+            }
+            checks.extend(tried);
         }
         checks
     }
@@ -172,8 +176,12 @@ impl Doctor {
         checks.push(judge::clock(local, self.client.service_time()));
         let account = answer.ok().map(|caller| caller.account_id);
         checks.extend(bucket.map(|seen| self.judge_bucket(seen, account.as_deref())).unwrap_or_default());
+        let without_role = role.as_ref().is_some_and(|role| role.verdict != Verdict::Ok);
         checks.extend(role);
         checks.extend(permissions);
+        if without_role {
+            checks.extend(self.judge_each(ON_ROLE.iter()).await);
+        }
         checks
     }
 
@@ -289,11 +297,15 @@ impl Doctor {
     }
 
     async fn permissions(&self, on_bucket: bool, on_images: bool) -> Vec<Check> {
+        let asked = ON_BUCKET.iter().filter(|_| on_bucket).chain(ON_IMAGES.iter().filter(|_| on_images));
+        self.judge_each(asked).await
+    }
+
+    async fn judge_each(&self, asked: impl Iterator<Item = &'static Permission>) -> Vec<Check> {
         let nothing: BucketName = "ossup-doctor".parse().expect("it is a bucket's name");
         let key: ObjectKey = format!("{PREFIX}nothing").parse().expect("it is a key");
         let bucket = self.bucket.as_ref();
         let place = Place { region: self.client.region(), bucket: bucket.unwrap_or(&nothing), key: &key };
-        let asked = ON_BUCKET.iter().filter(|_| on_bucket).chain(ON_IMAGES.iter().filter(|_| on_images));
         let asked = asked.map(|permission: &Permission| {
             let request = permission.request(&place);
             async move { permission.judge(&self.client.call(&request).await) }

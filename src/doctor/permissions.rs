@@ -1,16 +1,21 @@
 //! What the commands need to be allowed, and how each is asked for without changing anything.
 //!
 //! A request about something that does not exist is refused as not allowed where the permission is missing, and
-//! otherwise with the service's word for what is not there. Where ECS offers a dry run, it is one.
+//! otherwise with the service's word for what is not there. Where ECS offers a dry run, it is one: so also for what only
+//! lists, since users without the permission may be shown an empty list.
+//!
+//! That a service looks at the permission before it looks for what the request is about is an assumption. What is
+//! concluded from it says so.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ask::Ask;
 use super::check::{Area, Check, Verdict, reason};
 use crate::client::CallError;
+use crate::import::IMPORT_ROLE;
 use crate::model::{BucketName, ObjectKey, Region};
-use crate::protocol::{ecs, oss, rpc};
+use crate::protocol::{ecs, oss, ram, rpc};
 
 /// An upload id that the service never gives.
 const NO_UPLOAD: &str = "00000000000000000000000000000000";
@@ -18,6 +23,13 @@ const NO_UPLOAD: &str = "00000000000000000000000000000000";
 const NO_IMAGE: &str = "m-000ossupdoctor000000";
 const NO_TASK: &str = "t-000ossupdoctor000000";
 const NO_SNAPSHOT: &str = "s-000ossupdoctor000000";
+const NO_INSTANCE: &str = "i-000ossupdoctor000000";
+/// A policy that the vendor does not have, whose own alone are of the type System.
+const NO_POLICY: &str = "OssupDoctorNone";
+/// Stands behind an action that no dry run and no real answer spoke for.
+const ASSUMED: &str = " (assumed)";
+/// A trust policy that is none: no role is made with it, whatever exists.
+const NO_TRUST: &str = "not a policy";
 
 /// Something that commands need to be allowed.
 #[derive(Debug)]
@@ -47,6 +59,9 @@ const NO_SUCH_IMAGE: &[&str] =
     &["InvalidImageId", "InvalidImage.", ecs::code::DRYRUN_SUCCESS, ecs::code::DRY_RUN_OPERATION];
 const NO_SUCH_TASK: &[&str] = &["InvalidTaskId"];
 const NO_SUCH_RESOURCE: &[&str] = &["InvalidResourceId", "InvalidImageId"];
+const NO_SUCH_INSTANCE: &[&str] =
+    &[ecs::code::INVALID_INSTANCE_ID_NOT_FOUND, ecs::code::DRYRUN_SUCCESS, ecs::code::DRY_RUN_OPERATION];
+const DRY_RUN: &[&str] = &[ecs::code::DRYRUN_SUCCESS, ecs::code::DRY_RUN_OPERATION];
 
 /// The permissions on the bucket.
 pub(super) const ON_BUCKET: &[Permission] = &[
@@ -131,9 +146,10 @@ pub(super) const ON_IMAGES: &[Permission] = &[
         action: "ecs:DescribeImages",
         needed_by: "import, publish, image",
         required: true,
-        expected: &[],
+        expected: DRY_RUN,
         request: |at| {
-            Ask::ecs("DescribeImages", at.region, &[("ImageOwnerAlias", "self"), ("PageSize", "1")])
+            let params = [("ImageOwnerAlias", "self"), ("PageSize", "1"), ("DryRun", "true")];
+            Ask::ecs("DescribeImages", at.region, &params)
         },
     },
     Permission {
@@ -154,8 +170,8 @@ pub(super) const ON_IMAGES: &[Permission] = &[
         action: "ecs:DescribeSnapshots",
         needed_by: "import and publish, to show the progress",
         required: false,
-        expected: &[],
-        request: |at| Ask::ecs("DescribeSnapshots", at.region, &[("PageSize", "1")]),
+        expected: DRY_RUN,
+        request: |at| Ask::ecs("DescribeSnapshots", at.region, &[("PageSize", "1"), ("DryRun", "true")]),
     },
     Permission {
         action: "ecs:CancelTask",
@@ -179,6 +195,63 @@ pub(super) const ON_IMAGES: &[Permission] = &[
                 ("DryRun", "true"),
             ];
             Ask::ecs("CopyImage", at.region, &params)
+        },
+    },
+    Permission {
+        action: "ecs:CancelCopyImage",
+        needed_by: "image cancel, of a copy",
+        required: false,
+        expected: NO_SUCH_IMAGE,
+        request: |at| Ask::ecs("CancelCopyImage", at.region, &[("ImageId", NO_IMAGE)]),
+    },
+    Permission {
+        action: "ecs:RunInstances",
+        needed_by: "publish --boot-test cloud, image boot-test",
+        required: false,
+        expected: &[
+            "InvalidImage",
+            "InvalidInstanceType",
+            "InvalidVSwitchId",
+            "InvalidSecurityGroupId",
+            "InvalidParameter",
+            "MissingParameter",
+            "OperationDenied",
+            "QuotaExceed",
+            ecs::code::DRYRUN_SUCCESS,
+            ecs::code::DRY_RUN_OPERATION,
+        ],
+        request: |at| {
+            let params = [
+                ("ImageId", NO_IMAGE),
+                ("InstanceType", "ecs.g7.large"),
+                ("VSwitchId", "vsw-000ossupdoctor000000"),
+                ("SecurityGroupId", "sg-000ossupdoctor000000"),
+                ("DryRun", "true"),
+            ];
+            Ask::ecs("RunInstances", at.region, &params)
+        },
+    },
+    Permission {
+        action: "ecs:DescribeInstances",
+        needed_by: "publish --boot-test cloud, image boot-test",
+        required: false,
+        expected: DRY_RUN,
+        request: |at| Ask::ecs("DescribeInstances", at.region, &[("PageSize", "1"), ("DryRun", "true")]),
+    },
+    Permission {
+        action: "ecs:GetInstanceConsoleOutput",
+        needed_by: "publish --boot-test cloud, image boot-test",
+        required: false,
+        expected: NO_SUCH_INSTANCE,
+        request: |at| Ask::ecs("GetInstanceConsoleOutput", at.region, &[("InstanceId", NO_INSTANCE)]),
+    },
+    Permission {
+        action: "ecs:DeleteInstance",
+        needed_by: "publish --boot-test cloud, image boot-test, to end the instance before its time",
+        required: false,
+        expected: NO_SUCH_INSTANCE,
+        request: |at| {
+            Ask::ecs("DeleteInstance", at.region, &[("InstanceId", NO_INSTANCE), ("DryRun", "true")])
         },
     },
     Permission {
@@ -256,6 +329,39 @@ pub(super) const ON_IMAGES: &[Permission] = &[
     },
 ];
 
+/// The permissions that make the role of ECS; without it, they are needed.
+pub(super) const ON_ROLE: &[Permission] = &[
+    Permission {
+        action: "ram:CreateRole",
+        needed_by: "import and publish --create-role",
+        required: false,
+        expected: &["MalformedPolicyDocument", "InvalidParameter", ram::code::ENTITY_ALREADY_EXISTS_ROLE],
+        request: |_| {
+            let params = [("RoleName", IMPORT_ROLE), ("AssumeRolePolicyDocument", NO_TRUST)];
+            Ask::ram("CreateRole", &params)
+        },
+    },
+    Permission {
+        action: "ram:AttachPolicyToRole",
+        needed_by: "import and publish --create-role",
+        required: false,
+        expected: &["EntityNotExist"],
+        request: |_| {
+            let params = [("PolicyType", "System"), ("PolicyName", NO_POLICY), ("RoleName", IMPORT_ROLE)];
+            Ask::ram("AttachPolicyToRole", &params)
+        },
+    },
+];
+
+/// Takes back that these were assumed, once they were used.
+pub(super) fn prove(checks: &mut [Check], actions: &[&str]) {
+    let assumed = |check: &&mut Check| actions.contains(&check.id.as_str()) && check.facts["assumed"] == true;
+    for check in checks.iter_mut().filter(assumed) {
+        check.facts["assumed"] = false.into();
+        check.text = check.text.replacen(ASSUMED, "", 1);
+    }
+}
+
 impl Permission {
     /// Returns the request that shows whether it is allowed.
     pub(super) fn request(&self, at: &Place<'_>) -> Ask {
@@ -265,24 +371,34 @@ impl Permission {
     /// Judges the answer to that request.
     pub(super) fn judge<T>(&self, answer: &Result<T, CallError>) -> Check {
         let (action, needed_by) = (self.action, self.needed_by);
-        let facts = json!({"needed_by": needed_by, "required": self.required});
-        let check = |verdict, text: String| {
+        let mut facts = json!({"needed_by": needed_by, "required": self.required});
+        let check = |verdict, text: String, facts: &Value| {
             Check::new(Area::Permissions, action, verdict, text).with_facts(facts.clone())
         };
-        let error = match answer {
-            Ok(_) => return check(Verdict::Ok, format!("{action}: {needed_by}")),
-            Err(error) => error,
+        let code = match answer {
+            Ok(_) => None,
+            Err(error) => {
+                Some(error.service().and_then(|service| service.code.as_deref()).unwrap_or_default())
+            }
         };
-        let code = error.service().and_then(|service| service.code.as_deref()).unwrap_or_default();
-        if self.expected.iter().any(|expected| code.starts_with(expected)) {
-            return check(Verdict::Ok, format!("{action}: {needed_by}"));
+        let is_one_of =
+            |codes: &[&str]| code.is_some_and(|code| codes.iter().any(|known| code.starts_with(known)));
+        let Err(error) = answer else {
+            facts["assumed"] = false.into();
+            return check(Verdict::Ok, format!("{action}: {needed_by}"), &facts);
+        };
+        if is_one_of(self.expected) {
+            let assumed = !is_one_of(DRY_RUN);
+            facts["assumed"] = assumed.into();
+            let by = if assumed { ASSUMED } else { "" };
+            return check(Verdict::Ok, format!("{action}{by}: {needed_by}"), &facts);
         }
         if !is_denial(error) {
-            return check(Verdict::Unknown, format!("{action} ({needed_by}): {}", reason(error)));
+            return check(Verdict::Unknown, format!("{action} ({needed_by}): {}", reason(error)), &facts);
         }
         let denied = error.service().and_then(|service| service.denied_action.as_deref()).unwrap_or(action);
         let verdict = if self.required { Verdict::Fail } else { Verdict::Warn };
-        check(verdict, format!("{action} is not allowed, which is needed by {needed_by}"))
+        check(verdict, format!("{action} is not allowed, which is needed by {needed_by}"), &facts)
             .with_way_out(format!("grant `{denied}` to the user or role"))
     }
 }
@@ -318,7 +434,7 @@ mod tests {
     }
 
     fn all() -> impl Iterator<Item = &'static Permission> {
-        ON_BUCKET.iter().chain(ON_IMAGES)
+        ON_BUCKET.iter().chain(ON_IMAGES).chain(ON_ROLE)
     }
 
     fn of(action: &str) -> &'static Permission {
@@ -343,6 +459,14 @@ mod tests {
             ("ecs:CopyImage", 403, "Forbidden.RAM", Verdict::Warn),
             ("ecs:DescribeTaskAttribute", 404, "InvalidTaskId.NotFound", Verdict::Ok),
             ("ecs:DescribeImages", 400, "Throttling.User", Verdict::Unknown),
+            ("ecs:DescribeImages", 400, "DryRunOperation", Verdict::Ok),
+            ("ecs:RunInstances", 404, "InvalidImageId.NotFound", Verdict::Ok),
+            ("ecs:RunInstances", 403, "Forbidden.RAM", Verdict::Warn),
+            ("ecs:DeleteInstance", 404, "InvalidInstanceId.NotFound", Verdict::Ok),
+            ("ecs:CancelCopyImage", 404, "InvalidImageId.NotFound", Verdict::Ok),
+            ("ram:CreateRole", 400, "MalformedPolicyDocument", Verdict::Ok),
+            ("ram:CreateRole", 403, "NoPermission", Verdict::Warn),
+            ("ram:AttachPolicyToRole", 404, "EntityNotExist.Policy", Verdict::Ok),
         ] {
             let check = of(action).judge::<()>(&Err(refusal(status, code)));
             assert_eq!(check.verdict, verdict, "{action} {code}: {}", check.text);
@@ -366,10 +490,28 @@ mod tests {
                 Request::Rpc(request) => {
                     let has = |wanted: &str| request.params.iter().any(|(_, value)| value == wanted);
                     let dry = request.params.contains(&("DryRun".to_owned(), "true".to_owned()));
-                    dry || name.starts_with("Describe") || has(NO_IMAGE) || has(NO_TASK) || has(NO_SNAPSHOT)
+                    let nothing = [NO_IMAGE, NO_TASK, NO_SNAPSHOT, NO_INSTANCE, NO_POLICY, NO_TRUST]
+                        .into_iter()
+                        .any(has);
+                    dry || name.starts_with("Describe") || nothing
                 }
             };
             assert!(harmless, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_dry_run_or_an_answer_shows_is_not_assumed() {
+        for (action, answer, assumed) in [
+            ("oss:PutObject", Err(refusal(404, "NoSuchUpload")), true),
+            ("ecs:CopyImage", Err(refusal(404, "InvalidImageId.NotFound")), true),
+            ("ecs:ImportImage", Err(refusal(400, "DryRunOperation")), false),
+            ("ecs:DescribeImages", Err(refusal(400, "DRYRUN.SUCCESS")), false),
+            ("ecs:DescribeRegions", Ok(()), false),
+        ] {
+            let check = of(action).judge(&answer);
+            assert_eq!(check.facts["assumed"], assumed, "{action}");
+            assert_eq!(check.text.contains("(assumed)"), assumed, "{}", check.text);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::client::ClientOptions;
 use crate::credentials::StaticCredentials;
-use crate::emulator::{Emulator, Fault, FaultPlan, FaultRule, When, testing};
+use crate::emulator::{Emulator, EmulatorOptions, Fault, FaultPlan, FaultRule, When, testing};
 use crate::model::Region;
 
 struct World {
@@ -19,8 +19,14 @@ fn bucket() -> BucketName {
 }
 
 fn world() -> World {
+    world_with(|_| {})
+}
+
+fn world_with(change: impl FnOnce(&mut EmulatorOptions)) -> World {
     let dir = tempfile::tempdir().unwrap();
-    let emulator = Emulator::open(testing::options(dir.path())).unwrap();
+    let mut options = testing::options(dir.path());
+    change(&mut options);
+    let emulator = Emulator::open(options).unwrap();
     let region: Region = "cn-hangzhou".parse().unwrap();
     emulator.create_bucket(bucket(), region.clone()).unwrap();
     let options = ClientOptions::new(
@@ -67,6 +73,9 @@ async fn where_all_is_well_it_says_so_and_nothing_stays() {
     {
         of(&checks, id);
     }
+    // The trial showed the one, and nothing the other.
+    assert_eq!(of(&checks, "oss:PutObject").facts["assumed"], false);
+    assert_eq!(of(&checks, "oss:AbortMultipartUpload").facts["assumed"], true);
     assert_eq!(world.left().await, 0);
 }
 
@@ -78,6 +87,10 @@ async fn each_permission_that_is_missing_is_named_and_the_others_are_not() {
         ("ListMultipartUploads", "AccessDenied", "oss:ListMultipartUploads", Verdict::Warn),
         ("ImportImage", "Forbidden.RAM", "ecs:ImportImage", Verdict::Fail),
         ("CopyImage", "Forbidden.RAM", "ecs:CopyImage", Verdict::Warn),
+        ("CancelCopyImage", "Forbidden.RAM", "ecs:CancelCopyImage", Verdict::Warn),
+        ("RunInstances", "Forbidden.RAM", "ecs:RunInstances", Verdict::Warn),
+        ("DeleteInstance", "Forbidden.RAM", "ecs:DeleteInstance", Verdict::Warn),
+        ("DescribeImages", "Forbidden.RAM", "ecs:DescribeImages", Verdict::Fail),
         ("DescribeTasks", "NoPermission", "ecs:DescribeTasks", Verdict::Fail),
         ("GetRole", "NoPermission", "role", Verdict::Unknown),
         ("GetBucketInfo", "AccessDenied", "bucket", Verdict::Unknown),
@@ -91,6 +104,25 @@ async fn each_permission_that_is_missing_is_named_and_the_others_are_not() {
             assert_eq!(other.verdict, Verdict::Ok, "{operation}: {other:#?}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_makes_the_role_is_asked_for_where_there_is_none_and_makes_nothing() {
+    let world = world();
+    assert!(world.doctor.run().await.iter().all(|check| !check.id.starts_with("ram:")), "it is there");
+    let world = world_with(|options| options.ecs.import_role = false);
+    for _ in 0..2 {
+        let checks = world.doctor.run().await;
+        assert_ne!(of(&checks, "role").verdict, Verdict::Ok);
+        for id in ["ram:CreateRole", "ram:AttachPolicyToRole"] {
+            assert_eq!(of(&checks, id).verdict, Verdict::Ok, "{:#?}", of(&checks, id));
+        }
+    }
+    let deny = ["CreateRole", "AttachPolicyToRole"].map(|operation| denied(operation, "NoPermission"));
+    world.emulator.set_faults(FaultPlan::of(deny));
+    let checks = world.doctor.run().await;
+    assert_eq!(of(&checks, "ram:CreateRole").verdict, Verdict::Warn);
+    assert_eq!(of(&checks, "ram:AttachPolicyToRole").verdict, Verdict::Warn);
 }
 
 #[tokio::test]

@@ -18,6 +18,16 @@ pub(super) fn answer(mut service: Service<'_>) -> Result<Value, Refusal> {
     }
 }
 
+/// The vendor's own policies that are known here.
+const SYSTEM_POLICIES: &[&str] = &[
+    "AdministratorAccess",
+    "AliyunECSFullAccess",
+    "AliyunECSImageExportRolePolicy",
+    "AliyunECSImageImportRolePolicy",
+    "AliyunOSSFullAccess",
+    "AliyunOSSReadOnlyAccess",
+];
+
 impl Service<'_> {
     fn role(&self) -> Result<&Role, Refusal> {
         let name = self.call.required("RoleName")?;
@@ -72,6 +82,10 @@ impl Service<'_> {
         let name = self.call.required("PolicyName")?;
         if !matches!(kind, "System" | "Custom") {
             return Err(Refusal::malformed("InvalidParameter.PolicyType", "PolicyType"));
+        }
+        if kind == "System" && !SYSTEM_POLICIES.contains(&name) {
+            let message = format!("The policy not exists, {name}.");
+            return Err(Refusal::new(404, "EntityNotExist.Policy", message));
         }
         let mut role = self.role()?.clone();
         let policy = (kind.to_owned(), name.to_owned());

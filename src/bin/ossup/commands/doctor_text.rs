@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use ossup::doctor::{Area, Check, Verdict};
 
+/// Says what a permission rests on that no answer showed.
+const ASSUMED: &str = "assumed, since the service only said that what was asked about does not exist:";
+
 /// Columns of a line of permissions, without what stands before it.
 const WIDTH: usize = 88;
 
@@ -35,9 +38,16 @@ pub(super) fn text(checks: &[Check]) -> String {
                 let _ = writeln!(text, "          -> {way_out}");
             }
         }
-        if !granted.is_empty() {
-            let actions: Vec<_> = granted.iter().map(|check| check.id.as_str()).collect();
-            for (at, line) in wrapped(&actions).iter().enumerate() {
+        let (assumed, shown): (Vec<_>, Vec<_>) =
+            granted.into_iter().partition(|check| check.facts["assumed"] == true);
+        let lines_of =
+            |checks: &[&Check]| wrapped(&checks.iter().map(|check| check.id.as_str()).collect::<Vec<_>>());
+        let (shown, mut assumed) = (lines_of(&shown), lines_of(&assumed));
+        if !assumed.is_empty() {
+            assumed.insert(0, ASSUMED.to_owned());
+        }
+        for lines in [shown, assumed] {
+            for (at, line) in lines.iter().enumerate() {
                 let verdict = if at == 0 { Verdict::Ok.as_str() } else { "" };
                 let _ = writeln!(text, "  {verdict:<8}{line}");
             }
@@ -79,12 +89,15 @@ mod tests {
             check(Area::Permissions, "oss:ListParts", Verdict::Fail, "oss:ListParts is not allowed")
                 .with_way_out("grant it"),
             check(Area::Permissions, "ecs:CopyImage", Verdict::Ok, "ecs:CopyImage: publish"),
+            check(Area::Permissions, "ecs:DeleteImage", Verdict::Ok, "ecs:DeleteImage: image delete")
+                .with_facts(serde_json::json!({"assumed": true})),
             check(Area::Network, "clock", Verdict::Unknown, "no service answered"),
         ];
         assert_eq!(
             text(&checks),
             "network\n  unknown no service answered\npermissions\n  fail    oss:ListParts is not allowed\n\
-             \x20         -> grant it\n  ok      oss:PutObject, ecs:CopyImage"
+             \x20         -> grant it\n  ok      oss:PutObject, ecs:CopyImage\n  ok      assumed, since the service \
+             only said that what was asked about does not exist:\n          ecs:DeleteImage"
         );
         assert_eq!(text(&[]), "");
     }

@@ -38,6 +38,7 @@ impl Service<'_> {
         }
         let ids: Option<Vec<&str>> = self.call.text("ImageId").map(|ids| ids.split(',').collect());
         let tags = rules::tags(self.call)?;
+        self.end_dry_run()?;
         let options = self.state.options.clone();
         let mut found: Vec<(u64, String)> = Vec::new();
         for entry in self.state.entries.values() {

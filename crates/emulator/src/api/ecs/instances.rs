@@ -13,11 +13,12 @@ const TIME: &str = "%Y-%m-%dT%H:%MZ";
 
 impl Service<'_> {
     pub(super) fn describe_instances(&mut self) -> Result<Value, Refusal> {
-        super::refuse_unknown(self.call, &["NextToken", "Status", "InstanceName", "Filter.1.Key", "DryRun"])?;
+        super::refuse_unknown(self.call, &["NextToken", "Status", "InstanceName", "Filter.1.Key"])?;
         let (number, size) = self.call.page()?;
         let malformed = || Refusal::malformed("InvalidInstanceIds.Malformed", "InstanceIds");
         let ids = self.call.ids("InstanceIds", malformed)?;
         let tags = rules::tags(self.call)?;
+        self.end_dry_run()?;
         let mut found: Vec<&Instance> = self
             .state
             .instances

@@ -14,6 +14,7 @@ impl Service<'_> {
         let ids = self.call.ids("SnapshotIds", malformed)?;
         let (tag_key, tag_value) = (self.call.text("Tag.1.Key"), self.call.text("Tag.1.Value"));
         super::refuse_unknown(self.call, &["Tag.2.Key", "SnapshotName", "Usage", "Filter.1.Key"])?;
+        self.end_dry_run()?;
         let is_tagged = |snapshot: &Snapshot| {
             tag_key.is_none_or(|wanted| {
                 snapshot
