@@ -82,6 +82,6 @@ mod tests {
             other[at] ^= 1;
             assert!(!is_at(&file, 9, &other).unwrap(), "byte {at}");
         }
-        assert!(is_at(&file, 10, &bytes).is_err(), "the file ends before");
+        assert!(is_at(&file, 9, &[&bytes[..], &[0]].concat()).is_err(), "the file ends before");
     }
 }
