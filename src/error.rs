@@ -189,6 +189,7 @@ impl PublishError {
             Self::State(error) => error.kind(),
             Self::Object { source, .. } => source.kind(),
             Self::BootTest(error) => error.kind(),
+            Self::NotCompleted(_) => ErrorKind::Image,
             Self::Replaced { .. } => ErrorKind::Integrity,
             Self::Kept { .. } | Self::OtherStream { .. } => ErrorKind::Conflict,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
@@ -207,6 +208,7 @@ impl PublishError {
             | Self::Impossible { .. }
             | Self::Superseded { .. }
             | Self::NotOurs { .. }
+            | Self::NotCompleted(_)
             | Self::Replaced { .. }
             | Self::OtherStream { .. }
             | Self::Kept { .. }

@@ -78,7 +78,9 @@ impl Publish {
                 let request = self.import_request();
                 let origin = request.origin(&objects);
                 let origin = origin.unwrap_or_else(|| request.origin_of_token(&token));
-                (PublishState::new(self.request_text(), objects, origin, token), false)
+                let mut flow = PublishState::new(self.request_text(), objects, origin, token);
+                flow.completed = self.completed().await?;
+                (flow, false)
             }
         };
         flow.sources = sources;
@@ -116,10 +118,6 @@ impl Publish {
             });
         }
         Ok(reports)
-    }
-
-    pub(super) fn request_text(&self) -> String {
-        serde_json::to_string(&self.import_request()).expect("a request is plain data")
     }
 }
 

@@ -59,6 +59,10 @@ pub enum PublishError {
     /// ECS never does what was asked for; nothing was sent.
     #[error(transparent)]
     Impossible(Impossible),
+    /// The request was not completed: the image is refused, or nobody could tell. The objects are there, and ECS was asked
+    /// for nothing.
+    #[error(transparent)]
+    NotCompleted(Box<dyn std::error::Error + Send + Sync>),
     /// The image was not seen to boot, or could not be tested.
     #[error(transparent)]
     BootTest(BootTestError),

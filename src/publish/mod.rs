@@ -11,6 +11,7 @@
 
 mod begin;
 mod boot_test;
+mod completion;
 mod encryption;
 mod error;
 mod finish;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use crate::cancel::CancellationToken;
 use tokio::time::Instant;
 
+pub use completion::Completed;
 pub use encryption::Encryption;
 pub use error::{Impossible, PublishError};
 pub use preflight::{CHECK_LIMIT, Preflight, Problem};
@@ -41,6 +43,7 @@ use crate::import::{CustomImage, ImportError, ImportRequest, ImportTask, Importe
 use crate::model::{AccountId, ObjectRef, OsType, Region};
 use crate::state::StateDir;
 use crate::upload::{Upload, UploadReport};
+use completion::Completion;
 use steps::Steps;
 
 /// A publish: what is uploaded first, what is asked of ECS, and what follows the import.
@@ -48,6 +51,7 @@ use steps::Steps;
 pub struct Publish {
     importer: Importer,
     request: ImportRequest,
+    completion: Option<Completion>,
     uploads: Vec<Upload>,
     state: StateDir,
     copy_to: Vec<Region>,
@@ -141,6 +145,7 @@ impl Publish {
         Self {
             importer,
             request,
+            completion: None,
             uploads: Vec::new(),
             state: StateDir::new(state),
             copy_to: Vec::new(),
@@ -321,9 +326,7 @@ impl Publish {
     ///
     /// [`PublishError::Impossible`].
     pub fn check(&self) -> Result<(), PublishError> {
-        if self.boot_test.is_some() && self.request.operation(None, false).os_type == Some(OsType::Windows) {
-            return Err(PublishError::Impossible(Impossible::WindowsBootTest));
-        }
+        self.check_boot_testable(&self.request)?;
         let Some(encryption) = &self.encryption else { return Ok(()) };
         // "ModifyImageSharePermission" page, and the announcement on sharing encrypted images of July 2025.
         if self.public {
@@ -334,6 +337,15 @@ impl Publish {
             return Err(PublishError::Impossible(Impossible::SharedWithoutKey));
         }
         Ok(())
+    }
+
+    /// Refuses to test what has no console.
+    fn check_boot_testable(&self, request: &ImportRequest) -> Result<(), PublishError> {
+        let is_windows = request.operation(None, false).os_type == Some(OsType::Windows);
+        match self.boot_test.is_some() && is_windows {
+            true => Err(PublishError::Impossible(Impossible::WindowsBootTest)),
+            false => Ok(()),
+        }
     }
 
     /// Whether an earlier run has begun this publish, and may have taken its names.
@@ -356,9 +368,13 @@ impl Publish {
 
     /// Returns the request of the import, under the name that it gets.
     pub fn import_request(&self) -> ImportRequest {
+        self.named_for_import(self.request.clone())
+    }
+
+    fn named_for_import(&self, request: ImportRequest) -> ImportRequest {
         match &self.encryption {
-            Some(_) => self.request.clone().with_name(names::unencrypted(self.request.name())),
-            None => self.request.clone(),
+            Some(_) => request.with_name(names::unencrypted(self.request.name())),
+            None => request,
         }
     }
 

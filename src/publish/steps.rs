@@ -24,7 +24,8 @@ impl Steps<'_> {
 
     /// Submits the import, unless an earlier run did, and follows it.
     pub(super) async fn import(&mut self) -> Result<Published, PublishError> {
-        let request = self.publish.import_request();
+        let request = self.publish.request_of(&self.flow);
+        let request = request.map_err(|reason| PublishError::State(self.file.damaged(reason)))?;
         let region = request.region().clone();
         let is_new = self.flow.import.image_id.is_none();
         let task = match task_of(&self.flow.import, &region) {

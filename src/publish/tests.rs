@@ -19,6 +19,7 @@ use crate::model::{ClientToken, DiskFormat, Endpoint, ImageStatus};
 use crate::source::FileSource;
 
 mod boot_test;
+mod completion;
 mod encryption;
 mod ours;
 mod public;

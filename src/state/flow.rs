@@ -78,6 +78,10 @@ pub struct PublishState {
     pub version: u32,
     /// What is asked of ECS, as one text. Another request is another publish.
     pub request: String,
+    /// The request as it is sent, where more was known of the objects once they were there. It goes with the import's
+    /// token, so it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<String>,
     /// The objects by their names, as they were before the import was asked for. Others are another publish.
     pub objects: BTreeMap<String, ObjectVersion>,
     /// The files that became the objects: length in bytes and modification time in nanoseconds. Once the objects
@@ -107,6 +111,7 @@ impl PublishState {
         Self {
             version: FLOW_VERSION,
             request: request.into(),
+            completed: None,
             objects,
             sources: BTreeMap::new(),
             origin,
@@ -247,6 +252,11 @@ impl PublishLog {
     /// When it cannot be read, is damaged, or is of a newer version.
     pub fn load(&self) -> Result<Option<PublishState>, StateError> {
         read_flow(&self.path)
+    }
+
+    /// Returns the error that the flow says what cannot be.
+    pub fn damaged(&self, reason: String) -> StateError {
+        StateError::Damaged { path: self.path.clone(), reason }
     }
 
     /// Writes the flow as a whole.

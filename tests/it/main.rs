@@ -12,6 +12,7 @@ mod faults;
 mod guests;
 mod imports;
 mod keyless;
+mod late;
 mod limits;
 mod manage;
 mod maps;

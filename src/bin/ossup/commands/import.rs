@@ -90,7 +90,7 @@ async fn prepare(
         data.push(look(args, context, connection, expected, object).await?);
     }
     let request = importing::request(&args.request, connection.client.region(), &system, &data);
-    refuse_by_rules(&request, std::iter::once(&system).chain(&data), &args.inspection, context)?;
+    refuse_by_rules(&request, std::iter::once(&system).chain(&data), &[], &args.inspection, context)?;
     if !args.as_snapshot {
         warn_of_unknown_boot_mode(&request, &system, context);
     }
@@ -128,7 +128,7 @@ async fn look(
             Some(report)
         }
     };
-    Ok(Disk { object: object.clone(), report, made: None })
+    Ok(Disk::of_object(object.clone(), report))
 }
 
 /// Returns the request as it is sent, as JSON and for people.
@@ -139,7 +139,7 @@ pub(super) fn shown(request: &ossup::import::ImportRequest) -> (Map<String, Valu
 }
 
 /// Returns the request's parameters as they are sent.
-fn params(request: &ossup::import::ImportRequest) -> Vec<(String, String)> {
+pub(super) fn params(request: &ossup::import::ImportRequest) -> Vec<(String, String)> {
     use ossup::protocol::{Operation, Request};
     match request.operation(None, true).request() {
         Request::Rpc(call) => call.params,

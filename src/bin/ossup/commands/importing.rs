@@ -1,6 +1,7 @@
 //! What `import`, `publish` and `demo` share: the request, the checks before it, and the run.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ossup::boot_test::BootTestError;
@@ -15,6 +16,7 @@ use super::{cloud_test, fan_out};
 use crate::args::{ConnectionArgs, FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, ResumeHint, again};
+use crate::origin::Late;
 use crate::ui::ImportsShown;
 use crate::ui::advice::Subject;
 
@@ -25,11 +27,21 @@ const SMALLEST_SYSTEM_DISK: u64 = 40;
 const DETECTION_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// A disk to be imported: its object, and the inspection's report.
+#[derive(Clone)]
 pub(crate) struct Disk {
     pub(crate) object: ObjectRef,
     pub(crate) report: Option<Report>,
     /// The format in which it was made, if it was.
     pub(crate) made: Option<DiskFormat>,
+    /// What is seen of it later, if not all was by now.
+    pub(crate) late: Option<Late>,
+}
+
+impl Disk {
+    /// Takes an object that is there.
+    pub(crate) fn of_object(object: ObjectRef, report: Option<Report>) -> Self {
+        Self { object, report, made: None, late: None }
+    }
 }
 
 /// Returns what the user expects of the system disk, so that contradictions with its contents are found. With
@@ -121,13 +133,21 @@ fn disk(disk: &Disk) -> ImportDisk {
     import
 }
 
+/// What was seen of the system disk, once it was seen.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// The report, which may explain why it does not boot.
+    pub(super) report: OnceLock<(Report, Subject)>,
+    /// Why nobody looked at the system on it.
+    pub(super) unread: OnceLock<String>,
+}
+
 /// Imports over a connection, with their progress.
 pub(crate) struct Imports {
     pub(super) importer: Importer,
     shown: ImportsShown,
     connection: ConnectionArgs,
-    /// What was seen of the system disk, which may explain why it does not boot.
-    pub(super) looked: Option<(Report, Subject)>,
+    pub(super) looked: Arc<Looked>,
     pub(super) state: PathBuf,
     /// Whether requests go to the embedded store.
     pub(super) local: bool,
@@ -148,7 +168,7 @@ impl Imports {
             importer,
             shown,
             connection: args.clone(),
-            looked: None,
+            looked: Arc::default(),
             state,
             local: connection.local.is_some(),
         })
@@ -199,7 +219,7 @@ impl Imports {
                 )
             }
             PublishError::BootTest(error) => {
-                let looked = self.looked.as_ref().map(|(report, subject)| (report, subject));
+                let looked = self.looked.report.get().map(|(report, subject)| (report, subject));
                 cloud_test::failure(error, looked, context).resumable(true)
             }
             error => error.into(),

@@ -85,8 +85,16 @@ pub(crate) fn tell_settings(report: &Report, output: Output) {
             output.status(&finding.message);
         }
     }
-    if let Some(Answer::Unread(reason)) = report.guest.as_ref().map(|guest| &guest.system) {
+    if let Some(reason) = unread(report) {
         output.status(format!("the system on the disk is not known: {reason}"));
+    }
+}
+
+/// Returns why nothing is known of the system on a disk, if it was asked for.
+pub(crate) fn unread(report: &Report) -> Option<&str> {
+    match &report.guest.as_ref()?.system {
+        Answer::Unread(reason) => Some(reason),
+        _ => None,
     }
 }
 
@@ -106,6 +114,14 @@ pub(crate) fn settle(
         output.warning(sentence(finding, Some(subject)));
     }
     judged
+}
+
+/// Shows the findings that matter of what was found later. Of the rules that were told nothing is said again.
+pub(crate) fn warn_of_new(report: &Report, told: &[Rule], subject: &Subject, output: Output) {
+    let new = report.findings.iter().filter(|finding| !told.contains(&finding.rule));
+    for finding in new.filter(|finding| finding.severity >= Severity::Warn) {
+        output.warning(sentence(finding, Some(subject)));
+    }
 }
 
 /// Fails if the verdict stops the image. `force` is `None` where the command has no such flag.

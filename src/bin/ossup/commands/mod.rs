@@ -20,6 +20,7 @@ mod importing;
 mod inspect;
 mod inspect_many;
 pub(crate) mod inspection;
+mod late;
 mod list;
 mod manage;
 mod open_uploads;

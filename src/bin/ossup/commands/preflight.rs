@@ -12,15 +12,16 @@ use crate::failure::{Failure, Kind};
 use crate::ui::advice;
 
 /// Refuses a request that breaks the documented rules, before any service is called. What the inspection of the
-/// disks has reported is not repeated.
+/// disks has reported, or was `told` before, is not repeated.
 pub(crate) fn refuse_by_rules<'a>(
     request: &ImportRequest,
     disks: impl IntoIterator<Item = &'a Disk>,
+    told: &'a [Finding],
     args: &InspectionArgs,
     context: &Context,
 ) -> Result<(), Failure> {
     let reports = disks.into_iter().filter_map(|disk| disk.report.as_ref());
-    let told: Vec<&Finding> = reports.flat_map(|report| &report.findings).collect();
+    let told: Vec<&Finding> = reports.flat_map(|report| &report.findings).chain(told).collect();
     let mut findings = request.check();
     findings.retain(|finding| finding.refuses() || !told.contains(&finding));
     if request.is_refused() {

@@ -16,8 +16,9 @@ use super::cloud_test;
 use super::import;
 use super::importing::{self, Disk, Imports};
 use super::inspection::{self, Depth};
+use super::late;
 use super::plan::{self, Planned};
-use super::preflight::{refuse_by_rules, warn_of_unknown_boot_mode};
+use super::preflight::refuse_by_rules;
 use super::transfer::{self, Prepared};
 use crate::args::values::FileOrObject;
 use crate::args::{
@@ -37,7 +38,8 @@ pub(super) struct Upload {
 impl Upload {
     pub(super) fn disk(&self) -> Disk {
         let made = self.image.becomes();
-        Disk { object: self.image.object.clone(), report: self.report.clone(), made }
+        let (object, late) = (self.image.object.clone(), self.image.late().cloned());
+        Disk { object, report: self.report.clone(), made, late }
     }
 }
 
@@ -56,15 +58,15 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let disks: Vec<Disk> = data.iter().map(DataDisk::disk).collect();
     let first = system.disk();
     let request = importing::request(&args.request, connection.client.region(), &first, &disks);
-    refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &args.inspection, context)?;
-    warn_of_unknown_boot_mode(&request, &first, context);
-    first.report.iter().for_each(|report| inspection::tell_settings(report, context.output));
+    refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &[], &args.inspection, context)?;
+    late::tell(&request, &first, context);
     let limit = args.waiting.timeout.map(|span| span.0);
     let mut imports = Imports::new(context, &args.connection, &connection, limit)?;
-    imports.looked = first.report.clone().map(|report| (report, Subject::object(first.object.key.as_str())));
     let force = args.inspection.force;
     let publish = imports.publish(request.clone(), &args.after, context).await?;
     let publish = publish.with_boot_test(on_cloud);
+    let wishes = (&args.request, &args.inspection);
+    let publish = late::complete(publish, context, &connection, wishes, (&first, &disks), &imports);
     let mut publish = context
         .stop
         .or(imports.check(context, publish, args.request.create_role, force, args.plan.dry_run))
@@ -113,10 +115,12 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     if let Some(next) = importing::next_step(&report) {
         context.output.status(next);
     }
-    let mut json_fields = json_fields(&connection, &object, &report);
+    let unread = imports.looked.unread.get().map(String::as_str);
+    let mut json_fields = json_fields(&connection, &object, &report, unread);
     let mut risks = Ok(());
     if args.request.detect {
-        json_fields["risks"] = imports.detection(context, &report.import, first.report.as_ref()).await?;
+        let looked = imports.looked.report.get().map(|(report, _)| report).or(first.report.as_ref());
+        json_fields["risks"] = imports.detection(context, &report.import, looked).await?;
         risks = importing::judge_risks(&json_fields["risks"], args.inspection.strict);
     }
     if let Some(path) = &args.manifest {
@@ -214,12 +218,17 @@ async fn boot_test(args: &PublishArgs, report: Option<&Report>, context: &Contex
 }
 
 /// Returns what was published: the object as `upload` reports it, the images, the timings.
-fn json_fields(connection: &Connection, object: &ObjectRef, report: &PublishReport) -> Value {
+fn json_fields(
+    connection: &Connection,
+    object: &ObjectRef,
+    report: &PublishReport,
+    unread: Option<&str>,
+) -> Value {
     let url = connection.url(object);
     // An earlier run may have uploaded and deleted it.
     let uploaded = match report.uploads.first() {
-        Some(uploaded) => transfer::object(uploaded, &url),
-        None => json!({"bucket": object.bucket, "key": object.key, "url": url}),
+        Some(uploaded) => transfer::object(uploaded, &url, unread),
+        None => json!({"bucket": object.bucket, "key": object.key, "url": url, "guest_unread": unread}),
     };
     let upload_seconds: f64 = report.uploads.iter().map(|upload| upload.took.as_secs_f64()).sum();
     let total = report.took.as_secs_f64();
@@ -254,9 +263,7 @@ impl DataDisk {
 
     pub(super) fn disk(&self) -> Disk {
         match self {
-            Self::Object(disk) => {
-                Disk { object: disk.object.clone(), report: disk.report.clone(), made: None }
-            }
+            Self::Object(disk) => Disk::clone(disk),
             Self::File(upload) => upload.disk(),
         }
     }
@@ -300,7 +307,7 @@ pub(super) async fn data_disks(
                     )?;
                     report = Some(found);
                 }
-                DataDisk::Object(Box::new(Disk { object: ObjectRef::clone(object), report, made: None }))
+                DataDisk::Object(Box::new(Disk::of_object(ObjectRef::clone(object), report)))
             }
             FileOrObject::File(path) => {
                 let opened = opening.open(&ImageArg::File(path.clone())).await?;

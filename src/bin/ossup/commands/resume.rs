@@ -133,7 +133,7 @@ async fn one(
     match result {
         Ok(report) => {
             let url = connection.url(object);
-            Ok(Outcome::Done(transfer::object(&report, &url), url))
+            Ok(Outcome::Done(transfer::object(&report, &url, None), url))
         }
         Err(UploadError::Session(SessionError::State(error @ StateError::Locked { .. }))) if all => {
             Ok(Outcome::Skipped(error.to_string()))

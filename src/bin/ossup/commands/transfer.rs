@@ -107,9 +107,14 @@ impl Begun {
     fn noting(&self, sink: EventSink) -> EventSink {
         let begun = Arc::clone(&self.0);
         EventSink::new(move |event| {
-            if let Event::Opened { object, upload_id, .. } = &event {
-                let opened = Some((object.clone(), upload_id.clone()));
-                *begun.lock().unwrap_or_else(PoisonError::into_inner) = opened;
+            let known = || begun.lock().unwrap_or_else(PoisonError::into_inner);
+            match &event {
+                Event::Opened { object, upload_id, .. } => {
+                    *known() = Some((object.clone(), upload_id.clone()));
+                }
+                // Its parts are an object.
+                Event::Completed => *known() = None,
+                _ => {}
             }
             sink.emit(event);
         })
@@ -195,8 +200,8 @@ pub(crate) fn begun_form(
     Ok(found.map(|known| known.form))
 }
 
-/// Returns a report's JSON fields for `--output json`.
-pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
+/// Returns a report's JSON fields for `--output json`. `unread` says why nobody looked at the system on the disk.
+pub(crate) fn object(report: &UploadReport, url: &str, unread: Option<&str>) -> Value {
     let stored = &report.stored;
     json!({
         "bucket": stored.object.bucket,
@@ -211,6 +216,7 @@ pub(crate) fn object(report: &UploadReport, url: &str) -> Value {
         "version_id": stored.version_id,
         "verified": stored.verified,
         "source_in_use": report.in_use,
+        "guest_unread": unread,
         "parts": report.parts,
         "resumed_parts": report.resumed_parts,
         "bytes_sent": report.bytes_sent,

@@ -1,6 +1,7 @@
 use ossup::image::{DiskRole, Expected};
 use serde_json::json;
 
+use super::late;
 use super::plan::{self, Planned};
 use super::transfer;
 use crate::args::{FormArg, UploadArgs};
@@ -66,7 +67,7 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
     }
     let mut done = Vec::new();
     for image in images {
-        let object = image.object.clone();
+        let (object, late) = (image.object.clone(), image.late().cloned());
         let uploaded = transfer::upload(context, &connection, image, &args.object, &args.transfer, &limits);
         let report = match uploaded.await {
             Ok(report) => report,
@@ -75,7 +76,13 @@ pub(crate) async fn run(args: &UploadArgs, context: &Context) -> Result<(), Fail
         };
         let url = connection.url(&object);
         context.output.text(&url)?;
-        done.push(transfer::object(&report, &url));
+        let unread = late.as_ref().and_then(late::unread);
+        if let Some(reason) = unread {
+            context.output.status(format!(
+                "the system on the disk is not known: {reason}; `ossup inspect {object}` looks into the object"
+            ));
+        }
+        done.push(transfer::object(&report, &url, unread));
     }
     match <[_; 1]>::try_from(done) {
         Ok([object]) => context.output.object(object),

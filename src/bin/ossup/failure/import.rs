@@ -8,7 +8,7 @@ use ossup::protocol::ecs;
 use ossup::publish::{Impossible, PublishError};
 use ossup::state::StateError;
 
-use super::{Failure, service};
+use super::{Failure, service, unwrapped};
 use crate::ui::advice;
 
 impl From<ImportError> for Failure {
@@ -48,6 +48,10 @@ impl From<BootTestError> for Failure {
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
+        let error = match error {
+            PublishError::NotCompleted(error) => return unwrapped(error),
+            error => error,
+        };
         let hint = match &error {
             PublishError::Import(cause) => advice(cause),
             PublishError::Impossible(Impossible::SharedWithoutKey) => {

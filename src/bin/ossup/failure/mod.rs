@@ -7,10 +7,12 @@ mod service;
 mod source;
 mod store;
 mod upload;
+mod wrapped;
 
 pub(crate) use import::role_advice;
 pub(crate) use service::advice;
 pub(crate) use upload::{ResumeHint, upload};
+pub(crate) use wrapped::{Wrapped, unwrapped};
 
 use std::error::Error;
 use std::fmt::Write as _;

@@ -8,6 +8,8 @@ use ossup::model::Unpacked;
 use ossup::read::ReadError;
 use ossup::unpack::{self, Layer, UnpackError};
 
+use super::late::{Seen, Watched, most_held};
+
 /// How much is read at a time where the image is inspected only.
 const BLOCK: usize = 1 << 20;
 
@@ -93,14 +95,16 @@ impl Head {
         }
     }
 
-    /// Inspects the whole stream. It blocks for as long as the stream does.
-    pub(super) fn inspect(self, expected: Expected) -> io::Result<Result<Report, ReadError>> {
-        let (mut image, mut reader) = (PassingImage::new(expected), self.into_reader());
+    /// Inspects the whole stream. It blocks for as long as the stream does. With `guest` the system on it is looked at too,
+    /// if its data can be held.
+    pub(super) fn inspect(self, expected: Expected, guest: bool) -> io::Result<Result<Seen, ReadError>> {
+        let (mut image, mut reader) =
+            (Watched::new(expected, guest.then(|| most_held(None))), self.into_reader());
         let mut block = vec![0; BLOCK];
         loop {
             match reader.read(&mut block) {
                 Ok(0) => return Ok(image.finish()),
-                Ok(count) => image.push(&block[..count]),
+                Ok(count) => image.data(&block[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

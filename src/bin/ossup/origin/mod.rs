@@ -9,6 +9,7 @@
 mod checks;
 mod form;
 mod head;
+mod late;
 mod passage;
 pub(crate) mod ranged;
 mod ready;
@@ -16,6 +17,7 @@ mod report;
 mod sequential;
 mod settle;
 
+pub(crate) use late::Late;
 pub(crate) use passage::Refused;
 pub(crate) use ready::Ready;
 

@@ -3,8 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use ossup::image::{Expected, Format, PassingImage, Report};
+use ossup::image::{Expected, Format, Report};
 use ossup::source::Passage;
+
+use super::late::{Late, Watched};
 
 /// Several checks of one image.
 pub(super) struct All(pub(super) Vec<Box<dyn Passage>>);
@@ -47,36 +49,39 @@ pub(super) type Judge = Arc<dyn Fn(&Report) -> Result<(), Refused> + Send + Sync
 
 /// Inspects an image that passes once. Its beginning was judged before, so nothing is held back.
 pub(super) struct Inspecting {
-    image: Option<PassingImage>,
+    image: Option<Watched>,
     /// What it was taken for by its beginning, if the object's form depends on that.
     format: Option<Format>,
     judge: Judge,
+    /// Where what was seen is kept.
+    late: Late,
 }
 
 impl Inspecting {
-    pub(super) fn new(expected: Expected, format: Option<Format>, judge: Judge) -> Self {
-        Self { image: Some(PassingImage::new(expected)), format, judge }
+    pub(super) fn new(expected: Expected, format: Option<Format>, judge: Judge, late: Late) -> Self {
+        Self { image: Some(late.watch(expected)), format, judge, late }
     }
 }
 
 impl Passage for Inspecting {
     fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(image) = &mut self.image {
-            image.push(bytes);
+            image.data(bytes);
         }
         Ok(())
     }
 
     fn zeros(&mut self, count: u64) -> io::Result<()> {
         if let Some(image) = &mut self.image {
-            image.push_zeros(count);
+            image.zeros(count);
         }
         Ok(())
     }
 
     fn end(&mut self) -> io::Result<()> {
         let Some(image) = self.image.take() else { return Ok(()) };
-        let report = image.finish()?;
+        let seen = image.finish()?;
+        let report = &seen.report;
         if self.format.is_some_and(|format| format != report.format) {
             let message = format!(
                 "the image is a {}, which only its end says, and was about to be made a QCOW2 as if it were a RAW disk",
@@ -85,7 +90,9 @@ impl Passage for Inspecting {
             let hint = "pass --as as-is to send it as it is, or give it as a file".to_owned();
             return Err(Refused { message, hint: Some(hint) }.into());
         }
-        Ok((self.judge)(&report)?)
+        (self.judge)(report)?;
+        self.late.keep(seen);
+        Ok(())
     }
 }
 
@@ -99,7 +106,9 @@ mod tests {
                 true => Err(Refused { message: "no".to_owned(), hint: None }),
                 false => Ok(()),
             });
-        Inspecting::new(Expected::default(), format, judge)
+        let (object, expected) = ("oss://images/x".parse().unwrap(), Expected::default());
+        let late = Late::new(&object, &expected, None, None);
+        Inspecting::new(expected, format, judge, late)
     }
 
     fn pass(passage: &mut dyn Passage, bytes: &[u8]) -> io::Result<()> {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use ossup::checksum_file::Sha256;
 use ossup::client::Client;
-use ossup::image::{Expected, Format, Report, Severity};
+use ossup::image::{Expected, Format, Report};
 use ossup::model::{DiskFormat, ObjectForm, ObjectRef};
 use ossup::source::map::DataMap;
 use ossup::source::{DiskSource, FileSource, Passage, Source, SourceIdentity, Stream};
 use ossup::upload::Upload;
 
 use super::form::becomes;
+use super::late::{Late, most_held};
 use super::passage::{All, Inspecting, Judge, Refused};
 use super::report::{of_head, of_source};
 use super::{Input, blocking, exactly};
@@ -39,6 +40,10 @@ pub(crate) struct Ready {
     pub(super) exact_size: Option<u64>,
     pub(super) map: Option<DataMap>,
     pub(super) inspecting: Option<MakePassage>,
+    /// How much of a stream's data is held meanwhile to be looked into at its end.
+    pub(super) most_held: u64,
+    /// What is seen later, if not all is seen before anything is sent.
+    pub(super) late: Option<Late>,
     /// What was decided for the user.
     pub(super) notice: Option<String>,
 }
@@ -85,7 +90,11 @@ impl Ready {
         }
         self.tell(context);
         if !whole {
-            self.inspecting = Some(self.passage(context, expected, args, report.as_ref()));
+            let is_here = matches!(&self.input, Input::Stream { head, .. } if head.image().is_some());
+            let most = (guest && !args.no_guest && !is_here).then_some(self.most_held);
+            let late = Late::new(&self.object, &expected, most, report.as_ref());
+            self.inspecting = Some(self.passage(context, expected, args, &late));
+            self.late = (!is_here).then_some(late);
         }
         Ok(report)
     }
@@ -115,26 +124,24 @@ impl Ready {
         context: &Context,
         expected: Expected,
         args: &InspectionArgs,
-        before: Option<&Report>,
+        late: &Late,
     ) -> MakePassage {
         let (name, subject, args, output) =
             (self.name.clone(), self.subject.clone(), args.clone(), context.output);
-        let told: Vec<_> =
-            before.iter().flat_map(|report| &report.findings).map(|finding| finding.rule).collect();
+        let (told, late) = (late.told(), late.clone());
         let judge: Judge = Arc::new(move |report: &Report| {
             let judged = inspection::judge(&name, &subject, report, args.strict, Some(args.force));
             judged.map_err(|failure| {
                 let (message, hint) = failure.into_words();
                 Refused { message, hint }
             })?;
-            let new = report.findings.iter().filter(|finding| !told.contains(&finding.rule));
-            for finding in new.filter(|finding| finding.severity >= Severity::Warn) {
-                output.warning(inspection::sentence(finding, Some(&subject)));
-            }
+            inspection::warn_of_new(report, &told, &subject, output);
             Ok(())
         });
         let format = becomes(self.form.format).map(|_| self.format);
-        Arc::new(move || Box::new(Inspecting::new(expected.clone(), format, Arc::clone(&judge))))
+        Arc::new(move || {
+            Box::new(Inspecting::new(expected.clone(), format, Arc::clone(&judge), late.clone()))
+        })
     }
 
     /// Takes a file of which an upload was begun, in the form in which it was.
@@ -169,6 +176,8 @@ impl Ready {
             exact_size: None,
             map: None,
             inspecting: None,
+            most_held: most_held(None),
+            late: None,
             notice: None,
         })
     }
@@ -196,6 +205,11 @@ impl Ready {
     /// Returns the last part of the name.
     pub(crate) fn label(&self) -> &str {
         self.name.rsplit('/').find(|part| !part.is_empty()).unwrap_or(&self.name)
+    }
+
+    /// Returns what is seen of the image later, if not all was seen by now.
+    pub(crate) fn late(&self) -> Option<&Late> {
+        self.late.as_ref()
     }
 
     /// Whether the image passes once.

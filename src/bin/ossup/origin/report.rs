@@ -21,7 +21,7 @@ use crate::failure::Failure;
 /// Why nothing is said of the system on a disk.
 const CONVERTED: &str =
     "not looked at: what is inside another format is read of a file on the web in order alone";
-const PASSES: &str = "not looked at: the image passes once, and what is needed lies all over it";
+const PASSES: &str = "not looked at yet: the image passes once, and what is needed lies all over it";
 
 /// Inspects what is read at any position. With `guest` the system that is installed on it is looked at too; with `deep`
 /// the initial RAM file system also of what lies on the web.
@@ -98,13 +98,9 @@ impl Opened {
                 if let (Some(_), Some(report)) = (head.image(), of_head(&head, expected.clone(), guest)?) {
                     return Ok(report);
                 }
-                let read = blocking(context, move || head.inspect(expected)).await?;
+                let read = blocking(context, move || head.inspect(expected, guest)).await?;
                 let read = read.map_err(|error| failed_read(&error))?;
-                let mut report = read.map_err(|error| failed_read(&error.into()))?;
-                if guest && inspection::holds_files(&report) {
-                    report.guest = Some(GuestReport::unread(PASSES));
-                }
-                Ok(report)
+                Ok(read.map_err(|error| failed_read(&error.into()))?.report)
             }
         }
     }

@@ -10,6 +10,7 @@ use ossup::source::{DiskSource, Sha256Checked, Source};
 use ossup::upload::{WORTH_SAVING, saving};
 
 use super::form::{Choice, choose, is_disk};
+use super::late::most_held;
 use super::sequential::Sequential;
 use super::{Input, Opened, Opening, Ready, blocking, check_length, failed_read};
 use crate::args::{FormArg, qcow2_name};
@@ -107,6 +108,8 @@ impl Opened {
             exact_size: checks.exact_size,
             map,
             inspecting: None,
+            most_held: most_held(opening.memory),
+            late: None,
             notice,
         })
     }

@@ -88,7 +88,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
     say(format!("\n7. Everything is removed. That took {}.", duration(began.elapsed())));
     say(format!("\n{}", for_real(&image)));
     let json_fields =
-        importing::joined(transfer::object(&uploaded, &url), importing::json_fields(&published));
+        importing::joined(transfer::object(&uploaded, &url, None), importing::json_fields(&published));
     context.output.print(json_fields, &format!("{url}\n{id}"))
 }
 

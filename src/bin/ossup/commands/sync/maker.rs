@@ -1,6 +1,5 @@
 //! Opens the sources of a fleet as `publish` and `import` open theirs.
 
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
@@ -15,7 +14,8 @@ use ossup::web::{WebObject, WebUrl};
 
 use super::super::importing::{self, Disk, Imports};
 use super::super::inspection::{self, Depth};
-use super::super::preflight::{refuse_by_rules, warn_of_unknown_boot_mode};
+use super::super::late;
+use super::super::preflight::refuse_by_rules;
 use super::super::publish::{self, DataDisk};
 use super::super::transfer;
 use crate::args::values::{BucketUrl, DiskSize, FileOrObject, Tag};
@@ -23,7 +23,7 @@ use crate::args::{
     Cli, Command, ConnectionArgs, ImageArg, ImdsArg, InspectionArgs, PublishArgs, SyncArgs, TransferArgs,
 };
 use crate::context::{Connection, Context};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Wrapped};
 use crate::ui::Progress;
 use crate::ui::advice::Subject;
 
@@ -38,26 +38,6 @@ pub(super) struct Opener {
     importer: Importer,
     /// What shows progress, for as long as this lives.
     shown: Mutex<Vec<(Imports, Vec<Progress>)>>,
-}
-
-/// A failure as an error of what is around the library.
-#[derive(Debug)]
-struct Wrapped(Failure);
-
-impl fmt::Display for Wrapped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.line())
-    }
-}
-
-impl std::error::Error for Wrapped {}
-
-/// Returns the failure that an error was made of.
-pub(super) fn unwrapped(error: MakeError) -> Failure {
-    match error.downcast::<Wrapped>() {
-        Ok(wrapped) => wrapped.0,
-        Err(error) => Failure::new(Kind::Other, error.to_string()),
-    }
 }
 
 impl Opener {
@@ -161,11 +141,12 @@ impl Opener {
         let data = publish::data_disks(&args, context, connection, &beside).await?;
         let disks: Vec<Disk> = data.iter().map(DataDisk::disk).collect();
         let request = importing::request(&args.request, connection.client.region(), &first, &disks);
-        refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &args.inspection, context)?;
-        warn_of_unknown_boot_mode(&request, &first, context);
-        first.report.iter().for_each(|report| inspection::tell_settings(report, context.output));
+        refuse_by_rules(&request, std::iter::once(&first).chain(&disks), &[], &args.inspection, context)?;
+        late::tell(&request, &first, context);
         let mut imports = Imports::new(context, &self.typed, connection, None)?;
         let publish = imports.publish(request, &args.after, context).await?;
+        let wishes = (&args.request, &args.inspection);
+        let publish = late::complete(publish, context, connection, wishes, (&first, &disks), &imports);
         let check = imports.check(context, publish, false, args.inspection.force, false);
         let mut publish = context.stop.or(check).await?.with_importer(self.importer.clone());
         let mut shown = Vec::new();
@@ -201,7 +182,7 @@ impl Opener {
             inspection::settle(&name, &subject, &found, &args.inspection, self.context.output)?;
             report = Some(found);
         }
-        Ok(Disk { object: object.clone(), report, made: None })
+        Ok(Disk::of_object(object.clone(), report))
     }
 }
 
@@ -224,11 +205,11 @@ fn set_request(args: &mut PublishArgs, entry: &Entry) {
 
 impl Maker for Opener {
     fn version_of<'a>(&'a self, url: &'a WebUrl) -> BoxFuture<'a, Result<String, MakeError>> {
-        Box::pin(async move { here(self.version(url)).map_err(|failure| Wrapped(failure).into()) })
+        Box::pin(async move { here(self.version(url)).map_err(|failure| Wrapped::from(failure).into()) })
     }
 
     fn publish<'a>(&'a self, order: Order<'a>) -> BoxFuture<'a, Result<Publish, MakeError>> {
-        Box::pin(async move { here(self.open(order)).map_err(|failure| Wrapped(failure).into()) })
+        Box::pin(async move { here(self.open(order)).map_err(|failure| Wrapped::from(failure).into()) })
     }
 }
 

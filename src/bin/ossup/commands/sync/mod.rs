@@ -10,11 +10,11 @@ use ossup::model::Region;
 use ossup::sync::{Change, ChangeError, Fleet, FleetPlan, Step, SyncError, SyncFile, SyncReport, Told};
 use serde_json::{Value, json};
 
-use self::maker::{Opener, unwrapped};
+use self::maker::Opener;
 use self::text::{sentence, table};
 use crate::args::SyncArgs;
 use crate::context::Context;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, unwrapped};
 use crate::settings::regions;
 use crate::ui::{confirm, counted};
 
