@@ -79,16 +79,14 @@ impl WebObject {
         }
     }
 
-    /// Returns the bytes of the whole file. Where the server serves ranges, the stream survives connections that
-    /// break. It ends with an error unless all bytes arrived that the server spoke of; a file without a length may
+    /// Returns the bytes of the whole file. Where the server serves ranges, they come over several connections, and the
+    /// stream survives those that break. It ends with an error unless all bytes arrived that the server spoke of; a file without a length may
     /// have been cut unnoticed if the server marks its end by closing the connection alone.
     #[doc(hidden)]
     pub fn stream(&self) -> SourceStream {
         let (fetcher, version) = (Arc::clone(&self.fetcher), Arc::clone(&self.probe.version));
         match self.probe.length {
-            Some(length) if self.probe.ranged => {
-                stream::ranged(fetcher, version, length, ByteRange::new(0, length))
-            }
+            Some(length) if self.probe.ranged => stream::by_ranges(fetcher, version, length),
             length => stream::whole(fetcher, version, length),
         }
     }

@@ -4,14 +4,29 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::try_unfold;
+use futures::stream::{self, TryStreamExt, try_unfold};
+use futures::{StreamExt, TryFutureExt};
 
 use super::WebError;
 use super::fetch::{Answer, Attempts, Failure, Fetcher};
 use super::head::{self, Difference, Version};
 use crate::model::ByteRange;
 use crate::source::SourceStream;
+
+/// How many bytes are asked for at a time where a whole file is read by ranges.
+const PIECE: u64 = 4 << 20;
+/// How many pieces are on their way at a time: as many are held in memory until those before them have passed.
+const CONNECTIONS: usize = 4;
+
+/// Reads a whole file of `length` bytes whose version tells equal bytes, in order and over several connections.
+pub(super) fn by_ranges(fetcher: Arc<Fetcher>, version: Arc<Version>, length: u64) -> SourceStream {
+    let piece = move |index: u64| {
+        let range = ByteRange::new(index * PIECE, ((index + 1) * PIECE).min(length));
+        let bytes = ranged(Arc::clone(&fetcher), Arc::clone(&version), length, range);
+        bytes.try_collect().map_ok(|chunks: Vec<Bytes>| stream::iter(chunks.into_iter().map(Ok)))
+    };
+    stream::iter(0..length.div_ceil(PIECE)).map(piece).buffered(CONNECTIONS).try_flatten().boxed()
+}
 
 /// Reads a range of a file of `length` bytes whose version tells equal bytes. What breaks goes on where it broke.
 pub(super) fn ranged(

@@ -349,3 +349,41 @@ async fn a_small_file_is_read_whole_and_a_large_one_is_not() {
     site.with(|state| (state.no_ranges, state.no_length) = (true, true));
     assert!(too_long(site.open().await.small(4999).await.unwrap_err()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_file_comes_in_order_over_several_connections() {
+    const PIECE: usize = 4 << 20;
+    let site = Site::new(6 * PIECE + 5);
+    let object = site.open().await;
+    // The first one needs several connections, and what comes after it waits.
+    site.fail([Fault::Cut(100), Fault::Good, Fault::Unreachable]);
+    let mut stream = object.stream();
+    let first = stream.next().await.unwrap().unwrap();
+    site.with(|state| {
+        let ranges: Vec<_> = state.seen.iter().map(|seen| seen.header(header::RANGE).unwrap()).collect();
+        assert_eq!(
+            ranges[1..5],
+            [0, 1, 2, 3].map(|at| format!("bytes={}-{}", at * PIECE, (at + 1) * PIECE - 1))
+        );
+        assert!(
+            !ranges.iter().any(|range| range.starts_with(&format!("bytes={}-", 4 * PIECE))),
+            "{ranges:?}"
+        );
+    });
+    let (rest, none) = read(stream).await;
+    assert!(none.is_none());
+    assert!([first.to_vec(), rest].concat() == site.content());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_file_that_changes_ends_where_the_old_one_was_read() {
+    let site = Site::new(24 << 20);
+    let old = site.content();
+    let mut stream = site.open().await.stream();
+    let mut all = stream.next().await.unwrap().unwrap().to_vec();
+    site.change();
+    let (rest, error) = read(stream).await;
+    all.extend(rest);
+    assert!(error.unwrap().is_change());
+    assert!(all.len() < old.len() && old.starts_with(&all));
+}
