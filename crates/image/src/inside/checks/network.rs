@@ -4,19 +4,24 @@ use super::{Reason, Scene, finding};
 use crate::finding::{Findings, Severity};
 use crate::inside::cloud_init::{Version, version_of};
 use crate::inside::facts::{Answer, GuestSystem, Told};
-use crate::inside::network::{self, Address, Configuration, Interfaces, Keeper, Networks};
+use crate::inside::network::{self, Address, Configuration, Interfaces, Keeper, Naming, Networks};
 use crate::inside::text::is_plain;
 use crate::rule::Rule;
 
 /// Names of the first interface on ECS: without names by slot, and by usual slots.
 const NAMES: [&str; 3] = ["eth0", "ens5", "enp0s5"];
+/// What gives the kernel its argument, on which the next instance has `eth0`.
+const BY_KERNEL: &str = "net.ifnames=0";
 /// Most files that are named.
 const MOST_NAMED: usize = 4;
 
 pub(super) fn check(scene: &mut Scene<'_>, findings: &mut Findings) -> Result<(), Reason> {
     let found = network::read(scene.tree);
     let cloud_init = cloud_init(scene.system);
-    judge(&found, &cloud_init, findings);
+    let entries = scene.system.boot_entries.found();
+    let entry = entries.and_then(|entries| entries.iter().find(|entry| entry.is_default));
+    let naming = network::naming(scene.tree, entry)?;
+    judge(&found, naming, &cloud_init, findings);
     match (found.unread, cloud_init) {
         (Some(reason), _) | (None, Told::Unread(reason)) => Err(reason),
         (None, _) => Ok(()),
@@ -37,7 +42,8 @@ fn cloud_init(system: &GuestSystem) -> Told {
     }
 }
 
-fn judge(found: &Networks, cloud_init: &Told, findings: &mut Findings) {
+fn judge(found: &Networks, naming: Naming, cloud_init: &Told, findings: &mut Findings) {
+    let fits = |of: &Interfaces| fits(of, naming);
     let counts = |configuration: &&Configuration| !(configuration.is_generated && cloud_init.is_yes());
     let all: Vec<_> = found.configurations.iter().filter(counts).collect();
     let by_dhcp =
@@ -46,7 +52,7 @@ fn judge(found: &Networks, cloud_init: &Told, findings: &mut Findings) {
     let is_certain = found.unread.is_none() && !matches!(cloud_init, Told::Unread(_));
     let is_well = cloud_init.is_yes() || is_sound;
     let remedy = |also: &[String]| match found.keeper {
-        Some(keeper) => [also, &by_dhcp_for_all(keeper)].concat(),
+        Some(keeper) => [also, &by_dhcp_for_all(keeper, naming)].concat(),
         None => Vec::new(),
     };
     let mut add = |rule, worst: bool, message: String, commands: &[String]| {
@@ -62,9 +68,17 @@ fn judge(found: &Networks, cloud_init: &Told, findings: &mut Findings) {
             (Address::Dhcp, Interfaces::Named(name)) => add(
                 Rule::GNicName,
                 true,
-                format!(
-                    "{file} line {line} is for {name} alone: an instance on ECS need not have an interface of that name, and then gets no address"
-                ),
+                match naming {
+                    Naming::Kernel => format!(
+                        "{file} line {line} is for {name} alone: with {BY_KERNEL} an instance on ECS has eth0, which gets no address"
+                    ),
+                    Naming::Slot if name == NAMES[0] => format!(
+                        "{file} line {line} is for {name} alone: without {BY_KERNEL} the interface of an instance on ECS is named by its slot, and gets no address"
+                    ),
+                    Naming::Slot | Naming::Unknown => format!(
+                        "{file} line {line} is for {name} alone: an instance on ECS need not have an interface of that name, and then gets no address"
+                    ),
+                },
                 &remedy(&[]),
             ),
             (Address::Dhcp, Interfaces::Hardware(hardware)) => add(
@@ -116,15 +130,20 @@ fn judge(found: &Networks, cloud_init: &Told, findings: &mut Findings) {
 }
 
 /// Whether the interface of an instance may be one of these.
-fn fits(of: &Interfaces) -> bool {
+fn fits(of: &Interfaces, naming: Naming) -> bool {
+    let names = match naming {
+        Naming::Kernel => &NAMES[..1],
+        Naming::Slot => &NAMES[1..],
+        Naming::Unknown => &NAMES[..],
+    };
     match of {
         Interfaces::Any => true,
         Interfaces::Named(name) if name.contains(['*', '?', '[']) => {
             let front = name.split(['*', '?', '[']).next().unwrap_or_default();
-            NAMES.iter().any(|other| other.starts_with(front))
+            names.iter().any(|other| other.starts_with(front))
         }
-        // The old name for the first interface, which many images ask for with `net.ifnames=0`.
-        Interfaces::Named(name) => name == NAMES[0],
+        // The name of the first interface, unless that is known to be another.
+        Interfaces::Named(name) => name == NAMES[0] && naming != Naming::Slot,
         Interfaces::Hardware(_) => false,
     }
 }
@@ -140,7 +159,7 @@ fn aside(file: &str) -> Vec<String> {
 }
 
 /// Returns the commands that make DHCP the configuration of whatever interface there is.
-fn by_dhcp_for_all(keeper: Keeper) -> Vec<String> {
+fn by_dhcp_for_all(keeper: Keeper, naming: Naming) -> Vec<String> {
     let commands: &[&str] = match keeper {
         Keeper::Netplan => &[
             r#"printf 'network:\n  version: 2\n  ethernets:\n    ecs:\n      match: {name: "e*"}\n      dhcp4: true\n' > /etc/netplan/90-ecs.yaml"#,
@@ -164,7 +183,18 @@ fn by_dhcp_for_all(keeper: Keeper) -> Vec<String> {
             r"printf 'DEVICE=eth0\nTYPE=Ethernet\nBOOTPROTO=dhcp\nONBOOT=yes\n' > /etc/sysconfig/network-scripts/ifcfg-eth0",
         ],
     };
-    commands.iter().map(|command| (*command).to_owned()).collect()
+    let mut commands: Vec<_> = commands.iter().map(|command| (*command).to_owned()).collect();
+    if naming != Naming::Kernel {
+        // These are for `eth0`.
+        commands.extend(match keeper {
+            Keeper::Wicked => Some(format!(
+                "if ! grep -q {BY_KERNEL} /etc/default/grub; then sed -i 's/^GRUB_CMDLINE_LINUX_DEFAULT=\"/&{BY_KERNEL} /' /etc/default/grub; grub2-mkconfig -o /boot/grub2/grub.cfg; fi"
+            )),
+            Keeper::Scripts => Some(format!("grubby --update-kernel=ALL --args={BY_KERNEL}")),
+            _ => None,
+        });
+    }
+    commands
 }
 
 #[cfg(test)]

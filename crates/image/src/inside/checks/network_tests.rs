@@ -228,3 +228,93 @@ fn what_a_profile_keeps_secret_is_never_told() {
         "{said}"
     );
 }
+
+/// A system of systemd that names interfaces by their slots unless its kernel is told otherwise.
+fn naming(arguments: &str, more: &[Text<'_>]) -> Vec<Finding> {
+    let menu = format!("menuentry a {{\n linux /vmlinuz root=UUID=a {arguments}\n}}\n");
+    let own = [("/usr/lib/systemd/network/99-default.link", "[Link]\n"), ("/boot/grub/grub.cfg", &*menu)];
+    judged(&[&own, more])
+}
+
+#[test]
+fn the_argument_of_the_kernel_tells_whether_the_interface_is_eth0() {
+    let netplan = |name: &str, rest: &str| format!("network:\n  ethernets:\n    {name}: {rest}\n");
+    let told = |arguments: &str, name: &str, rest: &str| {
+        let text = netplan(name, rest);
+        naming(arguments, &[("/etc/netplan/1.yaml", &text)])
+    };
+    let (dhcp, fixed) = ("{dhcp4: true}", "{addresses: [10.0.0.5/24]}");
+    let off = "net.ifnames=0 biosdevname=0";
+    assert_eq!(told(off, "eth0", dhcp), []);
+    for name in ["ens3", "enp1s0"] {
+        only(
+            &told(off, name, dhcp),
+            Rule::GNicName,
+            Severity::Warn,
+            "with net.ifnames=0 an instance on ECS has eth0",
+        );
+        only(
+            &told("quiet", name, dhcp),
+            Rule::GNicName,
+            Severity::Warn,
+            "need not have an interface of that name",
+        );
+        only(&told(off, name, fixed), Rule::GDhcp, Severity::Warn, "has the fixed address 10.0.0.5/24");
+    }
+    only(&told("quiet", "eth0", dhcp), Rule::GNicName, Severity::Warn, "without net.ifnames=0");
+    only(
+        &told("quiet", "eth0", fixed),
+        Rule::GDhcp,
+        Severity::Warn,
+        "has the fixed address 10.0.0.5/24 for eth0",
+    );
+    for (arguments, pattern, is_well) in
+        [(off, "en*", false), (off, "e*", true), ("quiet", "en*", true), ("quiet", "eth*", false)]
+    {
+        let text = format!(
+            "network:\n  ethernets:\n    a:\n      match: {{name: '{pattern}'}}\n      dhcp4: true\n"
+        );
+        let found = naming(arguments, &[("/etc/netplan/1.yaml", &text)]);
+        assert_eq!(found.is_empty(), is_well, "{arguments} {pattern} {found:?}");
+    }
+}
+
+#[test]
+fn names_that_something_else_may_give_are_not_judged() {
+    let eth0 = ("/etc/sysconfig/network-scripts/ifcfg-eth0", "DEVICE=eth0\nBOOTPROTO=dhcp\nONBOOT=yes\n");
+    assert_eq!(naming("quiet", &[eth0]).len(), 1);
+    for other in [
+        ("/etc/udev/rules.d/80-net-setup-link.rules", "-> /dev/null"),
+        ("/etc/systemd/network/99-default.link", "-> /dev/null"),
+        ("/etc/systemd/network/10-eth.link", "[Match]\n"),
+        ("/etc/udev/rules.d/70-persistent-net.rules", ""),
+    ] {
+        assert_eq!(naming("quiet", &[eth0, other]), [], "{other:?}");
+    }
+    assert_eq!(naming("net.ifnames=1", &[eth0]), []);
+    assert_eq!(judged(&[&[eth0]]), [], "no rule that names by slot is there");
+}
+
+#[test]
+fn a_fixed_address_of_dhcpcd_is_in_the_way_of_what_it_would_ask_for() {
+    let own = [
+        ("/usr/lib/systemd/system/dhcpcd.service", UNIT),
+        ("/etc/systemd/system/multi-user.target.wants/dhcpcd.service", ""),
+    ];
+    let told = |text| judged(&[&own, &[("/etc/dhcpcd.conf", text)]]);
+    let said =
+        "/etc/dhcpcd.conf line 3 has the fixed address 192.168.0.10/24 for eth0: on ECS it is in the way";
+    let text = "hostname\ninterface eth0\nstatic ip_address=192.168.0.10/24\nstatic routers=192.168.0.1\n";
+    only(&told(text), Rule::GDhcp, Severity::Warn, said);
+    only(&told("static ip_address=10.0.0.5/24\n"), Rule::GDhcp, Severity::Warn, "for any interface");
+    let other = "interface ens33\nstatic ip_address=10.0.0.5/24\n";
+    only(&told(other), Rule::GDhcp, Severity::Info, "on ECS it is for no interface");
+    for none in [
+        "",
+        "#interface eth0\n#static ip_address=192.168.0.10/24\n",
+        "interface eth0\nstatic domain_name_servers=1.1.1.1\n",
+        "profile static_eth0\nstatic ip_address=192.168.1.23/24\ninterface eth0\nfallback static_eth0\n",
+    ] {
+        assert_eq!(told(none), [], "{none}");
+    }
+}

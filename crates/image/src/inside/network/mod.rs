@@ -1,5 +1,6 @@
 //! How a guest configures its network: what each of its files says, by whatever program reads it.
 
+mod naming;
 mod texts;
 
 use std::collections::BTreeSet;
@@ -8,12 +9,14 @@ use super::text::lines;
 use super::tree::Tree;
 use super::units::{Unit, Units};
 use super::volume::Reason;
+pub(super) use naming::{Naming, naming};
 
 /// Most files of one folder that are read.
 const MOST_FILES: usize = 32;
 /// Most bytes of one.
 const LONGEST: usize = 64 << 10;
 const INTERFACES: &str = "/etc/network/interfaces";
+const DHCPCD: &str = "/etc/dhcpcd.conf";
 const RULES: &str = "/etc/udev/rules.d/70-persistent-net.rules";
 /// Makes up a configuration for each interface of Debian's older cloud images.
 const HELPER: &str = "/etc/network/cloud-ifupdown-helper";
@@ -111,6 +114,9 @@ impl Networks {
             }
         }
         self.ifupdown(tree)?;
+        if dhcpcd {
+            self.take(tree, DHCPCD, texts::dhcpcd)?;
+        }
         self.take(tree, RULES, texts::rules)?;
         let netplan = tree.has("/usr/sbin/netplan")?;
         if manager && !waits_for_files(tree)? {

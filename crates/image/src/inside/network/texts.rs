@@ -192,6 +192,29 @@ pub(super) fn ifcfg(file: &str, text: &[u8]) -> Result<Vec<Configuration>, Reaso
     Ok(vec![configuration(file, line, of, address, generated(text))])
 }
 
+/// Reads `dhcpcd.conf`, which names what is not to be asked for. A profile counts for an interface only if that has no answer.
+pub(super) fn dhcpcd(file: &str, text: &[u8]) -> Result<Vec<Configuration>, Reason> {
+    let mut of = Some(Interfaces::Any);
+    let mut found = Vec::new();
+    for (number, line) in lines(text) {
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        match word {
+            "interface" => of = Some(named(rest.trim())),
+            "profile" | "ssid" => of = None,
+            "static" => {
+                let address =
+                    rest.trim().strip_prefix("ip_address").map(|rest| rest.trim().trim_start_matches('='));
+                if let (Some(of), Some(address)) = (&of, address.filter(|address| !address.trim().is_empty()))
+                {
+                    found.push(configuration(file, number, of.clone(), fixed(address.trim()), false));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
 /// Reads the rules by which older systems gave each hardware address its name for ever.
 pub(super) fn rules(file: &str, text: &[u8]) -> Result<Vec<Configuration>, Reason> {
     let part = |line: &str, key: &str| Some(line.split_once(key)?.1.split_once('"')?.0.to_owned());
