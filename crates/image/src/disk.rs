@@ -297,7 +297,7 @@ fn check_encryption(partitions: &[Partition], unsure: bool, findings: &mut Findi
 fn check_os_type(expected: &Expected, ntfs: bool, linux: bool, findings: &mut Findings) {
     let windows =
         || [Setting::new("--os-type", OsType::Windows.as_str()), Setting::new("--platform", "Other Windows")];
-    match expected.os_type() {
+    match expected.os_type().or(expected.assumed_os_type) {
         Some(OsType::Windows) if linux && !ntfs => findings.fix(
             Rule::SWin,
             "OS type and contents disagree: Windows is asked for, the file systems are those of Linux",

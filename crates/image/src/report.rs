@@ -53,6 +53,9 @@ pub struct Expected {
     pub architecture: Option<Architecture>,
     /// Family of operating systems.
     pub os_type: Option<OsType>,
+    /// What is taken where no family is asked for: a request that says none is for Linux, unless a Windows is found on the
+    /// disk, which then is asked for.
+    pub assumed_os_type: Option<OsType>,
     /// Platform.
     pub platform: Option<String>,
     /// DiskImageSize in GiB.
@@ -78,6 +81,7 @@ impl Default for Expected {
             boot_mode: None,
             architecture: None,
             os_type: None,
+            assumed_os_type: None,
             platform: None,
             disk_size: None,
             nvme_support: None,

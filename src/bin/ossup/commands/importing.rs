@@ -50,7 +50,7 @@ pub(crate) fn expected(args: &RequestArgs, name: &str, more_disks: bool) -> Expe
     let mut expected = args.facts.expected(DiskRole::System, name);
     expected.more_disks = more_disks;
     // The service assumes Linux by default.
-    expected.os_type = Some(expected.os_type().unwrap_or(OsType::Linux));
+    expected.assumed_os_type = Some(OsType::Linux);
     expected
 }
 

@@ -39,10 +39,15 @@ pub(in crate::inside) fn settle(
     if expected.role != DiskRole::System || expected.os_type() == Some(OsType::Linux) {
         return;
     }
+    let product = system.product.found().map_or("a Windows", String::as_str);
+    if expected.os_type().is_none() {
+        // What its file systems alone told is settled by that.
+        report.findings.retain(|finding| finding.rule != Rule::SWin);
+        findings.set(Rule::GOs, format!("OSType is windows: the disk holds {product}"));
+    }
     let settings = &mut report.settings;
     settings.os_type = Some(OsType::Windows);
     settings.platform.clone_from(&expected.platform);
-    let product = system.product.found().map_or("a Windows", String::as_str);
     match (expected.platform.as_deref(), system.platform) {
         (None, Some(platform)) => {
             settings.platform = Some(platform.to_owned());

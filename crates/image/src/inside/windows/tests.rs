@@ -589,16 +589,27 @@ fn the_platform_that_is_advised_is_the_one_on_the_disk() {
     let unpacked = super::super::damage::unpacked(include_bytes!(
         "../../../../../tests/data/images/guest-windows-bios.raw.gz"
     ));
-    let mut report = unpacked.report;
-    let expected = Expected { os_type: Some(OsType::Linux), ..Expected::default() };
     let disk: Arc<dyn ReadAt> = unpacked.disk;
-    let mut again = crate::inspect(&*disk, &expected).unwrap();
-    crate::look_inside(Arc::clone(&disk), &expected, &mut again);
-    crate::look_inside(disk, &Expected::default(), &mut report);
-    for report in [&again, &report] {
-        let platform = report.guest.as_ref().unwrap().windows.as_ref().unwrap().platform.unwrap();
-        let advice = report.findings.iter().find(|finding| finding.rule == Rule::SWin).unwrap();
-        let advice = advice.fix.as_ref().unwrap().to_string();
-        assert!(advice.contains(platform), "{advice}");
+    let looked = |expected: &Expected| {
+        let mut report = crate::inspect(&*disk, expected).unwrap();
+        crate::look_inside(Arc::clone(&disk), expected, &mut report);
+        report
+    };
+    let report = looked(&Expected { os_type: Some(OsType::Linux), ..Expected::default() });
+    let platform = report.guest.as_ref().unwrap().windows.as_ref().unwrap().platform.unwrap();
+    let advice = report.findings.iter().find(|finding| finding.rule == Rule::SWin).unwrap();
+    assert_eq!(advice.severity, Severity::Fix);
+    let advice = advice.fix.as_ref().unwrap().to_string();
+    assert!(advice.contains(platform), "{advice}");
+    // What nobody asks for is what the disk says, also where a request without it would be for Linux.
+    for assumed_os_type in [None, Some(OsType::Linux)] {
+        let expected = Expected { assumed_os_type, ..Expected::default() };
+        let report = looked(&expected);
+        assert!(report.findings.iter().all(|finding| finding.rule != Rule::SWin), "{:?}", report.findings);
+        assert_eq!(report.settings.os_type, Some(OsType::Windows));
+        assert_eq!(report.settings.platform.as_deref(), Some(platform));
+        let unread = crate::inspect(&*disk, &expected).unwrap();
+        let told = unread.findings.iter().find(|finding| finding.rule == Rule::SWin).unwrap().severity;
+        assert_eq!(told == Severity::Fix, assumed_os_type.is_some(), "where it was not looked into");
     }
 }
