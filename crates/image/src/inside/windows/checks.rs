@@ -262,7 +262,8 @@ fn registry(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Reason> {
 
 /// Updates that the vendor's check names, and those that are under way.
 fn updates(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Reason> {
-    /// Builds with their cumulative updates of which ECS warns, and of what month they are.
+    /// Builds with their cumulative updates of which ECS warns: those of 11 January and of 14 June 2022. Which build and
+    /// revision each is says Microsoft's page "Windows Server release information".
     const CUMULATIVE: [(u32, u32, &str); 6] = [
         (14_393, 4886, "KB5009546"),
         (17_763, 2452, "KB5009557"),
