@@ -39,7 +39,7 @@ pub(crate) use ours::has_origin;
 pub use request::ImportRequest;
 pub use role::{IMPORT_POLICY, IMPORT_ROLE, RoleSetUp, RoleState, Site, authorization_url};
 
-pub use crate::protocol::ecs::{CustomImage, Detection, ImdsSupport, ImportDisk, Risk, Tag};
+pub use crate::protocol::ecs::{CheckedItem, CustomImage, Detection, ImdsSupport, ImportDisk, Tag};
 
 /// An import that the service has registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

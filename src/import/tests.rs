@@ -401,7 +401,7 @@ async fn the_services_own_check_is_awaited_for_a_while() {
     let task = submit(&bench.importer, &checked, "c-2").await.unwrap();
     bench.importer.follow(&task).await.unwrap();
     let found = bench.importer.detection(&region(), &task.image_id, limit).await.unwrap().unwrap();
-    let high: Vec<_> = found.risks.iter().filter(|risk| risk.level == "High").collect();
+    let high: Vec<_> = found.risks().filter(|risk| risk.level.as_deref() == Some("High")).collect();
     assert_eq!((high.len(), high[0].name.as_str()), (1, "GUESTOS.CloudInit"));
 }
 

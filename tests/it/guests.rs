@@ -311,10 +311,20 @@ fn what_the_image_check_of_ecs_finds_is_shown_with_our_names_and_fails_nothing()
     let finished = world.ok(&[&publish[..], &["--output=json"]].concat());
     assert!(finished.stderr.contains("risk (high): GUESTOS.Fstab, /etc/fstab line 4"), "{finished:?}");
     assert!(finished.stderr.contains("[G-FSTAB]"), "{finished:?}");
+    let row = |name: &str| finished.stderr.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    let words = |name: &str| row(name).split_whitespace().take(4).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(words("GUESTOS.Fstab"), ["GUESTOS.Fstab", "High", "G-FSTAB", "/etc/fstab"], "{finished:?}");
+    assert_eq!(
+        words("GUESTOS.OSVersion")[1..],
+        ["-", "G-OS", "Debian"],
+        "what is well is shown too: {finished:?}"
+    );
     let json: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
     let risks = json["risks"].as_array().unwrap();
     let fstab = risks.iter().find(|risk| risk["name"] == "GUESTOS.Fstab").unwrap();
     assert_eq!((&fstab["level"], &fstab["rules"]), (&"High".into(), &serde_json::json!(["G-FSTAB"])));
+    let checked = json["checked"].as_array().unwrap();
+    assert!(checked.len() > risks.len() && checked.contains(fstab), "{json:#}");
     let strict = [
         "import",
         "oss://images/disk.qcow2",
@@ -327,4 +337,59 @@ fn what_the_image_check_of_ecs_finds_is_shown_with_our_names_and_fails_nothing()
     ];
     let error = world.fails(3, &strict);
     assert!(error.contains("GUESTOS.Fstab") && error.contains("G-FSTAB, G-FSDEV"), "{error}");
+}
+
+/// Writes a disk with a small Windows on NTFS.
+fn windows(world: &World, packed: &[u8]) {
+    let mut image = Vec::new();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut image).unwrap();
+    std::fs::write(world.path("windows.raw"), image).unwrap();
+}
+
+const WINDOWS_BIOS: &[u8] = include_bytes!("../data/images/guest-windows-bios.raw.gz");
+const WINDOWS_UEFI: &[u8] = include_bytes!("../data/images/guest-windows-uefi.raw.gz");
+
+#[test]
+fn a_windows_is_told_and_its_settings_follow_from_inside() {
+    let world = World::new();
+    for (packed, mode, place) in
+        [(WINDOWS_BIOS, "BIOS", "partition 1"), (WINDOWS_UEFI, "UEFI", "partition 2")]
+    {
+        windows(&world, packed);
+        let text = world.ok(&["inspect", "windows.raw"]).stdout;
+        let said = text.lines().nth(1).unwrap();
+        for part in ["Windows Server 2022 Datacenter", "20348.2700", "x86_64", mode, "virtio and NVMe"] {
+            assert!(said.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("warn W-") && !text.contains("fix W-"), "{text}");
+        let json = world.json(&["inspect", "windows.raw"]);
+        let system = &json["guest"]["windows"];
+        assert_eq!((&system["root"], &system["build"]["found"]), (&place.into(), &20_348.into()), "{json:#}");
+        assert_eq!(system["platform"], "Windows Server 2022");
+        let settings = &json["settings"];
+        for (name, value) in [
+            ("os_type", "windows"),
+            ("platform", "Windows Server 2022"),
+            ("architecture", "x86_64"),
+            ("boot_mode", mode),
+        ] {
+            assert_eq!(settings[name], value, "{settings:#}");
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_for_against_a_windows_is_contradicted_before_anything_is_sent() {
+    let world = World::new();
+    windows(&world, WINDOWS_BIOS);
+    let stderr = world.fails(3, &["inspect", "windows.raw", "--os-type=linux"]);
+    assert!(stderr.contains("S-WIN"), "{stderr}");
+    let text = world.ok(&["inspect", "windows.raw", "--platform=Windows Server 2016"]).stdout;
+    assert!(text.contains("Windows Server 2022"), "{text}");
+    let local = world.local();
+    let publish =
+        ["publish", "windows.raw", "oss://images/", "--name=win", "--create-role", "--dry-run", &local];
+    let sent = world.json(&publish);
+    assert_eq!(sent["request"]["OSType"], "windows", "{sent:#}");
+    assert_eq!(sent["request"]["Platform"], "Windows Server 2022", "{sent:#}");
 }

@@ -249,21 +249,28 @@ pub struct DiskOfImage {
 pub struct Detection {
     /// Whether the check has ended.
     pub finished: bool,
-    /// The findings of high and medium risk.
-    pub risks: Vec<Risk>,
+    /// What was looked at, in the order of the answer.
+    pub items: Vec<CheckedItem>,
 }
 
-/// A finding of the image check.
+impl Detection {
+    /// Returns the items that are of high or medium risk.
+    pub fn risks(&self) -> impl Iterator<Item = &CheckedItem> {
+        self.items.iter().filter(|item| item.level.is_some())
+    }
+}
+
+/// An item of the image check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Risk {
+pub struct CheckedItem {
     /// What was checked, such as `GUESTOS.CloudInit`.
     pub name: String,
     /// What was found.
     pub value: Option<String>,
-    /// `High` or `Medium`.
-    pub level: String,
-    /// The finding's code.
+    /// `High` or `Medium` risk; `None` if all is well.
+    pub level: Option<String>,
+    /// The risk's code.
     pub code: Option<String>,
 }
 
@@ -361,15 +368,15 @@ fn disk(value: &Value) -> DiskOfImage {
 
 fn detection(value: &Value) -> Option<Detection> {
     let status = json::text(value, "Status")?;
-    let risks = json::list(value, "Items", "Item").into_iter().filter_map(|item| {
-        Some(Risk {
+    let items = json::list(value, "Items", "Item").into_iter().filter_map(|item| {
+        Some(CheckedItem {
             name: json::text(item, "Name")?,
             value: json::text(item, "Value"),
-            level: json::text(item, "RiskLevel")?,
+            level: json::text(item, "RiskLevel"),
             code: json::text(item, "RiskCode"),
         })
     });
-    Some(Detection { finished: status.eq_ignore_ascii_case("Finished"), risks: risks.collect() })
+    Some(Detection { finished: status.eq_ignore_ascii_case("Finished"), items: items.collect() })
 }
 
 #[cfg(test)]
@@ -429,6 +436,7 @@ mod tests {
              "CreationTime":"2025-03-04T05:06:10Z","IsCopied":"False","Usable":"False","Surprise":{"a":[1]},
              "Tags":{"Tag":[{"TagKey":"acs:ecs:image:osVersion","TagValue":"9"}]},
              "DetectionOptions":{"Status":"Processing","Items":{"Item":[
+                {"Name":"OSVersion","Value":"Rocky Linux 9"},
                 {"Name":"GUESTOS.Nvme","Value":"no","RiskLevel":"High","RiskCode":"NVMe.NotInstallded"}]}},
              "DiskDeviceMappings":{"DiskDeviceMapping":[{"Device":"/dev/xvda","Type":"system","Size":"40",
                 "SnapshotId":"","Format":"QCOW2","ImportOSSBucket":"images","ImportOSSObject":"rocky9.qcow2",
@@ -446,7 +454,9 @@ mod tests {
         assert_eq!((disk.progress, disk.remain_seconds), (None, Some(0)));
         let detection = image.detection.as_ref().unwrap();
         assert!(!detection.finished);
-        assert_eq!(detection.risks[0].code.as_deref(), Some("NVMe.NotInstallded"));
+        assert_eq!(detection.items[0].value.as_deref(), Some("Rocky Linux 9"));
+        let codes: Vec<_> = detection.risks().map(|risk| risk.code.as_deref()).collect();
+        assert_eq!(codes, [Some("NVMe.NotInstallded")]);
     }
 
     #[test]

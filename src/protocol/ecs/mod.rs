@@ -31,7 +31,9 @@ pub use delete_image::DeleteImage;
 pub use delete_instance::DeleteInstance;
 pub use delete_snapshot::DeleteSnapshot;
 pub use describe_image_share_permission::{DescribeImageSharePermission, ImageShares};
-pub use describe_images::{CustomImage, DescribeImages, Detection, DiskOfImage, ImageOwner, ImagePage, Risk};
+pub use describe_images::{
+    CheckedItem, CustomImage, DescribeImages, Detection, DiskOfImage, ImageOwner, ImagePage,
+};
 pub use describe_instances::{DescribeInstances, InstanceInfo};
 pub use describe_regions::{DescribeRegions, RegionInfo};
 pub use describe_snapshots::{DescribeSnapshots, SnapshotInfo, SnapshotPage};

@@ -7,7 +7,7 @@ use ossup::model::{AccountId, ClientToken, ImageId, Region, SnapshotId};
 use serde_json::{Value, json};
 
 use super::fan_out::refuse_unknown_regions;
-use super::{cloud_test, image_text, importing, manage};
+use super::{checked, cloud_test, image_text, manage};
 use crate::args::{
     ConnectionArgs, ImageArgs, ImageCommand, ImageCopyArgs, ImageShareArgs, ImageWaitArgs, RetryArgs,
     TaskOrImage,
@@ -238,7 +238,7 @@ pub(super) fn json_fields(region: &Region, image: &CustomImage) -> Value {
         "snapshots": image.snapshots(),
         "tags": image.tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>(),
         "risks": image.detection.as_ref().map(|detection| {
-            detection.risks.iter().map(importing::risk_members).collect::<Vec<_>>()
+            detection.risks().map(checked::members).collect::<Vec<_>>()
         }),
     })
 }

@@ -3,6 +3,7 @@ use ossup::model::{ObjectRef, SnapshotId};
 use ossup::publish::PublishReport;
 use serde_json::{Map, Value, json};
 
+use super::checked;
 use super::importing::{self, Disk, Imports};
 use super::inspection::{self, Depth};
 use super::preflight::{refuse_by_rules, warn_of_unknown_boot_mode};
@@ -30,8 +31,9 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<(), Fail
     );
     let mut risks = Ok(());
     if args.request.detect && wait {
-        json_fields["risks"] = imports.detection(context, &report.import, looked.as_ref()).await?;
-        risks = importing::judge_risks(&json_fields["risks"], args.inspection.strict);
+        let items = imports.detection(context, &report.import, looked.as_ref()).await?;
+        json_fields = importing::joined(json_fields, checked::json_fields(items));
+        risks = checked::judge_risks(&json_fields["risks"], args.inspection.strict);
     }
     if args.as_snapshot {
         let id = snapshot(&report)?;

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use ossup::boot_test::BootTestError;
 use ossup::image::request::platform_os_type;
-use ossup::image::{DiskRole, Expected, Report, Rule, Severity};
-use ossup::import::{ImdsSupport, ImportDisk, ImportRequest, Importer, Risk};
+use ossup::image::{DiskRole, Expected, Report};
+use ossup::import::{ImdsSupport, ImportDisk, ImportRequest, Importer};
 use ossup::model::{BootMode, DiskFormat, ObjectRef, OsType, Region};
 use ossup::publish::{Publish, PublishError, PublishReport, Published};
 use serde_json::{Value, json};
 
-use super::{cloud_test, fan_out};
+use super::{checked, cloud_test, fan_out};
 use crate::args::{ConnectionArgs, FanOutArgs, ImdsArg, RequestArgs};
 use crate::context::{Connection, Context};
-use crate::failure::{Failure, Kind, ResumeHint, again};
+use crate::failure::{Failure, ResumeHint, again};
 use crate::origin::Late;
 use crate::ui::ImportsShown;
 use crate::ui::advice::Subject;
@@ -236,8 +236,8 @@ impl Imports {
         Err(Failure::from(error).resumable(true).with_members(done).context(said(&region)))
     }
 
-    /// Waits for the service's check of the image, and shows what it found and which of our checks look at the same. The
-    /// image is there whatever that is.
+    /// Waits for the service's check of the image, and shows its items and which of our checks look at the same. The image is
+    /// there whatever it found. Returns the items; null if it has not ended.
     pub(crate) async fn detection(
         &self,
         context: &Context,
@@ -254,18 +254,16 @@ impl Imports {
             ));
             return Ok(Value::Null);
         };
-        for risk in &found.risks {
-            let ours = match &ours(&risk.name, report)[..] {
-                [] => String::new(),
-                rules => format!(" [{}]", rules.join(", ")),
-            };
-            context.output.warning(format!("risk ({}): {}{ours}", risk.level.to_lowercase(), said(risk)));
+        for row in checked::table(&found, report).lines() {
+            context.output.status(row);
         }
-        if found.risks.is_empty() {
+        for risk in found.risks() {
+            context.output.warning(checked::said(risk, report));
+        }
+        if found.risks().next().is_none() {
             context.output.status("the image check found no risks");
         }
-        let with_ours = |risk| joined(risk_members(risk), json!({"rules": ours(&risk.name, report)}));
-        Ok(found.risks.iter().map(with_ours).collect())
+        Ok(found.items.iter().map(|item| checked::members_with_ours(item, report)).collect())
     }
 
     fn stopped(&self, context: &Context) -> Failure {
@@ -324,40 +322,6 @@ fn failure_members((region, error): (&Region, &PublishError)) -> Value {
     json!({"region": region, "message": crate::failure::chain(error)})
 }
 
-/// Returns the rules of ours that are about an item of the image check: those that found something, else all. The
-/// service prints names with and without what stands in front of the last point.
-fn ours(item: &str, report: Option<&Report>) -> Vec<&'static str> {
-    let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
-    let about = |rule: &&Rule| rule.vendor_item().is_some_and(|known| last(known) == last(item));
-    let all: Vec<_> = Rule::ALL.iter().filter(about).collect();
-    let found = |rule: &&Rule| {
-        let findings = report.iter().flat_map(|report| &report.findings);
-        findings.filter(|finding| finding.severity >= Severity::Warn).any(|finding| finding.rule == **rule)
-    };
-    let told: Vec<_> = all.iter().copied().filter(found).collect();
-    let rules = if told.is_empty() { all } else { told };
-    rules.into_iter().map(|rule| rule.id()).collect()
-}
-
-/// Fails a strict command if the image check found a risk, or has not ended.
-pub(crate) fn judge_risks(risks: &Value, strict: bool) -> Result<(), Failure> {
-    if !strict || risks.as_array().is_some_and(Vec::is_empty) {
-        return Ok(());
-    }
-    let failure = Failure::new(Kind::ImageRefused, "the image check of ECS found risks, or has not ended");
-    Err(failure.hint("the image is there all the same; without --strict, risks are not errors"))
-}
-
-/// Returns a risk of the image check for people.
-pub(crate) fn said(risk: &Risk) -> String {
-    let details = [&risk.value, &risk.code].into_iter().flatten().map(String::as_str);
-    std::iter::once(risk.name.as_str()).chain(details).collect::<Vec<_>>().join(", ")
-}
-
-pub(crate) fn risk_members(risk: &Risk) -> Value {
-    json!({"name": risk.name, "level": risk.level, "value": risk.value, "code": risk.code})
-}
-
 /// Returns the command that starts an instance of the image, the last step of the documented procedure.
 pub(crate) fn next_step(report: &PublishReport) -> Option<String> {
     let import = report.image();
@@ -375,26 +339,4 @@ pub(crate) fn joined(mut first: Value, second: Value) -> Value {
         json_fields.extend(more);
     }
     first
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_item_of_the_image_check_is_known_by_its_last_word() {
-        assert_eq!(ours("GUESTOS.Nvme", None), ["G-NVME", "W-NVME"]);
-        assert_eq!(ours("nvme", None), ["G-NVME", "W-NVME"], "as the service prints it");
-        assert_eq!(ours("Fstab", None), ["G-FSTAB", "G-FSDEV"]);
-        assert!(ours("GUESTOS.Unheard", None).is_empty());
-    }
-
-    #[test]
-    fn risks_fail_only_what_is_strict() {
-        let risks = json!([{"name": "GUESTOS.Fstab"}]);
-        judge_risks(&risks, false).unwrap();
-        judge_risks(&json!([]), true).unwrap();
-        assert_eq!(judge_risks(&risks, true).unwrap_err().kind, Kind::ImageRefused);
-        assert!(judge_risks(&Value::Null, true).is_err(), "what has not ended shows nothing");
-    }
 }

@@ -3,6 +3,7 @@
 mod abort;
 pub(crate) mod boot;
 mod bucket;
+mod checked;
 mod cloud_test;
 mod completions;
 mod demo;

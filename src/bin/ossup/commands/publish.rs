@@ -12,6 +12,7 @@ use sha2::Digest;
 use tempfile::NamedTempFile;
 
 use super::boot;
+use super::checked;
 use super::cloud_test;
 use super::import;
 use super::importing::{self, Disk, Imports};
@@ -120,8 +121,9 @@ pub(crate) async fn run(args: &PublishArgs, context: &Context) -> Result<(), Fai
     let mut risks = Ok(());
     if args.request.detect {
         let looked = imports.looked.report.get().map(|(report, _)| report).or(first.report.as_ref());
-        json_fields["risks"] = imports.detection(context, &report.import, looked).await?;
-        risks = importing::judge_risks(&json_fields["risks"], args.inspection.strict);
+        let items = imports.detection(context, &report.import, looked).await?;
+        json_fields = importing::joined(json_fields, checked::json_fields(items));
+        risks = checked::judge_risks(&json_fields["risks"], args.inspection.strict);
     }
     if let Some(path) = &args.manifest {
         let passed = report.uploads.first().and_then(|upload| upload.content_sha256);
