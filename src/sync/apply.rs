@@ -146,7 +146,8 @@ async fn copy(
 }
 
 /// Gives an image its name. It belongs to one image of a region, so the one that has it loses it first; between the two
-/// requests nobody has it, and a run that dies there leaves that to the next one's first change.
+/// requests nobody has it. A run that is to end goes on until the name has arrived; one that dies there leaves that to the
+/// next one's first change.
 async fn hand_over(
     fleet: &Fleet,
     region: &Region,
@@ -155,6 +156,7 @@ async fn hand_over(
     old: Option<&(ImageId, String)>,
 ) -> Result<(), ChangeError> {
     let images = &fleet.images;
+    let _passing = fleet.pass_name().await;
     if let Some((old, other)) = old {
         images.rename(region, old, other).await?;
     }

@@ -7,9 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::sync::watch;
 
 use super::account::{Account, Goal, Seen};
 use super::apply;
@@ -42,6 +44,17 @@ pub struct Fleet {
     pub(super) files: Arc<Files>,
     told: Arc<dyn Fn(&Told<'_>) + Send + Sync>,
     cancel: CancellationToken,
+    /// How many names are on their way from one image to another, and nobody's meanwhile.
+    passing: watch::Sender<usize>,
+}
+
+/// A name on its way.
+pub(super) struct Passing<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|names| *names -= 1);
+    }
 }
 
 impl fmt::Debug for Fleet {
@@ -86,7 +99,8 @@ impl Fleet {
     pub fn new(importer: Importer, file: SyncFile, maker: Arc<dyn Maker>) -> Self {
         let images = Images::new(importer.client().clone());
         let cancel = CancellationToken::new();
-        Self { file, importer, images, maker, files: Arc::default(), told: Arc::new(|_| {}), cancel }
+        let (files, told, passing) = (Arc::default(), Arc::new(|_: &Told<'_>| {}), watch::Sender::new(0));
+        Self { file, importer, images, maker, files, told, cancel, passing }
     }
 
     /// Tells `sink` what is begun and done.
@@ -96,7 +110,8 @@ impl Fleet {
         self
     }
 
-    /// Ends the run when the token is cancelled. What was submitted goes on, and is found again.
+    /// Ends the run when the token is cancelled, and no name is on its way from one image to another. What was submitted
+    /// goes on, and is found again.
     #[must_use]
     pub fn with_cancellation(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
@@ -154,11 +169,27 @@ impl Fleet {
         &self,
         work: impl Future<Output = Result<T, SyncError>>,
     ) -> Result<T, SyncError> {
+        let mut work = pin!(work);
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(SyncError::Cancelled),
+            () = self.cancel.cancelled() => {}
+            done = &mut work => return done,
+        }
+        let mut passing = self.passing.subscribe();
+        tokio::select! {
+            biased;
+            _ = passing.wait_for(|names| *names == 0) => Err(SyncError::Cancelled),
             done = work => done,
         }
+    }
+
+    /// Begins to take a name from one image for another. Once the run is to end, nothing of that is begun.
+    pub(super) async fn pass_name(&self) -> Passing<'_> {
+        if self.cancel.is_cancelled() {
+            std::future::pending::<()>().await;
+        }
+        self.passing.send_modify(|names| *names += 1);
+        Passing(&self.passing)
     }
 
     /// Resolves what the file leaves open: regions, and what the sources are.

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt as _};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::cancel::CancellationToken;
 use crate::client::{Client, ClientOptions};
 use crate::credentials::{BoxFuture, StaticCredentials};
 use crate::emulator::{Emulator, EmulatorOptions};
@@ -35,6 +36,8 @@ struct Network {
     log: Mutex<Vec<(String, String)>>,
     /// How often each request lets others go first.
     dice: Mutex<Option<fastrand::Rng>>,
+    /// Is cancelled as soon as an image has lost the name `web`.
+    stop: CancellationToken,
 }
 
 impl Network {
@@ -43,7 +46,11 @@ impl Network {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let action = action.unwrap_or_else(|| request.method().to_string());
         self.log.lock().unwrap().push((action, query));
-        self.emulator.send(request).await
+        let answer = self.emulator.send(request).await;
+        if REGIONS.into_iter().any(|place| self.is_between_renames(place)) {
+            self.stop.cancel();
+        }
+        answer
     }
 }
 
@@ -189,6 +196,7 @@ impl World {
             dead: Arc::default(),
             log: Mutex::default(),
             dice: Mutex::default(),
+            stop: CancellationToken::new(),
         })
     }
 
@@ -393,6 +401,27 @@ async fn two_runs_at_the_same_time_do_no_harm() {
         no_failure(two);
         world.finish(HANDED_OVER).await;
         world.assert_is_so(HANDED_OVER, if seed % 2 == 1 { 2 } else { 1 }, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_to_end_leaves_no_name_to_nobody() {
+    for seed in 0..8 {
+        let world = World::new();
+        no_failure(world.sync(world.network(None), HANDED_OVER, "one").run().await);
+        world.build(2);
+        let network = world.network(None);
+        *network.dice.lock().unwrap() = Some(fastrand::Rng::with_seed(seed));
+        let sync = world.sync(network.clone(), HANDED_OVER, "one").with_cancellation(network.stop.clone());
+        let ended = sync.run().await;
+        assert!(matches!(ended, Err(SyncError::Cancelled)), "{ended:?}");
+        for place in REGIONS {
+            let images = world.images(place).await;
+            let named = images.iter().filter(|image| image.name.as_deref() == Some("web")).count();
+            assert_eq!(named, 1, "{place}: {images:?}");
+        }
+        world.finish(HANDED_OVER).await;
+        world.assert_is_so(HANDED_OVER, 2, 1).await;
     }
 }
 
