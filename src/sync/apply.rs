@@ -45,7 +45,9 @@ pub(super) async fn apply(
         (Action::Tag { image: Some(image), tags }, _) => {
             let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
             if let Some(seen) = seen {
-                images.tag(region, &seen.image, tags, true).await?;
+                // The snapshots first: a plan sees by the image alone whether the tags are there.
+                images.tag_snapshots(region, &seen.image.snapshots(), tags).await?;
+                images.tag(region, &seen.image, tags, false).await?;
             }
         }
         (Action::Unpublish { image: Some(image) }, _) => drop(images.unpublish(region, image).await?),

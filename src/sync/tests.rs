@@ -425,6 +425,20 @@ async fn a_run_that_is_to_end_leaves_no_name_to_nobody() {
     }
 }
 
+/// An image that has the tags is left alone, so it must not get them before its snapshots.
+#[tokio::test]
+async fn an_image_has_its_tags_only_if_its_snapshots_have_them() {
+    let world = World::new();
+    let network = world.network(None);
+    no_failure(world.sync(network.clone(), HANDED_OVER, "one").run().await);
+    let log = network.log.lock().unwrap();
+    let tagged = log.iter().filter(|(action, query)| action == "TagResources" && query.contains("team"));
+    let kinds: Vec<bool> = tagged.map(|(_, query)| query.contains("ResourceType=snapshot")).collect();
+    assert_eq!(kinds.iter().filter(|is_snapshot| **is_snapshot).count(), REGIONS.len(), "{log:?}");
+    let first_image = kinds.iter().position(|is_snapshot| !is_snapshot);
+    assert!(first_image.is_some_and(|at| at > 0), "{log:?}");
+}
+
 #[tokio::test]
 async fn a_plan_of_many_entries_looks_at_each_region_once() {
     let (world, mut more) = (World::new(), String::new());
