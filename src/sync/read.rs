@@ -15,7 +15,9 @@ use crate::checksum_file::Sha256;
 use crate::image::Finding;
 use crate::image::request as rules;
 use crate::import::{ORIGIN_TAG, Tag};
+use crate::manage::DELETION_TAG;
 use crate::model::{AccountId, BucketName, Region};
+use crate::publish::REPLACED_BY_TAG;
 
 /// Most tags of an entry: an image can have 20, of which the service's own and ours take some.
 const MAX_TAGS: usize = rules::MAX_TAGS - 4;
@@ -188,6 +190,14 @@ impl Reader<'_> {
         let (tags, retention) = (self.tags(&image)?, self.retention(&image)?);
         let share_with = self.accounts(&image)?;
         let import = self.import(&image, at)?;
+        let family = match image.family {
+            Some(family) if family.get_ref().is_empty() => {
+                return Err(self
+                    .places
+                    .wrong(family.span(), "a family has a name; without one, leave it out"));
+            }
+            family => family.map(Spanned::into_inner),
+        };
         Ok(Entry {
             key: key.to_owned(),
             name,
@@ -198,7 +208,7 @@ impl Reader<'_> {
             regions,
             public: image.visibility == Some(VisibilityText::Public),
             share_with,
-            family: image.family,
+            family,
             tags,
             retention,
         })
@@ -280,7 +290,9 @@ impl Reader<'_> {
             return Err(self.places.wrong(at, text));
         }
         let ours = |key: &str| {
-            [ORIGIN_TAG, ENTRY_TAG, CONTENT_TAG].iter().any(|ours| ours.eq_ignore_ascii_case(key))
+            [ORIGIN_TAG, ENTRY_TAG, CONTENT_TAG, DELETION_TAG, REPLACED_BY_TAG]
+                .iter()
+                .any(|ours| ours.eq_ignore_ascii_case(key))
         };
         if let Some((key, _)) = pairs.iter().find(|(key, _)| ours(key)) {
             return Err(self
@@ -313,15 +325,27 @@ impl Reader<'_> {
             let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refuse())?;
             Duration::try_from(signed).map_err(|_| refuse())
         });
-        let keep_tags = image.keep_tags.iter().flatten().map(|tag| match tag.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-            None => (tag.clone(), None),
-        });
         Ok(Some(Retention {
             keep: *keep.get_ref() as usize,
             older_than: older_than.transpose()?,
-            keep_tags: keep_tags.collect(),
+            keep_tags: self.keep_tags(image)?,
         }))
+    }
+
+    fn keep_tags(&self, image: &ImageText) -> Result<Vec<(String, Option<String>)>, FileError> {
+        let keyless = |tag: &Spanned<String>| {
+            self.places.wrong(
+                tag.span(),
+                "expected a tag as \"KEY\" or \"KEY=VALUE\": without a key it keeps nothing",
+            )
+        };
+        let tag = |tag: &Spanned<String>| match tag.get_ref().split_once('=') {
+            Some(("", _)) => Err(keyless(tag)),
+            None if tag.get_ref().is_empty() => Err(keyless(tag)),
+            Some((key, value)) => Ok((key.to_owned(), Some(value.to_owned()))),
+            None => Ok((tag.get_ref().clone(), None)),
+        };
+        image.keep_tags.iter().flatten().map(tag).collect()
     }
 }
 

@@ -161,7 +161,8 @@ pub(super) struct ImageText {
     #[cfg_attr(feature = "cli", schemars(with = "Option<Vec<String>>"))]
     pub(super) share_with: Option<Vec<Spanned<AccountId>>>,
     /// Image family that it is in, in every region.
-    pub(super) family: Option<String>,
+    #[cfg_attr(feature = "cli", schemars(with = "Option<String>"))]
+    pub(super) family: Option<Spanned<String>>,
     /// Tags of the image and of its snapshots. Tags that are not named here stay as they are.
     #[cfg_attr(feature = "cli", schemars(with = "Option<BTreeMap<String, String>>"))]
     pub(super) tags: Option<Spanned<BTreeMap<String, String>>>,
@@ -173,7 +174,8 @@ pub(super) struct ImageText {
     #[cfg_attr(feature = "cli", schemars(with = "Option<String>"))]
     pub(super) older_than: Option<Spanned<String>>,
     /// Images that have one of these tags stay: `KEY` or `KEY=VALUE`.
-    pub(super) keep_tags: Option<Vec<String>>,
+    #[cfg_attr(feature = "cli", schemars(with = "Option<Vec<String>>"))]
+    pub(super) keep_tags: Option<Vec<Spanned<String>>>,
 }
 
 impl ImageText {

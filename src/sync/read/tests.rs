@@ -104,6 +104,18 @@ fn what_is_wrong_is_told_with_its_place() {
             "line 5, column 8: the tag `ossup:entry` is one that images are recognised by",
         ),
         (
+            "[image.aa]\nsource = \"a\"\ntags = { \"ossup:delete-with\" = \"x\" }",
+            "line 5, column 8: the tag `ossup:delete-with` is one that images are recognised by",
+        ),
+        (
+            "[image.aa]\nsource = \"a\"\nkeep = 2\nkeep-tags = [\"a\", \"=x\"]",
+            "line 6, column 19: expected a tag as \"KEY\" or \"KEY=VALUE\": without a key it keeps nothing",
+        ),
+        (
+            "[image.aa]\nsource = \"a\"\nfamily = \"\"",
+            "line 5, column 10: a family has a name; without one, leave it out",
+        ),
+        (
             "[image.aa]\nsource = \"a\"\nshare-with = [\"me\"]",
             "line 5, column 15: expected an account id (UID), a number such as \"1234567890123456\"",
         ),
