@@ -1,8 +1,8 @@
 //! Planning a prune in a region, and doing what was planned.
 //!
-//! Between the two, people read the plan, and the account goes on living. So everything is judged again before anything is
-//! deleted, and an image goes only if both judgements say so; what has changed since is told. One image after the other,
-//! the oldest first, and a failure of one does not end it. After a kill the same command does the rest, snapshots
+//! Between the two, people read the plan, and the account goes on living; a deletion takes minutes. So everything is judged
+//! again before each deletion, and an image goes only if both judgements say so; what has changed since is told. One image
+//! after the other, the oldest first, and a failure of one does not end it. After a kill the same command does the rest, snapshots
 //! included: it begins with what an interrupted deletion has left.
 
 use jiff::Timestamp;
@@ -73,8 +73,7 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// When nothing could be begun: the region's images cannot be listed, or snapshots that were left cannot be deleted.
-    /// The failure of one image is its outcome.
+    /// When nothing could be begun: snapshots that were left cannot be deleted. The failure of one image is its outcome.
     pub async fn prune(
         &self,
         plan: &PrunePlan,
@@ -88,21 +87,30 @@ impl Images {
         if !plan.left.is_empty() {
             self.finish_deletions(region).await?;
         }
-        let judged = judge(&self.list(region, &ImageQuery::default()).await?, rules, plan.as_of);
         let mut pruned = Vec::new();
         for planned in plan.judged.iter().rev().filter(|judged| judged.goes()) {
-            let id = &planned.image.image_id;
-            let outcome = match judged.iter().find(|judged| judged.image.image_id == *id) {
-                // It is not there, or no longer what the rules look at.
-                None => self.gone(region, id).await,
-                Some(Judged { verdict: Verdict::Stays(why), .. }) => Ok(Pruned::Stays(why.clone())),
-                Some(Judged { image, .. }) => self.prune_image(region, image, rules).await,
-            };
+            let outcome = self.prune_planned(plan, planned, rules).await;
             let one = PrunedImage { image: planned.image.clone(), outcome };
             told(region, &one);
             pruned.push(one);
         }
         Ok(pruned)
+    }
+
+    async fn prune_planned(
+        &self,
+        plan: &PrunePlan,
+        planned: &Judged,
+        rules: &PruneRules,
+    ) -> Result<Pruned, ManageError> {
+        let (region, id) = (&plan.region, &planned.image.image_id);
+        let judged = judge(&self.list(region, &ImageQuery::default()).await?, rules, plan.as_of);
+        match judged.iter().find(|judged| judged.image.image_id == *id) {
+            // It is not there, or no longer what the rules look at.
+            None => self.gone(region, id).await,
+            Some(Judged { verdict: Verdict::Stays(why), .. }) => Ok(Pruned::Stays(why.clone())),
+            Some(Judged { image, .. }) => self.prune_image(region, image, rules).await,
+        }
     }
 
     async fn gone(&self, region: &Region, id: &ImageId) -> Result<Pruned, ManageError> {

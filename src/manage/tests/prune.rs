@@ -69,6 +69,33 @@ async fn what_has_changed_since_the_plan_stays_and_one_failure_does_not_end_it()
 }
 
 #[tokio::test]
+async fn what_a_family_comes_to_point_to_while_others_are_deleted_stays() {
+    let bench = Bench::new(|_| {});
+    let rules = PruneRules::new(PruneScope::NamePrefix("web-".to_owned()), 1);
+    let (oldest, older, newest) =
+        (bench.made("web-1").await, bench.made("web-2").await, bench.made("web-3").await);
+    for id in [&older, &newest] {
+        bench.images.set_family(&here(), id, "web").await.unwrap();
+    }
+    let plan = bench.images.plan_prune(&here(), &rules).await.unwrap();
+    assert_eq!(plan.judged.iter().filter(|judged| judged.goes()).count(), 2);
+    // Somebody rolls the family back as soon as the first one is deleted.
+    let roll_back = |_: &Region, one: &PrunedImage| {
+        if one.image.image_id == oldest {
+            let deprecate = || {
+                let somebody = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                somebody.block_on(bench.images.deprecate(&here(), &newest, &deprecation()))
+            };
+            std::thread::scope(|scope| scope.spawn(deprecate).join().unwrap()).unwrap();
+        }
+    };
+    let outcomes = bench.images.prune(&plan, &rules, roll_back).await.unwrap();
+    let outcomes: Vec<_> = outcomes.iter().map(|one| one.outcome.as_ref().unwrap()).collect();
+    assert!(matches!(outcomes[0], Pruned::Deleted(_)), "{outcomes:?}");
+    assert!(matches!(outcomes[1], Pruned::Stays(Staying::FamilyHead(_))), "{outcomes:?}");
+}
+
+#[tokio::test]
 async fn a_public_image_that_accounts_have_too_goes_only_if_both_are_allowed() {
     let bench = Bench::new(|_| {});
     let mut rules = PruneRules::new(PruneScope::NamePrefix("web-".to_owned()), 1);
