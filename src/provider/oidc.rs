@@ -111,9 +111,12 @@ fn from_file(path: &Path) -> Result<Secret, CredentialsError> {
         reason,
         transient,
     };
-    let length = std::fs::metadata(path).map(|metadata| metadata.len());
-    match length {
-        Ok(length) if length <= answer::MAX_BYTES as u64 => {}
+    match std::fs::metadata(path) {
+        // A pipe would wait, and a device never end.
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(refuse("it is no regular file".to_owned(), false));
+        }
+        Ok(metadata) if metadata.len() <= answer::MAX_BYTES as u64 => {}
         Ok(_) => return Err(refuse("it is too long".to_owned(), false)),
         Err(error) => return Err(refuse(format!("it cannot be read: {}", error.kind()), false)),
     }

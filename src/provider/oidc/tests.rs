@@ -159,6 +159,8 @@ async fn the_token_file_is_read_for_each_request_and_a_missing_one_is_named() {
     let provider = world.provider(OidcToken::File(token_file.clone()));
     let error = provider.credentials(None).await.unwrap_err();
     assert!(error.provider.contains("token") && error.reason.contains("cannot be read"), "{error}");
+    let device = world.provider(OidcToken::File("/dev/zero".into()));
+    assert!(device.credentials(None).await.unwrap_err().reason.contains("no regular file"));
     std::fs::write(&token_file, " \n").unwrap();
     assert!(provider.credentials(None).await.unwrap_err().reason.contains("empty"));
     std::fs::write(&token_file, "eyJhbGciOiJSUzI1NiJ9.e30.hunter2\n").unwrap();
