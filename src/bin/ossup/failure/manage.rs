@@ -1,6 +1,5 @@
 //! Failures of what is done with images after their import.
 
-use ossup::ErrorKind;
 use ossup::manage::ManageError;
 use ossup::model::ImageStatus;
 
@@ -67,12 +66,9 @@ fn advice(error: &ManageError) -> Option<String> {
                 None => "run the same command again, which does the rest".to_owned(),
             }
         }
-        ManageError::Call { source, .. } if error.kind() == ErrorKind::Credentials => {
-            let named = source.service().is_some_and(|answer| answer.denied_action.is_some());
-            match named {
-                true => service::advice(source)?,
-                false => format!("grant `ecs:{}` to the user or role", source.operation),
-            }
+        // A denial that does not name what was denied; wrong keys are no denial.
+        ManageError::Call { source, .. } if source.service().is_some_and(service::is_unnamed_denial) => {
+            format!("grant `ecs:{}` to the user or role", source.operation)
         }
         ManageError::Call { source, .. } => import::advice_on_call(source)?,
         ManageError::Import(error) => import::advice(error)?,

@@ -129,6 +129,12 @@ fn service(answer: &ServiceError) -> Option<String> {
     }
 }
 
+/// Whether the service denies an operation without a word about what has to be allowed.
+pub(super) fn is_unnamed_denial(answer: &ServiceError) -> bool {
+    let is_denied = answer.code.is_some() && is_denial(answer.code.as_deref());
+    answer.status == 403 && is_denied && answer.denied_action.is_none()
+}
+
 /// Whether a 403 is about permissions: ECS returns it for much else. A response without a body counts as one.
 fn is_denial(code: Option<&str>) -> bool {
     let denials =
@@ -239,6 +245,13 @@ mod tests {
         let mut region = answer(400, "InvalidArgument");
         region.ec = Some("0002-00000226".to_owned());
         assert!(service(&region).unwrap().contains("--region"));
+    }
+
+    #[test]
+    fn wrong_keys_are_no_denial() {
+        let unnamed = |status, code| is_unnamed_denial(&answer(status, code));
+        assert!(unnamed(403, "Forbidden.RAM"));
+        assert!(!unnamed(400, "SignatureDoesNotMatch") && !unnamed(404, "InvalidAccessKeyId.NotFound"));
     }
 
     #[test]
