@@ -93,12 +93,23 @@ impl Steps<'_> {
                 let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
                 let deprecation = Deprecation::new(today).with_replacement(Some(name.to_owned()));
                 self.managed(images.deprecate(region, id, &deprecation)).await?;
+                if image.status != ImageStatus::Deprecated {
+                    self.publish.events.notice(format!("{region}: the replaced image {id} is deprecated"));
+                }
                 Ok(Fate::Deprecated)
             }
             Replaced::Delete => {
                 let options = DeleteOptions::default().with_snapshots(true).with_withdraw(true);
                 match self.publish.until_cancelled(images.delete(region, id, options)).await? {
-                    Ok(_) => Ok(Fate::Deleted),
+                    Ok(deleted) => {
+                        self.publish.events.notice(format!("{region}: the replaced image {id} is deleted"));
+                        for (snapshot, why) in &deleted.kept {
+                            self.publish
+                                .events
+                                .notice(format!("{region}: snapshot {snapshot} is kept: {why}"));
+                        }
+                        Ok(Fate::Deleted)
+                    }
                     Err(ManageError::InUse { .. }) => {
                         self.publish.events.notice(format!(
                             "{region}: the replaced image {id} is kept, because instances use it"
