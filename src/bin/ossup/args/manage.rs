@@ -128,10 +128,10 @@ pub(crate) struct ImageDeleteArgs {
 #[command(group = ArgGroup::new("scope").required(true).args(["family", "name_prefix"]))]
 pub(crate) struct ImagePruneArgs {
     /// Look at the images of this family
-    #[arg(long)]
+    #[arg(long, value_parser = scope)]
     pub(crate) family: Option<String>,
     /// Look at the images whose names begin so
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = scope)]
     pub(crate) name_prefix: Option<String>,
     /// How many of the newest Available images to keep in each region
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -161,6 +161,14 @@ pub(crate) struct ImagePruneArgs {
     pub(crate) place: WhereArgs,
 }
 
+/// Parses what images are looked at. Every name begins with nothing: a variable that is not set would mean all images.
+fn scope(text: &str) -> Result<String, BadValue> {
+    match text.trim().is_empty() {
+        true => Err(bad("it is empty, which would mean every image")),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// Parses `KEY` or `KEY=VALUE`.
 fn kept_tag(text: &str) -> Result<(String, Option<String>), BadValue> {
     let (key, value) = match text.split_once('=') {
@@ -183,5 +191,11 @@ mod tests {
         assert_eq!(kept_tag("bootimage").unwrap(), ("bootimage".to_owned(), None));
         assert_eq!(kept_tag("stage=").unwrap(), ("stage".to_owned(), Some(String::new())));
         assert!(kept_tag("=x").is_err());
+    }
+
+    #[test]
+    fn nothing_does_not_stand_for_every_image() {
+        assert_eq!(scope("web-").unwrap(), "web-");
+        assert!(scope("").is_err() && scope(" ").is_err());
     }
 }
