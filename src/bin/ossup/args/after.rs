@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use ossup::model::{AccountId, Region};
 
@@ -30,7 +31,7 @@ pub(crate) struct FanOutArgs {
     #[arg(long)]
     pub(crate) public: bool,
     /// Put the image and its copies into this image family
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) family: Option<String>,
     /// Let the images take over their names from those that earlier commands made, once all are available
     #[arg(long)]

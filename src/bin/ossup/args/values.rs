@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use ossup::image::request::PLATFORMS;
+use ossup::manage::DELETION_TAG;
 use ossup::model::{AccountId, BucketName, Endpoint, ImageStatus, ObjectRef, Region};
 use ossup::transfer::MIN_BANDWIDTH;
 
@@ -169,6 +170,9 @@ impl FromStr for Tag {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
+            Some((key, _)) if key.eq_ignore_ascii_case(DELETION_TAG) => {
+                Err(bad("this tag says that a snapshot is to be deleted: `ossup image delete` alone sets it"))
+            }
             Some((key, value)) if !key.is_empty() => {
                 Ok(Self { key: key.to_owned(), value: value.to_owned() })
             }
@@ -398,6 +402,14 @@ mod tests {
         }
         for text in ["", "M", "-1M", "1.5", "1X", "1.2.3M", "99999999999999999999", "99999999T", "1e3"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_tag_that_has_snapshots_deleted_is_set_by_no_argument() {
+        assert!("team=web".parse::<Tag>().is_ok());
+        for key in [DELETION_TAG, "Ossup:Delete-With"] {
+            assert!(format!("{key}=m-1").parse::<Tag>().is_err(), "{key}");
         }
     }
 
