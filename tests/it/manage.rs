@@ -424,6 +424,28 @@ async fn a_retired_image_names_its_heir_and_its_last_day() {
 }
 
 #[tokio::test]
+async fn a_mistyped_image_has_nothing_deleted_that_was_not_agreed_to() {
+    let mut world = world();
+    two_in_two_regions(&world).await;
+    let rule = r#"{"rules": [{"operation": "DeleteSnapshot", "times": 1,
+        "fault": {"kind": "status", "status": 403, "code": "Forbidden.RAM"}}]}"#;
+    std::fs::write(world.path("faults.json"), rule).unwrap();
+    let server = Server::start(&mut world, &["--faults=faults.json"]);
+    let list = world.json(&["image", "list", "--name=web-1"]);
+    let id = text(&list["images"][0]["image_id"]);
+    world.fails(4, &["image", "delete", "web-1", "--snapshots", "--yes"]);
+    // What is left of it is not of the image that was named.
+    let stderr = world.fails(2, &["image", "delete", "web-11", "--snapshots"]);
+    assert!(stderr.contains("--yes"), "{stderr}");
+    let stderr = world.fails(2, &["image", "delete", "m-1nothing", "--snapshots", "--yes"]);
+    assert!(stderr.contains("there is no image `m-1nothing`"), "{stderr}");
+    let finished = world.ok(&["image", "delete", &id, "--snapshots", "--yes"]).stderr;
+    assert!(finished.contains("an earlier deletion is finished"), "{finished}");
+    drop(server);
+    assert_eq!(Fleet::open(&world).snapshots().await, 3);
+}
+
+#[tokio::test]
 async fn an_image_is_deleted_everywhere_with_its_snapshots_and_a_killed_deletion_is_finished() {
     let mut world = world();
     two_in_two_regions(&world).await;

@@ -1,6 +1,6 @@
 //! `image delete`.
 
-use ossup::manage::{DeleteOptions, Deleted, ManageError, Placed};
+use ossup::manage::{DeleteOptions, Deleted, ImageRef, ManageError, Placed};
 use ossup::model::SnapshotId;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ pub(crate) async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<
     let targets = match place.look(&args.image).await {
         // An earlier run may have deleted the image, and died before its snapshots.
         Err(error @ (ManageError::NotFound { .. } | ManageError::Nowhere { .. })) if args.snapshots => {
-            return finish_earlier(&place, error, context).await;
+            return finish_earlier(&place, args, error, context).await;
         }
         looked => place.or_unchanged(looked)?,
     };
@@ -77,18 +77,39 @@ fn question(targets: &[Placed], context: &Context) -> String {
     }
 }
 
-/// Deletes the snapshots that an interrupted deletion has left; fails as before if there are none.
-async fn finish_earlier(place: &Place, missing: ManageError, context: &Context) -> Result<(), Failure> {
+/// Deletes the snapshots that an interrupted deletion has left; fails as before if there are none. Of an image that is
+/// named by its id, only its own: a name that is mistyped would mean those of any.
+async fn finish_earlier(
+    place: &Place,
+    args: &ImageDeleteArgs,
+    missing: ManageError,
+    context: &Context,
+) -> Result<(), Failure> {
+    let mut left = Vec::new();
+    for region in &place.regions {
+        left.extend(place.images.left_snapshots(region).await?);
+    }
+    if left.is_empty() {
+        return Err(missing.into());
+    }
+    let question = match &args.image {
+        ImageRef::Id(id) => format!("{missing}: delete the snapshots that the deletion of {id} has left?"),
+        _ => format!("{missing}: delete what earlier deletions have left, {}?", joined(&left)),
+    };
+    confirm(&question, args.yes).await?;
     let mut all = Deleted::default();
     for region in &place.regions {
-        let deleted = place.images.finish_deletions(region).await?;
+        let deleted = match &args.image {
+            ImageRef::Id(id) => place.images.finish_deletion(region, id).await?,
+            _ => place.images.finish_deletions(region).await?,
+        };
         all.snapshots.extend(deleted.snapshots);
         all.kept.extend(deleted.kept);
     }
-    if all.snapshots.is_empty() && all.kept.is_empty() {
+    warn_of_kept(&all, context);
+    if all.snapshots.is_empty() {
         return Err(missing.into());
     }
-    warn_of_kept(&all, context);
     let ids = joined(&all.snapshots);
     context.output.status(format!("an earlier deletion is finished; it had left {ids}"));
     let mut object = members(&all);
