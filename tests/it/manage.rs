@@ -424,6 +424,21 @@ async fn a_retired_image_names_its_heir_and_its_last_day() {
 }
 
 #[tokio::test]
+async fn the_rest_of_what_was_begun_with_a_family_is_named_by_its_ids() {
+    let mut world = world();
+    two_in_two_regions(&world).await;
+    let rule = r#"{"rules": [{"operation": "DeleteImage", "times": 1,
+        "fault": {"kind": "status", "status": 403, "code": "Forbidden.RAM"}}]}"#;
+    std::fs::write(world.path("faults.json"), rule).unwrap();
+    let _server = Server::start(&mut world, &["--faults=faults.json"]);
+    let stderr = world.fails(4, &["image", "delete", "family:web", "--all-regions", "--yes"]);
+    assert!(stderr.contains("1 of 2 images could not be deleted"), "{stderr}");
+    // The same command would delete `web-1` where `web-2` is gone.
+    assert!(stderr.contains("name each image that is left by its id"), "{stderr}");
+    assert!(!stderr.contains("same command again"), "{stderr}");
+}
+
+#[tokio::test]
 async fn a_mistyped_image_has_nothing_deleted_that_was_not_agreed_to() {
     let mut world = world();
     two_in_two_regions(&world).await;

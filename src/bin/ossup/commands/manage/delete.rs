@@ -4,7 +4,7 @@ use ossup::manage::{DeleteOptions, Deleted, ImageRef, ManageError, Placed};
 use ossup::model::SnapshotId;
 use serde_json::{Value, json};
 
-use super::{Place, Told, each, finish, show, table};
+use super::{Place, Told, each, finish, rest_by_id, show, table};
 use crate::args::ImageDeleteArgs;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
@@ -54,6 +54,7 @@ pub(crate) async fn delete(args: &ImageDeleteArgs, context: &Context) -> Result<
         _ => format!(", with {}", joined(&deleted.snapshots)),
     };
     finish(context, &told, single, &outcomes, line, members)
+        .map_err(|failure| rest_by_id(failure, &args.image, &outcomes))
 }
 
 fn members(deleted: &Deleted) -> Value {

@@ -4,7 +4,7 @@ use ossup::manage::{Access, Deprecation, ImageRef, Placed};
 use ossup::model::{AccountId, ImageStatus};
 use serde_json::json;
 
-use super::{Place, Told, access, each, finish, regions_of, show, table};
+use super::{Place, Told, access, each, finish, regions_of, rest_by_id, show, table};
 use crate::args::ImageDeprecateArgs;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
@@ -44,6 +44,7 @@ pub(crate) async fn deprecate(args: &ImageDeprecateArgs, context: &Context) -> R
         taken_back_from,
         |access: &Access| json!({"was_public": access.public, "was_shared_with": access.accounts}),
     )
+    .map_err(|failure| rest_by_id(failure, &args.image, &outcomes))
 }
 
 fn taken_back_from(access: &Access) -> String {

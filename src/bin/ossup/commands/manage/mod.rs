@@ -170,6 +170,20 @@ fn finish<T>(
     Err(failure.context(format!("{} of {count} could not be {}", failed.len(), told.done)))
 }
 
+/// Says how to do the rest of what was begun: where a family was asked for and its image is gone or deprecated, the same
+/// command would go on with the image before.
+fn rest_by_id<T>(failure: Failure, image: &ImageRef, outcomes: &Outcomes<T>) -> Failure {
+    let is_begun =
+        outcomes.iter().any(|(_, outcome)| matches!(outcome, Ok(_) | Err(ManageError::Partly { .. })));
+    match (image, is_begun) {
+        (ImageRef::Family(_), true) => failure.hint(
+            "name each image that is left by its id: the family may point to another one now, which the same command \
+             would take",
+        ),
+        _ => failure,
+    }
+}
+
 /// Returns an image for people.
 fn shown(placed: &Placed) -> String {
     let name = placed.image.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
