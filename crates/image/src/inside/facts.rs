@@ -473,7 +473,9 @@ pub struct BootEntry {
     pub is_default: bool,
     /// The kernel.
     pub kernel: Option<BootFile>,
-    /// The initial RAM file systems, in order.
+    /// Release of the kernel, where what is started tells it: a unified kernel image does.
+    pub release: Option<String>,
+    /// The initial RAM file systems, in order. That of a unified kernel image is in the image itself.
     pub initrds: Vec<BootFile>,
     /// The arguments of the kernel. What looks like a password has no value here.
     pub arguments: Vec<String>,

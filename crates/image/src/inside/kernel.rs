@@ -63,8 +63,12 @@ pub(super) fn short_names(tree: &mut Tree, release: &str) -> Result<Vec<String>,
 /// certain.
 pub(super) fn choose(tree: &mut Tree, kernels: &mut [Kernel], entry: Option<&BootEntry>) -> bool {
     let file = entry.and_then(|entry| entry.kernel.as_ref());
+    let release = entry.and_then(|entry| entry.release.as_deref());
     // What cannot be read names none.
-    let named = file.and_then(|file| position(tree, kernels, file).ok().flatten());
+    let named = match release {
+        Some(release) => kernels.iter().position(|kernel| kernel.release == release),
+        None => file.and_then(|file| position(tree, kernels, file).ok().flatten()),
+    };
     let is_only = kernels.len() == 1 && file.is_none();
     if let Some(kernel) = kernels.get_mut(named.unwrap_or(0)) {
         kernel.starts = true;

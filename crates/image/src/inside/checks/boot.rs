@@ -218,6 +218,7 @@ mod tests {
             title: "Linux".to_owned(),
             is_default: true,
             kernel: Some(file("/boot/vmlinuz")),
+            release: None,
             initrds: vec![file("/boot/initrd.img")],
             arguments: vec![format!("root={root}"), "resume=UUID=b".to_owned()],
             root: Some(root.to_owned()),

@@ -39,6 +39,7 @@ fn entry(arguments: &[&str]) -> BootEntry {
         title: String::new(),
         is_default: true,
         kernel: Some(BootFile { name: "/vmlinuz".to_owned(), path: Answer::Absent }),
+        release: None,
         initrds: Vec::new(),
         arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         root: None,

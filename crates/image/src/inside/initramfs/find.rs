@@ -3,6 +3,7 @@
 use super::look_for;
 use crate::inside::facts::{Answer, BootFile, Driver, Drivers, Initramfs};
 use crate::inside::kernel::short_names;
+use crate::inside::loader::program::Program;
 use crate::inside::text::shown;
 use crate::inside::tree::Tree;
 use crate::inside::volume::{OpenFile, Read, Reason};
@@ -13,6 +14,21 @@ const MOST_FILES: usize = 8;
 impl super::File for OpenFile<'_> {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Reason> {
         self.read_at(offset, buffer)
+    }
+}
+
+/// What lies in a section of a program.
+struct Section<'v> {
+    open: OpenFile<'v>,
+    start: u64,
+    length: u64,
+}
+
+impl super::File for Section<'_> {
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Reason> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let end = buffer.len().min(left);
+        self.open.read_at(self.start + offset.min(self.length), &mut buffer[..end])
     }
 }
 
@@ -63,7 +79,19 @@ fn look_into(
     found: &mut Initramfs,
 ) -> Result<(), Reason> {
     let mut open = tree.open(file)?.ok_or_else(|| format!("{} is no file", shown(file.as_bytes())))?;
-    let contents = look_for(wanted, release, &mut open);
+    let program = Program::of(&mut open)?;
+    let contents = match program.is_unified() {
+        false => look_for(wanted, release, &mut open),
+        true => {
+            let (start, length) = program.section(b".initrd").ok_or_else(|| {
+                format!(
+                    "{} has none in it, and what is added to it is not looked for",
+                    shown(file.as_bytes())
+                )
+            })?;
+            look_for(wanted, release, &mut Section { open, start, length: u64::from(length) })
+        }
+    };
     found.compression = contents.compression.or(found.compression);
     found.any_module |= contents.any_module;
     found.read_bytes += contents.read;
@@ -122,7 +150,10 @@ fn usual_names(release: &str, short: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::archive;
     use super::*;
+    use crate::inside::loader::program::tests::program;
+    use crate::inside::memory;
 
     #[test]
     fn each_distribution_has_its_name_for_the_file() {
@@ -137,5 +168,32 @@ mod tests {
         ] {
             assert!(usual_names(release, &[short.to_owned()]).contains(&name.to_owned()), "{name}");
         }
+    }
+
+    #[test]
+    fn that_of_a_unified_kernel_image_is_looked_for_inside_of_it() {
+        let release = "6.1.0-28-amd64";
+        let drivers = |initramfs| Drivers {
+            virtio_blk: Answer::Found(Driver::Module),
+            virtio_pci: Answer::Found(Driver::BuiltIn),
+            virtio_net: Answer::Found(Driver::Module),
+            nvme: Answer::Found(Driver::Module),
+            fw_cfg: Answer::Absent,
+            initramfs,
+        };
+        let module = format!("usr/lib/modules/{release}/kernel/drivers/block/virtio_blk.ko");
+        let archive = archive(&[(&module, b"")]);
+        let looked = |sections: &[(&str, &[u8])]| {
+            let image = String::from_utf8(program(sections)).unwrap();
+            let path = "/boot/efi/EFI/Linux/a.efi";
+            let mut tree = memory::tree(&[(path, &image)]);
+            let named = BootFile { name: path.to_owned(), path: Answer::Found(path.to_owned()) };
+            let unread = drivers(Answer::Absent);
+            drivers(look(&mut tree, release, &unread, Some(&[named])))
+        };
+        let whole = looked(&[(".linux", b"MZ"), (".initrd", &archive), (".sbat", b"more")]);
+        assert_eq!((whole.is_virtio_ready(), whole.is_nvme_ready()), (Some(true), Some(false)));
+        let without = looked(&[(".linux", b"MZ")]);
+        assert_eq!(without.is_virtio_ready(), None, "it may be added when it starts");
     }
 }

@@ -82,7 +82,7 @@ fn start(menu: &mut Menu, item: Option<usize>, file: &str, line: usize, words: &
     let arguments = words.collect();
     let starts = &mut menu.items[item].starts;
     if starts.len() < 8 {
-        starts.push(Start { file: file.to_owned(), line, kernel, initrds: Vec::new(), arguments });
+        starts.push(Start { file: file.to_owned(), line, kernel, arguments, ..Start::default() });
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Start {
     pub(super) file: String,
     pub(super) line: usize,
     pub(super) kernel: Option<String>,
+    /// Release of the kernel, where it stands beside it.
+    pub(super) release: Option<String>,
     pub(super) initrds: Vec<String>,
     pub(super) arguments: Vec<String>,
 }

@@ -4,7 +4,7 @@ mod efi;
 mod extlinux;
 mod grub;
 mod menu;
-mod program;
+pub(super) mod program;
 mod script;
 mod specified;
 mod unified;
@@ -231,6 +231,7 @@ fn entry(
         title: shown(&item.title),
         is_default,
         kernel: start.kernel.as_ref().map(|name| file(tree, efi, &start.file, name)),
+        release: start.release.as_deref().map(shown),
         initrds: start.initrds.iter().filter(known).map(|name| file(tree, efi, &start.file, name)).collect(),
         arguments: start
             .arguments
@@ -389,6 +390,25 @@ mod tests {
         let extended = [("/boot/EFI/Linux/debian.efi", &*image), ("/boot/efi/EFI/BOOT/x", "")];
         let (entries, _) = read_files(&extended).unwrap().unwrap();
         assert_eq!(&*entries[0].file, "/boot/EFI/Linux/debian.efi", "on a partition of its own");
+    }
+
+    #[test]
+    fn the_release_of_a_unified_kernel_image_is_told_by_its_section_or_by_the_kernel_in_it() {
+        let release = |sections: &[(&str, &[u8])]| {
+            let image = String::from_utf8(program::tests::program(sections)).unwrap();
+            let (entries, _) = read_files(&[("/boot/efi/EFI/Linux/a.efi", &image)]).unwrap().unwrap();
+            entries[0].release.clone()
+        };
+        let mut kernel = vec![0; 0x400];
+        kernel[0x202..0x206].copy_from_slice(b"HdrS");
+        kernel[0x20E..0x210].copy_from_slice(&0x40_u16.to_le_bytes());
+        kernel[0x240..0x255].copy_from_slice(b"6.6.8-arch1-1 (linux@");
+        assert_eq!(release(&[(".linux", &kernel)]).as_deref(), Some("6.6.8-arch1-1"));
+        let told = [(".linux", &*kernel), (".uname", b"6.1.0-28-amd64\n")];
+        assert_eq!(release(&told).as_deref(), Some("6.1.0-28-amd64"));
+        for odd in [&b"MZ"[..], &kernel[..0x208], &[0; 0x400]] {
+            assert_eq!(release(&[(".linux", odd)]), None);
+        }
     }
 
     #[test]

@@ -7,10 +7,10 @@ use crate::read::{le16, le32};
 const HEADERS: usize = 4096;
 
 /// The headers of a program.
-pub(super) struct Program(Vec<u8>);
+pub(in crate::inside) struct Program(Vec<u8>);
 
 impl Program {
-    pub(super) fn of(file: &mut OpenFile<'_>) -> Result<Self, Reason> {
+    pub(in crate::inside) fn of(file: &mut OpenFile<'_>) -> Result<Self, Reason> {
         let mut headers = vec![0; HEADERS];
         let length = file.read_at(0, &mut headers)?;
         headers.truncate(length);
@@ -18,7 +18,7 @@ impl Program {
     }
 
     /// Returns where a section is in the file, and its bytes.
-    pub(super) fn section(&self, name: &[u8]) -> Option<(u64, u32)> {
+    pub(in crate::inside) fn section(&self, name: &[u8]) -> Option<(u64, u32)> {
         let at = le32(self.0.get(..64)?, 60) as usize;
         let header = self.0.get(at..at.checked_add(24)?).filter(|header| header.starts_with(b"PE\0\0"))?;
         let first = at + 24 + usize::from(le16(header, 20));
@@ -31,24 +31,24 @@ impl Program {
     }
 
     /// Whether it has a kernel in it.
-    pub(super) fn is_unified(&self) -> bool {
+    pub(in crate::inside) fn is_unified(&self) -> bool {
         self.section(b".linux").is_some()
     }
 
     /// Whether it is a loader that starts nothing without a configuration of those that are read here: GRUB keeps its modules
     /// in a section of their own, and systemd-boot says there what it is.
-    pub(super) fn needs_configuration(&self) -> bool {
+    pub(in crate::inside) fn needs_configuration(&self) -> bool {
         self.section(b"mods").is_some() || (self.section(b".sdmagic").is_some() && !self.is_unified())
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::inside) mod tests {
     use super::*;
     use crate::testing::put;
 
     /// Makes a program with these sections.
-    pub(in super::super) fn program(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    pub(in crate::inside) fn program(sections: &[(&str, &[u8])]) -> Vec<u8> {
         let mut program = vec![0; 0x400];
         put(&mut program, 0, b"MZ");
         put(&mut program, 60, &0x40_u32.to_le_bytes());

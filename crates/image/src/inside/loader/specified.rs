@@ -22,6 +22,7 @@ pub(super) fn read(file: &str, bytes: &[u8], variables: &Variables) -> Option<It
         file: file.to_owned(),
         line,
         kernel: kernel.map(|(_, kernel)| kernel.to_owned()),
+        release: None,
         initrds: values("initrd")
             .flat_map(|(_, names)| names.split_whitespace())
             .take(8)
