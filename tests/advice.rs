@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// Programs that advice names, each with a rule that names it. All of them are run where all tools are.
-const ADVISED: [(&str, &str); 30] = [
+const ADVISED: [(&str, &str); 29] = [
     ("F-ARCHIVE", "7z"),
     ("F-ARCHIVE", "mkdir"),
     ("F-ARCHIVE", "tar"),
@@ -24,7 +24,6 @@ const ADVISED: [(&str, &str); 30] = [
     ("F-COMPRESSED", "xz"),
     ("F-COMPRESSED", "zstd"),
     ("F-FORMAT", "qemu-img"),
-    ("F-SPARSE", "qemu-img"),
     ("Q-AUTO", "qemu-img"),
     ("Q-BACK", "qemu-img"),
     ("Q-CLB", "qemu-img"),

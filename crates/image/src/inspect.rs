@@ -125,7 +125,10 @@ impl<'a> Inspection<'a> {
                         gib(length)
                     ),
                 )
-                .fixed_by(Fix::to_qcow2(Format::Raw)),
+                .fixed_by(
+                    "`ossup upload --as qcow2` sends it so, without another file; `ossup publish` does so by itself"
+                        .to_owned(),
+                ),
             );
         }
     }
