@@ -57,6 +57,9 @@ pub(crate) struct InspectionArgs {
     /// Do not look at the system that is installed on the disk
     #[arg(long)]
     pub(crate) no_guest: bool,
+    /// Of an object or a file on the web, read the initial RAM file system too, which may be some 100 MiB
+    #[arg(long, conflicts_with_all = ["no_inspect", "no_guest"])]
+    pub(crate) deep: bool,
     /// Refuse the image on warnings too
     #[arg(long)]
     pub(crate) strict: bool,

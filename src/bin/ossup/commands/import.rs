@@ -123,7 +123,7 @@ async fn look(
         true => None,
         false => {
             let guest = expected.role == DiskRole::System && !args.inspection.no_guest;
-            let depth = if guest { Depth::Guest } else { Depth::Image };
+            let depth = Depth::of(guest, args.inspection.deep);
             let report = inspection::object(&connection.client, object, &expected, depth).await?;
             let subject = Subject::object(object.key.as_str());
             inspection::settle(&object.to_string(), &subject, &report, &args.inspection, context.output)?;

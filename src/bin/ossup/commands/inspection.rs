@@ -36,6 +36,17 @@ pub(crate) enum Depth {
     Deep,
 }
 
+impl Depth {
+    /// Returns how far to look, with `guest` at the system too, and with `deep` at all of it.
+    pub(crate) fn of(guest: bool, deep: bool) -> Self {
+        match (guest, deep) {
+            (false, _) => Self::Image,
+            (true, false) => Self::Guest,
+            (true, true) => Self::Deep,
+        }
+    }
+}
+
 /// Inspects an object by reading a few of its ranges.
 pub(crate) async fn object(
     client: &Client,
@@ -174,4 +185,16 @@ pub(crate) fn with_commands<'a>(finding: &'a Finding, subject: &Subject) -> (Str
 
 fn unreadable(error: &ReadError) -> Failure {
     Failure::from_error(Kind::Other, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_system_is_read_that_is_not_looked_at() {
+        let depths =
+            [(false, false), (false, true), (true, false), (true, true)].map(|(a, b)| Depth::of(a, b));
+        assert_eq!(depths, [Depth::Image, Depth::Image, Depth::Guest, Depth::Deep]);
+    }
 }

@@ -125,7 +125,7 @@ impl Seeing {
         if late.unread().is_none() && late.report().is_some() {
             return Ok(seen);
         }
-        let depth = if late.looks_inside() { Depth::Guest } else { Depth::Image };
+        let depth = Depth::of(late.looks_inside(), self.inspection.deep);
         match inspection::object(&self.client, &late.object, &late.expected, depth).await {
             Ok(report) => {
                 self.judge(late, &report)?;

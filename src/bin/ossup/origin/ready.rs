@@ -77,7 +77,7 @@ impl Ready {
         };
         let report = match (looked, &self.input) {
             (Some(source), _) => Some(
-                of_source(context, Arc::clone(source), expected.clone(), guest && !args.no_guest, false)
+                of_source(context, Arc::clone(source), expected.clone(), guest && !args.no_guest, args.deep)
                     .await?,
             ),
             (None, Input::Stream { head, .. }) if !head.is_unread() => {

@@ -52,7 +52,8 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Result<(), Failur
 
     let source = FileSource::open(&image)?;
     let report = inspection::file(&source, Expected::new(DiskRole::System, image.display().to_string()))?;
-    let checks = InspectionArgs { no_inspect: false, no_guest: false, strict: false, force: false };
+    let checks =
+        InspectionArgs { no_inspect: false, no_guest: false, deep: false, strict: false, force: false };
     inspection::settle(
         &image.display().to_string(),
         &Subject::file(&image),

@@ -175,7 +175,7 @@ impl Opener {
                 importing::expected(&args.request, &name, !args.data_disk.is_empty());
             expected.key = Some(object.key.as_str().to_owned());
             let guest = expected.role == DiskRole::System && !args.inspection.no_guest;
-            let depth = if guest { Depth::Guest } else { Depth::Image };
+            let depth = Depth::of(guest, args.inspection.deep);
             let looked = inspection::object(&self.connection.client, object, &expected, depth);
             let found = self.context.stop.or(looked).await?;
             let subject = Subject::object(object.key.as_str());
