@@ -14,10 +14,13 @@
 //! A file per endpoint under `endpoints` keeps how many parts in flight filled the link to it: the next upload starts
 //! there. Without it an upload only takes a little longer.
 //!
+//! An empty file per bucket under `buckets` keeps its name, for the shell to complete.
+//!
 //! The folder's name follows from service, region, bucket and key, so that any spelling of the file's path and any
 //! kind of endpoint finds it again, and a store for rehearsals has its own folder. No credentials are kept. Folders
 //! are 0700, files 0600.
 
+mod buckets;
 mod checkpoint;
 mod dir;
 mod file;

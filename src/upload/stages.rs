@@ -100,6 +100,7 @@ impl Upload {
             self.events.notice("the object could not be verified: the service returned no checksums");
         }
         self.learn(&progress);
+        self.remember();
         self.events.emit(Event::Completed);
         Ok(self.report(driven, &progress, began))
     }
@@ -231,6 +232,14 @@ impl Upload {
             (self.client.endpoint(), self.client.region(), self.client.options().clock.now());
         if let Err(error) = state.learn(endpoint, region, parallel, now) {
             self.events.notice(format!("the next upload starts no faster than this one: {error}"));
+        }
+    }
+
+    /// Keeps the bucket's name. Nothing but what completes in a shell comes from it.
+    fn remember(&self) {
+        let Some(state) = &self.session.state else { return };
+        if let Err(error) = state.remember_bucket(&self.session.object.bucket) {
+            tracing::debug!(%error, "the name of the bucket is not remembered");
         }
     }
 

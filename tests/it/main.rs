@@ -4,6 +4,7 @@ mod after_import;
 mod arguments;
 mod boot;
 mod cloud_test;
+mod complete;
 mod demo;
 mod devices;
 mod doctor;

@@ -1,8 +1,8 @@
-//! What completes in a shell beside commands and options: regions, classes, profiles of the configuration files, and
-//! buckets that this machine has uploaded to.
+//! What completes in a shell beside commands and options: regions, classes, words of the API, profiles of the
+//! configuration files, and buckets that this machine has uploaded to.
 //!
 //! The shell asks the command itself, by the script of `ossup completions`. Nothing is sent to a service: a key press must
-//! not wait for a network. The values of platforms, formats and the like come with their parsers.
+//! not wait for a network. The values of platforms, and of options with words of their own, come with their parsers.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
-use ossup::model::StorageClass;
+use ossup::model::{Architecture, BootMode, DiskFormat, LicenseType, OsType, StorageClass};
 use ossup::state::StateDir;
 
 use crate::args::{Cli, ConnectionArgs};
@@ -41,8 +41,10 @@ impl Outside {
         let Some(root) = Settings::state_dir_of(&ConnectionArgs::default(), &self.env()) else {
             return BTreeSet::new();
         };
-        let stored = StateDir::new(root).uploads().map(|stored| stored.readable).unwrap_or_default();
-        stored.into_iter().map(|upload| upload.checkpoint.object.bucket.to_string()).collect()
+        let state = StateDir::new(root);
+        let open = state.uploads().map(|stored| stored.readable).unwrap_or_default();
+        let open = open.into_iter().map(|upload| upload.checkpoint.object.bucket);
+        open.chain(state.buckets()).map(|bucket| bucket.to_string()).collect()
     }
 }
 
@@ -72,6 +74,11 @@ fn with_value(argument: Arg, outside: &Arc<Outside>) -> Arg {
         "CLASS" => {
             argument.add(ArgValueCandidates::new(|| values(StorageClass::ALL.map(StorageClass::as_str))))
         }
+        "ARCHITECTURE" => words(argument, Architecture::ALL.iter().map(|word| word.as_str())),
+        "BOOT_MODE" => words(argument, BootMode::ALL.iter().map(|word| word.as_str())),
+        "FORMAT" => words(argument, DiskFormat::ALL.iter().map(|word| word.as_str())),
+        "LICENSE" => words(argument, LicenseType::ALL.iter().map(|word| word.as_str())),
+        "OS_TYPE" => words(argument, OsType::ALL.iter().map(|word| word.as_str())),
         "NAME" if argument.get_id() == "profile" => {
             argument.add(ArgValueCandidates::new(move || values(outside.profiles())))
         }
@@ -80,6 +87,11 @@ fn with_value(argument: Arg, outside: &Arc<Outside>) -> Arg {
         })),
         _ => argument,
     }
+}
+
+fn words(argument: Arg, words: impl Iterator<Item = &'static str>) -> Arg {
+    let words: Vec<_> = words.collect();
+    argument.add(ArgValueCandidates::new(move || values(words.iter().copied())))
 }
 
 fn values<T: Into<std::ffi::OsString>>(values: impl IntoIterator<Item = T>) -> Vec<CompletionCandidate> {
@@ -114,6 +126,11 @@ mod tests {
         assert_eq!(completed(&["ossup", "publish", "--copy-to", "us-east-1,us-w"]), ["us-east-1,us-west-1"]);
         assert_eq!(completed(&["ossup", "upload", "--storage-class", "S"]), ["Standard"]);
         assert_eq!(completed(&["ossup", "import", "--platform", "Ubu"]), ["Ubuntu"]);
+        assert_eq!(completed(&["ossup", "publish", "--boot-mode", "UEFI-"]), ["UEFI-Preferred"]);
+        assert_eq!(completed(&["ossup", "import", "--architecture", "a"]), ["arm64"]);
+        assert_eq!(completed(&["ossup", "inspect", "--os-type", ""]), ["linux", "windows"]);
+        assert_eq!(completed(&["ossup", "publish", "--license", "B"]), ["BYOL"]);
+        assert_eq!(completed(&["ossup", "publish", "--format", "Q"]), ["QCOW2"]);
         assert_eq!(completed(&["ossup", "image", "list", "--profile", ""]), ["work", "home"]);
         assert_eq!(completed(&["ossup", "resu"]), ["resume"]);
     }
