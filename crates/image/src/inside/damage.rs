@@ -55,14 +55,19 @@ pub(super) static DISKS: LazyLock<[Disk; 4]> = LazyLock::new(|| {
     ]
 });
 
-/// A Linux whose kernel and loader's configuration are in the EFI partition.
-static EFI: LazyLock<Disk> = LazyLock::new(|| {
-    unpacked(include_bytes!("../../../../tests/data/guests/guest-arch-systemd-boot.qcow2.gz"))
+/// A Linux whose kernel and loader's configuration are in the EFI partition, and systems whose root is put together when they
+/// start.
+static OTHERS: LazyLock<[Disk; 3]> = LazyLock::new(|| {
+    [
+        unpacked(include_bytes!("../../../../tests/data/guests/guest-arch-systemd-boot.qcow2.gz")),
+        unpacked(include_bytes!("../../../../tests/data/guests/guest-fedora-coreos-38.qcow2.gz")),
+        unpacked(include_bytes!("../../../../tests/data/guests/guest-flatcar-3975.qcow2.gz")),
+    ]
 });
 
 /// All disks with a Linux.
 pub(super) fn all() -> impl Iterator<Item = &'static Disk> {
-    DISKS.iter().chain(std::iter::once_with(|| &*EFI))
+    DISKS.iter().chain(&*OTHERS)
 }
 
 pub(super) static WINDOWS: LazyLock<[Disk; 2]> = LazyLock::new(|| {

@@ -292,7 +292,7 @@ proptest! {
 
     #[test]
     fn damaged_file_systems_cost_bounded_reads_and_no_panic(
-        which in 0..5_usize,
+        which in 0..7_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0xFF)]), 1..7),
     ) {
         let disk = damage::all().nth(which).unwrap();
