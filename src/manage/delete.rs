@@ -111,7 +111,13 @@ impl Images {
         }
         let snapshots = if options.snapshots { image.snapshots() } else { Vec::new() };
         let mark = Tag { key: DELETION_TAG.to_owned(), value: id.to_string() };
-        self.tag_snapshots(region, &snapshots, &[mark]).await?;
+        if let Err(error) = self.tag_snapshots(region, &snapshots, &[mark]).await {
+            // Another deletion may have been faster, and the snapshots are gone as well.
+            return match self.importer.image(region, id).await? {
+                Some(_) => Err(error),
+                None => Ok(()),
+            };
+        }
         let delete = DeleteImage::new(region.clone(), id.clone()).with_force(options.force);
         match self.call(&delete, || format!("delete image {id} in {region}")).await {
             Ok(_) => {}

@@ -30,6 +30,9 @@ struct Network {
     /// At which request the process dies, and whether the service still acts on it.
     dies: Mutex<Option<(usize, bool)>>,
     dead: Notify,
+    /// At which request it waits for somebody else.
+    waits: Mutex<Option<usize>>,
+    goes_on: Notify,
     /// An action that is not allowed.
     denied: Mutex<Option<&'static str>>,
     /// What DescribeImages answers instead.
@@ -50,6 +53,11 @@ impl Transport for Network {
                 }
                 self.dead.notify_one();
                 return std::future::pending().await;
+            }
+            let waits = self.waits.lock().unwrap().take_if(|at| *at == number).is_some();
+            if waits {
+                self.dead.notify_one();
+                self.goes_on.notified().await;
             }
             let action = request.headers()["x-acs-action"].to_str().unwrap().to_owned();
             if *self.denied.lock().unwrap() == Some(action.as_str()) {
@@ -102,6 +110,8 @@ impl Bench {
             sent: AtomicUsize::new(0),
             dies: Mutex::default(),
             dead: Notify::new(),
+            waits: Mutex::default(),
+            goes_on: Notify::new(),
             denied: Mutex::default(),
             canned: Mutex::default(),
         });
@@ -158,6 +168,29 @@ impl Bench {
         killed
     }
 
+    /// Runs a call, and another one to its end when the first is at its request of this number. Returns what became of the
+    /// first, and whether it had so many.
+    async fn overtaken<T>(
+        &self,
+        at: usize,
+        call: impl Future<Output = T>,
+        faster: impl Future<Output = T>,
+    ) -> (T, bool) {
+        self.network.sent.store(0, Ordering::Relaxed);
+        *self.network.waits.lock().unwrap() = Some(at);
+        let mut call = std::pin::pin!(call);
+        tokio::select! {
+            done = &mut call => {
+                *self.network.waits.lock().unwrap() = None;
+                return (done, false);
+            }
+            () = self.network.dead.notified() => {}
+        }
+        faster.await;
+        self.network.goes_on.notify_one();
+        (call.await, true)
+    }
+
     fn deny(&self, action: Option<&'static str>) {
         *self.network.denied.lock().unwrap() = action;
     }
@@ -202,6 +235,24 @@ async fn a_deletion_with_snapshots_that_is_killed_anywhere_is_finished_by_the_sa
                 assert!(at > 6, "{at} requests");
                 break;
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_another_one_overtakes_finds_it_done() {
+    let options = DeleteOptions::default().with_snapshots(true);
+    let bench = Bench::new(|_| {});
+    let here = here();
+    for at in 0.. {
+        let id = bench.made(&format!("web-{at}")).await;
+        let delete = || bench.images.delete(&here, &id, options);
+        let (done, overtaken) = bench.overtaken(at, delete(), delete()).await;
+        assert!(done.is_ok(), "{at}: {done:?}");
+        assert_eq!((bench.image(&id).await, bench.snapshots().await), (None, 0), "{at}");
+        if !overtaken {
+            assert!(at > 4, "{at} requests");
+            break;
         }
     }
 }
