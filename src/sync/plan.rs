@@ -266,12 +266,20 @@ impl<'a> Planner<'a> {
                 changes.extend(self.superseded(region));
                 continue;
             }
-            for seen in self.ours(region) {
+            for seen in self.ours(region).filter(|seen| !self.has_kept_tag(seen)) {
                 let action = removal(seen, self.goal.removed, Reason::NotInFile);
                 changes.extend(action.map(|action| self.change(region, action)));
             }
         }
         changes
+    }
+
+    /// Whether an image stays for one of its tags, wherever it is.
+    fn has_kept_tag(&self, seen: &Seen) -> bool {
+        let keep_tags = self.goal.entry.retention.iter().flat_map(|retention| &retention.keep_tags);
+        keep_tags.into_iter().any(|(key, value)| {
+            seen.tag(key).is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+        })
     }
 
     fn superseded(&self, region: &Region) -> Vec<Change> {

@@ -356,6 +356,29 @@ fn what_the_file_no_longer_has_goes_as_it_says() {
     assert!(model.images(&region(REGIONS[1])).is_empty());
 }
 
+#[test]
+fn an_image_with_a_tag_that_is_kept_stays_also_in_a_region_that_was_taken_out() {
+    let mut file = file("keep = 1\nkeep-tags = [\"bootimage\", \"stage=prod\"]");
+    file.removed = Removed::Delete;
+    let mut goal = goal(&file);
+    goal.regions = BTreeSet::from([region(REGIONS[0])]);
+    let tagged = |id: &str, key: &str, value: &str| {
+        let mut seen = ours(id, id, OLD, 0);
+        seen.image.tags.push(tag(key, value));
+        seen
+    };
+    let images = vec![
+        tagged("m-boot", "bootimage", "x"),
+        tagged("m-prod", "stage", "prod"),
+        tagged("m-test", "stage", "test"),
+    ];
+    let account = Account { images: BTreeMap::from([(region(REGIONS[1]), images)]), ..Account::default() };
+    let changes = plan(&goal, &account).unwrap();
+    let gone = changes.iter().filter(|change| matches!(change.action, Action::Delete { .. }));
+    let gone: Vec<&str> = gone.map(|change| change.action.image().unwrap().as_str()).collect();
+    assert_eq!(gone, ["m-test"]);
+}
+
 prop_compose! {
     fn some_image()(
         number in 0u32..1000,
