@@ -36,7 +36,7 @@ pub enum ErrorKind {
     Conflict,
     /// It was stopped from outside.
     Cancelled,
-    /// The import was refused or failed.
+    /// The import, or what else was asked of ECS, was refused or failed.
     Import,
     /// The wait ended; the import goes on.
     StillRunning,
