@@ -204,7 +204,10 @@ Examples:
   ossup inspect data.raw --role data
   ossup inspect disk.raw --fix-script > fix.sh
   ossup inspect images/                     a table
-  ossup inspect oss://images/disk.qcow2 --region cn-hangzhou --output json")]
+  ossup inspect oss://images/disk.qcow2 --region cn-hangzhou --output json
+
+Each finding has a page in the book, by the name in brackets: that of [G-FSTAB] is
+docs/findings/g-fstab.md. It says what is looked at, what ECS does, and how to mend it.")]
 pub(crate) struct InspectArgs {
     /// File, pipe, URL, - for standard input, or oss://BUCKET/KEY; of what is packed, what is inside is inspected; of several, or of a folder, a table is printed
     #[arg(required = true, value_name = "IMAGE|DIR|oss://BUCKET/KEY", value_parser = ImageOrObjectParser)]
