@@ -140,6 +140,14 @@ impl ManageError {
         self.call_error().is_some_and(|error| error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND))
     }
 
+    /// Whether a name was not given because somebody was faster, or the service has not noticed yet that it is free, or
+    /// because the answer was lost: then it has to be looked at again who has it.
+    pub(crate) fn may_pass(&self) -> bool {
+        let passes =
+            |error: &CallError| error.is(ecs::code::INVALID_IMAGE_NAME_DUPLICATED) || error.ambiguous();
+        matches!(self, Self::NameTaken { .. }) || self.call_error().is_some_and(passes)
+    }
+
     /// Adds what was done before, if anything was.
     pub(super) fn after(self, done: Vec<String>) -> Self {
         match done.is_empty() {

@@ -1,9 +1,8 @@
 //! Names pass from the old images to the new ones, once these can be used everywhere.
 //!
-//! A name belongs to one image of a region (`InvalidImageName.Duplicated` on the "ModifyImageAttribute" page), so the old
-//! image has to lose it before the new one can get it. Nothing but these two requests lies between, and nothing can go
-//! wrong there that was not tried before: the old image was just tagged, the new one is Available. If the second request
-//! is refused all the same, the old image gets the name back.
+//! A name belongs to one image of a region, so the old image has to lose it before the new one can get it
+//! ([`Images::hand_over`](crate::manage::Images)). Nothing but these two requests lies between, and nothing can go wrong there
+//! that was not tried before: the old image was just tagged, the new one is Available.
 //!
 //! A process that dies between the two leaves the name to nobody. That is seen in the images alone: the old one has the
 //! tag [`REPLACED_BY_TAG`] and a name that says so, the new one is under the name that it was made with. So the first
@@ -18,11 +17,9 @@ use futures::stream;
 use super::replaced::{REPLACED_BY_TAG, lost_to};
 use super::steps::Steps;
 use super::{Publish, PublishError, PublishReport, names};
-use crate::client::CallError;
 use crate::import::{CustomImage, ImportError, Tag, has_origin};
 use crate::manage::ManageError;
 use crate::model::{ImageId, ImageStatus, Region};
-use crate::protocol::ecs::{self, ModifyImageAttribute};
 
 /// How often a name is asked for, while others want it too or the service has not noticed that it is free.
 const ATTEMPTS: u32 = 10;
@@ -148,8 +145,7 @@ impl Publish {
                 && image.name.as_ref().is_some_and(|found| names::is_staged(found, &name))
         };
         let Some(heir) = images.iter().find(is_heir) else { return Ok(()) };
-        let slot = Slot { region, name, image: heir.image_id.clone() };
-        self.rename(&slot.region, &slot.image, &slot.name).await.map_err(|error| failed_to_take(&slot, error))
+        self.images().give_name(&region, &name, &heir.image_id).await.map_err(PublishError::Manage)
     }
 
     /// Gives one image its name, and the image that has it another one.
@@ -163,27 +159,24 @@ impl Publish {
             let taken = match decide(self, slot, holder) {
                 Move::Done => return Ok(()),
                 Move::Refused(holder) => return Err(kept(self, slot, holder)),
-                Move::Take => self.rename(&slot.region, &slot.image, &slot.name).await,
+                Move::Take => self.images().give_name(&slot.region, &slot.name, &slot.image).await,
                 Move::Replace(old) => self.replace_one(slot, &old).await?,
             };
             match taken {
                 Ok(()) => return Ok(()),
-                // Somebody was faster, or the service has not noticed yet that the name is free.
-                Err(error) if error.is(ecs::code::INVALID_IMAGE_NAME_DUPLICATED) || error.ambiguous() => {
-                    refused = Some(error);
-                }
-                Err(error) => return Err(failed_to_take(slot, error)),
+                Err(error) if error.may_pass() => refused = Some(error),
+                Err(error) => return Err(PublishError::Manage(error)),
             }
         }
-        Err(failed_to_take(slot, refused.expect("every attempt but a refused one has returned")))
+        Err(PublishError::Manage(refused.expect("every attempt but a refused one has returned")))
     }
 
-    /// Takes the name from one image and gives it to another. Returns why the service has refused the second.
+    /// Takes the name from one image and gives it to another. Returns why the service has refused that.
     async fn replace_one(
         &self,
         slot: &Slot,
         old: &CustomImage,
-    ) -> Result<Result<(), CallError>, PublishError> {
+    ) -> Result<Result<(), ManageError>, PublishError> {
         let Slot { region, name, image } = slot;
         let mark = Tag { key: REPLACED_BY_TAG.to_owned(), value: image.to_string() };
         if !old.tags.contains(&mark) {
@@ -191,29 +184,13 @@ impl Publish {
             tagged.map_err(PublishError::Manage)?;
         }
         let other = names::replaced(name, &old.image_id);
-        match self.rename(region, &old.image_id, &other).await {
-            Ok(()) => {}
-            // The next look sees who has the name now.
-            Err(error) if error.is(ecs::code::INVALID_IMAGE_ID_NOT_FOUND) => return Ok(Err(error)),
-            // It may have lost the name all the same. If not, the new one is refused.
-            Err(error) if error.ambiguous() => {}
-            Err(error) => {
-                let action = format!("take the name `{name}` from image {} in {region}", old.image_id);
-                return Err(PublishError::Manage(ManageError::Call { action, source: Box::new(error) }));
-            }
-        }
-        // From here to the answer nobody has the name: nothing else is waited for, and nobody stops it here.
-        let Err(error) = self.rename(region, image, name).await else {
+        // Nobody stops it here.
+        let taken = self.images().hand_over(region, name, (&old.image_id, &other), image).await;
+        if taken.is_ok() {
             let old = &old.image_id;
             self.events.notice(format!("{region}: image {image} is `{name}` now, and {old} `{other}`"));
-            return Ok(Ok(()));
-        };
-        let is_final = !error.is(ecs::code::INVALID_IMAGE_NAME_DUPLICATED) && !error.ambiguous();
-        if is_final && let Err(lost) = self.rename(region, &old.image_id, name).await {
-            let action = format!("give the name `{name}` back to image {} in {region}", old.image_id);
-            return Err(PublishError::Manage(ManageError::Call { action, source: Box::new(lost) }));
         }
-        Ok(Err(error))
+        Ok(taken)
     }
 
     /// Returns the own image of exactly this name.
@@ -222,21 +199,9 @@ impl Publish {
         self.until_cancelled(look).await?.map_err(PublishError::Import)
     }
 
-    /// Gives an image another name. This is not stopped from outside: what follows on it must.
-    async fn rename(&self, region: &Region, image: &ImageId, name: &str) -> Result<(), CallError> {
-        let mut modify = ModifyImageAttribute::new(region.clone(), image.clone());
-        modify.name = Some(name.to_owned());
-        self.importer.client().call(&modify).await.map(drop)
-    }
-
     fn pause(&self) -> Duration {
         if self.importer.client().options().rpc_is_local() { QUICK_PAUSE } else { PAUSE }
     }
-}
-
-fn failed_to_take(slot: &Slot, error: CallError) -> PublishError {
-    let action = format!("give the name `{}` to image {} in {}", slot.name, slot.image, slot.region);
-    PublishError::Manage(ManageError::Call { action, source: Box::new(error) })
 }
 
 /// Returns the error that names the image that keeps the name.

@@ -147,9 +147,8 @@ async fn copy(
     Ok(())
 }
 
-/// Gives an image its name. It belongs to one image of a region, so the one that has it loses it first; between the two
-/// requests nobody has it. A run that is to end goes on until the name has arrived; one that dies there leaves that to the
-/// next one's first change.
+/// Gives an image its name, and takes it from the image that has it. A run that is to end goes on until the name has arrived; one
+/// that dies between the two requests leaves that to the next one's first change.
 async fn hand_over(
     fleet: &Fleet,
     region: &Region,
@@ -158,14 +157,22 @@ async fn hand_over(
     old: Option<&(ImageId, String)>,
 ) -> Result<(), ChangeError> {
     let images = &fleet.images;
-    let _passing = fleet.pass_name().await;
-    if let Some((old, other)) = old {
-        images.rename(region, old, other).await?;
+    let Some((old, other)) = old else { return Ok(images.rename(region, image, name).await.map(drop)?) };
+    // It is a while since everything was looked at.
+    let holder = fleet.importer.find_image(region, name).await?;
+    if let Some(holder) = holder.filter(|holder| holder.image_id != *old) {
+        let (name, region, image_id) = (name.to_owned(), region.clone(), holder.image_id);
+        return Err(ManageError::NameTaken { name, region, image_id }.into());
     }
-    let Err(error) = images.rename(region, image, name).await else { return Ok(()) };
-    // Another run may have been first. Otherwise the old image gets it back.
-    if let (Some((old, _)), false) = (old, matches!(error, ManageError::NameTaken { .. })) {
-        images.rename(region, old, name).await?;
+    {
+        let _passing = fleet.pass_name().await;
+        images.hand_over(region, name, (old, other), image).await?;
     }
-    Err(error.into())
+    match images.shows_name_passed(region, name, old).await? {
+        true => Ok(()),
+        false => {
+            let (image_id, region) = (image.clone(), region.clone());
+            Err(ManageError::Unproved { action: "rename", image_id, region }.into())
+        }
+    }
 }

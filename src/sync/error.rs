@@ -112,10 +112,8 @@ impl ChangeError {
         };
         let of_manage = |error: &ManageError| {
             error.is_not_found()
-                || matches!(
-                    error,
-                    ManageError::NameTaken { .. } | ManageError::Status { .. } | ManageError::Unproved { .. }
-                )
+                || error.may_pass()
+                || matches!(error, ManageError::Status { .. } | ManageError::Unproved { .. })
         };
         match self {
             Self::Publish(PublishError::Import(error)) | Self::Import(error) => of_import(error),
