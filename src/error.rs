@@ -221,7 +221,7 @@ impl SyncError {
     /// Returns the kind of failure. What opened a source knows it of its own errors.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Conflicts { .. } => ErrorKind::Conflict,
+            Self::Conflicts { .. } | Self::NotAgreed { .. } => ErrorKind::Conflict,
             Self::NoRegion { .. } => ErrorKind::Usage,
             Self::Read { .. } | Self::Make { .. } | Self::Unsettled { .. } => ErrorKind::Other,
             Self::Object { source, .. } => source.kind(),

@@ -78,7 +78,12 @@ impl Images {
         Ok(())
     }
 
-    pub(super) async fn untag_snapshots(
+    /// Takes tags off snapshots. A key that is not there is passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the service refuses.
+    pub async fn untag_snapshots(
         &self,
         region: &Region,
         snapshots: &[SnapshotId],

@@ -24,7 +24,14 @@ pub(super) async fn apply(
     let options = DeleteOptions::default().with_snapshots(true).with_withdraw(true);
     match (&change.action, goal) {
         (Action::Discard { image }, _) => drop(images.delete(region, image, options.with_force(true)).await?),
-        (Action::Delete { image, reason }, _) => {
+        (Action::Delete { image, reason }, goal) => {
+            // Another run may have chosen it since, and given it the name.
+            if *reason == Reason::Spare
+                && let Some(name) = goal.and_then(|goal| goal.entry.name.handed_over())
+                && fleet.importer.find_image(region, name).await?.is_none_or(|now| now.image_id == *image)
+            {
+                return Ok(());
+            }
             // No instance can use what failed.
             let options = options.with_force(*reason == Reason::Failed);
             drop(images.delete(region, image, options).await?);
@@ -45,9 +52,17 @@ pub(super) async fn apply(
         (Action::Tag { image: Some(image), tags }, _) => {
             let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
             if let Some(seen) = seen {
-                // The snapshots first: a plan sees by the image alone whether the tags are there.
+                // The image last: it is what the next run looks at.
                 images.tag_snapshots(region, &seen.image.snapshots(), tags).await?;
                 images.tag(region, &seen.image, tags, false).await?;
+            }
+        }
+        (Action::Untag { image: Some(image), tags }, _) => {
+            let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
+            let keys: Vec<String> = tags.iter().map(|tag| tag.key.clone()).collect();
+            if let Some(seen) = seen {
+                images.untag_snapshots(region, &seen.image.snapshots(), &keys).await?;
+                images.untag(region, &seen.image, &keys, false).await?;
             }
         }
         (Action::Unpublish { image: Some(image) }, _) => drop(images.unpublish(region, image).await?),

@@ -73,6 +73,13 @@ pub enum Action {
         /// Those that it lacks.
         tags: Vec<Tag>,
     },
+    /// Tags that the file no longer asks for are taken off the image and its snapshots.
+    Untag {
+        /// The image.
+        image: Option<ImageId>,
+        /// Those that an earlier run has set, and nobody has changed.
+        tags: Vec<Tag>,
+    },
     /// The image is taken back from the public.
     Unpublish {
         /// The image.
@@ -146,6 +153,8 @@ pub enum Step {
     Withdraw,
     /// It is copied, or the copy is waited for.
     Copy,
+    /// It loses tags: before the note is written anew that says which of them are the file's.
+    Untag,
     /// It gets its tags.
     Prepare,
     /// Accounts get it.
@@ -167,6 +176,7 @@ impl Action {
             Self::Reclaim { .. } | Self::Discard { .. } | Self::Restore { .. } => Step::Clear,
             Self::Create { .. } => Step::Make,
             Self::Await { .. } | Self::Copy { .. } => Step::Copy,
+            Self::Untag { .. } => Step::Untag,
             Self::Tag { .. } => Step::Prepare,
             Self::Unpublish { .. } => Step::Withdraw,
             Self::Share { .. } | Self::Unshare { .. } => Step::Share,
@@ -187,6 +197,7 @@ impl Action {
             | Self::Delete { image, .. } => Some(image),
             Self::Restore { image }
             | Self::Tag { image, .. }
+            | Self::Untag { image, .. }
             | Self::Unpublish { image }
             | Self::Share { image, .. }
             | Self::Unshare { image, .. }
@@ -207,6 +218,8 @@ pub enum Reason {
     Surplus,
     /// It failed, and can never be used.
     Failed,
+    /// Another run has made the same at the same time, and nobody has found this one yet.
+    Spare,
     /// It was made later than the image in use, so that the family would point to it.
     Newer,
     /// The file asks for it no longer.
@@ -218,6 +231,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Surplus => "is older than those kept",
             Self::Failed => "failed",
+            Self::Spare => "is made of the same as the one in use",
             Self::Newer => "was made after the one in use",
             Self::NotInFile => "is not in the file",
         })

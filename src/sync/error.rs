@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::change::{Change, Conflict};
+use super::change::{Action, Change, Conflict};
 use super::maker::MakeError;
 use crate::client::CallError;
 use crate::import::ImportError;
@@ -49,6 +49,12 @@ pub enum SyncError {
         entry: String,
         /// Why.
         source: MakeError,
+    },
+    /// A run was to do no more than what was agreed to, and has found something else to do.
+    #[error("{}", not_agreed(change))]
+    NotAgreed {
+        /// What was not done.
+        change: Box<Change>,
     },
     /// The account could not be looked at.
     #[error(transparent)]
@@ -122,6 +128,19 @@ impl ChangeError {
             Self::Manage(error) => of_manage(error),
             _ => false,
         }
+    }
+}
+
+fn not_agreed(change: &Change) -> String {
+    let Change { entry, region, action } = change;
+    match action {
+        Action::Delete { image, reason } => format!(
+            "image {image} of `{entry}` in {region}, which {reason}, would be deleted, and that is not what was confirmed"
+        ),
+        Action::Deprecate { image, reason } => format!(
+            "image {image} of `{entry}` in {region}, which {reason}, would be deprecated, and that is not what was confirmed"
+        ),
+        _ => format!("the sources of `{entry}` are no longer those that were confirmed"),
     }
 }
 

@@ -9,6 +9,7 @@
 //! changed.
 
 mod account;
+mod agreed;
 mod apply;
 mod change;
 mod error;
@@ -19,6 +20,7 @@ mod place;
 mod plan;
 mod read;
 mod run;
+mod tagged;
 #[cfg(all(test, feature = "emulator"))]
 mod tests;
 mod text;
@@ -36,5 +38,7 @@ pub use text::schema;
 
 /// The key of the tag that says of which fleet and entry an image is: `FLEET/ENTRY`.
 pub const ENTRY_TAG: &str = "ossup:entry";
+/// The key of the tag that says which of an image's tags the file has asked for.
+pub const TAGS_TAG: &str = "ossup:tags";
 /// The key of the tag that says what an image is made of.
 pub const CONTENT_TAG: &str = "ossup:content";

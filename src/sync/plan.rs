@@ -17,8 +17,8 @@ use jiff::Timestamp;
 use super::account::{Account, Goal, Seen};
 use super::change::{Action, Change, Conflict, Reason, Step};
 use super::file::{Removed, Retention};
-use super::{CONTENT_TAG, ENTRY_TAG};
-use crate::import::{CustomImage, Tag};
+use super::{CONTENT_TAG, ENTRY_TAG, TAGS_TAG, tagged};
+use crate::import::CustomImage;
 use crate::manage::{PruneRules, PruneScope, judge};
 use crate::model::{ImageId, ImageStatus, ObjectRef, Region};
 
@@ -206,8 +206,10 @@ impl<'a> Planner<'a> {
         if current.is_some_and(|seen| seen.image.status == ImageStatus::Deprecated) {
             add(Action::Restore { image: image.clone() });
         }
-        let has = |wanted: &&Tag| current.is_some_and(|seen| seen.tag(&wanted.key) == Some(&wanted.value));
-        let tags: Vec<Tag> = entry.tags.iter().filter(|tag| !has(tag)).cloned().collect();
+        let (gone, tags) = tagged::difference(&entry.tags, current.map(|seen| &seen.image));
+        if !gone.is_empty() {
+            add(Action::Untag { image: image.clone(), tags: gone });
+        }
         if !tags.is_empty() {
             add(Action::Tag { image: image.clone(), tags });
         }
@@ -302,11 +304,28 @@ impl<'a> Planner<'a> {
                 }
             } else if going.contains(seen.id()) {
                 changes.push(self.change(region, Action::Delete { image, reason: Reason::Surplus }));
+            } else if self.is_spare(seen, current) {
+                changes.push(self.change(region, Action::Delete { image, reason: Reason::Spare }));
             } else if self.hides_current(seen, current) {
                 changes.push(self.change(region, Action::Deprecate { image, reason: Reason::Newer }));
             }
         }
         changes
+    }
+
+    /// Whether an image is one too many: of two runs at the same time, each has made one, the second when the name under
+    /// which it was made had just been exchanged for that of the image in use. No run has got further with it, and nobody can
+    /// have found it but by its id.
+    fn is_spare(&self, seen: &Seen, current: Option<&Seen>) -> bool {
+        // Retired is what is to go when all else is done: by then that one has its name.
+        current.is_some_and(Seen::is_made)
+            && seen.is_available()
+            && seen.tag(CONTENT_TAG) == Some(&self.goal.content)
+            && seen.tag(TAGS_TAG).is_none()
+            && seen.image.family.is_none()
+            && seen.image.is_public != Some(true)
+            && seen.accounts.is_empty()
+            && seen.image.in_use != Some(true)
     }
 
     /// Whether the family points to an older image, because it was made later: the file has gone back to what was.

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::file::{Entry, ImportSettings, Name, Regions, Removed, Retention, Source, SyncFile};
 use super::place::{FileError, Places, closest};
 use super::text::{FleetText, ImageText, ImdsText, RegionsText, RemovedText, VisibilityText};
-use super::{CONTENT_TAG, ENTRY_TAG};
+use super::{CONTENT_TAG, ENTRY_TAG, TAGS_TAG};
 use crate::checksum_file::Sha256;
 use crate::image::Finding;
 use crate::image::request as rules;
@@ -20,7 +20,7 @@ use crate::model::{AccountId, BucketName, Region};
 use crate::publish::REPLACED_BY_TAG;
 
 /// Most tags of an entry: an image can have 20, of which the service's own and ours take some.
-const MAX_TAGS: usize = rules::MAX_TAGS - 4;
+const MAX_TAGS: usize = rules::MAX_TAGS - 5;
 /// Most characters of the names of a fleet and of an entry: both together are a tag's value.
 const LONGEST_WORD: usize = 60;
 
@@ -290,7 +290,7 @@ impl Reader<'_> {
             return Err(self.places.wrong(at, text));
         }
         let ours = |key: &str| {
-            [ORIGIN_TAG, ENTRY_TAG, CONTENT_TAG, DELETION_TAG, REPLACED_BY_TAG]
+            [ORIGIN_TAG, ENTRY_TAG, CONTENT_TAG, TAGS_TAG, DELETION_TAG, REPLACED_BY_TAG]
                 .iter()
                 .any(|ours| ours.eq_ignore_ascii_case(key))
         };

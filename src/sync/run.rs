@@ -14,6 +14,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 
 use super::account::{Account, Goal, Seen};
+use super::agreed::Agreed;
 use super::apply;
 use super::change::{Action, Change, Conflict};
 use super::error::{ChangeError, SyncError};
@@ -42,6 +43,7 @@ pub struct Fleet {
     pub(super) images: Images,
     pub(super) maker: Arc<dyn Maker>,
     pub(super) files: Arc<Files>,
+    agreed: Option<Agreed>,
     told: Arc<dyn Fn(&Told<'_>) + Send + Sync>,
     cancel: CancellationToken,
     /// How many names are on their way from one image to another, and nobody's meanwhile.
@@ -100,7 +102,15 @@ impl Fleet {
         let images = Images::new(importer.client().clone());
         let cancel = CancellationToken::new();
         let (files, told, passing) = (Arc::default(), Arc::new(|_: &Told<'_>| {}), watch::Sender::new(0));
-        Self { file, importer, images, maker, files, told, cancel, passing }
+        Self { file, importer, images, maker, files, agreed: None, told, cancel, passing }
+    }
+
+    /// Holds runs to a plan that somebody has seen: they deprecate and delete no image that it leaves alone, and begin only if
+    /// no source is another one by then.
+    #[must_use]
+    pub fn with_agreed(mut self, plan: &FleetPlan) -> Self {
+        self.agreed = Some(Agreed::new(plan));
+        self
     }
 
     /// Tells `sink` what is begun and done.
@@ -135,13 +145,18 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// Before anything is changed: as [`Fleet::plan`], and [`SyncError::Conflicts`]. Later, [`SyncError::Cancelled`].
+    /// Before anything is changed: as [`Fleet::plan`], [`SyncError::Conflicts`] and [`SyncError::NotAgreed`]. Later, [`SyncError::Cancelled`].
     pub async fn run(&self) -> Result<SyncReport, SyncError> {
         self.unless_cancelled(async {
             let goals = self.goals().await?;
             let first = self.plan_of(&goals).await?;
             if !first.conflicts.is_empty() {
                 return Err(SyncError::Conflicts { conflicts: first.conflicts });
+            }
+            let is_new =
+                |change: &&Change| self.agreed.as_ref().is_some_and(|agreed| !agreed.expects(change));
+            if let Some(change) = first.changes.iter().find(is_new) {
+                return Err(SyncError::NotAgreed { change: Box::new(change.clone()) });
             }
             let mut report = SyncReport::default();
             let all = &goals.all;
@@ -258,14 +273,16 @@ impl Fleet {
             Ok(images) => self.removed(goals, images),
             Err(error) => return (done, Err(error)),
         };
+        let (changes, refused) = self.parted(changes);
         let outcome = self.make(&Account::default(), None, changes, &mut done).await;
-        (
-            done,
-            outcome.map_err(|(change, source)| SyncError::Change {
-                change: Box::new(change),
-                source: Box::new(source),
-            }),
-        )
+        let outcome = match (outcome, refused) {
+            (Err((change, source)), _) => {
+                Err(SyncError::Change { change: Box::new(change), source: Box::new(source) })
+            }
+            (Ok(()), Some(change)) => Err(SyncError::NotAgreed { change: Box::new(change) }),
+            (Ok(()), None) => Ok(()),
+        };
+        (done, outcome)
     }
 
     /// Deletes the snapshots of images that an earlier run, which died, had deleted.
@@ -280,6 +297,13 @@ impl Fleet {
         let finished =
             stream::iter(regions.into_iter().filter(|_| retires)).map(finish).buffer_unordered(AT_ONCE);
         Ok(finished.try_collect::<()>().await?)
+    }
+
+    /// Returns the changes that may be made, and the first one that may not.
+    fn parted(&self, changes: Vec<Change>) -> (Vec<Change>, Option<Change>) {
+        let may_be_made = |change: &Change| self.agreed.as_ref().is_none_or(|agreed| agreed.allows(change));
+        let (changes, refused): (Vec<_>, Vec<_>) = changes.into_iter().partition(may_be_made);
+        (changes, refused.into_iter().next())
     }
 
     /// Makes one entry as the file says.
@@ -299,6 +323,7 @@ impl Fleet {
         for _ in 0..MAX_ROUNDS {
             let account = self.account(goal, all).await?;
             let changes = plan(goal, &account).map_err(|conflicts| SyncError::Conflicts { conflicts })?;
+            let (changes, refused) = self.parted(changes);
             if let Some((change, source)) = failed.take() {
                 // Somebody else may have made it, or be about to.
                 let is_left = changes.iter().any(|other| other == &change);
@@ -310,7 +335,10 @@ impl Fleet {
                     tokio::time::sleep(self.images.pause()).await;
                 }
             }
-            let Some(first) = changes.first() else { return Ok(()) };
+            let Some(first) = changes.first() else {
+                let refused = refused.map(|change| SyncError::NotAgreed { change: Box::new(change) });
+                return refused.map_or(Ok(()), Err);
+            };
             let step = first.action.step();
             left = Some(first.clone());
             let can_be_made = |change: &Change| !matches!(change.action, Action::Copy { from: None, .. });

@@ -163,7 +163,7 @@ pub(super) struct ImageText {
     /// Image family that it is in, in every region.
     #[cfg_attr(feature = "cli", schemars(with = "Option<String>"))]
     pub(super) family: Option<Spanned<String>>,
-    /// Tags of the image and of its snapshots. Tags that are not named here stay as they are.
+    /// Tags of the image and of its snapshots. One that is taken out of here is taken off again; others stay as they are.
     #[cfg_attr(feature = "cli", schemars(with = "Option<BTreeMap<String, String>>"))]
     pub(super) tags: Option<Spanned<BTreeMap<String, String>>>,
 

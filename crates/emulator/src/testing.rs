@@ -18,6 +18,13 @@ pub fn options(data: impl Into<PathBuf>) -> EmulatorOptions {
     EmulatorOptions::new(data).with_credentials(vec![Credentials::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET)])
 }
 
+/// Returns how many of the moments at which a process may be killed a test passes over, less one: `step` in a run of all tests,
+/// 1 where `OSSUP_EVERY_KILL` is set.
+#[expect(clippy::disallowed_methods, reason = "how thorough tests are is said from outside")]
+pub fn every(step: usize) -> usize {
+    if std::env::var_os("OSSUP_EVERY_KILL").is_some() { 1 } else { step }
+}
+
 /// Returns a small disk that boots: boot code, an active partition, an ext4 superblock.
 pub fn disk() -> Vec<u8> {
     let mut disk = vec![0; 2 << 20];

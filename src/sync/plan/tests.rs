@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::change::Step;
 use super::super::file::SyncFile;
 use super::*;
+use crate::import::Tag;
 
 const REGIONS: [&str; 3] = ["cn-hangzhou", "cn-shanghai", "us-west-1"];
 /// 2026-01-31T00:00:00Z.
@@ -110,6 +111,9 @@ impl Model {
                 let seen = self.seen(region, image);
                 seen.image.tags.retain(|old| tags.iter().all(|new| new.key != old.key));
                 seen.image.tags.extend(tags.iter().cloned());
+            }
+            Action::Untag { tags, .. } => {
+                self.seen(region, image).image.tags.retain(|tag| !tags.contains(tag));
             }
             Action::Unpublish { .. } => self.seen(region, image).image.is_public = Some(false),
             Action::Publish { .. } => {
@@ -314,6 +318,72 @@ fn a_name_that_a_killed_run_left_to_nobody_is_given_at_once() {
         matches!(&changes[0].action, Action::Reclaim { image, .. } if image.as_str() == "m-2"),
         "{changes:?}"
     );
+}
+
+#[test]
+fn a_tag_that_the_file_drops_is_taken_off_if_the_file_has_set_it() {
+    let (both, one, none) = (file("tags = { a = \"b\", c = \"d\" }"), file("tags = { c = \"d\" }"), file(""));
+    let only_home = |file| {
+        let mut goal = goal(file);
+        goal.regions = BTreeSet::from([region(REGIONS[0])]);
+        goal
+    };
+    let mut image = ours("m-1", "web", CONTENT, 0);
+    image.image.tags.extend([tag("a", "b"), tag("by", "hand")]);
+    let images = BTreeMap::from([(region(REGIONS[0]), vec![image])]);
+    let mut model = Model::new(Account { images, ..Account::default() });
+    // Nothing says that it was not somebody else.
+    assert_eq!(model.run(&only_home(&none)), []);
+    let keys = |model: &mut Model| {
+        let tags = &model.images(&region(REGIONS[0]))[0].image.tags;
+        let mut keys: Vec<String> = tags.iter().map(|tag| tag.key.clone()).collect();
+        keys.sort();
+        keys[..keys.len() - 2].join(" ")
+    };
+    model.run(&only_home(&both));
+    assert_eq!(keys(&mut model), "a by c ossup:content");
+    assert_eq!(told(&model.run(&only_home(&one))), ["cn-hangzhou untag", "cn-hangzhou tag"]);
+    assert_eq!(keys(&mut model), "by c ossup:content");
+    // Another value was set by hand.
+    let tags = &mut model.images(&region(REGIONS[0]))[0].image.tags;
+    tags.iter_mut().find(|tag| tag.key == "c").unwrap().value = "by hand".to_owned();
+    assert_eq!(told(&model.run(&only_home(&none))), ["cn-hangzhou untag"]);
+    let tags = &model.images(&region(REGIONS[0]))[0].image.tags;
+    assert!(tags.contains(&tag("c", "by hand")) && tags.iter().all(|tag| tag.key != TAGS_TAG), "{tags:?}");
+}
+
+#[test]
+fn of_two_images_of_the_same_the_one_goes_that_nobody_has_found() {
+    let file = file("family = \"web\"");
+    let mut goal = goal(&file);
+    goal.regions = BTreeSet::from([region(REGIONS[0])]);
+    let mut used = ours("m-1", "web", CONTENT, 0);
+    used.image.family = Some("web".to_owned());
+    let spare = ours("m-2", "web-cccccccc", CONTENT, 5);
+    let changes = |change: &dyn Fn(&mut Seen, &mut Seen)| {
+        let (mut used, mut spare) = (used.clone(), spare.clone());
+        change(&mut used, &mut spare);
+        let images = BTreeMap::from([(region(REGIONS[0]), vec![used, spare])]);
+        plan(&goal, &Account { images, ..Account::default() }).unwrap()
+    };
+    let goes = |changes: &[Change]| {
+        changes.iter().any(|change| matches!(change.action, Action::Delete { reason: Reason::Spare, .. }))
+    };
+    let only = changes(&|_, _| {});
+    assert!(goes(&only) && only.len() == 1, "{only:?}");
+    let account = "1234567890123456".parse::<crate::model::AccountId>().unwrap();
+    type Found<'a> = &'a dyn Fn(&mut Seen, &mut Seen);
+    let found: [Found<'_>; 6] = [
+        &|_, spare| spare.image.family = Some("other".to_owned()),
+        &|_, spare| spare.accounts.extend([account.clone()]),
+        &|_, spare| spare.image.in_use = Some(true),
+        &|_, spare| spare.image.is_public = Some(true),
+        &|_, spare| spare.image.tags.push(tag(TAGS_TAG, "x")),
+        &|_, spare| spare.image.status = ImageStatus::Creating,
+    ];
+    for (index, found) in found.into_iter().enumerate() {
+        assert!(!goes(&changes(found)), "{index}");
+    }
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub(crate) async fn run(args: &SyncArgs, context: &Context) -> Result<(), Failur
         let images = counted(going as u64, "image", "images");
         confirm(&format!("go on, which deprecates or deletes {images}?"), false).await?;
     }
+    // Much may have changed until somebody has answered, and what nobody was asked about is not done.
+    let fleet = if args.yes { fleet } else { fleet.with_agreed(&plan) };
     let report = fleet.run().await.map_err(|error| failed(error, context))?;
     finish(report, context)
 }
@@ -145,6 +147,8 @@ impl From<SyncError> for Failure {
                 other => Self::from_error(kind, &other).context(place),
             },
             SyncError::Look(error) => Self::from(error),
+            SyncError::NotAgreed { .. } => Self::from_error(kind, &error)
+                .hint("run the same command again: it shows what would be changed now; --yes does without asking"),
             SyncError::Conflicts { .. } => Self::from_error(kind, &error)
                 .hint("rename those images, or give the entry another name; an image is of a fleet by its tags alone"),
             other => Self::from_error(kind, &other),

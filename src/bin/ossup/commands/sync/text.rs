@@ -34,6 +34,9 @@ fn words(action: &Action) -> (&'static str, String) {
         Action::Tag { tags, .. } => {
             ("tag", joined(tags.iter().map(|Tag { key, value }| format!("{key}={value}"))))
         }
+        Action::Untag { tags, .. } => {
+            ("untag", joined(tags.iter().map(|Tag { key, value }| format!("{key}={value}"))))
+        }
         Action::Unpublish { image } => ("unpublish", id(image.as_ref())),
         Action::Share { accounts, .. } => ("share", joined(accounts.iter().map(AccountId::to_string))),
         Action::Unshare { accounts, .. } => ("unshare", joined(accounts.iter().map(AccountId::to_string))),
