@@ -229,6 +229,7 @@ impl SyncError {
             Self::Change { source, .. } => match &**source {
                 ChangeError::Make(_) => ErrorKind::Other,
                 ChangeError::FileChanged { .. } => ErrorKind::Integrity,
+                ChangeError::BootTest(error) => error.kind(),
                 ChangeError::Publish(error) => error.kind(),
                 ChangeError::Import(error) => error.kind(),
                 ChangeError::Manage(error) => error.kind(),

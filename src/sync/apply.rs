@@ -6,7 +6,8 @@ use super::error::ChangeError;
 use super::file::Source;
 use super::maker::Order;
 use super::run::Fleet;
-use super::{CONTENT_TAG, ENTRY_TAG};
+use super::{BOOTED_TAG, CONTENT_TAG, ENTRY_TAG};
+use crate::boot_test::{BootTestError, BootTester};
 use crate::import::{CopyRequest, ImportError, ImportTask, Tag};
 use crate::manage::{DeleteOptions, Deprecation, ManageError};
 use crate::model::{ClientToken, ImageId, Region};
@@ -44,6 +45,9 @@ pub(super) async fn apply(
         }
         (Action::Reclaim { image, name }, _) => drop(images.rename(region, image, name).await?),
         (Action::Create { name }, Some(goal)) => create(fleet, goal, name).await?,
+        (Action::BootTest { image: Some(image) }, Some(goal)) => {
+            boot_test(fleet, account, goal, region, image).await?
+        }
         (Action::Await { image }, Some(goal)) => wait(fleet, account, goal, region, image).await?,
         (Action::Copy { from: Some(from), name }, Some(goal)) => {
             copy(fleet, goal, region, from, name).await?
@@ -107,12 +111,43 @@ async fn create(fleet: &Fleet, goal: &Goal<'_>, name: &str) -> Result<(), Change
         bucket: fleet.file.bucket.clone(),
         folder: goal.folder.clone(),
     };
+    if let Some(tester) = tester(fleet, goal) {
+        // Hours later it would be too late to learn that there is no such network.
+        match tester.check(&goal.home, goal.entry.import.architecture).await {
+            Ok(()) | Err(BootTestError::Unchecked) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let publish = fleet.maker.publish(order).await.map_err(ChangeError::Make)?;
     // The image would be told by what the file was. From here on the upload looks whether it changes.
     if let Some(path) = fleet.files.changed(goal.entry) {
         return Err(ChangeError::FileChanged { path });
     }
     publish.run().await?;
+    Ok(())
+}
+
+fn tester(fleet: &Fleet, goal: &Goal<'_>) -> Option<BootTester> {
+    let test = goal.entry.boot_test.clone()?;
+    Some(BootTester::new(fleet.importer.client().clone(), test))
+}
+
+/// Boots an image in an instance, and marks it as seen to boot. A run that dies before the mark is repeated, with the instance
+/// that is there.
+async fn boot_test(
+    fleet: &Fleet,
+    account: &Account,
+    goal: &Goal<'_>,
+    region: &Region,
+    image: &ImageId,
+) -> Result<(), ChangeError> {
+    let Some(tester) = tester(fleet, goal) else { return Ok(()) };
+    tester.test(region, image).await?;
+    let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
+    let booted = Tag { key: BOOTED_TAG.to_owned(), value: goal.content.clone() };
+    if let Some(seen) = seen {
+        fleet.images.tag(region, &seen.image, &[booted], false).await?;
+    }
     Ok(())
 }
 

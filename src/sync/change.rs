@@ -49,6 +49,11 @@ pub enum Action {
         /// The name under which the image is made.
         name: String,
     },
+    /// An instance is made of the image, which has to boot; it is deleted after that.
+    BootTest {
+        /// The image.
+        image: Option<ImageId>,
+    },
     /// An image that an earlier run began is waited for.
     Await {
         /// The image.
@@ -149,6 +154,8 @@ pub enum Step {
     Clear,
     /// The image is made in the region of the bucket.
     Make,
+    /// It is seen to boot.
+    Test,
     /// It is no longer public: otherwise it can be neither copied nor shared.
     Withdraw,
     /// It is copied, or the copy is waited for.
@@ -175,6 +182,7 @@ impl Action {
         match self {
             Self::Reclaim { .. } | Self::Discard { .. } | Self::Restore { .. } => Step::Clear,
             Self::Create { .. } => Step::Make,
+            Self::BootTest { .. } => Step::Test,
             Self::Await { .. } | Self::Copy { .. } => Step::Copy,
             Self::Untag { .. } => Step::Untag,
             Self::Tag { .. } => Step::Prepare,
@@ -196,6 +204,7 @@ impl Action {
             | Self::Deprecate { image, .. }
             | Self::Delete { image, .. } => Some(image),
             Self::Restore { image }
+            | Self::BootTest { image }
             | Self::Tag { image, .. }
             | Self::Untag { image, .. }
             | Self::Unpublish { image }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use super::change::{Action, Change, Conflict};
 use super::maker::MakeError;
+use crate::boot_test::BootTestError;
 use crate::client::CallError;
 use crate::import::ImportError;
 use crate::manage::ManageError;
@@ -91,6 +92,9 @@ pub enum ChangeError {
         /// The file.
         path: PathBuf,
     },
+    /// The image was not seen to boot, or could not be tested. It is kept, and tested again by the next run.
+    #[error(transparent)]
+    BootTest(#[from] BootTestError),
     /// The upload or the import failed.
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::boot_test::BootTest;
 use crate::checksum_file::Sha256;
 use crate::import::Tag;
 use crate::model::{
@@ -65,6 +66,12 @@ pub struct Entry {
     pub data_disks: Vec<Source>,
     /// What is asked of ImportImage. Others make another image.
     pub import: ImportSettings,
+    /// In which form a file is sent; nothing leaves it to what is best.
+    pub form: Option<Form>,
+    /// Whether ECS checks the image after the import.
+    pub detect: bool,
+    /// The instance in which the image has to boot before it is copied.
+    pub boot_test: Option<BootTest>,
     /// Where it is copied to.
     pub regions: Regions,
     /// Whether it is a community image.
@@ -128,9 +135,25 @@ pub struct ImportSettings {
     pub resource_group: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_location: Option<String>,
     /// 1, or 2 for the hardened mode alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imds: Option<u8>,
+}
+
+/// The form of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Form {
+    /// The disk inside, byte for byte.
+    Raw,
+    /// A QCOW2 without the zeros.
+    Qcow2,
+    /// The bytes of the file.
+    AsIs,
+    /// QCOW2 where that saves much, the rest as it is.
+    Auto,
 }
 
 /// Where an image is copied to.

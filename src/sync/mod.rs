@@ -28,7 +28,7 @@ mod text;
 pub use account::{Account, Goal, Seen};
 pub use change::{Action, Change, Conflict, Reason, Step};
 pub use error::{ChangeError, SyncError};
-pub use file::{Entry, ImportSettings, Name, Regions, Removed, Retention, Source, SyncFile};
+pub use file::{Entry, Form, ImportSettings, Name, Regions, Removed, Retention, Source, SyncFile};
 pub use maker::{MakeError, Maker, Order};
 pub use place::FileError;
 pub use plan::{plan, plan_removed};
@@ -38,6 +38,8 @@ pub use text::schema;
 
 /// The key of the tag that says of which fleet and entry an image is: `FLEET/ENTRY`.
 pub const ENTRY_TAG: &str = "ossup:entry";
+/// The key of the tag that says that an image of this content was seen to boot.
+pub const BOOTED_TAG: &str = "ossup:booted";
 /// The key of the tag that says which of an image's tags the file has asked for.
 pub const TAGS_TAG: &str = "ossup:tags";
 /// The key of the tag that says what an image is made of.

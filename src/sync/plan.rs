@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::account::{Account, Goal, Seen};
 use super::change::{Action, Change, Conflict, Reason, Step};
 use super::file::{Removed, Retention};
-use super::{CONTENT_TAG, ENTRY_TAG, TAGS_TAG, tagged};
+use super::{BOOTED_TAG, CONTENT_TAG, ENTRY_TAG, TAGS_TAG, tagged};
 use crate::import::CustomImage;
 use crate::manage::{PruneRules, PruneScope, judge};
 use crate::model::{ImageId, ImageStatus, ObjectRef, Region};
@@ -205,6 +205,13 @@ impl<'a> Planner<'a> {
         let mut add = |action: Action| changes.push(self.change(region, action));
         if current.is_some_and(|seen| seen.image.status == ImageStatus::Deprecated) {
             add(Action::Restore { image: image.clone() });
+        }
+        // One that is still being made is waited for first.
+        let can_be_tested = entry.boot_test.is_some() && *region == self.goal.home;
+        let is_to_be_tested =
+            |seen: &Seen| seen.is_available() && seen.tag(BOOTED_TAG) != Some(&self.goal.content);
+        if can_be_tested && current.is_none_or(is_to_be_tested) {
+            add(Action::BootTest { image: image.clone() });
         }
         let (gone, tags) = tagged::difference(&entry.tags, current.map(|seen| &seen.image));
         if !gone.is_empty() {

@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::file::{Entry, ImportSettings, Name, Regions, Removed, Retention, Source, SyncFile};
+use super::file::{Entry, Form, ImportSettings, Name, Regions, Removed, Retention, Source, SyncFile};
 use super::place::{FileError, Places, closest};
-use super::text::{FleetText, ImageText, ImdsText, RegionsText, RemovedText, VisibilityText};
-use super::{CONTENT_TAG, ENTRY_TAG, TAGS_TAG};
+use super::text::{FleetText, FormText, ImageText, ImdsText, RegionsText, RemovedText, VisibilityText};
+use super::{BOOTED_TAG, CONTENT_TAG, ENTRY_TAG, TAGS_TAG};
+use crate::boot_test::{BootTest, LONGEST_LIMIT};
 use crate::checksum_file::Sha256;
 use crate::image::Finding;
 use crate::image::request as rules;
 use crate::import::{ORIGIN_TAG, Tag};
 use crate::manage::DELETION_TAG;
-use crate::model::{AccountId, BucketName, Region};
+use crate::model::{AccountId, BucketName, OsType, Region};
 use crate::publish::REPLACED_BY_TAG;
 
 /// Most tags of an entry: an image can have 20, of which the service's own and ours take some.
-const MAX_TAGS: usize = rules::MAX_TAGS - 5;
+const MAX_TAGS: usize = rules::MAX_TAGS - 6;
 /// Most characters of the names of a fleet and of an entry: both together are a tag's value.
 const LONGEST_WORD: usize = 60;
 
@@ -189,6 +190,7 @@ impl Reader<'_> {
         let regions = self.entry_regions(&image)?;
         let (tags, retention) = (self.tags(&image)?, self.retention(&image)?);
         let share_with = self.accounts(&image)?;
+        let boot_test = self.boot_test(&image)?;
         let import = self.import(&image, at)?;
         let family = match image.family {
             Some(family) if family.get_ref().is_empty() => {
@@ -205,6 +207,14 @@ impl Reader<'_> {
             sha256,
             data_disks,
             import,
+            form: image.form.map(|form| match form {
+                FormText::Raw => Form::Raw,
+                FormText::Qcow2 => Form::Qcow2,
+                FormText::AsIs => Form::AsIs,
+                FormText::Auto => Form::Auto,
+            }),
+            detect: image.detect == Some(true),
+            boot_test,
             regions,
             public: image.visibility == Some(VisibilityText::Public),
             share_with,
@@ -244,11 +254,28 @@ impl Reader<'_> {
             license: image.license,
             resource_group: image.resource_group.clone(),
             role_name: image.role_name.clone(),
+            storage_location: image.storage_location.clone(),
             imds: image.imds.map(|imds| match imds {
                 ImdsText::V1 => 1,
                 ImdsText::V2 => 2,
             }),
         })
+    }
+
+    fn boot_test(&self, image: &ImageText) -> Result<Option<BootTest>, FileError> {
+        let Some(text) = &image.boot_test else { return Ok(None) };
+        let platform = image.platform.as_ref().map(|platform| rules::platform_os_type(platform.get_ref()));
+        if image.os_type.or(platform) == Some(OsType::Windows) {
+            let message = "ECS shows no console of Windows instances, and `boot-test` is one of the console";
+            return Err(self.places.wrong(text.span(), message));
+        }
+        let wanted = text.get_ref();
+        let test = BootTest::new(&wanted.instance_type, &wanted.vswitch, &wanted.security_group);
+        let Some(limit) = &wanted.timeout else { return Ok(Some(test)) };
+        let limit = age(limit).filter(|limit| *limit <= LONGEST_LIMIT);
+        let message = || format!("expected a `timeout` of at most {} h", LONGEST_LIMIT.as_secs() / 3600);
+        let limit = limit.ok_or_else(|| self.places.wrong(text.span(), message()))?;
+        Ok(Some(test.with_limit(limit)))
     }
 
     fn entry_regions(&self, image: &ImageText) -> Result<Regions, FileError> {
@@ -290,7 +317,7 @@ impl Reader<'_> {
             return Err(self.places.wrong(at, text));
         }
         let ours = |key: &str| {
-            [ORIGIN_TAG, ENTRY_TAG, CONTENT_TAG, TAGS_TAG, DELETION_TAG, REPLACED_BY_TAG]
+            [ORIGIN_TAG, ENTRY_TAG, CONTENT_TAG, TAGS_TAG, BOOTED_TAG, DELETION_TAG, REPLACED_BY_TAG]
                 .iter()
                 .any(|ours| ours.eq_ignore_ascii_case(key))
         };
@@ -321,9 +348,7 @@ impl Reader<'_> {
         }
         let older_than = image.older_than.as_ref().map(|text| {
             let refuse = || self.places.wrong(text.span(), "expected an age such as \"30d\" or \"12h\"");
-            let span: jiff::Span = text.get_ref().parse().map_err(|_| refuse())?;
-            let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refuse())?;
-            Duration::try_from(signed).map_err(|_| refuse())
+            age(text.get_ref()).ok_or_else(refuse)
         });
         Ok(Some(Retention {
             keep: *keep.get_ref() as usize,
@@ -347,6 +372,13 @@ impl Reader<'_> {
         };
         image.keep_tags.iter().flatten().map(tag).collect()
     }
+}
+
+/// Reads a length of time, of which a day has 24 hours.
+fn age(text: &str) -> Option<Duration> {
+    let span: jiff::Span = text.parse().ok()?;
+    let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(signed).ok()
 }
 
 #[cfg(test)]

@@ -607,6 +607,33 @@ async fn tags_that_the_file_drops_go_from_images_and_snapshots_and_those_of_othe
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_image_that_does_not_boot_gets_no_name_and_no_copy_and_the_next_run_tests_it_again() {
+    let world = World::new();
+    no_failure(world.sync(world.network(None), HANDED_OVER, "one").run().await);
+    world.build(2);
+    let tested = format!(
+        "{HANDED_OVER}\nboot-test = {{ instance-type = \"ecs.g7.large\", vswitch = \"vsw-emulated\", security-group = \"sg-emulated\" }}"
+    );
+    let panic =
+        "Linux version 6.1\nKernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)";
+    world.emulator.update_ecs(|ecs| ecs.console = Some(panic.to_owned()));
+    let report = world.sync(world.network(None), &tested, "one").run().await.unwrap();
+    let failure = &report.failures["web"];
+    assert!(
+        matches!(failure, SyncError::Change { change, source }
+            if matches!(change.action, Action::BootTest { .. }) && matches!(**source, ChangeError::BootTest(_))),
+        "{failure:?}"
+    );
+    assert_eq!((world.images(REGIONS[0]).await.len(), world.images(REGIONS[1]).await.len()), (2, 1));
+    assert_eq!(Missing::look(&world.importer(world.network(None))).await.name, [false; 2]);
+    world.emulator.update_ecs(|ecs| ecs.console = None);
+    world.finish(&tested).await;
+    world.assert_is_so(&tested, 2, 1).await;
+    // One that was refused as a dry run, before the import, and two instances.
+    assert_eq!(world.emulator.requests()["RunInstances"], 3);
+}
+
 #[tokio::test]
 async fn what_was_not_agreed_to_is_not_done() {
     let world = World::new();

@@ -97,6 +97,38 @@ pub(super) enum ImdsText {
     V2,
 }
 
+/// Form in which a file is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(inline))]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FormText {
+    /// The disk inside, byte for byte.
+    Raw,
+    /// A QCOW2 without the zeros.
+    Qcow2,
+    /// The bytes of the file.
+    AsIs,
+    /// RAW as QCOW2 where that saves a fifth or more, the rest as it is.
+    Auto,
+}
+
+/// Where an image has to boot.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(inline))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct BootTestText {
+    /// Instance type, such as ecs.g7.large.
+    pub(super) instance_type: String,
+    /// vSwitch of the instance, in the region of the bucket.
+    pub(super) vswitch: String,
+    /// Security group of the instance, of the same VPC; it has to let nothing in.
+    pub(super) security_group: String,
+    /// The test has failed after this long, such as `20m`. By default `15m`.
+    pub(super) timeout: Option<String>,
+}
+
 /// An image and what becomes of it.
 #[derive(Debug, Clone, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
@@ -148,6 +180,18 @@ pub(super) struct ImageText {
     pub(super) role_name: Option<String>,
     /// Version of the metadata service that instances offer.
     pub(super) imds: Option<ImdsText>,
+    /// Resource name (ARN) of the CloudBox that holds the bucket.
+    pub(super) storage_location: Option<String>,
+
+    /// Form in which a file or what a URL names is sent; what is packed is unpacked unless it is `as-is`. By default `auto`. An
+    /// object that is there stays as it is.
+    #[serde(rename = "as")]
+    pub(super) form: Option<FormText>,
+    /// Whether ECS checks the image after the import; `ossup image show` has what it found.
+    pub(super) detect: Option<bool>,
+    /// Instance in which the image has to boot before it is copied and gets its name. Linux only.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<BootTestText>"))]
+    pub(super) boot_test: Option<Spanned<BootTestText>>,
 
     /// Regions that get a copy, besides the region of the bucket.
     #[cfg_attr(feature = "cli", schemars(with = "Option<RegionsText>"))]
@@ -203,6 +247,10 @@ impl ImageText {
             resource_group,
             role_name,
             imds,
+            storage_location,
+            form,
+            detect,
+            boot_test,
             regions,
             except,
             visibility,

@@ -105,6 +105,11 @@ impl Model {
                 assert!(source.status == ImageStatus::Available && source.is_public == Some(false));
                 self.make(region, name);
             }
+            Action::BootTest { .. } => {
+                let booted = tag(BOOTED_TAG, CONTENT);
+                assert!(*region == self::region(REGIONS[0]));
+                self.seen(region, image).image.tags.push(booted);
+            }
             Action::Await { .. } => self.seen(region, image).image.status = ImageStatus::Available,
             Action::Restore { .. } => self.seen(region, image).image.status = ImageStatus::Available,
             Action::Tag { tags, .. } => {
@@ -387,6 +392,36 @@ fn of_two_images_of_the_same_the_one_goes_that_nobody_has_found() {
 }
 
 #[test]
+fn an_image_is_copied_and_named_only_when_it_was_seen_to_boot() {
+    let file = file(
+        "boot-test = { instance-type = \"ecs.g7.large\", vswitch = \"vsw-1\", security-group = \"sg-1\" }",
+    );
+    let mut goal = goal(&file);
+    goal.regions = REGIONS[..2].iter().copied().map(region).collect();
+    let mut model = Model::new(Account::default());
+    let expected = [
+        "cn-hangzhou create",
+        "cn-hangzhou boot-test",
+        "cn-shanghai copy",
+        "cn-hangzhou name",
+        "cn-shanghai name",
+        "cn-hangzhou delete-object",
+    ];
+    assert_eq!(told(&model.run(&goal)), expected);
+    // What was made without the test is tested when it is asked for, and one that is still being made is waited for.
+    let mut made = ours("m-1", "web", CONTENT, 0);
+    let changes = |made: &Seen| {
+        let images = BTreeMap::from([(region(REGIONS[0]), vec![made.clone()])]);
+        let mut goal = goal.clone();
+        goal.regions = BTreeSet::from([region(REGIONS[0])]);
+        told(&plan(&goal, &Account { images, ..Account::default() }).unwrap())
+    };
+    assert_eq!(changes(&made), ["cn-hangzhou boot-test"]);
+    made.image.status = ImageStatus::Creating;
+    assert_eq!(changes(&made), ["cn-hangzhou await"]);
+}
+
+#[test]
 fn objects_of_others_work_are_left_until_they_are_old() {
     let file = file("");
     let mut goal = goal(&file);
@@ -505,6 +540,7 @@ proptest! {
         settings in prop::sample::select(vec![
             "", "family = \"web\"", "family = \"web\"\nkeep = 1", "keep = 2\nolder-than = \"30d\"\nvisibility = \"public\"",
             "name = \"web-{content}\"\nfamily = \"web\"\nkeep = 1\nshare-with = [\"1000000000000001\"]",
+            "keep = 1\nboot-test = { instance-type = \"a\", vswitch = \"b\", security-group = \"c\" }",
             "visibility = \"public\"\nshare-with = [\"1000000000000001\"]\ntags = { a = \"b\" }",
         ]),
         removed in prop::sample::select(vec![Removed::Keep, Removed::Deprecate, Removed::Delete]),

@@ -127,6 +127,22 @@ fn what_is_wrong_is_told_with_its_place() {
             "[defaults]\nsource = \"x\"",
             "line 4, column 10: `source` is an image's own: it cannot be a default",
         ),
+        (
+            "[image.aa]\nsource = \"a\"\nas = \"vmdk\"",
+            "line 5, column 6: unknown value `vmdk`; it is one of raw, qcow2, as-is, auto",
+        ),
+        (
+            "[image.aa]\nsource = \"a\"\nboot-test = { vswitch = \"b\" }",
+            "line 5, column 13: missing field `instance-type`",
+        ),
+        (
+            "[image.aa]\nsource = \"a\"\nos-type = \"windows\"\nboot-test = { instance-type = \"a\", vswitch = \"b\", security-group = \"c\" }",
+            "line 6, column 13: ECS shows no console of Windows instances, and `boot-test` is one of the console",
+        ),
+        (
+            "[image.aa]\nsource = \"a\"\nboot-test = { instance-type = \"a\", vswitch = \"b\", security-group = \"c\", timeout = \"9h\" }",
+            "line 5, column 13: expected a `timeout` of at most 6 h",
+        ),
         ("[image.aa", "line 3, column 10: unclosed table, expected `]`"),
     ] {
         let told = parse(&with(rest)).map_or_else(|error| error.to_string(), |file| format!("{file:?}"));

@@ -8,7 +8,7 @@ use ossup::image::{DiskRole, Expected};
 use ossup::import::Importer;
 use ossup::model::{BucketName, ObjectRef, Region};
 use ossup::publish::Publish;
-use ossup::sync::{Entry, MakeError, Maker, Order, Source};
+use ossup::sync::{Entry, Form, MakeError, Maker, Order, Source};
 use ossup::transfer::Limits;
 use ossup::web::{WebObject, WebUrl};
 
@@ -20,7 +20,8 @@ use super::super::publish::{self, DataDisk};
 use super::super::transfer;
 use crate::args::values::{BucketUrl, DiskSize, FileOrObject, Tag};
 use crate::args::{
-    Cli, Command, ConnectionArgs, ImageArg, ImdsArg, InspectionArgs, PublishArgs, SyncArgs, TransferArgs,
+    Cli, Command, ConnectionArgs, FormArg, ImageArg, ImdsArg, InspectionArgs, PublishArgs, SyncArgs,
+    TransferArgs,
 };
 use crate::context::{Connection, Context};
 use crate::failure::{Failure, Kind, Wrapped};
@@ -106,6 +107,14 @@ impl Opener {
             _ => {}
         }
         args.source.sha256 = entry.sha256;
+        args.source.form = entry.form.map(|form| match form {
+            Form::Raw => FormArg::Raw,
+            Form::Qcow2 => FormArg::Qcow2,
+            Form::AsIs => FormArg::AsIs,
+            // A newer library may know more than this does.
+            _ => FormArg::Auto,
+        });
+        args.request.detect = entry.detect;
         for disk in &entry.data_disks {
             args.data_disk.push(match disk {
                 Source::Object(object) => FileOrObject::Object(
@@ -192,6 +201,7 @@ fn set_request(args: &mut PublishArgs, entry: &Entry) {
     request.license = import.license;
     request.resource_group.clone_from(&import.resource_group);
     request.role_name.clone_from(&import.role_name);
+    request.storage_location.clone_from(&import.storage_location);
     request.imds = import.imds.map(|version| if version == 2 { ImdsArg::V2 } else { ImdsArg::V1 });
     let facts = &mut request.facts;
     facts.platform.clone_from(&import.platform);

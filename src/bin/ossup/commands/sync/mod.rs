@@ -141,6 +141,7 @@ impl From<SyncError> for Failure {
             SyncError::Make { source, .. } => unwrapped(source).context(place),
             SyncError::Change { source, .. } => match *source {
                 ChangeError::Make(source) => unwrapped(source).context(place),
+                ChangeError::BootTest(error) => Self::from(error).context(place),
                 ChangeError::Publish(error) => Self::from(error).context(place),
                 ChangeError::Import(error) => Self::from(error).context(place),
                 ChangeError::Manage(error) => Self::from(error).context(place),

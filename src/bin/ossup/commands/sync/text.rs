@@ -28,6 +28,7 @@ fn words(action: &Action) -> (&'static str, String) {
         Action::Discard { image } => ("discard", format!("{image}, which failed")),
         Action::Reclaim { image, name } => ("name", format!("{image} `{name}`, until the new one is there")),
         Action::Create { name } => ("create", name.clone()),
+        Action::BootTest { image } => ("boot test", id(image.as_ref())),
         Action::Await { image } => ("wait", image.to_string()),
         Action::Copy { name, .. } => ("copy", name.clone()),
         Action::Restore { image } => ("restore", id(image.as_ref())),
