@@ -4,9 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-
 use super::{Publish, PublishError};
+use crate::credentials::BoxFuture;
 use crate::import::ImportRequest;
 use crate::state::PublishState;
 
