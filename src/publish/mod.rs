@@ -34,7 +34,7 @@ use tokio::time::Instant;
 pub use completion::Completed;
 pub use encryption::Encryption;
 pub use error::{Impossible, PublishError};
-pub use preflight::{CHECK_LIMIT, Preflight, Problem};
+pub use preflight::{Preflight, Problem};
 pub use replaced::{Fate, REPLACED_BY_TAG, Replaced, ReplacedImage};
 
 use crate::boot_test::{BootTest, Verdict};

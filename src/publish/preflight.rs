@@ -20,7 +20,7 @@ use crate::protocol::sts::GetCallerIdentity;
 const NAMES_AT_ONCE: usize = 8;
 
 /// How long each check may take: it is not worth waiting for a service that the network blocks.
-pub const CHECK_LIMIT: Duration = Duration::from_secs(30);
+const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Something that stands in the way of an import, or that could not be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,8 +213,8 @@ impl<'a> Preflight<'a> {
         self
     }
 
-    /// Looks at buckets, name, role and the instance of a boot test, all at once. A check that is not allowed, or not answered within
-    /// [`CHECK_LIMIT`], is a problem that refuses nothing.
+    /// Looks at buckets, name, role and the instance of a boot test, all at once. A check that is not allowed, or not
+    /// answered within half a minute, is a problem that refuses nothing.
     pub async fn run(&self) -> Vec<Problem> {
         let (buckets, name, role, boot_test) = tokio::join!(
             in_time("the bucket", self.buckets()),
