@@ -35,7 +35,7 @@ struct Shared {
     requests: AtomicU64,
     in_vain: AtomicU64,
     /// The requests of all connections.
-    open: Mutex<Vec<Arc<Open>>>,
+    open: Mutex<Vec<Arc<Mutex<Open>>>>,
     /// Whether a bit is to be flipped at the next chance.
     corrupts: AtomicBool,
     ended: AtomicBool,
@@ -82,8 +82,7 @@ impl Proxy {
     /// be asked when no client runs: what has no answer then gets none, though a server that does not read may keep
     /// the connection.
     pub(crate) fn bytes_in_vain(&self) -> u64 {
-        let open: u64 =
-            self.shared.open.lock().unwrap().iter().map(|open| open.bytes.load(Ordering::Relaxed)).sum();
+        let open: u64 = self.shared.open.lock().unwrap().iter().map(|open| open.lock().unwrap().bytes).sum();
         self.shared.in_vain.load(Ordering::Relaxed) + open
     }
 
@@ -104,13 +103,13 @@ impl Drop for Proxy {
 /// Most that is the head of a request.
 const HEAD: u64 = 4 << 10;
 
-/// The request of a connection that has no answer yet.
+/// The request of a connection that has no answer yet. Both directions look at it, each at all of it at once.
 #[derive(Default)]
 struct Open {
-    bytes: AtomicU64,
-    damaged: AtomicBool,
+    bytes: u64,
+    damaged: bool,
     /// It was refused, perhaps before all of it had passed: what follows belongs to it until another one begins.
-    refused: AtomicBool,
+    refused: bool,
 }
 
 /// Whether these are the first bytes of a request.
@@ -125,7 +124,7 @@ fn host(endpoint: &str) -> String {
 impl Shared {
     fn serve(self: Arc<Self>, client: TcpStream, server: TcpStream) {
         let up = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let (both, open) = (self.clone(), Arc::new(Open::default()));
+        let (both, open) = (self.clone(), Arc::new(Mutex::<Open>::default()));
         let request = Arc::clone(&open);
         self.open.lock().unwrap().push(Arc::clone(&open));
         std::thread::spawn(move || both.copy(up.0, up.1, &request, true));
@@ -133,7 +132,7 @@ impl Shared {
     }
 
     /// Copies one direction until either ends.
-    fn copy(&self, mut from: TcpStream, mut to: TcpStream, open: &Open, upwards: bool) {
+    fn copy(&self, mut from: TcpStream, mut to: TcpStream, open: &Mutex<Open>, upwards: bool) {
         let (count, every) = match upwards {
             true => (&self.up, self.faults.cut_every),
             false => (&self.down, self.faults.cut_answers_every),
@@ -142,32 +141,34 @@ impl Shared {
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             let before = count.fetch_add(read as u64, Ordering::Relaxed);
             let after = before + read as u64;
+            let mut request = open.lock().unwrap();
             match upwards {
-                true if open.refused.load(Ordering::Relaxed) && !begins_request(&buffer[..read]) => {
+                true if request.refused && !begins_request(&buffer[..read]) => {
                     self.in_vain.fetch_add(read as u64, Ordering::Relaxed);
                 }
                 true => {
-                    open.refused.store(false, Ordering::Relaxed);
-                    let already = open.bytes.fetch_add(read as u64, Ordering::Relaxed);
+                    request.refused = false;
+                    let already = request.bytes;
+                    request.bytes += read as u64;
                     self.requests.fetch_add(u64::from(already == 0), Ordering::Relaxed);
                     if self.faults.corrupt_every.is_some_and(|every| before / every != after / every) {
                         self.corrupts.store(true, Ordering::Relaxed);
                     }
                     if already >= HEAD && self.corrupts.swap(false, Ordering::Relaxed) {
                         buffer[0] ^= 1;
-                        open.damaged.store(true, Ordering::Relaxed);
+                        request.damaged = true;
                     }
                 }
                 // The first bytes of an answer; of a longer one the rest finds nothing open.
                 false => {
-                    let bytes = open.bytes.swap(0, Ordering::Relaxed);
-                    let damaged = open.damaged.swap(false, Ordering::Relaxed);
+                    let bytes = std::mem::take(&mut request.bytes);
+                    let damaged = std::mem::take(&mut request.damaged);
                     let refused = bytes > 0 && !buffer.starts_with(b"HTTP/1.1 2");
-                    open.refused.fetch_or(refused, Ordering::Relaxed);
-                    let in_vain = damaged || refused;
-                    self.in_vain.fetch_add(if in_vain { bytes } else { 0 }, Ordering::Relaxed);
+                    request.refused |= refused;
+                    self.in_vain.fetch_add(if damaged || refused { bytes } else { 0 }, Ordering::Relaxed);
                 }
             }
+            drop(request);
             if let Some(at) = self.faults.corrupt_at.filter(|at| upwards && (before..after).contains(at)) {
                 buffer[(at - before) as usize] ^= 1;
             }
@@ -182,6 +183,7 @@ impl Shared {
         // Whatever ended one direction ends both.
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
-        self.in_vain.fetch_add(open.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        let left = std::mem::take(&mut open.lock().unwrap().bytes);
+        self.in_vain.fetch_add(left, Ordering::Relaxed);
     }
 }

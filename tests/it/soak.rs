@@ -59,8 +59,9 @@ impl Image {
         std::fs::write(world.path("disk.raw"), &bytes).unwrap();
         let gzip = Command::new("gzip").args(["-1", "-c"]).arg(world.path("disk.raw")).output().unwrap();
         assert!(gzip.status.success());
-        let zstd = Command::new("zstd").args(["-q", "-1"]).arg(world.path("disk.raw")).status();
-        assert!(zstd.is_ok_and(|status| status.success()), "the package `zstd` is not installed");
+        let mut zstd = vec![0; zstd_safe::compress_bound(bytes.len())];
+        let length = zstd_safe::compress(&mut zstd[..], &bytes, 1).unwrap();
+        std::fs::write(world.path("disk.raw.zst"), &zstd[..length]).unwrap();
         let endpoint = format!("--endpoint={}", server.endpoint);
         let to = "oss://images/undisturbed";
         world.ok(&["upload", "disk.raw", to, "--no-inspect", "--as=qcow2", "--no-resume", &endpoint]);
@@ -149,7 +150,9 @@ fn random_kills_end_in_the_same_bytes() {
         }
         let counted = Counts::of(&proxy).since(&before);
         let again = counted.up.saturating_sub(length + counted.requests * HEAD);
-        assert!(again <= counted.in_vain, "{context}: {again} bytes sent again, {counted:?}");
+        // What lands after its client gave it up may overlap a part that is in, of which the rest goes out once more.
+        let overlapped = (here + 1) * PART;
+        assert!(again <= counted.in_vain + overlapped, "{context}: {again} bytes sent again, {counted:?}");
         // Nor was more in flight than may be: all parts at a kill, and one at a cut or a fault.
         let most = here * PARALLEL + counted.cuts + counted.requests.saturating_sub(length / PART);
         assert!(counted.in_vain <= most * (PART + HEAD), "{context}: {here} kills, {counted:?}");
