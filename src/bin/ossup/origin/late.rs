@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use ossup::image::{Expected, GuestReport, PassingImage, Report, Rule, look_inside};
 use ossup::model::ObjectRef;
-use ossup::read::{ReadAt, ReadError};
+use ossup::read::{ReadAt, ReadError, check_range};
 
 use crate::commands::inspection::holds_files;
 use crate::ui::bytes;
@@ -120,10 +120,7 @@ impl ReadAt for Held {
     }
 
     fn read_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> Result<(), ReadError> {
-        let length = buffer.len() as u64;
-        if offset.checked_add(length).is_none_or(|end| end > self.length) {
-            return Err(ReadError::PastEnd { offset, length });
-        }
+        check_range(self.length, offset, buffer.len())?;
         while !buffer.is_empty() {
             let (block, at) = place(offset);
             let count = buffer.len().min(BLOCK - at);

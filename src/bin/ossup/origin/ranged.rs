@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use ossup::model::ByteRange;
-use ossup::read::{ReadAt, ReadError};
+use ossup::read::{ReadAt, ReadError, check_range};
 
 /// Unit in which ranges are fetched (64 KiB): one request brings the neighbourhood of what was asked.
 const WINDOW: u64 = 64 << 10;
@@ -109,10 +109,7 @@ impl<E: Send> ReadAt for Ranged<E> {
     }
 
     fn read_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> Result<(), ReadError> {
-        let wanted = buffer.len() as u64;
-        if offset.checked_add(wanted).is_none_or(|end| end > self.length) {
-            return Err(ReadError::PastEnd { offset, length: wanted });
-        }
+        check_range(self.length, offset, buffer.len())?;
         let mut state = self.state();
         while !buffer.is_empty() {
             let held = state.pieces.range(..=offset).next_back().and_then(|(at, piece)| {
