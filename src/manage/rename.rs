@@ -24,9 +24,10 @@ impl Images {
             return Ok(false);
         }
         self.refuse_taken(region, id, name).await?;
-        let mut modify = ModifyImageAttribute::new(region.clone(), id.clone());
-        modify.name = Some(name.to_owned());
-        match self.call(&modify, || format!("rename image {id} in {region} to `{name}`")).await {
+        match self
+            .call(&naming(region, id, name), || format!("rename image {id} in {region} to `{name}`"))
+            .await
+        {
             Ok(_) => {}
             Err(error) => {
                 // Another run of the same command, or an attempt whose answer was lost, may have been first.
@@ -126,9 +127,7 @@ impl Images {
     }
 
     async fn set_name(&self, region: &Region, image: &ImageId, name: &str) -> Result<(), CallError> {
-        let mut modify = ModifyImageAttribute::new(region.clone(), image.clone());
-        modify.name = Some(name.to_owned());
-        self.client().call(&modify).await.map(drop)
+        self.client().call(&naming(region, image, name)).await.map(drop)
     }
 
     async fn refuse_taken(&self, region: &Region, id: &ImageId, name: &str) -> Result<(), ManageError> {
@@ -141,4 +140,10 @@ impl Images {
             _ => Ok(()),
         }
     }
+}
+
+fn naming(region: &Region, image: &ImageId, name: &str) -> ModifyImageAttribute {
+    let mut modify = ModifyImageAttribute::new(region.clone(), image.clone());
+    modify.name = Some(name.to_owned());
+    modify
 }

@@ -52,6 +52,13 @@ pub struct Account {
     pub objects: BTreeMap<ObjectRef, Option<Timestamp>>,
 }
 
+impl Account {
+    /// Returns an image of a region, if it was there.
+    pub(super) fn image(&self, region: &Region, id: &ImageId) -> Option<&Seen> {
+        self.images.get(region)?.iter().find(|seen| seen.id() == id)
+    }
+}
+
 /// What an entry wants, with everything resolved that the file leaves open.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -54,17 +54,15 @@ pub(super) async fn apply(
         }
         (Action::Restore { image: Some(image) }, _) => images.restore(region, image).await?,
         (Action::Tag { image: Some(image), tags }, _) => {
-            let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
-            if let Some(seen) = seen {
+            if let Some(seen) = account.image(region, image) {
                 // The image last: it is what the next run looks at.
                 images.tag_snapshots(region, &seen.image.snapshots(), tags).await?;
                 images.tag(region, &seen.image, tags, false).await?;
             }
         }
         (Action::Untag { image: Some(image), tags }, _) => {
-            let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
             let keys: Vec<String> = tags.iter().map(|tag| tag.key.clone()).collect();
-            if let Some(seen) = seen {
+            if let Some(seen) = account.image(region, image) {
                 images.untag_snapshots(region, &seen.image.snapshots(), &keys).await?;
                 images.untag(region, &seen.image, &keys, false).await?;
             }
@@ -143,9 +141,8 @@ async fn boot_test(
 ) -> Result<(), ChangeError> {
     let Some(tester) = tester(fleet, goal) else { return Ok(()) };
     tester.test(region, image).await?;
-    let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
     let booted = Tag { key: BOOTED_TAG.to_owned(), value: goal.content.clone() };
-    if let Some(seen) = seen {
+    if let Some(seen) = account.image(region, image) {
         fleet.images.tag(region, &seen.image, &[booted], false).await?;
     }
     Ok(())
@@ -160,8 +157,7 @@ async fn wait(
     image: &ImageId,
 ) -> Result<(), ChangeError> {
     // Who else writes to an object that is imported where it is, is not known: a publish looks whether it has changed.
-    let seen = account.images.get(region).into_iter().flatten().find(|seen| seen.id() == image);
-    let name = seen.and_then(|seen| seen.image.name.as_ref());
+    let name = account.image(region, image).and_then(|seen| seen.image.name.as_ref());
     if let (Source::Object(_), Some(name)) = (&goal.entry.source, name)
         && *region == goal.home
     {

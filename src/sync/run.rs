@@ -145,7 +145,8 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// Before anything is changed: as [`Fleet::plan`], [`SyncError::Conflicts`] and [`SyncError::NotAgreed`]. Later, [`SyncError::Cancelled`].
+    /// Before anything is changed: as [`Fleet::plan`], [`SyncError::Conflicts`] and [`SyncError::NotAgreed`]. Later,
+    /// [`SyncError::Cancelled`].
     pub async fn run(&self) -> Result<SyncReport, SyncError> {
         self.unless_cancelled(async {
             let goals = self.goals().await?;
