@@ -283,15 +283,7 @@ async fn a_prune_of_forty_images_in_three_regions_leaves_exactly_what_its_plan_s
 async fn a_prune_that_is_half_allowed_says_which_failed_and_is_finished_by_the_same_command() {
     let mut world = world();
     two_in_two_regions(&world).await;
-    let denied = |operation: &str| {
-        format!(
-            r#"{{"operation": "{operation}", "times": 1,
-                "fault": {{"kind": "status", "status": 403, "code": "Forbidden.RAM"}}}}"#
-        )
-    };
-    let rules = format!(r#"{{"rules": [{}, {}]}}"#, denied("DeleteImage"), denied("DeleteSnapshot"));
-    std::fs::write(world.path("faults.json"), rules).unwrap();
-    let server = Server::start(&mut world, &["--faults=faults.json"]);
+    let server = denied_once(&mut world, &["DeleteImage", "DeleteSnapshot"]);
     let prune = ["image", "prune", "--family=web", "--keep=1", "--all-regions", "--yes"];
     let stderr = world.fails(4, &prune);
     assert!(stderr.contains("is deleted, and nothing else was done"), "{stderr}");
@@ -363,11 +355,16 @@ async fn an_image_is_published_tagged_and_withdrawn_by_its_name_in_all_regions()
     assert!(except.contains("did you mean us-west-1?"), "{except}");
 }
 
-/// Starts an emulator that refuses the first look at images, of whatever region, and no other.
-fn one_region_denied(world: &mut World) -> Server {
-    let rule = r#"{"rules": [{"operation": "DescribeImages", "times": 1,
-        "fault": {"kind": "status", "status": 403, "code": "Forbidden.RAM"}}]}"#;
-    std::fs::write(world.path("faults.json"), rule).unwrap();
+/// Starts an emulator that denies each of these operations once, whatever the region.
+fn denied_once(world: &mut World, operations: &[&str]) -> Server {
+    let denied = |operation: &&str| {
+        format!(
+            r#"{{"operation": "{operation}", "times": 1,
+                "fault": {{"kind": "status", "status": 403, "code": "Forbidden.RAM"}}}}"#
+        )
+    };
+    let rules: Vec<_> = operations.iter().map(denied).collect();
+    std::fs::write(world.path("faults.json"), format!(r#"{{"rules": [{}]}}"#, rules.join(", "))).unwrap();
     Server::start(world, &["--faults=faults.json"])
 }
 
@@ -375,7 +372,7 @@ fn one_region_denied(world: &mut World) -> Server {
 async fn a_region_that_cannot_be_asked_ends_a_change_before_it_begins() {
     let mut world = world();
     two_in_two_regions(&world).await;
-    let _server = one_region_denied(&mut world);
+    let _server = denied_once(&mut world, &["DescribeImages"]);
     let publish = ["image", "publish", "web-1", "--all-regions"];
     let stderr = world.fails(4, &publish);
     assert!(stderr.contains("nothing was changed") && stderr.contains("--except"), "{stderr}");
@@ -388,7 +385,7 @@ async fn a_region_that_cannot_be_asked_ends_a_change_before_it_begins() {
 async fn a_region_that_cannot_be_asked_hides_no_other_from_a_list() {
     let mut world = world();
     two_in_two_regions(&world).await;
-    let _server = one_region_denied(&mut world);
+    let _server = denied_once(&mut world, &["DescribeImages"]);
     let finished = world.run(&[&ALL[..], &["--output=json"]].concat());
     assert_eq!(finished.code, Some(4), "{finished:?}");
     assert!(finished.stderr.contains("1 of 30 regions could not be listed"), "{finished:?}");
@@ -427,10 +424,7 @@ async fn a_retired_image_names_its_heir_and_its_last_day() {
 async fn the_rest_of_what_was_begun_with_a_family_is_named_by_its_ids() {
     let mut world = world();
     two_in_two_regions(&world).await;
-    let rule = r#"{"rules": [{"operation": "DeleteImage", "times": 1,
-        "fault": {"kind": "status", "status": 403, "code": "Forbidden.RAM"}}]}"#;
-    std::fs::write(world.path("faults.json"), rule).unwrap();
-    let _server = Server::start(&mut world, &["--faults=faults.json"]);
+    let _server = denied_once(&mut world, &["DeleteImage"]);
     let stderr = world.fails(4, &["image", "delete", "family:web", "--all-regions", "--yes"]);
     assert!(stderr.contains("1 of 2 images could not be deleted"), "{stderr}");
     // The same command would delete `web-1` where `web-2` is gone.
@@ -442,10 +436,7 @@ async fn the_rest_of_what_was_begun_with_a_family_is_named_by_its_ids() {
 async fn a_mistyped_image_has_nothing_deleted_that_was_not_agreed_to() {
     let mut world = world();
     two_in_two_regions(&world).await;
-    let rule = r#"{"rules": [{"operation": "DeleteSnapshot", "times": 1,
-        "fault": {"kind": "status", "status": 403, "code": "Forbidden.RAM"}}]}"#;
-    std::fs::write(world.path("faults.json"), rule).unwrap();
-    let server = Server::start(&mut world, &["--faults=faults.json"]);
+    let server = denied_once(&mut world, &["DeleteSnapshot"]);
     let list = world.json(&["image", "list", "--name=web-1"]);
     let id = text(&list["images"][0]["image_id"]);
     world.fails(4, &["image", "delete", "web-1", "--snapshots", "--yes"]);
@@ -464,10 +455,7 @@ async fn a_mistyped_image_has_nothing_deleted_that_was_not_agreed_to() {
 async fn an_image_is_deleted_everywhere_with_its_snapshots_and_a_killed_deletion_is_finished() {
     let mut world = world();
     two_in_two_regions(&world).await;
-    let rule = r#"{"rules": [{"operation": "DeleteSnapshot", "times": 1,
-        "fault": {"kind": "status", "status": 403, "code": "Forbidden.RAM"}}]}"#;
-    std::fs::write(world.path("faults.json"), rule).unwrap();
-    let server = Server::start(&mut world, &["--faults=faults.json"]);
+    let server = denied_once(&mut world, &["DeleteSnapshot"]);
     world.ok(&["image", "publish", "web-1"]);
     let delete = ["image", "delete", "web-1", "--all-regions", "--snapshots", "--yes"];
     // The public one is refused, the other is deleted, and its snapshot is not.
